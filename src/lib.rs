@@ -27,7 +27,8 @@
 //! | [`session`] | [`session::judge()`] and [`session::edit()`], the rules; [`session::Head`], what is stored |
 //! | [`token`] | [`token::SplitToken`], and [`token::sign_token`] and [`token::verify_token`] |
 //! | [`cookie`] | [`cookie::values`] reads a `Cookie` header, [`cookie::Template`] writes `Set-Cookie` |
-//! | [`telemetry`] | [`telemetry::CallContext`], the id of a call in the logs |
+//! | [`otlp`] | [`otlp::Exporter`], which sends spans to a collector |
+//! | [`telemetry`] | [`telemetry::CallContext`], the id of a call in the logs; [`telemetry::spans::Tracer`] |
 //! | [`tls`] | [`tls::Error`], what may be wrong with a PEM file |
 //! | [`types`] | [`types::Clock`], [`types::AppName`] |
 //!
@@ -89,6 +90,7 @@ pub mod django;
 pub mod express;
 pub mod flask;
 pub mod grpc;
+pub mod otlp;
 pub mod scs;
 pub mod server;
 pub mod service;

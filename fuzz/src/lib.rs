@@ -219,6 +219,7 @@ fn start_service() -> PathBuf {
                 store: Handle::from(Memory::new()),
                 clock: Arc::new(SystemClock),
                 callers: Callers::default(),
+                traces: cloakroom::otlp::Settings::default(),
             };
             let service = Cloakroom::bind(&settings, &admin, dependencies).await.expect("the socket is free");
             ready.send(()).expect("somebody waits");

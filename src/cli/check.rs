@@ -34,6 +34,7 @@ impl CheckArgs {
         for certificate in config_checks::certificates(&loaded, now) {
             note_expiry(&certificate.name, certificate.end?);
         }
+        loaded.settings.traces.check_files().map_err(|error| CliError::Failed(error.under("traces").into()))?;
         if self.connect {
             comments += &connect(&loaded)?;
         }

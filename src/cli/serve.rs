@@ -44,10 +44,11 @@ impl ServeArgs {
 async fn serve(active: ActiveConfig, stop: CancellationToken) -> Result<(), CliError> {
     let hangups = reload::hangups()?;
     let ActiveConfig { loaded, key } = &active;
-    let Settings { server, admin, store, .. } = &loaded.settings;
+    let Settings { server, admin, store, traces, .. } = &loaded.settings;
     let (apps, callers) = (loaded.apps.clone(), loaded.callers.clone());
     let store = Handle::open(store)?;
-    let dependencies = Dependencies { apps, store, clock: Arc::new(SystemClock), callers };
+    let traces = traces.clone();
+    let dependencies = Dependencies { apps, store, clock: Arc::new(SystemClock), callers, traces };
     let cloakroom = Cloakroom::bind(server, admin, dependencies).await?;
 
     let bound = |address: SocketAddr| Address::Tcp(address.to_string());

@@ -14,11 +14,11 @@ pub struct NamedFile {
 }
 
 impl NamedFile {
-    /// Whether the file holds a secret: a key, a password, or an address with one.
+    /// Whether the file holds a secret: a key, a password, an address with one, or headers.
     ///
     /// Hashes of tokens are none, because a token cannot be guessed from its hash.
     pub fn is_secret(&self) -> bool {
-        let secrets = ["key_file", "keys_file", "password_file", "url_file"];
+        let secrets = ["key_file", "keys_file", "password_file", "url_file", "headers_file"];
         secrets.iter().any(|end| self.key.name().ends_with(end))
     }
 

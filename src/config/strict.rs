@@ -142,6 +142,7 @@ fn expected_in_words(kind: &str) -> &str {
         "u32" => "a whole number from 0 to 4294967295",
         "u64" | "usize" => "a whole number from 0",
         "i64" => "a whole number",
+        "f64" => "a number",
         _ if kind.starts_with("struct ") => "a table",
         _ if kind.starts_with("a nonzero ") => "a whole number from 1",
         _ => kind,

@@ -10,6 +10,7 @@ use super::audit::AuditRecord;
 use super::wire;
 use crate::auth::{self, Caller, ConnectionInfo, StreamPermit};
 use crate::service::Service;
+use crate::telemetry::CallContext;
 use crate::types::AppName;
 
 /// The service, behind the check of the app.
@@ -25,6 +26,11 @@ impl AppAuthorizer {
     pub(super) fn authorize<R: AppRequest>(&self, request: Request<R>) -> Result<(&Service, R), Status> {
         let caller = request.extensions().get().unwrap_or(&Caller::Unauthenticated);
         caller.check_app(request.get_ref().app())?;
+        CallContext::with_span(|span| {
+            if let Ok(app) = self.0.app(request.get_ref().app()) {
+                span.note("cloakroom.app", app.name.to_string());
+            }
+        });
         if let Some(audit) = request.extensions().get::<AuditRecord>()
             && let Ok(app) = self.0.app(request.get_ref().app())
         {

@@ -19,9 +19,10 @@ use super::{AdminSettings, BindError, Server, Services, Settings, ShutdownReport
 use crate::app::Apps;
 use crate::auth::{Authenticator, CallerRegistry, Callers, generate_token};
 use crate::connect::Schema;
+use crate::otlp::Exporter;
 use crate::service::Service;
 use crate::types::Clock;
-use crate::{grpc, store};
+use crate::{grpc, otlp, store};
 
 /// What a service is built from, besides its listeners.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub struct Dependencies {
     pub clock: Arc<dyn Clock>,
     /// Without any, no call needs a credential.
     pub callers: Callers,
+    /// Where the spans of calls are sent. By default nowhere.
+    pub traces: otlp::Settings,
 }
 
 /// The service, which listens but does not serve yet.
@@ -41,6 +44,7 @@ pub struct Cloakroom {
     service: Service,
     health: HealthPublisher,
     reloader: Reloader,
+    exporter: Option<Exporter>,
     console_key: Option<String>,
     clock: Arc<dyn Clock>,
     shutdown_delay: Duration,
@@ -55,9 +59,10 @@ impl Cloakroom {
         admin: &AdminSettings,
         dependencies: Dependencies,
     ) -> Result<Self, BindError> {
-        let Dependencies { apps, store, clock, callers } = dependencies;
+        let Dependencies { apps, store, clock, callers, traces } = dependencies;
         settings.check(&callers)?;
         admin.check(settings, &callers)?;
+        let (tracer, exporter) = Exporter::open(&traces, &clock).map_err(|error| error.under("traces"))?;
         let has_console = admin.console;
         let service = Service::new(apps, store, Arc::clone(&clock));
         let max_connections = file_limit::max_connections(settings.max_connections);
@@ -81,6 +86,7 @@ impl Cloakroom {
             server.context.authenticator = authenticator.clone();
             server.context.call_metrics = Arc::clone(&call_metrics);
             server.context.schema = Arc::clone(&schema);
+            server.context.tracer = tracer.clone();
         }
         if let Some(admin) = &mut admin {
             let listeners = [("frontends", &server.context), ("operators", &admin.context)];
@@ -91,6 +97,7 @@ impl Cloakroom {
                 store: service.store().clone(),
                 health: Arc::clone(&health.state),
                 reloads: Arc::clone(reloader.metrics()),
+                spans: tracer.counts().cloned().unwrap_or_default(),
             };
             admin.context.admin_http = Some(Arc::new(AdminHttp { metrics, has_console }));
             admin.context.has_console = has_console;
@@ -104,6 +111,7 @@ impl Cloakroom {
             service,
             health,
             reloader,
+            exporter,
             console_key,
             clock,
             shutdown_delay,
@@ -168,7 +176,19 @@ impl Cloakroom {
             stop_servers.cancel();
             Ok(())
         };
-        let (frontends, operators, ()) = tokio::try_join!(frontends, operators, background)?;
+        let stop_export = CancellationToken::new();
+        let serve = async {
+            // Once all calls have ended, there are no more spans.
+            let _stop_export = stop_export.clone().drop_guard();
+            tokio::try_join!(frontends, operators, background)
+        };
+        let export = async {
+            if let Some(exporter) = self.exporter {
+                exporter.run(stop_export.clone()).await;
+            }
+        };
+        let (served, ()) = tokio::join!(serve, export);
+        let (frontends, operators, ()) = served?;
         Ok(ShutdownReport { cut_connections: frontends.cut_connections + operators.cut_connections })
     }
 }

@@ -11,6 +11,7 @@ use super::settings::{Protocols, is_loopback};
 use super::tls::Tls;
 use crate::auth::Authenticator;
 use crate::connect::Schema;
+use crate::telemetry::spans::Tracer;
 
 /// The state that all connections of one server share.
 #[derive(Clone, Debug, Default)]
@@ -22,6 +23,7 @@ pub(super) struct ServerContext {
     /// Whether the pages include the console.
     pub(super) has_console: bool,
     pub(super) authenticator: Authenticator,
+    pub(super) tracer: Tracer,
     pub(super) protocols: Protocols,
     pub(super) versions: HttpVersions,
     /// The messages of the RPCs, for JSON.

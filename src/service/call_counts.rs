@@ -103,7 +103,7 @@ impl Finding {
         self.0.fetch_max(found as u8, Ordering::Relaxed);
     }
 
-    fn found(&self) -> Found {
+    pub(super) fn found(&self) -> Found {
         Found::ALL[usize::from(self.0.load(Ordering::Relaxed))]
     }
 }
@@ -142,7 +142,8 @@ impl CallCounts {
     }
 }
 
-const fn save_result(outcome: Outcome) -> SaveResult {
+/// Returns the labels of an outcome.
+pub(super) const fn save_result(outcome: Outcome) -> SaveResult {
     let reason = match outcome {
         Outcome::Unchanged | Outcome::Created | Outcome::Updated | Outcome::Deleted(_) => NONE,
         Outcome::Gone(None) => UNKNOWN,
@@ -167,7 +168,7 @@ const SAVE_RESULTS: [SaveResult; 12] = [
 ];
 
 /// The session is not gone.
-const NONE: &str = "NONE";
+pub(super) const NONE: &str = "NONE";
 
 /// The store does not know the session.
 const UNKNOWN: &str = "UNKNOWN";

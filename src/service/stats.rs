@@ -7,12 +7,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use super::call_counts::{CallCounts, Finding, Found, SaveResult};
+use super::call_counts::{CallCounts, Finding, Found, NONE, SaveResult, save_result};
 use super::live_count::LiveCount;
 use super::{Error, Outcome, ServedApp, Service};
 use crate::app::{App, Apps, Kind, Migration, MigrationSource};
 use crate::flask;
 use crate::session::EndReason;
+use crate::telemetry::CallContext;
 use crate::token::TokenRejection;
 use crate::types::{AppName, Time};
 
@@ -163,6 +164,7 @@ impl Stats {
 
     pub(super) fn count_open(&self, app: &AppName, finding: &Finding) {
         self.increment(app, |counters| counters.calls.open(finding));
+        CallContext::with_span(|span| span.note("cloakroom.found", finding.found().as_str()));
     }
 
     pub(super) fn count_null_open(&self, app: &AppName) {
@@ -173,6 +175,13 @@ impl Stats {
 
     pub(super) fn count_save(&self, app: &AppName, outcome: Outcome) {
         self.increment(app, |counters| counters.calls.save(outcome));
+        CallContext::with_span(|span| {
+            let (outcome, end_reason) = save_result(outcome);
+            span.note("cloakroom.outcome", outcome);
+            if end_reason != NONE {
+                span.note("cloakroom.end_reason", end_reason);
+            }
+        });
     }
 
     pub(super) fn count_created(&self, app: &AppName) {

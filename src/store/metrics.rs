@@ -1,15 +1,29 @@
 //! The metrics of a store: the durations and failures of each operation.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Error;
+use crate::telemetry::CallContext;
 use crate::telemetry::metrics::{Histogram, HistogramSnapshot, Striped};
+use crate::telemetry::spans::{OperationSpan, SpanKind};
 
 /// The metrics of all operations since the start.
 #[derive(Debug, Default)]
-pub struct StoreMetrics(Striped<[OperationCounters; OPERATIONS.len()]>);
+pub struct StoreMetrics {
+    counters: Striped<[OperationCounters; OPERATIONS.len()]>,
+    location: Location,
+}
+
+/// Where the operations of a store are done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Location {
+    #[default]
+    Process,
+    Redis,
+}
 
 #[derive(Debug, Default)]
 struct OperationCounters {
@@ -39,21 +53,25 @@ pub struct OperationMetrics {
 }
 
 impl StoreMetrics {
+    pub(super) fn new(location: Location) -> Self {
+        Self { location, ..Self::default() }
+    }
+
     /// Reads the metrics of every operation.
     pub fn operations(&self) -> impl Iterator<Item = OperationMetrics> {
         OPERATIONS.iter().enumerate().map(|(index, (_, operation))| OperationMetrics {
             operation,
-            durations: Histogram::read(&self.0, |counters| &counters[index].durations),
+            durations: Histogram::read(&self.counters, |counters| &counters[index].durations),
             failures: FailureKind::ALL.map(|failure| {
                 let read = |counters: &[OperationCounters; OPERATIONS.len()]| {
                     counters[index].failures[failure as usize].load(Ordering::Relaxed)
                 };
-                (failure, self.0.sum(read))
+                (failure, self.counters.sum(read))
             }),
         })
     }
 
-    /// Runs an operation and measures it.
+    /// Runs an operation and measures it. In a call that is sampled, the operation has a span.
     pub(super) async fn measure<T>(
         &self,
         operation: Operation,
@@ -107,11 +125,30 @@ impl Timer<'_> {
 
 impl Drop for Timer<'_> {
     fn drop(&mut self) {
-        let counters = &self.metrics.0.local()[self.operation as usize];
-        counters.durations.observe(self.begin.elapsed());
+        let counters = &self.metrics.counters.local()[self.operation as usize];
+        let duration = self.begin.elapsed();
+        counters.durations.observe(duration);
         if let Some(failure) = self.failure {
             counters.failures[failure as usize].fetch_add(1, Ordering::Relaxed);
         }
+        CallContext::with_span(|span| span.record_operation(self.span(duration)));
+    }
+}
+
+impl Timer<'_> {
+    fn span(&self, duration: Duration) -> OperationSpan {
+        let (_, operation) = OPERATIONS[self.operation as usize];
+        let mut attributes = vec![("db.operation", operation.into())];
+        let kind = match self.metrics.location {
+            Location::Process => SpanKind::Internal,
+            Location::Redis => {
+                attributes.push(("db.system", "redis".into()));
+                SpanKind::Client
+            }
+        };
+        attributes.extend(self.failure.map(|failure| ("error.type", failure.as_str().into())));
+        let (name, is_error) = (format!("store.{operation}"), self.failure.is_some());
+        OperationSpan { name, kind, begin: self.begin, duration, attributes, is_error }
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName};
 
+use super::spans::{self, CallSpan, Tracer};
 use super::trace::Trace;
 use crate::types::random;
 
@@ -17,6 +18,8 @@ pub struct CallContext {
     rpc: &'static str,
     id: CallId,
     trace: Option<Trace>,
+    /// `None`: the call is not sampled.
+    span: Option<Arc<CallSpan>>,
 }
 
 /// The id by which an operator finds a call in the logs.
@@ -33,14 +36,32 @@ tokio::task_local! {
 }
 
 impl CallContext {
-    /// Reads the id and the trace from the headers of a call.
-    pub fn new(rpc: &'static str, headers: &HeaderMap) -> Self {
-        Self { rpc, id: CallId::from_headers(headers), trace: Trace::from_headers(headers) }
+    /// Reads the id and the trace from the headers of a call, and begins its span if it is sampled.
+    pub fn new(rpc: &'static str, headers: &HeaderMap, tracer: &Tracer) -> Self {
+        let trace = Trace::from_headers(headers);
+        Self { rpc, id: CallId::from_headers(headers), trace, span: tracer.begin(trace, headers) }
     }
 
     /// Returns the id of the call.
     pub const fn id(&self) -> &CallId {
         &self.id
+    }
+
+    /// Returns the span of the call. `None`: the call is not sampled.
+    pub fn span(&self) -> Option<&CallSpan> {
+        self.span.as_deref()
+    }
+
+    /// Drops the span of the call, which is never exported then.
+    pub fn drop_span(&mut self) {
+        self.span = None;
+    }
+
+    /// Gives the span of the call that this task runs, if there is one.
+    pub fn with_span(f: impl FnOnce(&CallSpan)) {
+        if spans::are_spans_recorded() {
+            Self::with_current(|call| call.span().map(f));
+        }
     }
 
     /// Runs a future as a part of the call.
@@ -63,9 +84,17 @@ impl CallContext {
     pub(super) fn fields(&self, mut field: impl FnMut(&str, &dyn fmt::Display) -> fmt::Result) -> fmt::Result {
         field("call.id", &self.id)?;
         field("call.rpc", &self.rpc)?;
-        let Some(trace) = self.trace else { return Ok(()) };
-        field("trace.id", &format_args!("{:032x}", trace.id))?;
-        field("trace.parent_id", &format_args!("{:016x}", trace.parent))
+        let of_span = || self.span.as_ref().map(|span| span.trace_id());
+        if let Some(id) = self.trace.map(|trace| trace.id).or_else(of_span) {
+            field("trace.id", &format_args!("{id:032x}"))?;
+        }
+        if let Some(trace) = self.trace {
+            field("trace.parent_id", &format_args!("{:016x}", trace.parent))?;
+        }
+        match &self.span {
+            Some(span) => field("trace.span_id", &format_args!("{:016x}", span.id())),
+            None => Ok(()),
+        }
     }
 }
 
@@ -74,7 +103,7 @@ impl CallId {
         let sent = headers.get(&REQUEST_ID).map(http::HeaderValue::as_bytes);
         match sent.filter(|id| is_safe(id)).and_then(|id| std::str::from_utf8(id).ok()) {
             Some(id) => Self::FromCaller(id.into()),
-            None => Self::Generated(generate()),
+            None => Self::Generated(unique_number()),
         }
     }
 
@@ -100,7 +129,7 @@ fn is_safe(id: &[u8]) -> bool {
 }
 
 /// Returns a number that no other call has. Cheap, because every thread counts from a random start of its own.
-fn generate() -> u64 {
+pub(super) fn unique_number() -> u64 {
     thread_local! {
         static NEXT: Cell<u64> = Cell::new(u64::from_be_bytes(random::bytes()));
     }

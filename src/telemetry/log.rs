@@ -113,6 +113,7 @@ mod tests {
 
     use super::*;
     use crate::telemetry::CallContext;
+    use crate::telemetry::spans::Tracer;
 
     /// An error with its cause.
     #[derive(Debug, thiserror::Error)]
@@ -142,7 +143,7 @@ mod tests {
         let log = || tracing::warn!(error = error as &dyn Error, calls = 3, "the store does not answer");
         tracing::subscriber::with_default(subscriber, || {
             log();
-            CallContext::new("R", &http::HeaderMap::new()).sync_scope(log);
+            CallContext::new("R", &http::HeaderMap::new(), &Tracer::default()).sync_scope(log);
         });
         let bytes = written.0.lock().clone();
         String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()

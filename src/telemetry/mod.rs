@@ -1,4 +1,4 @@
-//! Logs and metrics: how they are written.
+//! Logs, metrics and spans: how they are written.
 //!
 //! Knows nothing about sessions. Each module logs and counts its own events.
 
@@ -9,6 +9,7 @@ mod log;
 mod log_throttle;
 pub mod metrics;
 mod queue;
+pub mod spans;
 mod trace;
 
 pub use call_context::{CallContext, CallId};

@@ -8,6 +8,8 @@ pub(super) struct Trace {
     pub(super) id: u128,
     /// The id of the caller's span.
     pub(super) parent: u64,
+    /// Whether the caller records the trace.
+    pub(super) is_sampled: bool,
 }
 
 impl Trace {
@@ -25,10 +27,11 @@ impl Trace {
         let [v, w, b'-', middle @ .., b'-', f, g] = head else { return None };
         let (id, parent) = middle.split_at_checked(32)?;
         let parent = parent.strip_prefix(b"-")?;
-        let (version, _flags) = (hex(&[*v, *w])?, hex(&[*f, *g])?);
+        let (version, flags) = (hex(&[*v, *w])?, hex(&[*f, *g])?);
         // A later version may append fields, each after a dash.
         let rest_is_valid = if version == 0 { rest.is_empty() } else { rest.first().is_none_or(|c| *c == b'-') };
-        let trace = Self { id: hex(id)?, parent: u64::try_from(hex(parent)?).ok()? };
+        let (id, parent) = (hex(id)?, u64::try_from(hex(parent)?).ok()?);
+        let trace = Self { id, parent, is_sampled: flags & SAMPLED != 0 };
         (version != 0xff && rest_is_valid && trace.id != 0 && trace.parent != 0).then_some(trace)
     }
 }
@@ -41,6 +44,9 @@ fn hex(digits: &[u8]) -> Option<u128> {
         _ => None,
     })
 }
+
+/// The flag of a trace that its caller records.
+const SAMPLED: u128 = 1;
 
 /// The length of the header in version 00.
 const LENGTH: usize = 55;
@@ -56,11 +62,20 @@ mod tests {
 
     #[test]
     fn the_specifications_example_is_read() {
-        let trace = Trace { id: 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c, parent: 0xb7ad_6b71_6920_3331 };
+        let (id, parent) = (0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c, 0xb7ad_6b71_6920_3331);
+        let trace = Trace { id, parent, is_sampled: true };
 
         assert_eq!(Trace::parse(RIGHT.as_bytes()), Some(trace));
         assert_eq!(Trace::parse(RIGHT.replacen("00", "cc", 1).as_bytes()), Some(trace));
         assert_eq!(Trace::parse(format!("{}-more", RIGHT.replacen("00", "cc", 1)).as_bytes()), Some(trace));
+    }
+
+    #[test]
+    fn the_lowest_flag_says_whether_the_trace_is_sampled() {
+        for (flags, is_sampled) in [("00", false), ("01", true), ("02", false), ("03", true), ("fe", false)] {
+            let header = format!("{}{flags}", &RIGHT[..LENGTH - 2]);
+            assert_eq!(Trace::parse(header.as_bytes()).unwrap().is_sampled, is_sampled, "{flags}");
+        }
     }
 
     #[test]

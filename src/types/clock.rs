@@ -65,17 +65,31 @@ impl From<Time> for SystemTime {
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
     /// Returns the current time.
     fn now(&self) -> Time;
+
+    /// Returns the current time in nanoseconds since 1970, as exactly as the clock knows it.
+    fn nanoseconds(&self) -> u64 {
+        self.now().millis().saturating_mul(1_000_000)
+    }
 }
 
 /// The machine's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
-impl Clock for SystemClock {
+impl SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock")]
+    fn since_epoch() -> Duration {
+        SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+    }
+}
+
+impl Clock for SystemClock {
     fn now(&self) -> Time {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Time::default() + since_epoch
+        Time::default() + Self::since_epoch()
+    }
+
+    fn nanoseconds(&self) -> u64 {
+        u64::try_from(Self::since_epoch().as_nanos()).unwrap_or(u64::MAX)
     }
 }
 

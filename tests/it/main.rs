@@ -27,6 +27,7 @@ mod flask;
 mod migration;
 mod reflection;
 mod scs;
+mod traces;
 
 // Stores.
 mod conformance;

@@ -8,15 +8,18 @@ const RULES: &[(&[&str], &[&str])] = &[
     (&["redis", "redb"], &["src/store/"]),
     (
         &["tonic", "tonic_types", "tonic_health", "tonic_reflection"],
-        &["src/grpc/", "src/connect/", "src/server/", "src/cli/"],
+        &["src/grpc/", "src/connect/", "src/server/", "src/cli/", "src/otlp/"],
     ),
     // The command line is a client of its own service.
-    (&["prost", "prost_types", "tonic_prost"], &["src/grpc/", "src/connect/", "src/cli/"]),
+    (&["prost", "prost_types", "tonic_prost"], &["src/grpc/", "src/connect/", "src/cli/", "src/otlp/"]),
     (&["prost_reflect"], &["src/connect/"]),
     (&["hyper", "h2"], &["src/server/"]),
     (&["tracing_subscriber"], &["src/telemetry/"]),
-    (&["rustls", "tokio_rustls"], &["src/tls/", "src/server/tls/", "src/cli/credentials.rs", "src/store/redis/tls.rs"]),
-    (&["webpki_roots"], &["src/store/redis/tls.rs"]),
+    (
+        &["rustls", "tokio_rustls"],
+        &["src/tls/", "src/server/tls/", "src/cli/credentials.rs", "src/store/redis/tls.rs", "src/otlp/collector.rs"],
+    ),
+    (&["webpki_roots"], &["src/store/redis/tls.rs", "src/otlp/collector.rs"]),
     (&["webpki"], &["src/server/tls/"]),
     (&["x509_parser"], &["src/tls/"]),
 ];
@@ -91,6 +94,7 @@ mod tests {
             ("src/store/a.rs", ""),
             ("src/grpc/a.rs", ""),
             ("src/connect/a.rs", ""),
+            ("src/otlp/collector.rs", ""),
             ("src/server/tls/a.rs", ""),
             ("src/tls/a.rs", ""),
             ("src/store/redis/tls.rs", ""),

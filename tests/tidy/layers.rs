@@ -24,6 +24,7 @@ const LAYERS: &[&str] = &[
     "session",
     "token",
     "cookie",
+    "otlp",
     "telemetry",
     "tls",
     "types",

@@ -14,6 +14,7 @@ use crate::server::tls::Tls;
 use crate::service::{AppStats, ServedApp, Service};
 use crate::store::{Handle, RedisMetrics};
 use crate::telemetry::metrics::{MetricKind, MetricsText, process};
+use crate::telemetry::spans::{SpanCounts, SpanLoss};
 
 /// Where the numbers come from.
 #[derive(Debug)]
@@ -24,6 +25,7 @@ pub(in crate::server) struct MetricsSources {
     pub(in crate::server) store: Handle,
     pub(in crate::server) health: Arc<HealthState>,
     pub(in crate::server) reloads: Arc<ReloadMetrics>,
+    pub(in crate::server) spans: Arc<SpanCounts>,
 }
 
 /// Where the numbers of one listener come from.
@@ -58,6 +60,7 @@ impl MetricsSources {
         self.connections(&mut page);
         self.store(&mut page);
         self.store.redis_metrics().inspect(|metrics| redis(&mut page, metrics));
+        self.spans(&mut page);
         let apps = self.service.all_stats();
         keys(&mut page, &apps);
         sessions(&mut page, &apps);
@@ -185,6 +188,16 @@ impl MetricsSources {
             for (failure, count) in &operation.failures {
                 page.sample(&[("operation", operation.operation), ("failure", failure.as_str())], *count);
             }
+        }
+    }
+
+    fn spans(&self, page: &mut MetricsText) {
+        let help = "Spans that the collector of traces has taken.";
+        page.family("cloakroom_spans_exported_total", MetricKind::Counter, help).sample(&[], self.spans.exported());
+        let help = "Spans of sampled calls that the collector does not have, by reason.";
+        page.family("cloakroom_spans_lost_total", MetricKind::Counter, help);
+        for loss in SpanLoss::ALL {
+            page.sample(&[("reason", loss.as_str())], self.spans.lost(loss));
         }
     }
 }

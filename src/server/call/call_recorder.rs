@@ -14,6 +14,7 @@ use crate::auth::{self, Caller, Peer};
 use crate::connect::Protocol;
 use crate::grpc::{AuditRecord, GRPC_STATUS};
 use crate::server::connection::ConnectionContext;
+use crate::telemetry::spans::Attributes;
 use crate::telemetry::{CallContext, CallId};
 
 /// A call that has not ended. If it is dropped before its end, it is recorded as cancelled.
@@ -44,7 +45,8 @@ impl CallRecorder {
     pub(super) fn start(connection: &Arc<ConnectionContext>, request: &Request<Body>, protocol: Protocol) -> Self {
         let rpc = connection.call_metrics.rpc(request.uri().path());
         let name = connection.call_metrics.name(rpc);
-        let (context, audit) = (CallContext::new(name, request.headers()), AuditRecord::of_call(name));
+        let context = CallContext::new(name, request.headers(), &connection.tracer);
+        let audit = AuditRecord::of_call(name);
         connection.connection_metrics.open_stream();
         Self {
             connection: Arc::clone(connection),
@@ -61,6 +63,10 @@ impl CallRecorder {
     /// Checks that its caller may make the call. Lets the RPC of an audited call note what it is about.
     pub(super) fn authenticate(&mut self, peer: &Peer, request: &mut Request<Body>) -> Result<Caller, auth::Error> {
         let caller = self.context.sync_scope(|| peer.authenticate(self.rpc.0, request.headers()));
+        if caller.is_err() {
+            // Strangers could fill the queue with spans, and then those of callers would be lost.
+            self.context.drop_span();
+        }
         if enabled!(Level::DEBUG) {
             self.caller = caller.as_ref().ok().map(|caller| caller.to_string().into());
         }
@@ -116,7 +122,11 @@ impl CallRecorder {
     fn record_failure(&mut self, status: &Status) {
         if self.phase != CallPhase::Ended {
             self.connection.call_metrics.count_failure(status);
-            self.log_audit(status.code(), status.get_details_error_info().map(|info| info.reason).as_deref());
+            let reason = status.get_details_error_info().map(|info| info.reason);
+            self.log_audit(status.code(), reason.as_deref());
+            if let (Some(span), Some(reason)) = (self.context.span(), reason) {
+                span.note("cloakroom.reason", reason);
+            }
         }
     }
 
@@ -139,8 +149,13 @@ impl CallRecorder {
             return;
         }
         self.phase = CallPhase::Ended;
+        let rpc = self.connection.call_metrics.name(self.rpc);
         self.connection.call_metrics.count_end(self.rpc, self.protocol, code);
         self.log_audit(code, None);
+        if let Some(span) = self.context.span() {
+            let attributes = call_attributes(rpc, self.protocol, code, self.context.id());
+            span.end(rpc, attributes, is_server_error(code));
+        }
         if enabled!(Level::DEBUG) {
             let duration_ms = self.start.elapsed().as_secs_f64() * 1e3;
             let (call_code, caller) = (code_name(code), self.caller.as_deref());
@@ -156,6 +171,35 @@ impl CallRecorder {
             });
         }
     }
+}
+
+/// Returns the attributes of a call by OpenTelemetry's conventions for RPC.
+fn call_attributes(rpc: &'static str, protocol: Protocol, code: Code, id: &CallId) -> Attributes {
+    let (service, method) = rpc.split_once('/').unwrap_or(("", rpc));
+    let system = match protocol {
+        Protocol::Grpc => "grpc",
+        Protocol::ConnectUnary(_) | Protocol::ConnectStream(_) => "connect_rpc",
+        Protocol::ForwardAuth => "forward_auth",
+    };
+    let mut attributes = vec![
+        ("rpc.system", system.into()),
+        ("rpc.service", service.into()),
+        ("rpc.method", method.into()),
+        ("cloakroom.call.id", id.to_string().into()),
+    ];
+    match protocol {
+        Protocol::Grpc => attributes.push(("rpc.grpc.status_code", i64::from(i32::from(code)).into())),
+        _ if code == Code::Ok => {}
+        _ => attributes.push(("rpc.connect_rpc.error_code", code_name(code).to_ascii_lowercase().into())),
+    }
+    attributes
+}
+
+/// Whether a code is an error of the service, and not of its caller, by the same conventions.
+const fn is_server_error(code: Code) -> bool {
+    use Code::{DataLoss, DeadlineExceeded, Internal, Unavailable, Unimplemented, Unknown};
+
+    matches!(code, Unknown | DeadlineExceeded | Unimplemented | Internal | Unavailable | DataLoss)
 }
 
 impl Drop for CallRecorder {

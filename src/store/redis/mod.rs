@@ -81,7 +81,7 @@ pub(super) use self::target::Server;
 use self::waiter::{is_elsewhere, not_acknowledged};
 use super::encoding::EncodedHead;
 use super::handle::{Backend, Handle};
-use super::metrics::StoreMetrics;
+use super::metrics::{Location, StoreMetrics};
 use super::{Applied, Created, Cursor, Error, Page, SessionKey, Snapshot, Store, Touch, Write};
 use crate::session::{Changes, Edit, Precondition, Record, judge};
 use crate::types::{AppName, SettingError, Time};
@@ -116,7 +116,7 @@ impl Redis {
             last_inspection: LastInspection::default(),
             cursors: OnceLock::new(),
             replica_watch: ReplicaWatch::default(),
-            metrics: Arc::default(),
+            metrics: Arc::new(StoreMetrics::new(Location::Redis)),
         })
     }
 

@@ -3,6 +3,7 @@
 use cloakroom::token::Key;
 
 use super::program::Program;
+use crate::support::authority::CertificateAuthority;
 use crate::support::redis::RedisServer;
 
 #[test]
@@ -137,4 +138,32 @@ fn a_reader_that_closes_the_pipe_is_no_failure() {
 #[test]
 fn an_unknown_command_is_a_usage_error() {
     assert_eq!(Program::new(&["chekc"]).run().code, Some(2));
+}
+
+#[test]
+fn it_reads_the_files_of_traces_and_repeats_nothing_of_them() {
+    let check = |files: &[(&str, &str)]| {
+        let traces =
+            "[traces]\nendpoint = \"https://collector:4317\"\nca_file = \"ca.crt\"\nheaders_file = \"headers\"\n";
+        let program = Program::new(&["check"]).file("cloakroom.toml", traces);
+        files.iter().fold(program, |program, (name, text)| program.file(name, text)).run()
+    };
+    let authority = CertificateAuthority::new().pem();
+    let (authority, wrong) = (("ca.crt", &*authority), ("headers", "x-scope: team\ns3 cret: s3cret\n"));
+
+    let right = check(&[authority, ("headers", "authorization: Bearer s3cret\n")]);
+    let wrong_line = check(&[authority, wrong]);
+    let no_headers = check(&[authority]);
+    let no_authority = check(&[("ca.crt", "no certificate"), wrong]);
+
+    assert_eq!(right.code, Some(0), "{right:?}");
+    assert!(right.stdout.contains("headers_file = \"headers\"  # cloakroom.toml:4"), "{right:?}");
+    for (ended, words) in [
+        (&wrong_line, "traces.headers_file: headers: line 2 is no header; write"),
+        (&no_headers, "traces.headers_file: headers: it cannot be read: "),
+        (&no_authority, "traces.ca_file: ca.crt: there is no certificate in PEM in it"),
+    ] {
+        assert!(ended.code == Some(1) && ended.stderr.contains(words), "{words}: {ended:?}");
+    }
+    assert!(![right, wrong_line].iter().any(|ended| format!("{ended:?}").contains("s3")));
 }

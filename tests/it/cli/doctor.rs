@@ -295,7 +295,7 @@ fn the_rights_of_files_are_told() {
         fs::write(&path, Key::generate()).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
     };
-    let environment = [("CLOAKROOM__APPS__DEFAULT__KEYS_FILE", "keys")];
+    let environment = [("CLOAKROOM__APPS__DEFAULT__KEYS_FILE", "keys"), ("CLOAKROOM__TRACES__HEADERS_FILE", "keys")];
 
     for (mode, verdict, words) in [
         (0o600, "ok", "mode 600"),
@@ -305,9 +305,11 @@ fn the_rights_of_files_are_told() {
     ] {
         let (_, findings) = examine(&environment, |program| set(program, mode));
 
-        let found = at(&findings, "apps.default.keys_file");
-        assert!(found.is(verdict, words), "{findings:?}");
-        assert_eq!(found.advice.starts_with("chmod o"), verdict != "ok", "{found:?}");
+        for setting in ["apps.default.keys_file", "traces.headers_file"] {
+            let found = at(&findings, setting);
+            assert!(found.is(verdict, words), "{findings:?}");
+            assert_eq!(found.advice.starts_with("chmod o"), verdict != "ok", "{found:?}");
+        }
     }
 }
 

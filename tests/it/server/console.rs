@@ -42,7 +42,8 @@ impl Plain {
         let callers: Vec<_> = callers.into_iter().collect();
         let callers = Callers::build(callers.iter().map(|(name, settings)| (name, settings))).unwrap();
         let store = Handle::from(Memory::new());
-        let dependencies = Dependencies { apps, store, clock: Arc::new(SystemClock), callers };
+        let dependencies =
+            Dependencies { apps, store, clock: Arc::new(SystemClock), callers, traces: Default::default() };
         let cloakroom = Cloakroom::bind(&settings, &admin, dependencies).await.unwrap();
         let (operators, key) = (cloakroom.admin_addr().unwrap(), cloakroom.console_key().map(str::to_owned));
         let stop = CancellationToken::new();

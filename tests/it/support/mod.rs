@@ -142,8 +142,13 @@ impl TestService {
         folder: TempDir,
     ) -> Self {
         let (shared_store, shared_clock) = (store.clone(), clock.clone() as Arc<dyn Clock>);
-        let dependencies =
-            Dependencies { apps: apps.clone(), store: shared_store, clock: shared_clock, callers: Callers::default() };
+        let dependencies = Dependencies {
+            apps: apps.clone(),
+            store: shared_store,
+            clock: shared_clock,
+            callers: Callers::default(),
+            traces: Default::default(),
+        };
         let settings = server::Settings { listen: "127.0.0.1:0".parse().ok(), workers: 2, ..settings };
         let admin = AdminSettings { listen: settings.listen, ..Default::default() };
         let cloakroom = Cloakroom::bind(&settings, &admin, dependencies).await.unwrap();

@@ -53,7 +53,8 @@ impl TlsService {
         let apps = ["default", "shop", "desk"].map(|name| app_settings().build(name).unwrap());
         let apps: Apps = apps.into_iter().collect();
         let store = Handle::from(Memory::new());
-        let dependencies = Dependencies { apps: apps.clone(), store, clock: Arc::new(SystemClock), callers };
+        let traces = cloakroom::otlp::Settings::default();
+        let dependencies = Dependencies { apps: apps.clone(), store, clock: Arc::new(SystemClock), callers, traces };
         let cloakroom = Cloakroom::bind(&settings, &admin, dependencies).await.unwrap();
         let (frontends, operators) = (cloakroom.tcp_addr().unwrap(), cloakroom.admin_addr().unwrap());
         let (reloader, stop) = (cloakroom.reloader().clone(), CancellationToken::new());

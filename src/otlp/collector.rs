@@ -1,0 +1,103 @@
+//! The connection to the collector.
+
+use std::io;
+use std::sync::Arc;
+
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Uri};
+use hyper_util::rt::TokioIo;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tonic::client::Grpc;
+use tonic::metadata::MetadataMap;
+use tonic::transport::{self, Channel, Endpoint};
+use tonic::{Extensions, Request, Status};
+use tonic_prost::ProstCodec;
+
+use super::messages::{ExportRequest, ExportResponse};
+use super::settings::{Settings, Target};
+use crate::tls;
+use crate::types::SettingError;
+
+/// How to reach a collector, with what was in the files.
+pub(super) struct Collector {
+    target: Target,
+    tls: Option<Arc<ClientConfig>>,
+    headers: HeaderMap,
+}
+
+/// A connection to a collector.
+pub(super) struct Connection {
+    channel: Channel,
+    headers: HeaderMap,
+}
+
+/// A socket, with or without TLS.
+trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
+
+impl Collector {
+    /// Reads the files of the settings. `None`: there is no collector. Blocks on the disk.
+    pub(super) fn open(settings: &Settings) -> Result<Option<Self>, SettingError> {
+        let Some(target) = settings.target()? else { return Ok(None) };
+        let tls = if target.is_encrypted { Some(tls_config(settings)?) } else { None };
+        Ok(Some(Self { target, tls, headers: settings.read_headers()? }))
+    }
+
+    /// Connects. Has no deadline of its own.
+    pub(super) async fn connect(self) -> Result<Connection, transport::Error> {
+        let Self { target, tls, headers } = self;
+        let authority = target.authority();
+        // The connector does the TLS, so this scheme is not the one that the collector sees.
+        let endpoint = Endpoint::from_shared(format!("http://{authority}"))?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let origin = Uri::builder().scheme(scheme).authority(authority).path_and_query("/").build();
+        let endpoint = endpoint.origin(origin.expect("the authority was parsed as one"));
+        let connector = tower::service_fn(move |_| {
+            let (target, tls) = (target.clone(), tls.clone());
+            async move { open_socket(&target, tls).await.map(TokioIo::new) }
+        });
+        Ok(Connection { channel: endpoint.connect_with_connector(connector).await?, headers })
+    }
+}
+
+impl Connection {
+    /// Exports spans once. Has no deadline of its own.
+    pub(super) async fn export(&self, request: ExportRequest) -> Result<ExportResponse, Status> {
+        let mut client = Grpc::new(self.channel.clone());
+        client.ready().await.map_err(|error| Status::from_error(error.into()))?;
+        let metadata = MetadataMap::from_headers(self.headers.clone());
+        let request = Request::from_parts(metadata, Extensions::default(), request);
+        let codec = ProstCodec::<ExportRequest, ExportResponse>::default();
+        Ok(client.unary(request, EXPORT, codec).await?.into_inner())
+    }
+}
+
+/// Opens a socket. Reads no proxy from the environment.
+async fn open_socket(target: &Target, tls: Option<Arc<ClientConfig>>) -> io::Result<Box<dyn Socket>> {
+    let socket = TcpStream::connect((target.host.as_str(), target.port)).await?;
+    socket.set_nodelay(true)?;
+    let Some(tls) = tls else { return Ok(Box::new(socket)) };
+    let name = ServerName::try_from(target.host.clone()).map_err(io::Error::other)?;
+    Ok(Box::new(TlsConnector::from(tls).connect(name, socket).await?))
+}
+
+fn tls_config(settings: &Settings) -> Result<Arc<ClientConfig>, SettingError> {
+    let roots = match settings.ca_file() {
+        Some(file) => {
+            let wrong = |error: tls::Error| SettingError::new("ca_file", error);
+            let text = tls::read(file).map_err(wrong)?;
+            tls::roots(&text).map_err(|kind| wrong(tls::Error { file: file.to_owned(), kind }))?
+        }
+        None => webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect::<RootCertStore>(),
+    };
+    let mut config = tls::client_builder().with_root_certificates(roots).with_no_client_auth();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(Arc::new(config))
+}
+
+const EXPORT: PathAndQuery = PathAndQuery::from_static("/opentelemetry.proto.collector.trace.v1.TraceService/Export");

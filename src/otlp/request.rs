@@ -1,0 +1,75 @@
+//! Turns spans into the request of one export.
+
+use super::messages::{
+    AnyValue, ExportRequest, KeyValue, Resource, ResourceSpans, Scope, ScopeSpans, Span, Status, Value,
+};
+use crate::telemetry::spans::{self, AttributeValue, Parent, SpanKind};
+
+/// Returns the request with these spans, all of one resource.
+pub(super) fn request(resource: &Resource, spans: &[spans::Span]) -> ExportRequest {
+    let scope = Scope { name: SCOPE.to_owned(), version: VERSION.to_owned() };
+    let spans = spans.iter().map(span).collect();
+    let scope_spans = ScopeSpans { scope: Some(scope), spans, schema_url: CONVENTIONS.to_owned() };
+    ExportRequest {
+        resource_spans: vec![ResourceSpans { resource: Some(resource.clone()), scope_spans: vec![scope_spans] }],
+    }
+}
+
+/// Returns what tells the spans of this process from those of others.
+pub(super) fn resource(service_name: &str, instance_id: String) -> Resource {
+    let text = |key: &str, value: String| attribute(key, &AttributeValue::from(value));
+    Resource {
+        attributes: vec![
+            text("service.name", service_name.to_owned()),
+            text("service.version", VERSION.to_owned()),
+            text("service.instance.id", instance_id),
+        ],
+    }
+}
+
+fn span(span: &spans::Span) -> Span {
+    let (parent, remote) = match span.parent {
+        Parent::Root => (Vec::new(), 0),
+        Parent::Local(id) => (id.to_be_bytes().to_vec(), 0),
+        Parent::Remote(id) => (id.to_be_bytes().to_vec(), IS_REMOTE),
+    };
+    Span {
+        trace_id: span.trace_id.to_be_bytes().to_vec(),
+        span_id: span.id.to_be_bytes().to_vec(),
+        trace_state: span.trace_state.as_deref().unwrap_or_default().to_owned(),
+        parent_span_id: parent,
+        name: span.name.clone().into_owned(),
+        kind: match span.kind {
+            SpanKind::Internal => 1,
+            SpanKind::Server => 2,
+            SpanKind::Client => 3,
+        },
+        start_time_unix_nano: span.start,
+        end_time_unix_nano: span.end,
+        attributes: span.attributes.iter().map(|(key, value)| attribute(key, value)).collect(),
+        status: span.is_error.then_some(Status { code: ERROR }),
+        flags: SAMPLED | HAS_IS_REMOTE | remote,
+    }
+}
+
+fn attribute(key: &str, value: &AttributeValue) -> KeyValue {
+    let value = match value {
+        AttributeValue::Text(text) => Value::Text(text.clone().into_owned()),
+        AttributeValue::Number(number) => Value::Number(*number),
+    };
+    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }) }
+}
+
+const SCOPE: &str = "cloakroom";
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The version of OpenTelemetry's conventions that the names of attributes follow.
+const CONVENTIONS: &str = "https://opentelemetry.io/schemas/1.25.0";
+
+/// `STATUS_CODE_ERROR`.
+const ERROR: i32 = 2;
+
+// The flags of a span: those of its trace, and two that say whether its parent is in another process.
+const SAMPLED: u32 = 1;
+const HAS_IS_REMOTE: u32 = 1 << 8;
+const IS_REMOTE: u32 = 1 << 9;

@@ -1,0 +1,93 @@
+//! The span of a call that runs, and the spans of what the call does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tokio::time::Instant;
+
+use super::queue::SpanQueue;
+use super::{AttributeValue, Attributes, Parent, Span, SpanKind};
+
+/// The span of a call that has not ended.
+#[derive(Debug)]
+pub struct CallSpan {
+    pub(super) trace_id: u128,
+    pub(super) id: u64,
+    pub(super) parent: Parent,
+    pub(super) trace_state: Option<Arc<str>>,
+    pub(super) begin: Instant,
+    /// `begin` in nanoseconds since 1970.
+    pub(super) start: u64,
+    pub(super) notes: Mutex<Attributes>,
+    pub(super) queue: SpanQueue,
+}
+
+/// An operation that a call had to wait for.
+#[derive(Debug)]
+pub struct OperationSpan {
+    pub name: String,
+    pub kind: SpanKind,
+    pub begin: Instant,
+    pub duration: Duration,
+    pub attributes: Attributes,
+    pub is_error: bool,
+}
+
+impl CallSpan {
+    pub(in crate::telemetry) const fn trace_id(&self) -> u128 {
+        self.trace_id
+    }
+
+    pub(in crate::telemetry) const fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Adds an attribute, or replaces it.
+    pub fn note(&self, name: &'static str, value: impl Into<AttributeValue>) {
+        let mut notes = self.notes.lock();
+        notes.retain(|(noted, _)| *noted != name);
+        notes.push((name, value.into()));
+    }
+
+    /// Ends the span: puts it into the queue, with these attributes beside the noted ones.
+    pub fn end(&self, name: &'static str, mut attributes: Attributes, is_error: bool) {
+        attributes.append(&mut self.notes.lock());
+        self.queue.push(Span {
+            trace_id: self.trace_id,
+            id: self.id,
+            parent: self.parent,
+            trace_state: self.trace_state.clone(),
+            name: name.into(),
+            kind: SpanKind::Server,
+            start: self.start,
+            end: self.time(Instant::now()),
+            attributes,
+            is_error,
+        });
+    }
+
+    /// Puts the span of an operation of the call into the queue.
+    pub fn record_operation(&self, operation: OperationSpan) {
+        let OperationSpan { name, kind, begin, duration, attributes, is_error } = operation;
+        self.queue.push(Span {
+            trace_id: self.trace_id,
+            id: super::tracer::span_id(),
+            parent: Parent::Local(self.id),
+            trace_state: self.trace_state.clone(),
+            name: name.into(),
+            kind,
+            start: self.time(begin),
+            end: self.time(begin + duration),
+            attributes,
+            is_error,
+        });
+    }
+
+    /// Returns an instant in nanoseconds since 1970. The clock is read once a call, so that a step of it changes no
+    /// duration.
+    fn time(&self, instant: Instant) -> u64 {
+        let elapsed = instant.saturating_duration_since(self.begin).as_nanos();
+        self.start.saturating_add(u64::try_from(elapsed).unwrap_or(u64::MAX))
+    }
+}

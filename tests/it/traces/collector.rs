@@ -1,0 +1,135 @@
+//! A collector: the TraceService of OpenTelemetry's own messages, on a real server.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cloakroom::server::{Server, Settings, TlsSettings};
+use http::{HeaderMap, Request};
+use http_body_util::{BodyExt as _, Full};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
+use opentelemetry_proto::tonic::collector::trace::v1::{
+    ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
+};
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
+use parking_lot::Mutex;
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::body::Body;
+use tonic::{Code, Response, Status};
+use tower::ServiceExt as _;
+
+use crate::process::child::eventually;
+
+/// A running collector.
+pub(super) struct Collector {
+    pub(super) address: SocketAddr,
+    received: Arc<Mutex<Received>>,
+    _stop: DropGuard,
+}
+
+/// What a collector has received, and what it answers.
+#[derive(Default)]
+struct Received {
+    bytes: Vec<u8>,
+    headers: Vec<HeaderMap>,
+    resource_spans: Vec<ResourceSpans>,
+    answer: Answer,
+}
+
+/// What a collector answers.
+#[derive(Clone, Copy, Default)]
+pub(super) enum Answer {
+    #[default]
+    Takes,
+    /// It takes the request, but not so many of its spans.
+    Rejects(i64),
+    Refuses(Code),
+}
+
+impl Collector {
+    pub(super) async fn start() -> Self {
+        Self::start_at("127.0.0.1:0".parse().unwrap(), TlsSettings::default()).await
+    }
+
+    pub(super) async fn start_at(address: SocketAddr, tls: TlsSettings) -> Self {
+        let settings = Settings { listen: Some(address), workers: 1, tls, ..Settings::default() };
+        let server = Server::bind(&settings).await.unwrap();
+        let address = server.tcp_addr().unwrap();
+        let (received, stop) = (Arc::<Mutex<Received>>::default(), CancellationToken::new());
+        let shared = Arc::clone(&received);
+        let service = tower::service_fn(move |request: Request<Body>| receive(Arc::clone(&shared), request));
+        tokio::spawn(server.run(move |_| service.clone(), stop.clone()));
+        Self { address, received, _stop: stop.drop_guard() }
+    }
+
+    pub(super) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Changes what it answers.
+    pub(super) fn set_answer(&self, answer: Answer) {
+        self.received.lock().answer = answer;
+    }
+
+    /// Returns all spans that it has taken, in the order of their ends.
+    pub(super) fn spans(&self) -> Vec<Span> {
+        let received = self.received.lock();
+        let scopes = received.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
+        scopes.flat_map(|scope| scope.spans.clone()).collect()
+    }
+
+    pub(super) fn resource_spans(&self) -> Vec<ResourceSpans> {
+        self.received.lock().resource_spans.clone()
+    }
+
+    /// Returns the bodies of all requests, one after another.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        self.received.lock().bytes.clone()
+    }
+
+    /// Returns the headers of each request.
+    pub(super) fn headers(&self) -> Vec<HeaderMap> {
+        self.received.lock().headers.clone()
+    }
+
+    /// Waits for a span that is like this.
+    pub(super) async fn await_span(&self, what: &str, is_it: impl Fn(&Span) -> bool) -> Span {
+        eventually(what, async || self.spans().into_iter().find(&is_it)).await
+    }
+}
+
+/// Receives one request. Its bytes are kept as they came, for a message would drop what it does not know.
+async fn receive(
+    received: Arc<Mutex<Received>>,
+    request: Request<Body>,
+) -> Result<http::Response<Body>, std::convert::Infallible> {
+    let (parts, body) = request.into_parts();
+    let bytes: Bytes = body.collect().await.unwrap().to_bytes();
+    {
+        let mut received = received.lock();
+        received.bytes.extend_from_slice(&bytes);
+        received.headers.push(parts.headers.clone());
+    }
+    let service = TraceServiceServer::new(Taking(received));
+    service.oneshot(Request::from_parts(parts, Body::new(Full::new(bytes)))).await
+}
+
+struct Taking(Arc<Mutex<Received>>);
+
+#[tonic::async_trait]
+impl TraceService for Taking {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportTraceServiceRequest>,
+    ) -> Result<Response<ExportTraceServiceResponse>, Status> {
+        let mut received = self.0.lock();
+        let rejected_spans = match received.answer {
+            Answer::Takes => 0,
+            Answer::Rejects(spans) => spans,
+            Answer::Refuses(code) => return Err(Status::new(code, "a text of the collector")),
+        };
+        received.resource_spans.extend(request.into_inner().resource_spans);
+        let partial = ExportTracePartialSuccess { rejected_spans, error_message: String::new() };
+        Ok(Response::new(ExportTraceServiceResponse { partial_success: (rejected_spans > 0).then_some(partial) }))
+    }
+}
