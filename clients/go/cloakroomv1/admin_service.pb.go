@@ -42,7 +42,7 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-// What a cookie, a token or a ticket leads to.
+// The state of a cookie, a token, a ticket or a key.
 type CredentialState int32
 
 const (
@@ -122,7 +122,8 @@ const (
 	SessionEventKind_SESSION_EVENT_KIND_CREATED SessionEventKind = 1
 	// The token of the session was replaced.
 	SessionEventKind_SESSION_EVENT_KIND_ROTATED SessionEventKind = 2
-	// The session got its first subject, got another subject, or lost its subject. Its token was replaced with that.
+	// The session got its first subject, got another subject, or lost its subject. Its token was replaced in the same
+	// step.
 	SessionEventKind_SESSION_EVENT_KIND_SUBJECT_CHANGED SessionEventKind = 3
 	// A call ended the session.
 	SessionEventKind_SESSION_EVENT_KIND_ENDED SessionEventKind = 4
@@ -349,8 +350,8 @@ type ListSessionsRequest struct {
 	// The subject whose sessions are listed. Empty for all sessions of the app.
 	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
 	// The number of sessions on a page. 0 means 100. The limit is 1000, and a greater number counts as 1000. With Redis a
-	// page may have a few sessions more. For a subject, the field has no effect: a page has up to 2048 sessions, in the
-	// order of their last use.
+	// page may have a few sessions more. For a subject, the field has no effect: a page has up to about 2000 sessions, and
+	// only the sessions of one page are in the order of their last use.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of the previous page. Empty for the first page.
 	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -1062,10 +1063,10 @@ func (x *ExplainCredentialResponse) GetExplanations() []*CredentialExplanation {
 	return nil
 }
 
-// The explanation of a cookie, a token or a ticket.
+// The explanation of a cookie, a token, a ticket or a key.
 type CredentialExplanation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What it leads to.
+	// The state of the credential.
 	State CredentialState `protobuf:"varint,1,opt,name=state,proto3,enum=cloakroom.v1.CredentialState" json:"state,omitempty"`
 	// With ENDED and SUPERSEDED: why it does not open its session.
 	EndReason EndReason `protobuf:"varint,2,opt,name=end_reason,json=endReason,proto3,enum=cloakroom.v1.EndReason" json:"end_reason,omitempty"`
@@ -1074,14 +1075,14 @@ type CredentialExplanation struct {
 	EndTime *timestamppb.Timestamp `protobuf:"bytes,3,opt,name=end_time,json=endTime,proto3" json:"end_time,omitempty"`
 	// The public handle of its session. Empty with REJECTED, and in an app of the kind COOKIE.
 	Id string `protobuf:"bytes,4,opt,name=id,proto3" json:"id,omitempty"`
-	// What the store has of the session, without entries. Unset if it has nothing.
+	// The session in the store, without its entries. Unset if the store has none.
 	Session *SessionInfo `protobuf:"bytes,5,opt,name=session,proto3" json:"session,omitempty"`
 	// With REJECTED: MALFORMED, UNKNOWN_KEY, BAD_SIGNATURE or, for a ticket, TOO_OLD. A ticket in a cookie is MALFORMED. In
 	// an app of the kind COOKIE: MALFORMED, BAD_SIGNATURE, EXPIRED, FROM_THE_FUTURE, PAYLOAD or TOO_LARGE.
 	Rejection string `protobuf:"bytes,6,opt,name=rejection,proto3" json:"rejection,omitempty"`
-	// The id of the key that it is signed with, as it says itself. Empty if it does not, and in an app of the kind COOKIE.
+	// The id of the signing key that the credential names. Empty if it names none, and in an app of the kind COOKIE.
 	KeyId string `protobuf:"bytes,7,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
-	// The name of another app that it verifies for, if the caller may use that app.
+	// The name of another app for which the credential verifies, if the caller may use that app.
 	OtherApp      string `protobuf:"bytes,8,opt,name=other_app,json=otherApp,proto3" json:"other_app,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1700,7 +1701,7 @@ func (x *ListAppsResponse) GetApps() []*AppInfo {
 // An app as an operator sees it.
 type AppInfo struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// What GetAppPolicy returns for the app.
+	// The policy of the app, as GetAppPolicy returns it.
 	Policy *GetAppPolicyResponse `protobuf:"bytes,1,opt,name=policy,proto3" json:"policy,omitempty"`
 	// The ids of its keys. The first key signs, and every key verifies. Empty if the app has no key.
 	KeyIds []string `protobuf:"bytes,2,rep,name=key_ids,json=keyIds,proto3" json:"key_ids,omitempty"`

@@ -396,8 +396,10 @@ type Session struct {
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// The value of the cookie. It is a secret: everyone who has it can open the session. Send it back unchanged and
 	// never log it. The token of a new session is a ticket: it is good in SaveSession for 15 minutes and never valid in a
-	// cookie. Empty in a null session, where the service must not hand out a newer token, and where the browser has to keep
-	// its cookie because it may be about to get that of a login. Empty in an app of the kind EXTERNAL.
+	// cookie.
+	//
+	// Empty in a null session and in an app of the kind EXTERNAL. Also empty if the caller may not get the current token, or
+	// if the browser has to keep its cookie because it may be about to get the cookie of a login.
 	Token string `protobuf:"bytes,2,opt,name=token,proto3" json:"token,omitempty"`
 	// The content of the session. A name has 1 to 256 bytes. Empty in the response to a save or a rotation.
 	Entries map[string]*Value `protobuf:"bytes,3,rep,name=entries,proto3" json:"entries,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
