@@ -80,6 +80,7 @@
 //! an app of kind `cookie`, `service/cookie_kind/` takes over at step 3 of an open and at step 2 of a save.
 
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod cli;
 pub mod config;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::output;
 use crate::config::{self, default_key};
-use crate::{server, store};
+use crate::{audit, server, store};
 
 /// The exit codes of all commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +103,12 @@ impl From<default_key::Error> for CliError {
 
 impl From<store::OpenError> for CliError {
     fn from(error: store::OpenError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<audit::OpenError> for CliError {
+    fn from(error: audit::OpenError) -> Self {
         Self::Failed(error.into())
     }
 }

@@ -39,7 +39,7 @@ pub use reload::ReloadSettings;
 pub use crate::types::ConfigKey;
 
 use crate::types::AppName;
-use crate::{app, auth, server, store, telemetry};
+use crate::{app, audit, auth, server, store, telemetry};
 
 /// All settings.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -53,6 +53,8 @@ pub struct Settings {
     pub store: store::Settings,
     /// What is logged, and how.
     pub log: telemetry::Settings,
+    /// The log of sessions that ended.
+    pub audit: audit::Settings,
     /// How a running process takes up changes.
     pub reload: ReloadSettings,
     /// The programs that may call, by name. Empty: every program may.
@@ -68,6 +70,7 @@ impl Default for Settings {
             admin: server::AdminSettings::default(),
             store: store::Settings::default(),
             log: telemetry::Settings::default(),
+            audit: audit::Settings::default(),
             reload: ReloadSettings::default(),
             callers: BTreeMap::new(),
             apps: BTreeMap::from([(AppName::DEFAULT.to_owned(), app::Settings::default())]),

@@ -82,6 +82,7 @@ app_requests![
     RevokeSubjectRequest,
     RevokeAppRequest,
     ExplainCredentialRequest,
+    ListSessionEndsRequest,
     GetStatsRequest,
     WatchEventsRequest,
 ];

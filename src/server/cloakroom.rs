@@ -17,6 +17,7 @@ use super::reloader::Reloader;
 use super::settings::is_loopback;
 use super::{AdminSettings, BindError, Server, Services, Settings, ShutdownReport, background, file_limit};
 use crate::app::Apps;
+use crate::audit::AuditLog;
 use crate::auth::{Authenticator, CallerRegistry, Callers, generate_token};
 use crate::connect::Schema;
 use crate::service::Service;
@@ -31,6 +32,7 @@ pub struct Dependencies {
     pub clock: Arc<dyn Clock>,
     /// Without any, no call needs a credential.
     pub callers: Callers,
+    pub audit_log: AuditLog,
 }
 
 /// The service, which listens but does not serve yet.
@@ -55,11 +57,12 @@ impl Cloakroom {
         admin: &AdminSettings,
         dependencies: Dependencies,
     ) -> Result<Self, BindError> {
-        let Dependencies { apps, store, clock, callers } = dependencies;
+        let Dependencies { apps, store, clock, callers, audit_log } = dependencies;
         settings.check(&callers)?;
         admin.check(settings, &callers)?;
         let has_console = admin.console;
-        let service = Service::new(apps, store, Arc::clone(&clock));
+        let notes_callers = audit_log.is_on();
+        let service = Service::new(apps, store, Arc::clone(&clock)).with_audit_log(audit_log);
         let max_connections = file_limit::max_connections(settings.max_connections);
         let fitting = Settings { max_connections, ..settings.clone() };
         let mut server = Server::listen(&fitting, false).await?;
@@ -81,6 +84,7 @@ impl Cloakroom {
             server.context.authenticator = authenticator.clone();
             server.context.call_metrics = Arc::clone(&call_metrics);
             server.context.schema = Arc::clone(&schema);
+            server.context.notes_callers = notes_callers;
         }
         if let Some(admin) = &mut admin {
             let listeners = [("frontends", &server.context), ("operators", &admin.context)];

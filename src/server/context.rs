@@ -22,6 +22,8 @@ pub(super) struct ServerContext {
     /// Whether the pages include the console.
     pub(super) has_console: bool,
     pub(super) authenticator: Authenticator,
+    /// Whether each call notes its caller, for the audit log.
+    pub(super) notes_callers: bool,
     pub(super) protocols: Protocols,
     pub(super) versions: HttpVersions,
     /// The messages of the RPCs, for JSON.

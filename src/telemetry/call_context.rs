@@ -17,6 +17,8 @@ pub struct CallContext {
     rpc: &'static str,
     id: CallId,
     trace: Option<Trace>,
+    /// `None` if nobody needs it, or before it is known.
+    caller: Option<Arc<str>>,
 }
 
 /// The id by which an operator finds a call in the logs.
@@ -35,12 +37,43 @@ tokio::task_local! {
 impl CallContext {
     /// Reads the id and the trace from the headers of a call.
     pub fn new(rpc: &'static str, headers: &HeaderMap) -> Self {
-        Self { rpc, id: CallId::from_headers(headers), trace: Trace::from_headers(headers) }
+        Self { rpc, id: CallId::from_headers(headers), trace: Trace::from_headers(headers), caller: None }
     }
 
     /// Returns the id of the call.
     pub const fn id(&self) -> &CallId {
         &self.id
+    }
+
+    /// Returns the call that this task runs. `None` outside of calls.
+    pub fn current() -> Option<Self> {
+        CURRENT.try_with(Self::clone).ok()
+    }
+
+    /// Returns the RPC, as `package.Service/Method`.
+    pub const fn rpc(&self) -> &'static str {
+        self.rpc
+    }
+
+    /// Returns the name of the caller, if it was noted.
+    pub fn caller(&self) -> Option<&str> {
+        self.caller.as_deref()
+    }
+
+    /// Notes the name of the caller.
+    pub fn note_caller(&mut self, name: impl fmt::Display) {
+        self.caller = Some(name.to_string().into());
+    }
+
+    /// Makes a future a part of the call that this task runs, for another task to run it.
+    pub fn inherit<F: Future>(future: F) -> impl Future<Output = F::Output> {
+        let current = Self::current();
+        async move {
+            match current {
+                Some(call) => call.scope(future).await,
+                None => future.await,
+            }
+        }
     }
 
     /// Runs a future as a part of the call.

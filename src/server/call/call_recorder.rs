@@ -28,8 +28,6 @@ pub(super) struct CallRecorder {
     phase: CallPhase,
     /// `None` once its line is written, and for calls that are not audited.
     audit: Option<AuditRecord>,
-    /// The caller, for the line of level DEBUG. `None` at other levels, and before it is known.
-    caller: Option<Box<str>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,15 +52,16 @@ impl CallRecorder {
             start: Instant::now(),
             phase: CallPhase::Running,
             audit,
-            caller: None,
         }
     }
 
     /// Checks that its caller may make the call. Lets the RPC of an audited call note what it is about.
     pub(super) fn authenticate(&mut self, peer: &Peer, request: &mut Request<Body>) -> Result<Caller, auth::Error> {
         let caller = self.context.sync_scope(|| peer.authenticate(self.rpc.0, request.headers()));
-        if enabled!(Level::DEBUG) {
-            self.caller = caller.as_ref().ok().map(|caller| caller.to_string().into());
+        if (self.connection.notes_callers || enabled!(Level::DEBUG))
+            && let Ok(caller) = &caller
+        {
+            self.context.note_caller(caller);
         }
         if let Some(audit) = &self.audit {
             match &caller {
@@ -143,7 +142,7 @@ impl CallRecorder {
         self.log_audit(code, None);
         if enabled!(Level::DEBUG) {
             let duration_ms = self.start.elapsed().as_secs_f64() * 1e3;
-            let (call_code, caller) = (code_name(code), self.caller.as_deref());
+            let (call_code, caller) = (code_name(code), self.context.caller());
             let call_protocol = self.protocol.as_str();
             self.context.sync_scope(|| {
                 debug!(

@@ -26,6 +26,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cloakroom::app::{self, App, Apps};
+use cloakroom::audit::AuditLog;
 use cloakroom::auth::Callers;
 use cloakroom::grpc::wire::admin_service_client::AdminServiceClient;
 use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
@@ -142,8 +143,13 @@ impl TestService {
         folder: TempDir,
     ) -> Self {
         let (shared_store, shared_clock) = (store.clone(), clock.clone() as Arc<dyn Clock>);
-        let dependencies =
-            Dependencies { apps: apps.clone(), store: shared_store, clock: shared_clock, callers: Callers::default() };
+        let dependencies = Dependencies {
+            apps: apps.clone(),
+            store: shared_store,
+            clock: shared_clock,
+            callers: Callers::default(),
+            audit_log: AuditLog::default(),
+        };
         let settings = server::Settings { listen: "127.0.0.1:0".parse().ok(), workers: 2, ..settings };
         let admin = AdminSettings { listen: settings.listen, ..Default::default() };
         let cloakroom = Cloakroom::bind(&settings, &admin, dependencies).await.unwrap();
