@@ -47,7 +47,7 @@ impl Folder {
         }
     }
 
-    /// Opens the file of a day to append to it, and creates it if it is missing.
+    /// Opens the file of a day to append to it, and creates it if it is missing. Ends a line that is torn.
     pub(super) fn open_file(&self, day: Day) -> io::Result<DayFile> {
         let file = File::options().read(true).append(true).create(true).mode(0o600).open(self.path_of(day))?;
         let mut file = DayFile { day, file };
@@ -84,7 +84,7 @@ impl Folder {
         Ok(())
     }
 
-    fn path_of(&self, day: Day) -> PathBuf {
+    pub(super) fn path_of(&self, day: Day) -> PathBuf {
         self.0.join(day.file_name())
     }
 }

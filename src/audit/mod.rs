@@ -3,6 +3,7 @@
 //! One thread writes, behind a bounded queue. A disk that is full or slow loses lines, which are counted, and delays no
 //! call. A line has public ids and subjects. No token, no key and no entry ever gets here.
 
+mod file_blocks;
 mod folder;
 mod search;
 mod session_end;
@@ -34,7 +35,7 @@ struct OpenLog {
     folder: Folder,
     queue: Queue,
     /// Lets one search at a time read the files.
-    search_permit: Semaphore,
+    search_permit: Arc<Semaphore>,
 }
 
 impl AuditLog {
@@ -45,7 +46,7 @@ impl AuditLog {
         let Some(path) = settings.folder() else { return Ok((Self::default(), None)) };
         let folder = Folder::open(path, clock.now())?;
         let (queue, guard) = writer::start(folder.clone(), settings.keep_days, clock).map_err(OpenError::Thread)?;
-        let search_permit = Semaphore::new(1);
+        let search_permit = Arc::new(Semaphore::new(1));
         Ok((Self(Some(Arc::new(OpenLog { folder, queue, search_permit }))), Some(guard)))
     }
 
@@ -71,12 +72,18 @@ impl AuditLog {
     /// Stops after [`SEARCH_TIME`] and after the newest [`Found::MAX_ENDS`] ends.
     pub async fn search(&self, app: AppName, wanted: Wanted) -> Option<Found> {
         let log = self.0.as_ref()?;
-        let _permit = log.search_permit.acquire().await.ok()?;
+        let permit = Arc::clone(&log.search_permit).acquire_owned().await.ok()?;
         let folder = log.folder.clone();
-        let found = spawn_blocking(move || search::search(&folder, &app, &wanted, SEARCH_TIME)).await;
+        let found = spawn_blocking(move || {
+            // Until its end, even if nobody waits for it any more.
+            let _permit = permit;
+            search::search(&folder, &app, &wanted, SEARCH_TIME)
+        });
+        let found = found.await;
         Some(found.expect("a search neither panics nor is cancelled"))
     }
 }
 
-/// Shorter than a call may take by default, so that the caller gets what was found.
-const SEARCH_TIME: Duration = Duration::from_secs(3);
+/// Less than half of the time that a call may take by default: the caller gets what was found, also if it had to wait
+/// for another search.
+const SEARCH_TIME: Duration = Duration::from_secs(2);

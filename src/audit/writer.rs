@@ -107,45 +107,47 @@ impl Drop for AuditGuard {
         self.state.is_ending.store(true, Ordering::SeqCst);
         // If the queue is full, the thread is writing, and checks `is_ending` after it.
         let _: Result<(), TrySendError<Message>> = self.messages.try_send(Message::WakeUp);
-        let _: Result<(), RecvTimeoutError> = self.finished.recv_timeout(FLUSH_TIMEOUT);
+        if self.finished.recv_timeout(FLUSH_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
+            warn!("the disk is too slow: the last ends of sessions are not in the audit log");
+        }
     }
 }
 
 impl Writer {
     /// Writes until the log ends.
     fn run(mut self) {
+        let mut file = None;
         loop {
             self.delete_old_files();
-            match self.queued.recv_timeout(DELETION_INTERVAL) {
-                Ok(Message::End(end)) => self.write_queued(*end),
+            match self.next(&mut file) {
+                Ok(Message::End(end)) => self.write_and_count(&mut file, &end),
                 Ok(Message::WakeUp) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
-            }
-            if self.state.is_ending.load(Ordering::SeqCst) {
-                if let Ok(Message::End(end)) = self.queued.try_recv() {
-                    self.write_queued(*end);
-                }
-                return;
             }
         }
     }
 
-    /// Writes an end and all that are queued behind it.
-    fn write_queued(&self, first: SessionEnd) {
-        let (mut file, mut next) = (None, Some(first));
-        while let Some(end) = next {
-            match self.write(&mut file, &end) {
-                Ok(()) => _ = self.state.written.fetch_add(1, Ordering::Relaxed),
-                Err(error) => {
-                    // Opening it again finds the torn line.
-                    file = None;
-                    self.state.lose(Some(&error));
-                }
+    /// Waits for the next message. `Disconnected`: the log ends, and all that was queued is written.
+    fn next(&self, file: &mut Option<DayFile>) -> Result<Message, RecvTimeoutError> {
+        if let Ok(message) = self.queued.try_recv() {
+            return Ok(message);
+        }
+        // Somebody may move the file away before the next end.
+        *file = None;
+        if self.state.is_ending.load(Ordering::SeqCst) {
+            return Err(RecvTimeoutError::Disconnected);
+        }
+        self.queued.recv_timeout(DELETION_INTERVAL)
+    }
+
+    fn write_and_count(&self, file: &mut Option<DayFile>, end: &SessionEnd) {
+        match self.write(file, end) {
+            Ok(()) => _ = self.state.written.fetch_add(1, Ordering::Relaxed),
+            Err(error) => {
+                // Opening it again finds the torn line.
+                *file = None;
+                self.state.lose(Some(&error));
             }
-            next = match self.queued.try_recv() {
-                Ok(Message::End(end)) => Some(*end),
-                Ok(Message::WakeUp) | Err(_) => None,
-            };
         }
     }
 
@@ -171,7 +173,7 @@ impl Writer {
     }
 }
 
-/// The capacity of the queue: a few megabytes at most, and the ends of a busy second.
+/// The capacity of the queue: some megabytes at most, and the ends of a busy second.
 const QUEUED_ENDS: usize = 8192;
 
 /// The time that an ending process waits for a slow disk.

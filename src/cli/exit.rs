@@ -40,8 +40,8 @@ impl Exit {
     /// Returns the explanation that `--help` prints.
     pub(super) const fn meaning(self) -> &'static str {
         match self {
-            Self::Done => "done; for cookie, healthcheck and doctor: yes",
-            Self::Failed => "failed; for cookie, healthcheck and doctor: no; for sessions: not found",
+            Self::Done => "done; for cookie, why, healthcheck and doctor: yes",
+            Self::Failed => "failed; for cookie, why, healthcheck and doctor: no; for sessions: not found",
             Self::Usage => "the command line is wrong",
             Self::Config => "the configuration is wrong",
             Self::Interrupted => "a second SIGINT ended the process before its orderly stop was complete",
@@ -82,9 +82,18 @@ impl CliError {
     /// Prints to stderr each problem of a configuration, or an error with its causes.
     pub(super) fn print(&self) {
         match self {
-            Self::Config(error) => output::print_note(&error.to_string()),
-            Self::Failed(error) => output::print_note(&format!("cloakroom: {}", with_causes(error.as_ref()))),
+            Self::Config(_) => output::print_note(&self.message()),
+            Self::Failed(_) => output::print_note(&format!("cloakroom: {}", self.message())),
             Self::NegativeAnswer => {}
+        }
+    }
+
+    /// Returns the problems of a configuration, or an error with its causes.
+    pub(super) fn message(&self) -> String {
+        match self {
+            Self::Config(error) => error.to_string(),
+            Self::Failed(error) => with_causes(error.as_ref()),
+            Self::NegativeAnswer => String::new(),
         }
     }
 }
