@@ -130,7 +130,7 @@ impl AdminService for AdminRpcs {
         let wanted = match &request.wanted {
             Some(wire::list_session_ends_request::Wanted::Subject(text)) => Wanted::Subject(subject(text)?),
             Some(wire::list_session_ends_request::Wanted::Id(id)) => Wanted::Session(session_id("id", id)?),
-            None => return Err(RequestError::SessionId("id").into()),
+            None => return Err(RequestError::SessionId("id or subject").into()),
         };
         if let Wanted::Session(id) = wanted {
             audit.note_session(id);

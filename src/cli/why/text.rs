@@ -5,7 +5,7 @@ use super::replica::{LogState, ReplicaLog};
 use super::verdict;
 use crate::cli::sessions::text::{absolute, cut, end_reason, printable, time};
 use crate::grpc::wire::{CredentialState, SessionInfo};
-use crate::types::Time;
+use crate::types::{Time, timestamp};
 
 /// Returns the whole answer.
 pub(super) fn text(report: &Report) -> String {
@@ -168,10 +168,9 @@ fn log_line(ReplicaLog { address, state }: &ReplicaLog) -> Option<String> {
         LogState::Failed(error) => printable(error),
         LogState::Off => format!("{address}: this replica has no audit log; set folder in [audit]"),
         LogState::Read { begin_time, lost } => {
-            let begin = begin_time.map_or_else(
-                || "it is empty".to_owned(),
-                |time| format!("from {}", humantime::format_rfc3339_seconds(time.into())),
-            );
+            let begin = begin_time
+                .as_ref()
+                .map_or_else(|| "it is empty".to_owned(), |time| format!("from {}", timestamp::text(*time)));
             let lost = if *lost == 0 { String::new() } else { format!(", without {lost} ends that were lost") };
             format!("{address}: {begin}{lost}")
         }
