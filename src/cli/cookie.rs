@@ -20,9 +20,9 @@ pub(super) struct CookieArgs {
     app: String,
     #[command(flatten)]
     config: ConfigFile,
-    /// Was replaced by `cloakroom why --address`.
-    #[arg(long, hide = true, value_name = "ADDRESS", value_parser = refuse_address)]
-    address: Option<String>,
+    /// Was replaced by `cloakroom why --address`. Takes the options behind it too, for the same refusal.
+    #[arg(long, hide = true, value_name = "ADDRESS", num_args = 1.., allow_hyphen_values = true, value_parser = refuse_address)]
+    address: Vec<String>,
     /// A token, a ticket or a whole Cookie header [default: read from stdin, so that it is not in the shell's history]
     text: Option<String>,
 }

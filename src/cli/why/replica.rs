@@ -88,7 +88,12 @@ pub(super) async fn read_logs(
     for (address, answers) in logs.await {
         let state = answers.as_ref().map_or_else(|error| LogState::Failed(error.clone()), |answers| log_state(answers));
         for (ends, answer) in ends.iter_mut().zip(answers.into_iter().flatten()) {
-            ends.extend(answer.ends.into_iter().map(|end| NotedEnd { end, replica: address.clone() }));
+            for end in answer.ends {
+                // Replicas on one machine may share a folder.
+                if ends.iter().all(|noted| noted.end != end) {
+                    ends.push(NotedEnd { end, replica: address.clone() });
+                }
+            }
         }
         states.push(ReplicaLog { address, state });
     }

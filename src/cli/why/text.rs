@@ -50,6 +50,7 @@ impl Page<'_> {
         let number = match (&self.report.store_error, answer.more) {
             (Some(_), _) => "the store could not be asked".to_owned(),
             (None, true) => format!("{count} sessions live, and more"),
+            (None, false) if count == 1 => "1 session lives".to_owned(),
             (None, false) => format!("{count} sessions live"),
         };
         self.paragraph("", &format!("{subject}: {number}"));

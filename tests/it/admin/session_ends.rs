@@ -17,7 +17,7 @@ use crate::process::child::eventually;
 use crate::support::calls::{ChangesExt as _, reason, refused, save};
 use crate::support::connect::Protocol;
 use crate::support::policy::{open_in, save_in};
-use crate::support::sessions::{HOUR, MINUTE, millis};
+use crate::support::sessions::{MINUTE, millis};
 use crate::support::{StoreKind, TestService, app_settings};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -61,7 +61,7 @@ async fn await_ends(service: &TestService, app: &str, wanted: Wanted, count: usi
 async fn a_logout_is_in_the_audit_log_with_its_session_and_its_call(store: StoreKind) {
     let service = start(store).await;
     let session = service.logged_in("ann").await;
-    service.advance(HOUR);
+    service.advance(2 * DAY);
     service.session(&session.token).await;
     let used = service.millis();
     service.advance(MINUTE);

@@ -26,18 +26,19 @@ use crate::support::tmpfs::Tmpfs;
 
 const SUBJECT: &str = "ann@test.example";
 
-/// Starts a process with this store and with an audit log in this folder, relative to its own.
-async fn process(store: &str, folder: &str) -> Process {
+/// Starts a process with this store and with an audit log, which has the callers `desk`, `eyes` and `shop`.
+async fn process(store: &str) -> Process {
     let caller = |name: &str, role: &str| {
         let hash = TokenHash::of(name.as_bytes());
         format!("[callers.{name}]\nroles = ['{role}']\napps = ['*']\ntoken_hashes = ['{hash}']\n")
     };
     let callers = [caller("desk", "admin"), caller("eyes", "viewer"), caller("shop", "frontend")].concat();
-    let config = format!(
-        "[audit]\nfolder = '{folder}'\n[log]\nlevel = 'info,cloakroom::service=debug'\nformat = 'json'\n[store]\nkind = \
-         '{store}'\n{callers}"
-    );
-    Process::start(&config, &[], &[]).await
+    Process::start(&(config(store, "audit") + &callers), &[], &[]).await
+}
+
+fn config(store: &str, folder: &str) -> String {
+    let log = "level = 'info,cloakroom::service=debug'\nformat = 'json'";
+    format!("[audit]\nfolder = '{folder}'\n[log]\n{log}\n[store]\nkind = '{store}'\n")
 }
 
 async fn log_in(process: &Process, subject: &str) -> Session {
@@ -74,7 +75,7 @@ fn file_in(folder: &Path) -> PathBuf {
 
 #[tokio::test]
 async fn each_end_names_the_caller_and_the_call_and_so_does_each_line_of_the_log() {
-    let process = process("memory", "audit").await;
+    let process = process("memory").await;
     let (first, second) = (log_in(&process, SUBJECT).await, log_in(&process, SUBJECT).await);
     log_out(&process, &first).await;
     await_ends(&process, SUBJECT, 1).await;
@@ -103,7 +104,7 @@ async fn each_end_names_the_caller_and_the_call_and_so_does_each_line_of_the_log
 #[tokio::test]
 async fn a_stop_writes_what_is_queued_and_a_restart_goes_on_with_the_file() {
     for store in ["memory", "embedded"] {
-        let mut process = process(store, "audit").await;
+        let mut process = process(store).await;
         for session in [log_in(&process, SUBJECT).await, log_in(&process, SUBJECT).await] {
             log_out(&process, &session).await;
         }
@@ -130,7 +131,7 @@ async fn a_stop_writes_what_is_queued_and_a_restart_goes_on_with_the_file() {
 async fn a_full_disk_loses_ends_and_fails_no_call() {
     let Some(disk) = Tmpfs::mount("256k") else { return };
     let folder = disk.path().join("audit");
-    let process = process("memory", folder.to_str().unwrap()).await;
+    let process = Process::start(&config("memory", folder.to_str().unwrap()), &[], &[]).await;
     log_out(&process, &log_in(&process, "ann").await).await;
     await_ends(&process, "ann", 1).await;
     fill(&disk.path().join("other"));
@@ -179,11 +180,9 @@ fn a_folder_that_cannot_be_written_refuses_the_start() {
 
 #[tokio::test]
 async fn a_change_of_the_folder_needs_a_restart_and_says_so() {
-    let config =
-        |folder: &str| format!("[audit]\nfolder = '{folder}'\n[store]\nkind = 'memory'\n[log]\nformat = 'json'\n");
-    let process = Process::start(&config("one"), &[], &[]).await;
+    let process = Process::start(&config("memory", "one"), &[], &[]).await;
 
-    process.replace("cloakroom.toml", &config("two"));
+    process.replace("cloakroom.toml", &config("memory", "two"));
     process.signal("-HUP");
 
     let line = process.await_log_line("need a restart").await;
