@@ -40,8 +40,8 @@ impl Exit {
     /// Returns the explanation that `--help` prints.
     pub(super) const fn meaning(self) -> &'static str {
         match self {
-            Self::Done => "done; for cookie, why, healthcheck and doctor: yes",
-            Self::Failed => "failed; for cookie, why, healthcheck and doctor: no; for sessions: not found",
+            Self::Done => "done; for cookie, why, healthcheck, doctor: yes",
+            Self::Failed => "failed; for cookie, why, healthcheck, doctor: no; for sessions: not found",
             Self::Usage => "the command line is wrong",
             Self::Config => "the configuration is wrong",
             Self::Interrupted => "a second SIGINT ended the process before its orderly stop was complete",

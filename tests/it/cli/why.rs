@@ -177,7 +177,7 @@ async fn the_audit_logs_of_all_replicas_say_what_ended_a_session_and_which_of_th
     let stdin_id = run(&all, &format!("{id}\n")).await;
     let one = explain(&first, &[], &id).await;
 
-    let revoked = format!("by trusted AdminService/RevokeSession, call.id ");
+    let revoked = "by trusted AdminService/RevokeSession, call.id ";
     let superseded = "by trusted: its token was replaced, the session went on SessionService/SaveSession, call.id ";
     let (in_first, in_second) =
         (format!("in the log of {}", address(&first)), format!("in the log of {}", address(&second)));
@@ -185,7 +185,7 @@ async fn the_audit_logs_of_all_replicas_say_what_ended_a_session_and_which_of_th
         format!("log: {}: this replica has no audit log; set folder in [audit]", address(&without_log)),
         format!("log: {gone}: no connection"),
     );
-    let both = [&*revoked, superseded, &in_first, &in_second, &no_log, &unreachable];
+    let both = [revoked, superseded, &in_first, &in_second, &no_log, &unreachable];
     check(
         &of_cookie,
         1,
