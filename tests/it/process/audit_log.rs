@@ -15,6 +15,7 @@ use cloakroom::grpc::wire::{
     RevokeSubjectRequest, Session, destroy_session_request, list_session_ends_request,
 };
 use cloakroom::session::EndReason;
+use cloakroom::token::Key;
 use cloakroom::types::{AppName, ManualClock, Time};
 use serde_json::Value;
 
@@ -22,6 +23,7 @@ use super::audit::of;
 use super::child::{Process, eventually};
 use crate::cli::program::Program;
 use crate::support::calls::{ChangesExt as _, save};
+use crate::support::redis::RedisServer;
 use crate::support::tmpfs::Tmpfs;
 
 const SUBJECT: &str = "ann@test.example";
@@ -188,6 +190,33 @@ async fn a_change_of_the_folder_needs_a_restart_and_says_so() {
     let line = process.await_log_line("need a restart").await;
     assert_eq!(line["settings"], "audit.folder", "{line}");
     assert!(process.path("one").exists() && !process.path("two").exists());
+}
+
+#[tokio::test]
+async fn why_reads_the_audit_log_while_the_store_does_not_answer() {
+    let mut redis = RedisServer::start();
+    let redis_table = format!("[store.redis]\nurl = '{}'\ntimeout = '1s'\n", redis.url());
+    let app_table = format!("[apps.default]\nkeys = ['{}']\n", Key::generate());
+    let config = config("redis", "audit") + &redis_table + &app_table;
+    let process = Process::start(&config, &[], &[]).await;
+    let session = log_in(&process, SUBJECT).await;
+    log_out(&process, &session).await;
+    await_ends(&process, SUBJECT, 1).await;
+    redis.stop();
+
+    for arguments in [vec![session.id.as_str()], vec!["--subject", SUBJECT]] {
+        let address = process.admin_address().to_string();
+        let mut program = Program::new(&[&["why", "--address", &address], &arguments[..]].concat());
+        let output = program.command().output().unwrap();
+
+        let words = String::from_utf8(output.stdout).unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(output.status.code(), Some(1), "{words}");
+        for text in
+            ["the store could not be asked", "DESTROYED 20", "by trusted", "call.id logout", "STORE_UNAVAILABLE"]
+        {
+            assert!(words.contains(text), "{text} is missing in: {words}");
+        }
+    }
 }
 
 fn an_end() -> SessionEnd {
