@@ -18,6 +18,7 @@
 //! | [`auth`] | [`auth::Peer::authenticate`], the check of each call |
 //! | [`service`] | [`service::Service`], one method and one file for each operation |
 //! | [`store`] | [`store::Store`], the contract of a store, and [`store::Handle`], the one that is used |
+//! | [`audit`] | [`audit::AuditLog`], the log of sessions that ended |
 //! | [`app`] | [`app::App`], the checked settings of one app |
 //! | [`django`] | [`django::Signer`], for Django's signed texts; [`django::DecodedSession`] |
 //! | [`express`] | [`express::Signer`], for the cookies of express-session; [`express::DecodedRecord`] |
@@ -69,7 +70,8 @@
 //!    A ticket then goes to `create_or_write`, which calls [`Store::create`](store::Store::create). A token goes to
 //!    `Service::write`.
 //! 5. `Service::write` makes one attempt with the token, and if that is in its grace, one with the next token. An
-//!    attempt, `try_write`, calls `Service::apply`, which calls [`Store::apply`](store::Store::apply) and counts ends.
+//!    attempt, `try_write`, calls `Service::apply`, which calls [`Store::apply`](store::Store::apply), and counts ends
+//!    and notes them in the audit log.
 //! 6. The store calls [`session::judge()`] and [`session::edit()`] in its atomic step. In Redis, the scripts in
 //!    `store/redis/` do the same, and leave every denial to the judge.
 //! 7. `Service::after_save` evicts sessions after a login. `AppCall::saved` builds the [`service::Saved`].
@@ -81,6 +83,7 @@
 //! an app of kind `cookie`, `service/cookie_kind/` takes over at step 3 of an open and at step 2 of a save.
 
 pub mod app;
+pub mod audit;
 pub mod auth;
 pub mod cli;
 pub mod config;

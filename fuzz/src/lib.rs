@@ -14,6 +14,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use cloakroom::app::Apps;
+use cloakroom::audit::AuditLog;
 use cloakroom::auth::Callers;
 use cloakroom::cookie::{self, Attributes, Expiry, MAX_COOKIE_BYTES, Name, Template};
 use cloakroom::django::{self, COOKIE_SALT, DecodedSession, Rejection};
@@ -220,6 +221,7 @@ fn start_service() -> PathBuf {
                 clock: Arc::new(SystemClock),
                 callers: Callers::default(),
                 traces: cloakroom::otlp::Settings::default(),
+                audit_log: AuditLog::default(),
             };
             let service = Cloakroom::bind(&settings, &admin, dependencies).await.expect("the socket is free");
             ready.send(()).expect("somebody waits");

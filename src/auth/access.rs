@@ -29,6 +29,7 @@ pub fn access(rpc: &str) -> Option<Access> {
         "cloakroom.v1.AdminService/ListSessions"
         | "cloakroom.v1.AdminService/GetSession"
         | "cloakroom.v1.AdminService/ExplainCredential"
+        | "cloakroom.v1.AdminService/ListSessionEnds"
         | "cloakroom.v1.AdminService/GetStats"
         | "cloakroom.v1.AdminService/WatchEvents"
         | "cloakroom.v1.AdminService/ListApps"

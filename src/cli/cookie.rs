@@ -1,14 +1,13 @@
 //! `cloakroom cookie`: explains whether a cookie, a token or a ticket verifies, and why not.
 //!
-//! Checks only signatures. It does not read the store, so it does not know whether the session is alive; with
-//! `--address` it asks a running service that does.
+//! Checks only signatures. It does not read the store, so it does not know whether the session is alive: `cloakroom why`
+//! asks a running service, which does.
 //! Prints no key, no verifier and no whole token.
-
-use std::io::{self, Read as _};
 
 use clap::Args;
 
-use super::{CliError, ConfigFile, cookie_kind, explain, output};
+use super::why::read_stdin;
+use super::{CliError, ConfigFile, cookie_kind, output};
 use crate::app::{App, Apps, Kind};
 use crate::cookie;
 use crate::token::{KeyId, KeyRing, SessionId, TokenRejection, claimed_key, is_ticket, verify_ticket, verify_token};
@@ -21,18 +20,15 @@ pub(super) struct CookieArgs {
     app: String,
     #[command(flatten)]
     config: ConfigFile,
-    #[command(flatten)]
-    service: explain::ServiceArgs,
-    /// A token, a ticket, a whole Cookie header or, with --session-key, a key [default: read from stdin, so that it is not in the shell's history]
+    /// Was replaced by `cloakroom why --address`. Takes the options behind it too, for the same refusal.
+    #[arg(long, hide = true, value_name = "ADDRESS", num_args = 1.., allow_hyphen_values = true, value_parser = refuse_address)]
+    address: Vec<String>,
+    /// A token, a ticket or a whole Cookie header [default: read from stdin, so that it is not in the shell's history]
     text: Option<String>,
 }
 
 impl CookieArgs {
     pub(super) fn run(&self) -> Result<(), CliError> {
-        if self.service.is_named() {
-            let text = self.text.clone().map_or_else(read_stdin, Ok)?;
-            return self.service.explain(&self.app, text.trim());
-        }
         let apps = self.config.load()?.apps_as_served()?;
         let Some(app) = apps.find(&self.app) else {
             let names = apps.iter().map(|app| app.name.as_str()).collect::<Vec<_>>().join(", ");
@@ -59,7 +55,7 @@ fn explain_signatures(apps: &Apps, app: &App, text: &str, now: Time) -> Explanat
     if matches!(app.kind, Kind::External) {
         let text = format!(
             "the app {} is of kind external: its framework makes the cookies; ask a running service about the session id, \
-             with --address and --session-key",
+             with `cloakroom why --session-key`",
             app.name
         );
         return Explanation { text, verified: false };
@@ -188,11 +184,9 @@ pub(super) fn without_field_name(text: &str) -> &str {
     }
 }
 
-fn read_stdin() -> io::Result<String> {
-    let mut bytes = Vec::new();
-    let limit = u64::try_from(cookie::MAX_HEADER_BYTES).unwrap_or(u64::MAX);
-    io::stdin().lock().take(limit).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+/// Names the command that asks a running service.
+fn refuse_address(_: &str) -> Result<String, String> {
+    Err("this command asks no service any more; use `cloakroom why` with the same address and text".to_owned())
 }
 
 const PRINTED_CHARS: usize = 12;

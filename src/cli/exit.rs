@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use super::output;
 use crate::config::{self, default_key};
-use crate::{server, store};
+use crate::{audit, server, store};
 
 /// The exit codes of all commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +43,8 @@ impl Exit {
     /// Returns the explanation that `--help` prints.
     pub(super) const fn meaning(self) -> &'static str {
         match self {
-            Self::Done => "done; for cookie, healthcheck and doctor: yes",
-            Self::Failed => "failed; for cookie, healthcheck and doctor: no; for sessions: not found",
+            Self::Done => "done; for cookie, why, healthcheck, doctor: yes",
+            Self::Failed => "failed; for cookie, why, healthcheck, doctor: no; for sessions: not found",
             Self::Usage => "the command line is wrong",
             Self::LeftOut => "export: done, without sessions that cannot be read",
             Self::Config => "the configuration is wrong",
@@ -89,9 +89,18 @@ impl CliError {
     /// Prints to stderr each problem of a configuration, or an error with its causes.
     pub(super) fn print(&self) {
         match self {
-            Self::Config(error) => output::print_note(&error.to_string()),
-            Self::Failed(error) => output::print_note(&format!("cloakroom: {}", with_causes(error.as_ref()))),
+            Self::Config(_) => output::print_note(&self.message()),
+            Self::Failed(_) => output::print_note(&format!("cloakroom: {}", self.message())),
             Self::NegativeAnswer | Self::LeftOut => {}
+        }
+    }
+
+    /// Returns the problems of a configuration, or an error with its causes.
+    pub(super) fn message(&self) -> String {
+        match self {
+            Self::Config(error) => error.to_string(),
+            Self::Failed(error) => with_causes(error.as_ref()),
+            Self::NegativeAnswer | Self::LeftOut => String::new(),
         }
     }
 }
@@ -110,6 +119,12 @@ impl From<default_key::Error> for CliError {
 
 impl From<store::OpenError> for CliError {
     fn from(error: store::OpenError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+impl From<audit::OpenError> for CliError {
+    fn from(error: audit::OpenError) -> Self {
         Self::Failed(error.into())
     }
 }

@@ -12,7 +12,6 @@ mod cookie_kind;
 mod credentials;
 mod doctor;
 mod exit;
-mod explain;
 mod export;
 mod healthcheck;
 mod import;
@@ -26,6 +25,7 @@ mod sessions;
 mod signal;
 mod store;
 mod version;
+mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -60,8 +60,11 @@ enum Command {
     Keygen(keygen::KeygenArgs),
     /// Make a token for a caller, and print its hash for the service
     CallerToken(caller_token::CallerTokenArgs),
-    /// Explain a token, a ticket or a Cookie header: whether it verifies, or with --address what a running service finds
+    /// Explain a token, a ticket or a Cookie header: whether it verifies
     Cookie(cookie::CookieArgs),
+    /// Ask running services why a user is logged out: what a cookie, a session or a user's sessions are, what ended them,
+    /// when and by whom, and what to do
+    Why(why::WhyArgs),
     /// Ask a running service whether it serves
     Healthcheck(healthcheck::HealthcheckArgs),
     /// List, show, end, count and watch the sessions of a running service
@@ -106,6 +109,7 @@ pub fn run() -> ExitCode {
         Command::Keygen(args) => args.run(),
         Command::CallerToken(args) => args.run(),
         Command::Cookie(args) => args.run(),
+        Command::Why(args) => args.run(),
         Command::Healthcheck(args) => args.run(),
         Command::Sessions(args) => args.run(),
         Command::Export(args) => args.run(),

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::reload::{self, ConfigReloader};
 use super::{Address, CliError, ConfigFile, banner, output, signal};
+use crate::audit::AuditLog;
 use crate::config::{self, ActiveConfig, Settings};
 use crate::server::{Cloakroom, Dependencies, raise_file_limit};
 use crate::store::Handle;
@@ -44,11 +45,12 @@ impl ServeArgs {
 async fn serve(active: ActiveConfig, stop: CancellationToken) -> Result<(), CliError> {
     let hangups = reload::hangups()?;
     let ActiveConfig { loaded, key } = &active;
-    let Settings { server, admin, store, traces, .. } = &loaded.settings;
+    let Settings { server, admin, store, traces, audit, .. } = &loaded.settings;
     let (apps, callers) = (loaded.apps.clone(), loaded.callers.clone());
     let store = Handle::open(store)?;
+    let (audit_log, _audit_guard) = AuditLog::open(audit, Arc::new(SystemClock))?;
     let traces = traces.clone();
-    let dependencies = Dependencies { apps, store, clock: Arc::new(SystemClock), callers, traces };
+    let dependencies = Dependencies { apps, store, clock: Arc::new(SystemClock), callers, traces, audit_log };
     let cloakroom = Cloakroom::bind(server, admin, dependencies).await?;
 
     let bound = |address: SocketAddr| Address::Tcp(address.to_string());

@@ -39,7 +39,7 @@ pub use reload::ReloadSettings;
 pub use crate::types::ConfigKey;
 
 use crate::types::AppName;
-use crate::{app, auth, otlp, server, store, telemetry};
+use crate::{app, audit, auth, otlp, server, store, telemetry};
 
 /// All settings.
 #[derive(Clone, Debug, Deserialize, Serialize)]
@@ -55,6 +55,8 @@ pub struct Settings {
     pub log: telemetry::Settings,
     /// Where spans are sent.
     pub traces: otlp::Settings,
+    /// The log of sessions that ended.
+    pub audit: audit::Settings,
     /// How a running process takes up changes.
     pub reload: ReloadSettings,
     /// The programs that may call, by name. Empty: every program may.
@@ -71,6 +73,7 @@ impl Default for Settings {
             store: store::Settings::default(),
             log: telemetry::Settings::default(),
             traces: otlp::Settings::default(),
+            audit: audit::Settings::default(),
             reload: ReloadSettings::default(),
             callers: BTreeMap::new(),
             apps: BTreeMap::from([(AppName::DEFAULT.to_owned(), app::Settings::default())]),

@@ -10,6 +10,7 @@ use super::request_error::RequestError;
 use super::watch_events::watch_events;
 use super::wire::admin_service_server::{AdminService, AdminServiceServer};
 use super::{convert, describe, page_token, wire};
+use crate::audit::Wanted;
 use crate::auth::CallerRegistry;
 use crate::service::{ExplainRequest, Service, SessionPage, WithEntries};
 use crate::session::Subject;
@@ -119,6 +120,24 @@ impl AdminService for AdminRpcs {
         }
         let explanations = explanations.into_iter().map(Into::into).collect();
         Ok(Response::new(wire::ExplainCredentialResponse { explanations }))
+    }
+
+    async fn list_session_ends(
+        &self,
+        request: Request<wire::ListSessionEndsRequest>,
+    ) -> Result<Response<wire::ListSessionEndsResponse>, Status> {
+        let audit = AuditRecord::of_request(&request);
+        let (service, request) = self.0.authorize(request)?;
+        let wanted = match &request.wanted {
+            Some(wire::list_session_ends_request::Wanted::Subject(text)) => Wanted::Subject(subject(text)?),
+            Some(wire::list_session_ends_request::Wanted::Id(id)) => Wanted::Session(session_id("id", id)?),
+            None => return Err(RequestError::SessionId("id or subject").into()),
+        };
+        if let Wanted::Session(id) = wanted {
+            audit.note_session(id);
+        }
+        let ends = service.list_session_ends(&request.app, wanted).await?;
+        Ok(Response::new(ends.map(Into::into).unwrap_or_default()))
     }
 
     async fn get_stats(

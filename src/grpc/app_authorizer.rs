@@ -105,6 +105,7 @@ app_requests![
     RevokeSubjectRequest,
     RevokeAppRequest,
     ExplainCredentialRequest,
+    ListSessionEndsRequest,
     GetStatsRequest,
     WatchEventsRequest,
 ];

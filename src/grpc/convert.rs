@@ -8,11 +8,12 @@ use prost_types::{Duration as WireDuration, Timestamp};
 use super::request_error::RequestError;
 use super::wire;
 use crate::app::{App, Kind as AppKind};
+use crate::audit::SessionEnd;
 use crate::cookie::{self, CookieChanges, SameSite};
 use crate::flask;
 use crate::service::{
-    AppStats, Credential, CredentialState, Explanation, Header, MigrationStats, NullReason, Outcome, SessionInfo,
-    SessionView,
+    AppStats, Credential, CredentialState, Explanation, Header, MigrationStats, NullReason, Outcome, SessionEnds,
+    SessionInfo, SessionView,
 };
 use crate::session::{
     AuthenticationChange, Changes, EndReason, Entries, LifetimeChange, PermanentChange, RequestContext, Subject,
@@ -320,6 +321,32 @@ pub(super) fn end_reason(reason: Option<EndReason>) -> i32 {
         Some(EndReason::Evicted) => wire::EndReason::Evicted,
     };
     reason.into()
+}
+
+impl From<SessionEnds> for wire::ListSessionEndsResponse {
+    fn from(SessionEnds { found, lost }: SessionEnds) -> Self {
+        Self {
+            ends: found.ends.into_iter().map(Into::into).collect(),
+            begin_time: found.begin_time.map(timestamp),
+            lost: Some(lost),
+        }
+    }
+}
+
+impl From<SessionEnd> for wire::SessionEnd {
+    fn from(end: SessionEnd) -> Self {
+        Self {
+            time: Some(timestamp(end.time)),
+            id: end.id.map(|id| id.to_string()).unwrap_or_default(),
+            subject: end.subject.map(|subject| subject.as_str().to_owned()).unwrap_or_default(),
+            reason: end_reason(Some(end.reason)),
+            create_time: end.create_time.map(timestamp),
+            access_time: end.access_time.map(timestamp),
+            caller: end.caller,
+            rpc: end.rpc,
+            call_id: end.call_id,
+        }
+    }
 }
 
 pub(super) fn policy(app: &App) -> wire::GetAppPolicyResponse {

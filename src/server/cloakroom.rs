@@ -17,6 +17,7 @@ use super::reloader::Reloader;
 use super::settings::is_loopback;
 use super::{AdminSettings, BindError, Server, Services, Settings, ShutdownReport, background, file_limit};
 use crate::app::Apps;
+use crate::audit::AuditLog;
 use crate::auth::{Authenticator, CallerRegistry, Callers, generate_token};
 use crate::connect::Schema;
 use crate::otlp::Exporter;
@@ -34,6 +35,7 @@ pub struct Dependencies {
     pub callers: Callers,
     /// Where the spans of calls are sent. By default nowhere.
     pub traces: otlp::Settings,
+    pub audit_log: AuditLog,
 }
 
 /// The service, which listens but does not serve yet.
@@ -59,12 +61,13 @@ impl Cloakroom {
         admin: &AdminSettings,
         dependencies: Dependencies,
     ) -> Result<Self, BindError> {
-        let Dependencies { apps, store, clock, callers, traces } = dependencies;
+        let Dependencies { apps, store, clock, callers, traces, audit_log } = dependencies;
         settings.check(&callers)?;
         admin.check(settings, &callers)?;
         let (tracer, exporter) = Exporter::open(&traces, &clock).map_err(|error| error.under("traces"))?;
         let has_console = admin.console;
-        let service = Service::new(apps, store, Arc::clone(&clock));
+        let notes_callers = audit_log.is_on();
+        let service = Service::new(apps, store, Arc::clone(&clock)).with_audit_log(audit_log);
         let max_connections = file_limit::max_connections(settings.max_connections);
         let fitting = Settings { max_connections, ..settings.clone() };
         let mut server = Server::listen(&fitting, false).await?;
@@ -87,6 +90,7 @@ impl Cloakroom {
             server.context.call_metrics = Arc::clone(&call_metrics);
             server.context.schema = Arc::clone(&schema);
             server.context.tracer = tracer.clone();
+            server.context.notes_callers = notes_callers;
         }
         if let Some(admin) = &mut admin {
             let listeners = [("frontends", &server.context), ("operators", &admin.context)];

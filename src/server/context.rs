@@ -24,6 +24,8 @@ pub(super) struct ServerContext {
     pub(super) has_console: bool,
     pub(super) authenticator: Authenticator,
     pub(super) tracer: Tracer,
+    /// Whether each call notes its caller, for the audit log.
+    pub(super) notes_callers: bool,
     pub(super) protocols: Protocols,
     pub(super) versions: HttpVersions,
     /// The messages of the RPCs, for JSON.

@@ -15,6 +15,7 @@ use super::{Error, Service, WithEntries};
 use crate::app::App;
 use crate::session::{Authority, Denial, EndReason, Entries, Precondition, Record, Subject, judge};
 use crate::store::{Applied, Cursor, IndexEntry, IndexPage, SessionKey, Snapshot, SubjectRef, Write};
+use crate::telemetry::CallContext;
 use crate::token::SessionId;
 use crate::types::Time;
 
@@ -52,7 +53,7 @@ impl Service {
         Ok(())
     }
 
-    /// Writes to the store. Counts an end, and removes the ended session from its subject's index.
+    /// Writes to the store. Audits and counts an end, and removes the ended session from its subject's index.
     pub(super) async fn apply(
         &self,
         session_key: &SessionKey,
@@ -61,6 +62,7 @@ impl Service {
     ) -> Result<Applied, Error> {
         let applied = self.store.apply(session_key, precondition, write).await?;
         let Applied::Done(done) = &applied else { return Ok(applied) };
+        self.audit(session_key, precondition.now, write, done);
         let Some(end) = done.head.end else { return Ok(applied) };
         self.stats.count_ended(&session_key.app, end.reason);
         debug!(app = %session_key.app, session.id = %session_key.id, end.reason = end.reason.as_str(), "a session ended");
@@ -137,7 +139,7 @@ impl Service {
     }
 }
 
-/// Runs a task for each item, at most [`MAX_CONCURRENT_TASKS`] at once, until one fails.
+/// Runs a task for each item as a part of this call, at most [`MAX_CONCURRENT_TASKS`] at once, until one fails.
 pub(super) async fn run_concurrently<I, T, F>(items: Vec<I>, task: impl Fn(I) -> F) -> Result<Vec<T>, Error>
 where
     T: Send + 'static,
@@ -149,7 +151,7 @@ where
         while tasks.len() < MAX_CONCURRENT_TASKS
             && let Some(item) = items.next()
         {
-            tasks.spawn(task(item));
+            tasks.spawn(CallContext::inherit(task(item)));
         }
         let Some(result) = tasks.join_next().await else { return Ok(results) };
         results.push(result.expect("a task neither panics nor is aborted")?);

@@ -2,6 +2,7 @@
 //!
 //! Knows the rules of sessions and the contract of a store. Knows nothing of gRPC, of sockets, or of how a store works.
 
+mod audit;
 mod call_counts;
 mod cookie_kind;
 mod credential;
@@ -39,6 +40,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use tracing::info;
 
+pub use audit::SessionEnds;
 pub use call_counts::{Found, SaveResult};
 pub use credential::Credential;
 pub use destroy::{DestroyRequest, Destroyed};
@@ -65,6 +67,7 @@ use self::stats::Stats;
 use self::subject_limit::SubjectLocks;
 use self::watch_registry::WatchRegistry;
 use crate::app::{App, Apps, Kind, MigrationSource};
+use crate::audit::AuditLog;
 use crate::cookie::{self, CookieChanges, TemplateError};
 use crate::store::{Handle, SessionKey};
 use crate::token::{KeyRing, SplitToken};
@@ -81,6 +84,7 @@ pub struct Service {
     subject_locks: Arc<SubjectLocks>,
     /// A permit for each export that may run.
     exports: Arc<Semaphore>,
+    audit_log: AuditLog,
 }
 
 impl Service {
@@ -95,7 +99,14 @@ impl Service {
             apps: Arc::new(ServedApps::new(&apps)),
             store,
             clock,
+            audit_log: AuditLog::default(),
         }
+    }
+
+    /// The same service, which adds the ends of sessions to this log.
+    #[must_use]
+    pub fn with_audit_log(self, audit_log: AuditLog) -> Self {
+        Self { audit_log, ..self }
     }
 
     /// Replaces all apps. A call that is under way ends with the app that it began with.
@@ -128,6 +139,11 @@ impl Service {
             Kind::Stored | Kind::External => Ok(app),
             Kind::Cookie(_) => Err(Error::NotInCookieKind(operation)),
         }
+    }
+
+    /// Returns the audit log of the service.
+    pub const fn audit_log(&self) -> &AuditLog {
+        &self.audit_log
     }
 
     /// Returns the store of the service.

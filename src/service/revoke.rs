@@ -52,7 +52,9 @@ impl Service {
     /// It takes the same time however many sessions there are. Fails as [`Self::revoke_session`].
     pub async fn revoke_app(&self, app: &str) -> Result<(), Error> {
         let app = self.stored_app(app, "RevokeApp")?;
-        self.store.revoke_app(&app.name, self.clock.now()).await?;
+        let now = self.clock.now();
+        self.store.revoke_app(&app.name, now).await?;
+        self.audit_app_revocation(&app.name, now);
         Ok(())
     }
 }

@@ -50,12 +50,7 @@ impl PreparedWrite {
 
     /// The session's token after this write was made with `token` and left this head.
     pub(super) fn token_after(&self, token: SplitToken, head: &Head) -> SplitToken {
-        let replacement = match &self.operation {
-            Write::Edit(edit) => edit.rotation.replacement(),
-            Write::End(_) => None,
-        };
-        let is_rotated = replacement.is_some_and(|replacement| replacement.verifier_hash == head.verifier_hash);
-        self.next.filter(|_| is_rotated).unwrap_or(token)
+        self.next.filter(|_| self.operation.has_replaced_token(head)).unwrap_or(token)
     }
 
     /// The precondition of this write if it is made with `token`: the prepared token or its next one.

@@ -49,6 +49,11 @@ impl EndReason {
         })
     }
 
+    /// Reads a reason as in the contract.
+    pub fn parse(text: &str) -> Option<Self> {
+        (1..=Self::Evicted as u8).filter_map(Self::from_byte).find(|reason| reason.as_str() == text)
+    }
+
     /// The reason as in the contract.
     pub const fn as_str(self) -> &'static str {
         match self {

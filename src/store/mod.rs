@@ -162,6 +162,17 @@ pub enum Write {
     End(EndReason),
 }
 
+impl Write {
+    /// Whether this write, which left this head, has put its own token in place of the one before.
+    pub fn has_replaced_token(&self, head: &Head) -> bool {
+        let replacement = match self {
+            Self::Edit(edit) => edit.rotation.replacement(),
+            Self::End(_) => None,
+        };
+        replacement.is_some_and(|replacement| replacement.verifier_hash == head.verifier_hash)
+    }
+}
+
 /// The answer of [`Store::apply`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Applied {

@@ -20,6 +20,8 @@ pub struct CallContext {
     trace: Option<Trace>,
     /// `None`: the call is not sampled.
     span: Option<Arc<CallSpan>>,
+    /// `None` if nobody needs it, or before it is known.
+    caller: Option<Arc<str>>,
 }
 
 /// The id by which an operator finds a call in the logs.
@@ -39,7 +41,7 @@ impl CallContext {
     /// Reads the id and the trace from the headers of a call, and begins its span if it is sampled.
     pub fn new(rpc: &'static str, headers: &HeaderMap, tracer: &Tracer) -> Self {
         let trace = Trace::from_headers(headers);
-        Self { rpc, id: CallId::from_headers(headers), trace, span: tracer.begin(trace, headers) }
+        Self { rpc, id: CallId::from_headers(headers), trace, span: tracer.begin(trace, headers), caller: None }
     }
 
     /// Returns the id of the call.
@@ -61,6 +63,37 @@ impl CallContext {
     pub fn with_span(f: impl FnOnce(&CallSpan)) {
         if spans::are_spans_recorded() {
             Self::with_current(|call| call.span().map(f));
+        }
+    }
+
+    /// Returns the call that this task runs. `None` outside of calls.
+    pub fn current() -> Option<Self> {
+        CURRENT.try_with(Self::clone).ok()
+    }
+
+    /// Returns the RPC, as `package.Service/Method`.
+    pub const fn rpc(&self) -> &'static str {
+        self.rpc
+    }
+
+    /// Returns the name of the caller, if it was noted.
+    pub fn caller(&self) -> Option<&str> {
+        self.caller.as_deref()
+    }
+
+    /// Notes the name of the caller.
+    pub fn note_caller(&mut self, name: impl fmt::Display) {
+        self.caller = Some(name.to_string().into());
+    }
+
+    /// Makes a future a part of the call that this task runs, for another task to run it.
+    pub fn inherit<F: Future>(future: F) -> impl Future<Output = F::Output> {
+        let current = Self::current();
+        async move {
+            match current {
+                Some(call) => call.scope(future).await,
+                None => future.await,
+            }
         }
     }
 

@@ -12,10 +12,13 @@ pub fn parse(text: &str) -> Result<Time, String> {
         .ok_or_else(|| format!("`{text}` is no date or time; write one such as 2027-01-31 or 2027-01-31T18:00:00Z"))
 }
 
-/// Writes a time in the form that [`parse`] reads.
+/// Writes a time in the form that [`parse`] reads. Times after the year 9999 are cut to its end.
 pub fn text(time: Time) -> String {
-    humantime::format_rfc3339_millis(time.into()).to_string()
+    humantime::format_rfc3339_millis(time.min(LAST).into()).to_string()
 }
+
+/// 9999-12-31T23:59:59Z. RFC 3339 has no later year.
+const LAST: Time = Time::from_seconds(253_402_300_799);
 
 /// For `#[serde(with = "timestamp::option")]`.
 pub mod option {
@@ -81,6 +84,11 @@ fn parse_utc(text: &str) -> Option<Time> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_that_the_format_does_not_have_is_cut() {
+        assert_eq!(text(Time::MAX), "9999-12-31T23:59:59.000Z");
+    }
 
     #[test]
     fn dates_and_times_in_any_time_zone_are_read() {

@@ -15,6 +15,7 @@ const LAYERS: &[&str] = &[
     "auth",
     "service",
     "store",
+    "audit",
     "app",
     "django",
     "express",

@@ -1174,6 +1174,287 @@ func (x *CredentialExplanation) GetOtherApp() string {
 	return ""
 }
 
+// The request of ListSessionEnds.
+type ListSessionEndsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The app; empty means `default`.
+	App string `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	// Whose ends are listed. One has to be set.
+	//
+	// Types that are valid to be assigned to Wanted:
+	//
+	//	*ListSessionEndsRequest_Id
+	//	*ListSessionEndsRequest_Subject
+	Wanted        isListSessionEndsRequest_Wanted `protobuf_oneof:"wanted"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSessionEndsRequest) Reset() {
+	*x = ListSessionEndsRequest{}
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSessionEndsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSessionEndsRequest) ProtoMessage() {}
+
+func (x *ListSessionEndsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSessionEndsRequest.ProtoReflect.Descriptor instead.
+func (*ListSessionEndsRequest) Descriptor() ([]byte, []int) {
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListSessionEndsRequest) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+func (x *ListSessionEndsRequest) GetWanted() isListSessionEndsRequest_Wanted {
+	if x != nil {
+		return x.Wanted
+	}
+	return nil
+}
+
+func (x *ListSessionEndsRequest) GetId() string {
+	if x != nil {
+		if x, ok := x.Wanted.(*ListSessionEndsRequest_Id); ok {
+			return x.Id
+		}
+	}
+	return ""
+}
+
+func (x *ListSessionEndsRequest) GetSubject() string {
+	if x != nil {
+		if x, ok := x.Wanted.(*ListSessionEndsRequest_Subject); ok {
+			return x.Subject
+		}
+	}
+	return ""
+}
+
+type isListSessionEndsRequest_Wanted interface {
+	isListSessionEndsRequest_Wanted()
+}
+
+type ListSessionEndsRequest_Id struct {
+	// The id of a session.
+	Id string `protobuf:"bytes,2,opt,name=id,proto3,oneof"`
+}
+
+type ListSessionEndsRequest_Subject struct {
+	// The subject of sessions.
+	Subject string `protobuf:"bytes,3,opt,name=subject,proto3,oneof"`
+}
+
+func (*ListSessionEndsRequest_Id) isListSessionEndsRequest_Wanted() {}
+
+func (*ListSessionEndsRequest_Subject) isListSessionEndsRequest_Wanted() {}
+
+// The response of ListSessionEnds.
+type ListSessionEndsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The ends, the newest first.
+	Ends []*SessionEnd `protobuf:"bytes,1,rep,name=ends,proto3" json:"ends,omitempty"`
+	// The time of the oldest end of any session that was searched: the list has no older ends. Unset if the log is empty, and if
+	// there is no log.
+	BeginTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=begin_time,json=beginTime,proto3" json:"begin_time,omitempty"`
+	// The number of ends since the start of the replica that are not in its log, because the disk was full or slow. Unset if
+	// there is no audit log.
+	Lost          *uint64 `protobuf:"varint,3,opt,name=lost,proto3,oneof" json:"lost,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListSessionEndsResponse) Reset() {
+	*x = ListSessionEndsResponse{}
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListSessionEndsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListSessionEndsResponse) ProtoMessage() {}
+
+func (x *ListSessionEndsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListSessionEndsResponse.ProtoReflect.Descriptor instead.
+func (*ListSessionEndsResponse) Descriptor() ([]byte, []int) {
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *ListSessionEndsResponse) GetEnds() []*SessionEnd {
+	if x != nil {
+		return x.Ends
+	}
+	return nil
+}
+
+func (x *ListSessionEndsResponse) GetBeginTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.BeginTime
+	}
+	return nil
+}
+
+func (x *ListSessionEndsResponse) GetLost() uint64 {
+	if x != nil && x.Lost != nil {
+		return *x.Lost
+	}
+	return 0
+}
+
+// An end in the audit log.
+type SessionEnd struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The time of the end.
+	Time *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=time,proto3" json:"time,omitempty"`
+	// The id of the session. Empty: all sessions of the app that had been created before.
+	Id string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	// The subject of the session. For a token that was replaced by a login, the subject of the login. Empty for an anonymous
+	// session.
+	Subject string `protobuf:"bytes,3,opt,name=subject,proto3" json:"subject,omitempty"`
+	// The reason. SUPERSEDED: a token was replaced, and the session lives on.
+	Reason EndReason `protobuf:"varint,4,opt,name=reason,proto3,enum=cloakroom.v1.EndReason" json:"reason,omitempty"`
+	// The time of the session's first save. Unset for all sessions of the app.
+	CreateTime *timestamppb.Timestamp `protobuf:"bytes,5,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	// The time of the session's last use that was written. Unset for all sessions of the app.
+	AccessTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=access_time,json=accessTime,proto3" json:"access_time,omitempty"`
+	// The name of the caller whose call made the end; `trusted` for one that needs no credential.
+	Caller string `protobuf:"bytes,7,opt,name=caller,proto3" json:"caller,omitempty"`
+	// The RPC of that call, as `package.Service/Method`.
+	Rpc string `protobuf:"bytes,8,opt,name=rpc,proto3" json:"rpc,omitempty"`
+	// The id of that call in the logs.
+	CallId        string `protobuf:"bytes,9,opt,name=call_id,json=callId,proto3" json:"call_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SessionEnd) Reset() {
+	*x = SessionEnd{}
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SessionEnd) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SessionEnd) ProtoMessage() {}
+
+func (x *SessionEnd) ProtoReflect() protoreflect.Message {
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SessionEnd.ProtoReflect.Descriptor instead.
+func (*SessionEnd) Descriptor() ([]byte, []int) {
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *SessionEnd) GetTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.Time
+	}
+	return nil
+}
+
+func (x *SessionEnd) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *SessionEnd) GetSubject() string {
+	if x != nil {
+		return x.Subject
+	}
+	return ""
+}
+
+func (x *SessionEnd) GetReason() EndReason {
+	if x != nil {
+		return x.Reason
+	}
+	return EndReason_END_REASON_UNSPECIFIED
+}
+
+func (x *SessionEnd) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
+func (x *SessionEnd) GetAccessTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.AccessTime
+	}
+	return nil
+}
+
+func (x *SessionEnd) GetCaller() string {
+	if x != nil {
+		return x.Caller
+	}
+	return ""
+}
+
+func (x *SessionEnd) GetRpc() string {
+	if x != nil {
+		return x.Rpc
+	}
+	return ""
+}
+
+func (x *SessionEnd) GetCallId() string {
+	if x != nil {
+		return x.CallId
+	}
+	return ""
+}
+
 // The request of GetStats.
 type GetStatsRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1185,7 +1466,7 @@ type GetStatsRequest struct {
 
 func (x *GetStatsRequest) Reset() {
 	*x = GetStatsRequest{}
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[14]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1197,7 +1478,7 @@ func (x *GetStatsRequest) String() string {
 func (*GetStatsRequest) ProtoMessage() {}
 
 func (x *GetStatsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[14]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1210,7 +1491,7 @@ func (x *GetStatsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatsRequest.ProtoReflect.Descriptor instead.
 func (*GetStatsRequest) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{14}
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *GetStatsRequest) GetApp() string {
@@ -1247,7 +1528,7 @@ type GetStatsResponse struct {
 
 func (x *GetStatsResponse) Reset() {
 	*x = GetStatsResponse{}
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[15]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1259,7 +1540,7 @@ func (x *GetStatsResponse) String() string {
 func (*GetStatsResponse) ProtoMessage() {}
 
 func (x *GetStatsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[15]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1272,7 +1553,7 @@ func (x *GetStatsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetStatsResponse.ProtoReflect.Descriptor instead.
 func (*GetStatsResponse) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{15}
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *GetStatsResponse) GetStartTime() *timestamppb.Timestamp {
@@ -1362,7 +1643,7 @@ type MigrationStats struct {
 
 func (x *MigrationStats) Reset() {
 	*x = MigrationStats{}
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[16]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1374,7 +1655,7 @@ func (x *MigrationStats) String() string {
 func (*MigrationStats) ProtoMessage() {}
 
 func (x *MigrationStats) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[16]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1387,7 +1668,7 @@ func (x *MigrationStats) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MigrationStats.ProtoReflect.Descriptor instead.
 func (*MigrationStats) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{16}
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *MigrationStats) GetSource() string {
@@ -1445,7 +1726,7 @@ type WatchEventsRequest struct {
 
 func (x *WatchEventsRequest) Reset() {
 	*x = WatchEventsRequest{}
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[17]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1457,7 +1738,7 @@ func (x *WatchEventsRequest) String() string {
 func (*WatchEventsRequest) ProtoMessage() {}
 
 func (x *WatchEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[17]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1470,7 +1751,7 @@ func (x *WatchEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEventsRequest.ProtoReflect.Descriptor instead.
 func (*WatchEventsRequest) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{17}
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *WatchEventsRequest) GetApp() string {
@@ -1500,7 +1781,7 @@ type WatchEventsResponse struct {
 
 func (x *WatchEventsResponse) Reset() {
 	*x = WatchEventsResponse{}
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[18]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1512,7 +1793,7 @@ func (x *WatchEventsResponse) String() string {
 func (*WatchEventsResponse) ProtoMessage() {}
 
 func (x *WatchEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[18]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1525,7 +1806,7 @@ func (x *WatchEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WatchEventsResponse.ProtoReflect.Descriptor instead.
 func (*WatchEventsResponse) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{18}
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *WatchEventsResponse) GetEvents() []*SessionEvent {
@@ -1559,7 +1840,7 @@ type SessionEvent struct {
 
 func (x *SessionEvent) Reset() {
 	*x = SessionEvent{}
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[19]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1571,7 +1852,7 @@ func (x *SessionEvent) String() string {
 func (*SessionEvent) ProtoMessage() {}
 
 func (x *SessionEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[19]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1584,7 +1865,7 @@ func (x *SessionEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SessionEvent.ProtoReflect.Descriptor instead.
 func (*SessionEvent) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{19}
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SessionEvent) GetId() string {
@@ -1624,7 +1905,7 @@ type ListAppsRequest struct {
 
 func (x *ListAppsRequest) Reset() {
 	*x = ListAppsRequest{}
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[20]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1636,7 +1917,7 @@ func (x *ListAppsRequest) String() string {
 func (*ListAppsRequest) ProtoMessage() {}
 
 func (x *ListAppsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[20]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1649,7 +1930,7 @@ func (x *ListAppsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAppsRequest.ProtoReflect.Descriptor instead.
 func (*ListAppsRequest) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{20}
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{23}
 }
 
 // The response of ListApps.
@@ -1663,7 +1944,7 @@ type ListAppsResponse struct {
 
 func (x *ListAppsResponse) Reset() {
 	*x = ListAppsResponse{}
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[21]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1675,7 +1956,7 @@ func (x *ListAppsResponse) String() string {
 func (*ListAppsResponse) ProtoMessage() {}
 
 func (x *ListAppsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[21]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1688,7 +1969,7 @@ func (x *ListAppsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListAppsResponse.ProtoReflect.Descriptor instead.
 func (*ListAppsResponse) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{21}
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ListAppsResponse) GetApps() []*AppInfo {
@@ -1713,7 +1994,7 @@ type AppInfo struct {
 
 func (x *AppInfo) Reset() {
 	*x = AppInfo{}
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[22]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1725,7 +2006,7 @@ func (x *AppInfo) String() string {
 func (*AppInfo) ProtoMessage() {}
 
 func (x *AppInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[22]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1738,7 +2019,7 @@ func (x *AppInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AppInfo.ProtoReflect.Descriptor instead.
 func (*AppInfo) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{22}
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *AppInfo) GetPolicy() *GetAppPolicyResponse {
@@ -1771,7 +2052,7 @@ type GetServiceInfoRequest struct {
 
 func (x *GetServiceInfoRequest) Reset() {
 	*x = GetServiceInfoRequest{}
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[23]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1783,7 +2064,7 @@ func (x *GetServiceInfoRequest) String() string {
 func (*GetServiceInfoRequest) ProtoMessage() {}
 
 func (x *GetServiceInfoRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[23]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1796,7 +2077,7 @@ func (x *GetServiceInfoRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServiceInfoRequest.ProtoReflect.Descriptor instead.
 func (*GetServiceInfoRequest) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{23}
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{26}
 }
 
 // The response of GetServiceInfo.
@@ -1820,7 +2101,7 @@ type GetServiceInfoResponse struct {
 
 func (x *GetServiceInfoResponse) Reset() {
 	*x = GetServiceInfoResponse{}
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[24]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1832,7 +2113,7 @@ func (x *GetServiceInfoResponse) String() string {
 func (*GetServiceInfoResponse) ProtoMessage() {}
 
 func (x *GetServiceInfoResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[24]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1845,7 +2126,7 @@ func (x *GetServiceInfoResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetServiceInfoResponse.ProtoReflect.Descriptor instead.
 func (*GetServiceInfoResponse) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{24}
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GetServiceInfoResponse) GetVersion() string {
@@ -1907,7 +2188,7 @@ type CallerInfo struct {
 
 func (x *CallerInfo) Reset() {
 	*x = CallerInfo{}
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[25]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1919,7 +2200,7 @@ func (x *CallerInfo) String() string {
 func (*CallerInfo) ProtoMessage() {}
 
 func (x *CallerInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[25]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1932,7 +2213,7 @@ func (x *CallerInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallerInfo.ProtoReflect.Descriptor instead.
 func (*CallerInfo) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{25}
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *CallerInfo) GetName() string {
@@ -1974,7 +2255,7 @@ type ExportSessionsRequest struct {
 
 func (x *ExportSessionsRequest) Reset() {
 	*x = ExportSessionsRequest{}
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[26]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1986,7 +2267,7 @@ func (x *ExportSessionsRequest) String() string {
 func (*ExportSessionsRequest) ProtoMessage() {}
 
 func (x *ExportSessionsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[26]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1999,7 +2280,7 @@ func (x *ExportSessionsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportSessionsRequest.ProtoReflect.Descriptor instead.
 func (*ExportSessionsRequest) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{26}
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ExportSessionsRequest) GetApps() []string {
@@ -2027,7 +2308,7 @@ type ExportSessionsResponse struct {
 
 func (x *ExportSessionsResponse) Reset() {
 	*x = ExportSessionsResponse{}
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[27]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2039,7 +2320,7 @@ func (x *ExportSessionsResponse) String() string {
 func (*ExportSessionsResponse) ProtoMessage() {}
 
 func (x *ExportSessionsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[27]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2052,7 +2333,7 @@ func (x *ExportSessionsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExportSessionsResponse.ProtoReflect.Descriptor instead.
 func (*ExportSessionsResponse) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{27}
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *ExportSessionsResponse) GetData() []byte {
@@ -2096,7 +2377,7 @@ type CorruptSession struct {
 
 func (x *CorruptSession) Reset() {
 	*x = CorruptSession{}
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[28]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2108,7 +2389,7 @@ func (x *CorruptSession) String() string {
 func (*CorruptSession) ProtoMessage() {}
 
 func (x *CorruptSession) ProtoReflect() protoreflect.Message {
-	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[28]
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2121,7 +2402,7 @@ func (x *CorruptSession) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CorruptSession.ProtoReflect.Descriptor instead.
 func (*CorruptSession) Descriptor() ([]byte, []int) {
-	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{28}
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *CorruptSession) GetApp() string {
@@ -2222,7 +2503,31 @@ const file_cloakroom_v1_admin_service_proto_rawDesc = "" +
 	"\asession\x18\x05 \x01(\v2\x19.cloakroom.v1.SessionInfoR\asession\x12\x1c\n" +
 	"\trejection\x18\x06 \x01(\tR\trejection\x12\x15\n" +
 	"\x06key_id\x18\a \x01(\tR\x05keyId\x12\x1b\n" +
-	"\tother_app\x18\b \x01(\tR\botherApp\"#\n" +
+	"\tother_app\x18\b \x01(\tR\botherApp\"b\n" +
+	"\x16ListSessionEndsRequest\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\x12\x10\n" +
+	"\x02id\x18\x02 \x01(\tH\x00R\x02id\x12\x1a\n" +
+	"\asubject\x18\x03 \x01(\tH\x00R\asubjectB\b\n" +
+	"\x06wanted\"\xa4\x01\n" +
+	"\x17ListSessionEndsResponse\x12,\n" +
+	"\x04ends\x18\x01 \x03(\v2\x18.cloakroom.v1.SessionEndR\x04ends\x129\n" +
+	"\n" +
+	"begin_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\tbeginTime\x12\x17\n" +
+	"\x04lost\x18\x03 \x01(\x04H\x00R\x04lost\x88\x01\x01B\a\n" +
+	"\x05_lost\"\xd4\x02\n" +
+	"\n" +
+	"SessionEnd\x12.\n" +
+	"\x04time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x04time\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\x12\x18\n" +
+	"\asubject\x18\x03 \x01(\tR\asubject\x12/\n" +
+	"\x06reason\x18\x04 \x01(\x0e2\x17.cloakroom.v1.EndReasonR\x06reason\x12;\n" +
+	"\vcreate_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\x12;\n" +
+	"\vaccess_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"accessTime\x12\x16\n" +
+	"\x06caller\x18\a \x01(\tR\x06caller\x12\x10\n" +
+	"\x03rpc\x18\b \x01(\tR\x03rpc\x12\x17\n" +
+	"\acall_id\x18\t \x01(\tR\x06callId\"#\n" +
 	"\x0fGetStatsRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\"\xd2\x03\n" +
 	"\x10GetStatsResponse\x129\n" +
@@ -2311,7 +2616,7 @@ const file_cloakroom_v1_admin_service_proto_rawDesc = "" +
 	"\x1aSESSION_EVENT_KIND_ROTATED\x10\x02\x12&\n" +
 	"\"SESSION_EVENT_KIND_SUBJECT_CHANGED\x10\x03\x12\x1c\n" +
 	"\x18SESSION_EVENT_KIND_ENDED\x10\x04\x12\"\n" +
-	"\x1eSESSION_EVENT_KIND_APP_REVOKED\x10\x052\xc6\a\n" +
+	"\x1eSESSION_EVENT_KIND_APP_REVOKED\x10\x052\xa6\b\n" +
 	"\fAdminService\x12U\n" +
 	"\fListSessions\x12!.cloakroom.v1.ListSessionsRequest\x1a\".cloakroom.v1.ListSessionsResponse\x12O\n" +
 	"\n" +
@@ -2319,7 +2624,8 @@ const file_cloakroom_v1_admin_service_proto_rawDesc = "" +
 	"\rRevokeSession\x12\".cloakroom.v1.RevokeSessionRequest\x1a#.cloakroom.v1.RevokeSessionResponse\x12X\n" +
 	"\rRevokeSubject\x12\".cloakroom.v1.RevokeSubjectRequest\x1a#.cloakroom.v1.RevokeSubjectResponse\x12L\n" +
 	"\tRevokeApp\x12\x1e.cloakroom.v1.RevokeAppRequest\x1a\x1f.cloakroom.v1.RevokeAppResponse\x12d\n" +
-	"\x11ExplainCredential\x12&.cloakroom.v1.ExplainCredentialRequest\x1a'.cloakroom.v1.ExplainCredentialResponse\x12I\n" +
+	"\x11ExplainCredential\x12&.cloakroom.v1.ExplainCredentialRequest\x1a'.cloakroom.v1.ExplainCredentialResponse\x12^\n" +
+	"\x0fListSessionEnds\x12$.cloakroom.v1.ListSessionEndsRequest\x1a%.cloakroom.v1.ListSessionEndsResponse\x12I\n" +
 	"\bGetStats\x12\x1d.cloakroom.v1.GetStatsRequest\x1a\x1e.cloakroom.v1.GetStatsResponse\x12T\n" +
 	"\vWatchEvents\x12 .cloakroom.v1.WatchEventsRequest\x1a!.cloakroom.v1.WatchEventsResponse0\x01\x12I\n" +
 	"\bListApps\x12\x1d.cloakroom.v1.ListAppsRequest\x1a\x1e.cloakroom.v1.ListAppsResponse\x12[\n" +
@@ -2340,7 +2646,7 @@ func file_cloakroom_v1_admin_service_proto_rawDescGZIP() []byte {
 }
 
 var file_cloakroom_v1_admin_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_cloakroom_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_cloakroom_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_cloakroom_v1_admin_service_proto_goTypes = []any{
 	(CredentialState)(0),              // 0: cloakroom.v1.CredentialState
 	(SessionEventKind)(0),             // 1: cloakroom.v1.SessionEventKind
@@ -2358,93 +2664,104 @@ var file_cloakroom_v1_admin_service_proto_goTypes = []any{
 	(*ExplainCredentialRequest)(nil),  // 13: cloakroom.v1.ExplainCredentialRequest
 	(*ExplainCredentialResponse)(nil), // 14: cloakroom.v1.ExplainCredentialResponse
 	(*CredentialExplanation)(nil),     // 15: cloakroom.v1.CredentialExplanation
-	(*GetStatsRequest)(nil),           // 16: cloakroom.v1.GetStatsRequest
-	(*GetStatsResponse)(nil),          // 17: cloakroom.v1.GetStatsResponse
-	(*MigrationStats)(nil),            // 18: cloakroom.v1.MigrationStats
-	(*WatchEventsRequest)(nil),        // 19: cloakroom.v1.WatchEventsRequest
-	(*WatchEventsResponse)(nil),       // 20: cloakroom.v1.WatchEventsResponse
-	(*SessionEvent)(nil),              // 21: cloakroom.v1.SessionEvent
-	(*ListAppsRequest)(nil),           // 22: cloakroom.v1.ListAppsRequest
-	(*ListAppsResponse)(nil),          // 23: cloakroom.v1.ListAppsResponse
-	(*AppInfo)(nil),                   // 24: cloakroom.v1.AppInfo
-	(*GetServiceInfoRequest)(nil),     // 25: cloakroom.v1.GetServiceInfoRequest
-	(*GetServiceInfoResponse)(nil),    // 26: cloakroom.v1.GetServiceInfoResponse
-	(*CallerInfo)(nil),                // 27: cloakroom.v1.CallerInfo
-	(*ExportSessionsRequest)(nil),     // 28: cloakroom.v1.ExportSessionsRequest
-	(*ExportSessionsResponse)(nil),    // 29: cloakroom.v1.ExportSessionsResponse
-	(*CorruptSession)(nil),            // 30: cloakroom.v1.CorruptSession
-	nil,                               // 31: cloakroom.v1.SessionInfo.EntriesEntry
-	nil,                               // 32: cloakroom.v1.GetStatsResponse.EndedEntry
-	nil,                               // 33: cloakroom.v1.MigrationStats.RefusedEntry
-	(*timestamppb.Timestamp)(nil),     // 34: google.protobuf.Timestamp
-	(*RequestContext)(nil),            // 35: cloakroom.v1.RequestContext
-	(EndReason)(0),                    // 36: cloakroom.v1.EndReason
-	(Outcome)(0),                      // 37: cloakroom.v1.Outcome
-	(*GetAppPolicyResponse)(nil),      // 38: cloakroom.v1.GetAppPolicyResponse
-	(*Value)(nil),                     // 39: cloakroom.v1.Value
+	(*ListSessionEndsRequest)(nil),    // 16: cloakroom.v1.ListSessionEndsRequest
+	(*ListSessionEndsResponse)(nil),   // 17: cloakroom.v1.ListSessionEndsResponse
+	(*SessionEnd)(nil),                // 18: cloakroom.v1.SessionEnd
+	(*GetStatsRequest)(nil),           // 19: cloakroom.v1.GetStatsRequest
+	(*GetStatsResponse)(nil),          // 20: cloakroom.v1.GetStatsResponse
+	(*MigrationStats)(nil),            // 21: cloakroom.v1.MigrationStats
+	(*WatchEventsRequest)(nil),        // 22: cloakroom.v1.WatchEventsRequest
+	(*WatchEventsResponse)(nil),       // 23: cloakroom.v1.WatchEventsResponse
+	(*SessionEvent)(nil),              // 24: cloakroom.v1.SessionEvent
+	(*ListAppsRequest)(nil),           // 25: cloakroom.v1.ListAppsRequest
+	(*ListAppsResponse)(nil),          // 26: cloakroom.v1.ListAppsResponse
+	(*AppInfo)(nil),                   // 27: cloakroom.v1.AppInfo
+	(*GetServiceInfoRequest)(nil),     // 28: cloakroom.v1.GetServiceInfoRequest
+	(*GetServiceInfoResponse)(nil),    // 29: cloakroom.v1.GetServiceInfoResponse
+	(*CallerInfo)(nil),                // 30: cloakroom.v1.CallerInfo
+	(*ExportSessionsRequest)(nil),     // 31: cloakroom.v1.ExportSessionsRequest
+	(*ExportSessionsResponse)(nil),    // 32: cloakroom.v1.ExportSessionsResponse
+	(*CorruptSession)(nil),            // 33: cloakroom.v1.CorruptSession
+	nil,                               // 34: cloakroom.v1.SessionInfo.EntriesEntry
+	nil,                               // 35: cloakroom.v1.GetStatsResponse.EndedEntry
+	nil,                               // 36: cloakroom.v1.MigrationStats.RefusedEntry
+	(*timestamppb.Timestamp)(nil),     // 37: google.protobuf.Timestamp
+	(*RequestContext)(nil),            // 38: cloakroom.v1.RequestContext
+	(EndReason)(0),                    // 39: cloakroom.v1.EndReason
+	(Outcome)(0),                      // 40: cloakroom.v1.Outcome
+	(*GetAppPolicyResponse)(nil),      // 41: cloakroom.v1.GetAppPolicyResponse
+	(*Value)(nil),                     // 42: cloakroom.v1.Value
 }
 var file_cloakroom_v1_admin_service_proto_depIdxs = []int32{
-	34, // 0: cloakroom.v1.SessionInfo.create_time:type_name -> google.protobuf.Timestamp
-	34, // 1: cloakroom.v1.SessionInfo.access_time:type_name -> google.protobuf.Timestamp
-	34, // 2: cloakroom.v1.SessionInfo.authenticate_time:type_name -> google.protobuf.Timestamp
-	34, // 3: cloakroom.v1.SessionInfo.expire_time:type_name -> google.protobuf.Timestamp
-	35, // 4: cloakroom.v1.SessionInfo.context:type_name -> cloakroom.v1.RequestContext
-	31, // 5: cloakroom.v1.SessionInfo.entries:type_name -> cloakroom.v1.SessionInfo.EntriesEntry
-	36, // 6: cloakroom.v1.SessionInfo.end_reason:type_name -> cloakroom.v1.EndReason
-	34, // 7: cloakroom.v1.SessionInfo.end_time:type_name -> google.protobuf.Timestamp
+	37, // 0: cloakroom.v1.SessionInfo.create_time:type_name -> google.protobuf.Timestamp
+	37, // 1: cloakroom.v1.SessionInfo.access_time:type_name -> google.protobuf.Timestamp
+	37, // 2: cloakroom.v1.SessionInfo.authenticate_time:type_name -> google.protobuf.Timestamp
+	37, // 3: cloakroom.v1.SessionInfo.expire_time:type_name -> google.protobuf.Timestamp
+	38, // 4: cloakroom.v1.SessionInfo.context:type_name -> cloakroom.v1.RequestContext
+	34, // 5: cloakroom.v1.SessionInfo.entries:type_name -> cloakroom.v1.SessionInfo.EntriesEntry
+	39, // 6: cloakroom.v1.SessionInfo.end_reason:type_name -> cloakroom.v1.EndReason
+	37, // 7: cloakroom.v1.SessionInfo.end_time:type_name -> google.protobuf.Timestamp
 	2,  // 8: cloakroom.v1.ListSessionsResponse.sessions:type_name -> cloakroom.v1.SessionInfo
 	2,  // 9: cloakroom.v1.GetSessionResponse.session:type_name -> cloakroom.v1.SessionInfo
-	37, // 10: cloakroom.v1.RevokeSessionResponse.outcome:type_name -> cloakroom.v1.Outcome
-	36, // 11: cloakroom.v1.RevokeSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
+	40, // 10: cloakroom.v1.RevokeSessionResponse.outcome:type_name -> cloakroom.v1.Outcome
+	39, // 11: cloakroom.v1.RevokeSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
 	15, // 12: cloakroom.v1.ExplainCredentialResponse.explanations:type_name -> cloakroom.v1.CredentialExplanation
 	0,  // 13: cloakroom.v1.CredentialExplanation.state:type_name -> cloakroom.v1.CredentialState
-	36, // 14: cloakroom.v1.CredentialExplanation.end_reason:type_name -> cloakroom.v1.EndReason
-	34, // 15: cloakroom.v1.CredentialExplanation.end_time:type_name -> google.protobuf.Timestamp
+	39, // 14: cloakroom.v1.CredentialExplanation.end_reason:type_name -> cloakroom.v1.EndReason
+	37, // 15: cloakroom.v1.CredentialExplanation.end_time:type_name -> google.protobuf.Timestamp
 	2,  // 16: cloakroom.v1.CredentialExplanation.session:type_name -> cloakroom.v1.SessionInfo
-	34, // 17: cloakroom.v1.GetStatsResponse.start_time:type_name -> google.protobuf.Timestamp
-	32, // 18: cloakroom.v1.GetStatsResponse.ended:type_name -> cloakroom.v1.GetStatsResponse.EndedEntry
-	34, // 19: cloakroom.v1.GetStatsResponse.scan_time:type_name -> google.protobuf.Timestamp
-	18, // 20: cloakroom.v1.GetStatsResponse.migrations:type_name -> cloakroom.v1.MigrationStats
-	34, // 21: cloakroom.v1.MigrationStats.until:type_name -> google.protobuf.Timestamp
-	33, // 22: cloakroom.v1.MigrationStats.refused:type_name -> cloakroom.v1.MigrationStats.RefusedEntry
-	34, // 23: cloakroom.v1.MigrationStats.last_import_time:type_name -> google.protobuf.Timestamp
-	21, // 24: cloakroom.v1.WatchEventsResponse.events:type_name -> cloakroom.v1.SessionEvent
-	1,  // 25: cloakroom.v1.SessionEvent.kind:type_name -> cloakroom.v1.SessionEventKind
-	36, // 26: cloakroom.v1.SessionEvent.end_reason:type_name -> cloakroom.v1.EndReason
-	34, // 27: cloakroom.v1.SessionEvent.time:type_name -> google.protobuf.Timestamp
-	24, // 28: cloakroom.v1.ListAppsResponse.apps:type_name -> cloakroom.v1.AppInfo
-	38, // 29: cloakroom.v1.AppInfo.policy:type_name -> cloakroom.v1.GetAppPolicyResponse
-	34, // 30: cloakroom.v1.GetServiceInfoResponse.start_time:type_name -> google.protobuf.Timestamp
-	27, // 31: cloakroom.v1.GetServiceInfoResponse.callers:type_name -> cloakroom.v1.CallerInfo
-	30, // 32: cloakroom.v1.ExportSessionsResponse.corrupt_sessions:type_name -> cloakroom.v1.CorruptSession
-	39, // 33: cloakroom.v1.SessionInfo.EntriesEntry.value:type_name -> cloakroom.v1.Value
-	3,  // 34: cloakroom.v1.AdminService.ListSessions:input_type -> cloakroom.v1.ListSessionsRequest
-	5,  // 35: cloakroom.v1.AdminService.GetSession:input_type -> cloakroom.v1.GetSessionRequest
-	7,  // 36: cloakroom.v1.AdminService.RevokeSession:input_type -> cloakroom.v1.RevokeSessionRequest
-	9,  // 37: cloakroom.v1.AdminService.RevokeSubject:input_type -> cloakroom.v1.RevokeSubjectRequest
-	11, // 38: cloakroom.v1.AdminService.RevokeApp:input_type -> cloakroom.v1.RevokeAppRequest
-	13, // 39: cloakroom.v1.AdminService.ExplainCredential:input_type -> cloakroom.v1.ExplainCredentialRequest
-	16, // 40: cloakroom.v1.AdminService.GetStats:input_type -> cloakroom.v1.GetStatsRequest
-	19, // 41: cloakroom.v1.AdminService.WatchEvents:input_type -> cloakroom.v1.WatchEventsRequest
-	22, // 42: cloakroom.v1.AdminService.ListApps:input_type -> cloakroom.v1.ListAppsRequest
-	25, // 43: cloakroom.v1.AdminService.GetServiceInfo:input_type -> cloakroom.v1.GetServiceInfoRequest
-	28, // 44: cloakroom.v1.AdminService.ExportSessions:input_type -> cloakroom.v1.ExportSessionsRequest
-	4,  // 45: cloakroom.v1.AdminService.ListSessions:output_type -> cloakroom.v1.ListSessionsResponse
-	6,  // 46: cloakroom.v1.AdminService.GetSession:output_type -> cloakroom.v1.GetSessionResponse
-	8,  // 47: cloakroom.v1.AdminService.RevokeSession:output_type -> cloakroom.v1.RevokeSessionResponse
-	10, // 48: cloakroom.v1.AdminService.RevokeSubject:output_type -> cloakroom.v1.RevokeSubjectResponse
-	12, // 49: cloakroom.v1.AdminService.RevokeApp:output_type -> cloakroom.v1.RevokeAppResponse
-	14, // 50: cloakroom.v1.AdminService.ExplainCredential:output_type -> cloakroom.v1.ExplainCredentialResponse
-	17, // 51: cloakroom.v1.AdminService.GetStats:output_type -> cloakroom.v1.GetStatsResponse
-	20, // 52: cloakroom.v1.AdminService.WatchEvents:output_type -> cloakroom.v1.WatchEventsResponse
-	23, // 53: cloakroom.v1.AdminService.ListApps:output_type -> cloakroom.v1.ListAppsResponse
-	26, // 54: cloakroom.v1.AdminService.GetServiceInfo:output_type -> cloakroom.v1.GetServiceInfoResponse
-	29, // 55: cloakroom.v1.AdminService.ExportSessions:output_type -> cloakroom.v1.ExportSessionsResponse
-	45, // [45:56] is the sub-list for method output_type
-	34, // [34:45] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	18, // 17: cloakroom.v1.ListSessionEndsResponse.ends:type_name -> cloakroom.v1.SessionEnd
+	37, // 18: cloakroom.v1.ListSessionEndsResponse.begin_time:type_name -> google.protobuf.Timestamp
+	37, // 19: cloakroom.v1.SessionEnd.time:type_name -> google.protobuf.Timestamp
+	39, // 20: cloakroom.v1.SessionEnd.reason:type_name -> cloakroom.v1.EndReason
+	37, // 21: cloakroom.v1.SessionEnd.create_time:type_name -> google.protobuf.Timestamp
+	37, // 22: cloakroom.v1.SessionEnd.access_time:type_name -> google.protobuf.Timestamp
+	37, // 23: cloakroom.v1.GetStatsResponse.start_time:type_name -> google.protobuf.Timestamp
+	35, // 24: cloakroom.v1.GetStatsResponse.ended:type_name -> cloakroom.v1.GetStatsResponse.EndedEntry
+	37, // 25: cloakroom.v1.GetStatsResponse.scan_time:type_name -> google.protobuf.Timestamp
+	21, // 26: cloakroom.v1.GetStatsResponse.migrations:type_name -> cloakroom.v1.MigrationStats
+	37, // 27: cloakroom.v1.MigrationStats.until:type_name -> google.protobuf.Timestamp
+	36, // 28: cloakroom.v1.MigrationStats.refused:type_name -> cloakroom.v1.MigrationStats.RefusedEntry
+	37, // 29: cloakroom.v1.MigrationStats.last_import_time:type_name -> google.protobuf.Timestamp
+	24, // 30: cloakroom.v1.WatchEventsResponse.events:type_name -> cloakroom.v1.SessionEvent
+	1,  // 31: cloakroom.v1.SessionEvent.kind:type_name -> cloakroom.v1.SessionEventKind
+	39, // 32: cloakroom.v1.SessionEvent.end_reason:type_name -> cloakroom.v1.EndReason
+	37, // 33: cloakroom.v1.SessionEvent.time:type_name -> google.protobuf.Timestamp
+	27, // 34: cloakroom.v1.ListAppsResponse.apps:type_name -> cloakroom.v1.AppInfo
+	41, // 35: cloakroom.v1.AppInfo.policy:type_name -> cloakroom.v1.GetAppPolicyResponse
+	37, // 36: cloakroom.v1.GetServiceInfoResponse.start_time:type_name -> google.protobuf.Timestamp
+	30, // 37: cloakroom.v1.GetServiceInfoResponse.callers:type_name -> cloakroom.v1.CallerInfo
+	33, // 38: cloakroom.v1.ExportSessionsResponse.corrupt_sessions:type_name -> cloakroom.v1.CorruptSession
+	42, // 39: cloakroom.v1.SessionInfo.EntriesEntry.value:type_name -> cloakroom.v1.Value
+	3,  // 40: cloakroom.v1.AdminService.ListSessions:input_type -> cloakroom.v1.ListSessionsRequest
+	5,  // 41: cloakroom.v1.AdminService.GetSession:input_type -> cloakroom.v1.GetSessionRequest
+	7,  // 42: cloakroom.v1.AdminService.RevokeSession:input_type -> cloakroom.v1.RevokeSessionRequest
+	9,  // 43: cloakroom.v1.AdminService.RevokeSubject:input_type -> cloakroom.v1.RevokeSubjectRequest
+	11, // 44: cloakroom.v1.AdminService.RevokeApp:input_type -> cloakroom.v1.RevokeAppRequest
+	13, // 45: cloakroom.v1.AdminService.ExplainCredential:input_type -> cloakroom.v1.ExplainCredentialRequest
+	16, // 46: cloakroom.v1.AdminService.ListSessionEnds:input_type -> cloakroom.v1.ListSessionEndsRequest
+	19, // 47: cloakroom.v1.AdminService.GetStats:input_type -> cloakroom.v1.GetStatsRequest
+	22, // 48: cloakroom.v1.AdminService.WatchEvents:input_type -> cloakroom.v1.WatchEventsRequest
+	25, // 49: cloakroom.v1.AdminService.ListApps:input_type -> cloakroom.v1.ListAppsRequest
+	28, // 50: cloakroom.v1.AdminService.GetServiceInfo:input_type -> cloakroom.v1.GetServiceInfoRequest
+	31, // 51: cloakroom.v1.AdminService.ExportSessions:input_type -> cloakroom.v1.ExportSessionsRequest
+	4,  // 52: cloakroom.v1.AdminService.ListSessions:output_type -> cloakroom.v1.ListSessionsResponse
+	6,  // 53: cloakroom.v1.AdminService.GetSession:output_type -> cloakroom.v1.GetSessionResponse
+	8,  // 54: cloakroom.v1.AdminService.RevokeSession:output_type -> cloakroom.v1.RevokeSessionResponse
+	10, // 55: cloakroom.v1.AdminService.RevokeSubject:output_type -> cloakroom.v1.RevokeSubjectResponse
+	12, // 56: cloakroom.v1.AdminService.RevokeApp:output_type -> cloakroom.v1.RevokeAppResponse
+	14, // 57: cloakroom.v1.AdminService.ExplainCredential:output_type -> cloakroom.v1.ExplainCredentialResponse
+	17, // 58: cloakroom.v1.AdminService.ListSessionEnds:output_type -> cloakroom.v1.ListSessionEndsResponse
+	20, // 59: cloakroom.v1.AdminService.GetStats:output_type -> cloakroom.v1.GetStatsResponse
+	23, // 60: cloakroom.v1.AdminService.WatchEvents:output_type -> cloakroom.v1.WatchEventsResponse
+	26, // 61: cloakroom.v1.AdminService.ListApps:output_type -> cloakroom.v1.ListAppsResponse
+	29, // 62: cloakroom.v1.AdminService.GetServiceInfo:output_type -> cloakroom.v1.GetServiceInfoResponse
+	32, // 63: cloakroom.v1.AdminService.ExportSessions:output_type -> cloakroom.v1.ExportSessionsResponse
+	52, // [52:64] is the sub-list for method output_type
+	40, // [40:52] is the sub-list for method input_type
+	40, // [40:40] is the sub-list for extension type_name
+	40, // [40:40] is the sub-list for extension extendee
+	0,  // [0:40] is the sub-list for field type_name
 }
 
 func init() { file_cloakroom_v1_admin_service_proto_init() }
@@ -2459,14 +2776,19 @@ func file_cloakroom_v1_admin_service_proto_init() {
 		(*ExplainCredentialRequest_Token)(nil),
 		(*ExplainCredentialRequest_Key)(nil),
 	}
+	file_cloakroom_v1_admin_service_proto_msgTypes[14].OneofWrappers = []any{
+		(*ListSessionEndsRequest_Id)(nil),
+		(*ListSessionEndsRequest_Subject)(nil),
+	}
 	file_cloakroom_v1_admin_service_proto_msgTypes[15].OneofWrappers = []any{}
+	file_cloakroom_v1_admin_service_proto_msgTypes[18].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cloakroom_v1_admin_service_proto_rawDesc), len(file_cloakroom_v1_admin_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   32,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -11,7 +11,7 @@ use super::text;
 use crate::grpc::wire::{GetStatsResponse, MigrationStats, RevokeSessionResponse, SessionInfo, Value, value};
 
 /// Returns a document as one line. Escapes more than JSON requires: all characters that could control a terminal.
-pub(super) fn line(document: &impl Serialize) -> String {
+pub(in crate::cli) fn line(document: &impl Serialize) -> String {
     let json = serde_json::to_string(document).expect("all keys are strings, and no value fails to serialize");
     let mut line = String::with_capacity(json.len());
     for c in json.chars() {
@@ -27,7 +27,7 @@ pub(super) fn line(document: &impl Serialize) -> String {
 
 /// `SessionInfo` of the proto.
 #[derive(Serialize)]
-pub(super) struct SessionJson<'a> {
+pub(in crate::cli) struct SessionJson<'a> {
     id: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     subject: &'a str,

@@ -6,7 +6,7 @@
 pub(super) mod admin;
 #[cfg(test)]
 mod example;
-mod json;
+pub(super) mod json;
 mod list;
 mod revoke;
 mod revoke_app;

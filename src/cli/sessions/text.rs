@@ -20,7 +20,7 @@ pub(in crate::cli) fn printable(text: &str) -> String {
 }
 
 /// Cuts a printable text to at most `max_chars`.
-pub(super) fn cut(text: String, max_chars: usize) -> String {
+pub(in crate::cli) fn cut(text: String, max_chars: usize) -> String {
     match text.char_indices().nth(max_chars) {
         None => text,
         Some(_) => text.chars().take(max_chars - 1).chain(['…']).collect(),
@@ -53,7 +53,7 @@ pub(in crate::cli) fn time(timestamp: &Option<Timestamp>) -> Option<Time> {
 }
 
 /// Returns a time for scripts, such as `2026-01-02T03:04:05.000Z`.
-pub(super) fn rfc3339(timestamp: &Option<Timestamp>) -> Option<String> {
+pub(in crate::cli) fn rfc3339(timestamp: &Option<Timestamp>) -> Option<String> {
     Some(humantime::format_rfc3339_millis(time(timestamp)?.into()).to_string())
 }
 

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::audit::AuditCounts;
 use crate::server::call::{CallMetrics, RequestBudget};
 use crate::server::connection::{ConnectionMetrics, Cut, PendingBudget};
 use crate::server::context::ServerContext;
@@ -61,6 +62,7 @@ impl MetricsSources {
         self.store(&mut page);
         self.store.redis_metrics().inspect(|metrics| redis(&mut page, metrics));
         self.spans(&mut page);
+        self.audit_log(&mut page);
         let apps = self.service.all_stats();
         keys(&mut page, &apps);
         sessions(&mut page, &apps);
@@ -172,6 +174,14 @@ impl MetricsSources {
         family("cloakroom_tls_certificate_expiry_timestamp_seconds", Gauge, help, |listener| {
             Some(listener.tls.as_ref()?.expire_time().seconds())
         });
+    }
+
+    fn audit_log(&self, page: &mut MetricsText) {
+        let help = "Ends of sessions for the audit log. lost: they are not in it, for the disk was full or slow.";
+        page.family("cloakroom_audit_ends_total", MetricKind::Counter, help);
+        if let Some(AuditCounts { written, lost }) = self.service.audit_log().counts() {
+            page.sample(&[("outcome", "written")], written).sample(&[("outcome", "lost")], lost);
+        }
     }
 
     fn store(&self, page: &mut MetricsText) {

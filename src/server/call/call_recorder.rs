@@ -29,8 +29,6 @@ pub(super) struct CallRecorder {
     phase: CallPhase,
     /// `None` once its line is written, and for calls that are not audited.
     audit: Option<AuditRecord>,
-    /// The caller, for the line of level DEBUG. `None` at other levels, and before it is known.
-    caller: Option<Box<str>>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +54,6 @@ impl CallRecorder {
             start: Instant::now(),
             phase: CallPhase::Running,
             audit,
-            caller: None,
         }
     }
 
@@ -67,8 +64,10 @@ impl CallRecorder {
             // Strangers could fill the queue with spans, and then those of callers would be lost.
             self.context.drop_span();
         }
-        if enabled!(Level::DEBUG) {
-            self.caller = caller.as_ref().ok().map(|caller| caller.to_string().into());
+        if (self.connection.notes_callers || enabled!(Level::DEBUG))
+            && let Ok(caller) = &caller
+        {
+            self.context.note_caller(caller);
         }
         if let Some(audit) = &self.audit {
             match &caller {
@@ -158,7 +157,7 @@ impl CallRecorder {
         }
         if enabled!(Level::DEBUG) {
             let duration_ms = self.start.elapsed().as_secs_f64() * 1e3;
-            let (call_code, caller) = (code_name(code), self.caller.as_deref());
+            let (call_code, caller) = (code_name(code), self.context.caller());
             let call_protocol = self.protocol.as_str();
             self.context.sync_scope(|| {
                 debug!(

@@ -46,7 +46,7 @@ async fn process_at(level: &str) -> Process {
 }
 
 /// A request of this caller, whose audit line has this `call.id`.
-fn of<T>(caller: &str, id: &str, message: T) -> Request<T> {
+pub(super) fn of<T>(caller: &str, id: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
     let header = |text: &str| text.parse::<MetadataValue<Ascii>>().unwrap();
     request.metadata_mut().insert("x-request-id", header(id));

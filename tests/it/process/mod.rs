@@ -1,6 +1,7 @@
 //! A running `cloakroom serve`: reload, stop, restart, and what callers notice.
 
 mod audit;
+mod audit_log;
 mod caller_changes;
 mod certificate_expiry;
 pub(crate) mod child;

@@ -11,8 +11,9 @@ use cloakroom::auth::TokenHash;
 use cloakroom::grpc::wire::admin_service_client::AdminServiceClient;
 use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
 use cloakroom::grpc::wire::{
-    Changes, GetSessionRequest, ListSessionsRequest, OpenSessionRequest, RequestContext, RevokeSessionRequest,
-    RevokeSubjectRequest, SaveSessionRequest, open_session_request, save_session_request,
+    Changes, DestroySessionRequest, GetSessionRequest, ListSessionsRequest, OpenSessionRequest, RequestContext,
+    RevokeSessionRequest, RevokeSubjectRequest, SaveSessionRequest, destroy_session_request, open_session_request,
+    save_session_request,
 };
 use cloakroom::token::Key;
 use tokio::net::TcpSocket;
@@ -50,7 +51,7 @@ struct TracingProgram {
     admin: SocketAddr,
     frontends: String,
     redis: RedisServer,
-    _program: Program,
+    program: Program,
 }
 
 impl TracingProgram {
@@ -71,6 +72,7 @@ impl TracingProgram {
             .env("CLOAKROOM__CALLERS__ALL__TOKEN_HASHES", &hash(BEARER))
             .env("CLOAKROOM__CALLERS__IDLE__ROLES", "monitor")
             .env("CLOAKROOM__CALLERS__IDLE__TOKEN_HASHES", &hash(IDLE_BEARER))
+            .env("CLOAKROOM__AUDIT__FOLDER", "audit")
             .env("CLOAKROOM__LOG__LEVEL", "trace")
             .env("CLOAKROOM__LOG__FORMAT", format);
         let output = program.path("output");
@@ -87,14 +89,7 @@ impl TracingProgram {
         };
         let row =
             |name: &str| banner.lines().find_map(|line| line.trim().strip_prefix(name)).unwrap().trim().to_owned();
-        Self {
-            child,
-            output,
-            admin: row("admin").parse().unwrap(),
-            frontends: row("listens"),
-            redis,
-            _program: program,
-        }
+        Self { child, output, admin: row("admin").parse().unwrap(), frontends: row("listens"), redis, program }
     }
 
     /// Connects from an address of the test's own.
@@ -124,11 +119,13 @@ impl TracingProgram {
         text
     }
 
-    /// Stops it; returns all output.
-    fn stop(mut self) -> String {
+    /// Stops it; returns all output, and the audit log.
+    fn stop(mut self) -> (String, String) {
         assert!(Command::new("kill").arg(self.child.id().to_string()).status().unwrap().success());
         self.child.wait().unwrap();
-        std::fs::read_to_string(&self.output).unwrap()
+        let files = std::fs::read_dir(self.program.path("audit")).unwrap();
+        let audit_log = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+        (std::fs::read_to_string(&self.output).unwrap(), audit_log)
     }
 }
 
@@ -266,6 +263,11 @@ async fn call_everything(program: &TracingProgram, protocol: Protocol) -> Vec<St
     }
     call_admin(program, protocol).await.unwrap();
     call_with_keys(&mut client).await;
+    let rotated = client.save_session(with_headers(save(&other, new().subject(&format!("{SUBJECT}-2"))))).await;
+    tokens.push(rotated.unwrap().into_inner().session.unwrap().token);
+    let credential = tokens.last().cloned().map(destroy_session_request::Credential::Token);
+    let destroy = DestroySessionRequest { credential, ..Default::default() };
+    client.destroy_session(with_headers(destroy)).await.unwrap();
     tokens
 }
 
@@ -372,7 +374,7 @@ async fn run_everything(format: &str) -> String {
     send_wrong_json(&program, &tokens[1]).await;
     break_the_store(&mut program, &tokens[1]).await;
     let pages = [program.page("/metrics"), program.page("/nothing"), program.page("/healthz")].concat();
-    let output = program.stop();
+    let (output, audit_log) = program.stop();
 
     let marks =
         [PASSWORD, ENTRY, ENTRY_NAME, SUBJECT, AGENT, REMOTE, FRONTEND, COOKIE, BEARER, REQUEST_ID, SESSION_KEY, &key];
@@ -381,6 +383,10 @@ async fn run_everything(format: &str) -> String {
     let secrets: Vec<String> = marks.into_iter().chain(parts).map(str::to_owned).chain(callers).collect();
     assert_no_secret(&output, &secrets);
     assert_no_secret(&pages, &secrets);
+    assert!(audit_log.contains("\"DESTROYED\"") && audit_log.contains("\"SUPERSEDED\""), "{audit_log}");
+    assert!(audit_log.contains("\"caller\":\"all\""), "{audit_log}");
+    let not_subjects: Vec<String> = secrets.into_iter().filter(|secret| secret != SUBJECT).collect();
+    assert_no_secret(&audit_log, &not_subjects);
     output
 }
 

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use cloakroom::app::Apps;
+use cloakroom::audit::AuditLog;
 use cloakroom::auth::{CallerSettings, Callers, Role};
 use cloakroom::server::{AdminSettings, Cloakroom, Dependencies};
 use cloakroom::store::{Handle, Memory};
@@ -42,8 +43,14 @@ impl Plain {
         let callers: Vec<_> = callers.into_iter().collect();
         let callers = Callers::build(callers.iter().map(|(name, settings)| (name, settings))).unwrap();
         let store = Handle::from(Memory::new());
-        let dependencies =
-            Dependencies { apps, store, clock: Arc::new(SystemClock), callers, traces: Default::default() };
+        let dependencies = Dependencies {
+            apps,
+            store,
+            clock: Arc::new(SystemClock),
+            callers,
+            traces: Default::default(),
+            audit_log: AuditLog::default(),
+        };
         let cloakroom = Cloakroom::bind(&settings, &admin, dependencies).await.unwrap();
         let (operators, key) = (cloakroom.admin_addr().unwrap(), cloakroom.console_key().map(str::to_owned));
         let stop = CancellationToken::new();

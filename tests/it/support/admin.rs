@@ -1,13 +1,15 @@
 //! Short calls of AdminService.
 
 use cloakroom::grpc::wire::{
-    GetSessionRequest, GetStatsRequest, GetStatsResponse, ListSessionsRequest, ListSessionsResponse, RevokeAppRequest,
-    RevokeSessionRequest, RevokeSessionResponse, RevokeSubjectRequest, Session, SessionInfo,
+    GetSessionRequest, GetStatsRequest, GetStatsResponse, ListSessionEndsRequest, ListSessionEndsResponse,
+    ListSessionsRequest, ListSessionsResponse, RevokeAppRequest, RevokeSessionRequest, RevokeSessionResponse,
+    RevokeSubjectRequest, Session, SessionEnd, SessionInfo, list_session_ends_request,
 };
 use tonic::Status;
 
 use super::TestService;
 use super::calls::{ChangesExt as _, save};
+use crate::process::child::eventually;
 use crate::support::sessions::SaveExt as _;
 
 impl TestService {
@@ -70,6 +72,26 @@ impl TestService {
     /// Ends every session of an app.
     pub(crate) async fn revoke_app(&self, app: &str) {
         self.admin.clone().revoke_app(RevokeAppRequest { app: app.to_owned() }).await.unwrap();
+    }
+
+    /// Lists ends in the audit log; the call may fail.
+    pub(crate) async fn try_list_ends(
+        &self,
+        app: &str,
+        wanted: list_session_ends_request::Wanted,
+    ) -> Result<ListSessionEndsResponse, Status> {
+        let request = ListSessionEndsRequest { app: app.to_owned(), wanted: Some(wanted) };
+        Ok(self.admin.clone().list_session_ends(request).await?.into_inner())
+    }
+
+    /// Waits until the audit log has so many ends of a session; returns them, the newest first.
+    pub(crate) async fn ends_of(&self, id: &str, count: usize) -> Vec<SessionEnd> {
+        let wanted = list_session_ends_request::Wanted::Id(id.to_owned());
+        eventually("the ends", async || {
+            let ends = self.try_list_ends("", wanted.clone()).await.unwrap().ends;
+            (ends.len() >= count).then_some(ends)
+        })
+        .await
     }
 
     /// Gets the statistics of an app.

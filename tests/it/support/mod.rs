@@ -22,10 +22,12 @@ pub(crate) mod tmpfs;
 pub(crate) mod tool;
 pub(crate) mod watches;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use cloakroom::app::{self, App, Apps};
+use cloakroom::audit::{self, AuditGuard, AuditLog};
 use cloakroom::auth::Callers;
 use cloakroom::grpc::wire::admin_service_client::AdminServiceClient;
 use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
@@ -33,6 +35,7 @@ use cloakroom::server::{self, AdminSettings, Cloakroom, Dependencies};
 use cloakroom::service::Service;
 use cloakroom::store::{Embedded, EmbeddedSettings, Handle, Memory};
 use cloakroom::types::{Clock, ManualClock, Time};
+use parking_lot::Mutex;
 use tempfile::TempDir;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -60,6 +63,13 @@ impl StoreKind {
     }
 }
 
+/// Whether a service has an audit log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AuditSetting {
+    On,
+    Off,
+}
+
 /// A running service, and a client of it.
 pub(crate) struct TestService {
     pub client: SessionServiceClient<Transport>,
@@ -75,7 +85,9 @@ pub(crate) struct TestService {
     pub(crate) inner: Service,
     stop: CancellationToken,
     _stop_when_dropped: DropGuard,
-    _folder: TempDir,
+    /// Beside the store of [`StoreKind::Embedded`], the audit log if there is one.
+    folder: TempDir,
+    _audit_guard: Mutex<Option<AuditGuard>>,
 }
 
 impl TestService {
@@ -108,14 +120,27 @@ impl TestService {
     /// Starts a second service on the same store and clock, as another process would be.
     pub(crate) async fn another_process(&self) -> Self {
         let (store, apps, clock) = (self.store.clone(), self.apps.clone(), Arc::clone(&self.clock));
-        Self::listen((store, apps, clock), patient(), tempfile::tempdir().unwrap()).await
+        Self::listen((store, apps, clock), patient(), tempfile::tempdir().unwrap(), AuditSetting::Off).await
+    }
+
+    /// Starts a service with these apps and an audit log.
+    pub(crate) async fn with_audit_log<const N: usize>(store: StoreKind, apps: [(&str, app::Settings); N]) -> Self {
+        let apps = apps.iter().map(|(name, settings)| settings.build(name).unwrap()).collect();
+        let (folder, clock) = (tempfile::tempdir().unwrap(), Arc::new(ManualClock::new(now())));
+        Self::listen((store.open(&folder), apps, clock), patient(), folder, AuditSetting::On).await
+    }
+
+    /// Starts a second service on the same store and clock, as another process would be, with an audit log of its own.
+    pub(crate) async fn another_process_with_audit_log(&self) -> Self {
+        let (store, apps, clock) = (self.store.clone(), self.apps.clone(), Arc::clone(&self.clock));
+        Self::listen((store, apps, clock), patient(), tempfile::tempdir().unwrap(), AuditSetting::On).await
     }
 
     /// Starts a second service on the same store and clock, with other settings of its app.
     pub(crate) async fn with_settings(&self, settings: &app::Settings) -> Self {
         let apps = [settings.build("default").unwrap()].into_iter().collect();
         let (store, clock) = (self.store.clone(), Arc::clone(&self.clock));
-        Self::listen((store, apps, clock), patient(), tempfile::tempdir().unwrap()).await
+        Self::listen((store, apps, clock), patient(), tempfile::tempdir().unwrap(), AuditSetting::Off).await
     }
 
     /// Starts a service with one app and these server settings.
@@ -133,14 +158,18 @@ impl TestService {
 
     async fn start_on(store: Handle, apps: Vec<App>, settings: server::Settings, folder: TempDir) -> Self {
         let clock = Arc::new(ManualClock::new(now()));
-        Self::listen((store, apps.into_iter().collect(), clock), settings, folder).await
+        Self::listen((store, apps.into_iter().collect(), clock), settings, folder, AuditSetting::Off).await
     }
 
     async fn listen(
         (store, apps, clock): (Handle, Apps, Arc<ManualClock>),
         settings: server::Settings,
         folder: TempDir,
+        audit_setting: AuditSetting,
     ) -> Self {
+        let audit_folder = (audit_setting == AuditSetting::On).then(|| folder.path().join("audit"));
+        let audit_settings = audit::Settings { folder: audit_folder, ..Default::default() };
+        let (audit_log, audit_guard) = AuditLog::open(&audit_settings, clock.clone()).unwrap();
         let (shared_store, shared_clock) = (store.clone(), clock.clone() as Arc<dyn Clock>);
         let dependencies = Dependencies {
             apps: apps.clone(),
@@ -148,6 +177,7 @@ impl TestService {
             clock: shared_clock,
             callers: Callers::default(),
             traces: Default::default(),
+            audit_log,
         };
         let settings = server::Settings { listen: "127.0.0.1:0".parse().ok(), workers: 2, ..settings };
         let admin = AdminSettings { listen: settings.listen, ..Default::default() };
@@ -172,8 +202,14 @@ impl TestService {
             inner,
             stop,
             _stop_when_dropped,
-            _folder: folder,
+            folder,
+            _audit_guard: Mutex::new(audit_guard),
         }
+    }
+
+    /// Returns the folder of the audit log.
+    pub(crate) fn audit_folder(&self) -> PathBuf {
+        self.folder.path().join("audit")
     }
 
     /// Connects a second client; another worker thread serves its connection.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use cloakroom::app::Apps;
+use cloakroom::audit::AuditLog;
 use cloakroom::auth::{CallerSettings, Callers, Role, TokenHash};
 use cloakroom::server::{AdminSettings, Cloakroom, Dependencies, Reloadable, Reloader, Settings, TlsSettings};
 use cloakroom::store::{Handle, Memory};
@@ -54,7 +55,14 @@ impl TlsService {
         let apps: Apps = apps.into_iter().collect();
         let store = Handle::from(Memory::new());
         let traces = cloakroom::otlp::Settings::default();
-        let dependencies = Dependencies { apps: apps.clone(), store, clock: Arc::new(SystemClock), callers, traces };
+        let dependencies = Dependencies {
+            apps: apps.clone(),
+            store,
+            clock: Arc::new(SystemClock),
+            callers,
+            traces,
+            audit_log: AuditLog::default(),
+        };
         let cloakroom = Cloakroom::bind(&settings, &admin, dependencies).await.unwrap();
         let (frontends, operators) = (cloakroom.tcp_addr().unwrap(), cloakroom.admin_addr().unwrap());
         let (reloader, stop) = (cloakroom.reloader().clone(), CancellationToken::new());

@@ -200,6 +200,48 @@ class CredentialExplanation(_message.Message):
     other_app: str
     def __init__(self, state: _Optional[_Union[CredentialState, str]] = ..., end_reason: _Optional[_Union[_session_service_pb2.EndReason, str]] = ..., end_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., id: _Optional[str] = ..., session: _Optional[_Union[SessionInfo, _Mapping]] = ..., rejection: _Optional[str] = ..., key_id: _Optional[str] = ..., other_app: _Optional[str] = ...) -> None: ...
 
+class ListSessionEndsRequest(_message.Message):
+    __slots__ = ("app", "id", "subject")
+    APP_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    app: str
+    id: str
+    subject: str
+    def __init__(self, app: _Optional[str] = ..., id: _Optional[str] = ..., subject: _Optional[str] = ...) -> None: ...
+
+class ListSessionEndsResponse(_message.Message):
+    __slots__ = ("ends", "begin_time", "lost")
+    ENDS_FIELD_NUMBER: _ClassVar[int]
+    BEGIN_TIME_FIELD_NUMBER: _ClassVar[int]
+    LOST_FIELD_NUMBER: _ClassVar[int]
+    ends: _containers.RepeatedCompositeFieldContainer[SessionEnd]
+    begin_time: _timestamp_pb2.Timestamp
+    lost: int
+    def __init__(self, ends: _Optional[_Iterable[_Union[SessionEnd, _Mapping]]] = ..., begin_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., lost: _Optional[int] = ...) -> None: ...
+
+class SessionEnd(_message.Message):
+    __slots__ = ("time", "id", "subject", "reason", "create_time", "access_time", "caller", "rpc", "call_id")
+    TIME_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    CREATE_TIME_FIELD_NUMBER: _ClassVar[int]
+    ACCESS_TIME_FIELD_NUMBER: _ClassVar[int]
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    RPC_FIELD_NUMBER: _ClassVar[int]
+    CALL_ID_FIELD_NUMBER: _ClassVar[int]
+    time: _timestamp_pb2.Timestamp
+    id: str
+    subject: str
+    reason: _session_service_pb2.EndReason
+    create_time: _timestamp_pb2.Timestamp
+    access_time: _timestamp_pb2.Timestamp
+    caller: str
+    rpc: str
+    call_id: str
+    def __init__(self, time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., id: _Optional[str] = ..., subject: _Optional[str] = ..., reason: _Optional[_Union[_session_service_pb2.EndReason, str]] = ..., create_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., access_time: _Optional[_Union[_timestamp_pb2.Timestamp, _Mapping]] = ..., caller: _Optional[str] = ..., rpc: _Optional[str] = ..., call_id: _Optional[str] = ...) -> None: ...
+
 class GetStatsRequest(_message.Message):
     __slots__ = ("app",)
     APP_FIELD_NUMBER: _ClassVar[int]

@@ -1,0 +1,89 @@
+//! The audit log: which sessions ended, why, when and by whom, as lines of JSON in one file a day.
+//!
+//! One thread writes, behind a bounded queue. A disk that is full or slow loses lines, which are counted, and delays no
+//! call. A line has public ids and subjects. No token, no key and no entry ever gets here.
+
+mod file_blocks;
+mod folder;
+mod search;
+mod session_end;
+mod settings;
+mod writer;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+
+pub use folder::OpenError;
+pub use search::{Found, Wanted};
+pub use session_end::SessionEnd;
+pub use settings::Settings;
+pub use writer::{AuditCounts, AuditGuard};
+
+use self::folder::Folder;
+use self::writer::Queue;
+use crate::types::{AppName, Clock};
+
+/// The audit log of this process, or none. Clones are the same log.
+#[derive(Clone, Debug, Default)]
+pub struct AuditLog(Option<Arc<OpenLog>>);
+
+#[derive(Debug)]
+struct OpenLog {
+    folder: Folder,
+    queue: Queue,
+    /// Lets one search at a time read the files.
+    search_permit: Arc<Semaphore>,
+}
+
+impl AuditLog {
+    /// Opens the log that the settings name, and starts its thread. Without a folder there is no log.
+    ///
+    /// The log ends when the guard is dropped.
+    pub fn open(settings: &Settings, clock: Arc<dyn Clock>) -> Result<(Self, Option<AuditGuard>), OpenError> {
+        let Some(path) = settings.folder() else { return Ok((Self::default(), None)) };
+        let folder = Folder::open(path, clock.now())?;
+        let (queue, guard) = writer::start(folder.clone(), settings.keep_days, clock).map_err(OpenError::Thread)?;
+        let search_permit = Arc::new(Semaphore::new(1));
+        Ok((Self(Some(Arc::new(OpenLog { folder, queue, search_permit }))), Some(guard)))
+    }
+
+    /// Whether there is a log.
+    pub const fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Adds an end, if there is a log. Never waits: if the queue is full, the end is lost and counted.
+    pub fn add(&self, end: impl FnOnce() -> SessionEnd) {
+        if let Some(log) = &self.0 {
+            log.queue.push(end());
+        }
+    }
+
+    /// Returns the numbers of ends that were written and lost. `None`: there is no log.
+    pub fn counts(&self) -> Option<AuditCounts> {
+        self.0.as_ref().map(|log| log.queue.counts())
+    }
+
+    /// Searches the files of the log, the newest first. `None`: there is no log.
+    ///
+    /// Stops after [`SEARCH_TIME`] and after the newest [`Found::MAX_ENDS`] ends.
+    pub async fn search(&self, app: AppName, wanted: Wanted) -> Option<Found> {
+        let log = self.0.as_ref()?;
+        let permit = Arc::clone(&log.search_permit).acquire_owned().await.ok()?;
+        let folder = log.folder.clone();
+        let found = spawn_blocking(move || {
+            // Until its end, even if nobody waits for it any more.
+            let _permit = permit;
+            search::search(&folder, &app, &wanted, SEARCH_TIME)
+        });
+        let found = found.await;
+        Some(found.expect("a search neither panics nor is cancelled"))
+    }
+}
+
+/// Less than half of the time that a call may take by default: the caller gets what was found, also if it had to wait
+/// for another search.
+const SEARCH_TIME: Duration = Duration::from_secs(2);

@@ -1,0 +1,183 @@
+//! The thread that writes the audit log, and the bounded queue before it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use tracing::warn;
+
+use super::SessionEnd;
+use super::folder::{Day, DayFile, Folder};
+use crate::telemetry::LogThrottle;
+use crate::types::Clock;
+
+/// Takes ends, and never blocks.
+#[derive(Debug)]
+pub(super) struct Queue {
+    messages: SyncSender<Message>,
+    state: Arc<State>,
+}
+
+/// Ends the log when it is dropped. Waits until the queued ends are written, but at most [`FLUSH_TIMEOUT`].
+#[derive(Debug)]
+pub struct AuditGuard {
+    messages: SyncSender<Message>,
+    state: Arc<State>,
+    /// Disconnected when the thread has ended.
+    finished: Receiver<()>,
+}
+
+/// The numbers of ends since the process started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AuditCounts {
+    /// The ends that are in the files.
+    pub written: u64,
+    /// The ends that are not, because the disk was full, slow or broken.
+    pub lost: u64,
+}
+
+#[derive(Debug)]
+enum Message {
+    End(Box<SessionEnd>),
+    /// Wakes the thread, so that it sees `is_ending`.
+    WakeUp,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    written: AtomicU64,
+    lost: AtomicU64,
+    is_ending: AtomicBool,
+}
+
+struct Writer {
+    folder: Folder,
+    keep_days: u32,
+    clock: Arc<dyn Clock>,
+    queued: Receiver<Message>,
+    state: Arc<State>,
+    /// The day on which old files were deleted last.
+    deleted_on: Option<Day>,
+}
+
+/// Starts the thread.
+pub(super) fn start(folder: Folder, keep_days: u32, clock: Arc<dyn Clock>) -> io::Result<(Queue, AuditGuard)> {
+    let (messages, queued) = sync_channel(QUEUED_ENDS);
+    let (running, finished) = sync_channel(0);
+    let state = Arc::<State>::default();
+    let writer = Writer { folder, keep_days, clock, queued, state: Arc::clone(&state), deleted_on: None };
+    thread::Builder::new().name("audit".to_owned()).spawn(move || {
+        writer.run();
+        drop(running);
+    })?;
+    let guard = AuditGuard { messages: messages.clone(), state: Arc::clone(&state), finished };
+    Ok((Queue { messages, state }, guard))
+}
+
+impl Queue {
+    pub(super) fn push(&self, end: SessionEnd) {
+        if self.messages.try_send(Message::End(Box::new(end))).is_err() {
+            self.state.lose(None);
+        }
+    }
+
+    pub(super) fn counts(&self) -> AuditCounts {
+        let State { written, lost, .. } = &*self.state;
+        AuditCounts { written: written.load(Ordering::Relaxed), lost: lost.load(Ordering::Relaxed) }
+    }
+}
+
+impl State {
+    /// Counts an end that is lost. Without an error the queue was full.
+    fn lose(&self, error: Option<&io::Error>) {
+        static LOST: LogThrottle = LogThrottle::new();
+        self.lost.fetch_add(1, Ordering::Relaxed);
+        if let Some(ends) = LOST.count() {
+            let error = error.map_or_else(|| "the disk is too slow".to_owned(), ToString::to_string);
+            warn!(ends, error, "the audit log cannot be written: these ends of sessions are not in it");
+        }
+    }
+}
+
+impl Drop for AuditGuard {
+    fn drop(&mut self) {
+        self.state.is_ending.store(true, Ordering::SeqCst);
+        // If the queue is full, the thread is writing, and checks `is_ending` after it.
+        let _: Result<(), TrySendError<Message>> = self.messages.try_send(Message::WakeUp);
+        if self.finished.recv_timeout(FLUSH_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
+            warn!("the disk is too slow: the last ends of sessions are not in the audit log");
+        }
+    }
+}
+
+impl Writer {
+    /// Writes until the log ends.
+    fn run(mut self) {
+        let mut file = None;
+        loop {
+            self.delete_old_files();
+            match self.next(&mut file) {
+                Ok(Message::End(end)) => self.write_and_count(&mut file, &end),
+                Ok(Message::WakeUp) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    /// Waits for the next message. `Disconnected`: the log ends, and all that was queued is written.
+    fn next(&self, file: &mut Option<DayFile>) -> Result<Message, RecvTimeoutError> {
+        if let Ok(message) = self.queued.try_recv() {
+            return Ok(message);
+        }
+        // Somebody may move the file away before the next end.
+        *file = None;
+        if self.state.is_ending.load(Ordering::SeqCst) {
+            return Err(RecvTimeoutError::Disconnected);
+        }
+        self.queued.recv_timeout(DELETION_INTERVAL)
+    }
+
+    fn write_and_count(&self, file: &mut Option<DayFile>, end: &SessionEnd) {
+        match self.write(file, end) {
+            Ok(()) => _ = self.state.written.fetch_add(1, Ordering::Relaxed),
+            Err(error) => {
+                // Opening it again finds the torn line.
+                *file = None;
+                self.state.lose(Some(&error));
+            }
+        }
+    }
+
+    fn write(&self, file: &mut Option<DayFile>, end: &SessionEnd) -> io::Result<()> {
+        let day = Day::of(end.time);
+        let file = match file {
+            Some(file) if file.day == day => file,
+            _ => file.insert(self.folder.open_file(day)?),
+        };
+        file.append(&end.to_line())
+    }
+
+    /// Deletes the files that are too old, at the start and then once a day.
+    fn delete_old_files(&mut self) {
+        let today = Day::of(self.clock.now());
+        if self.deleted_on == Some(today) {
+            return;
+        }
+        self.deleted_on = Some(today);
+        if let Err(error) = self.folder.delete_before(today.before(self.keep_days)) {
+            warn!(error = &error as &dyn std::error::Error, "old files of the audit log cannot be deleted");
+        }
+    }
+}
+
+/// The capacity of the queue: some megabytes at most, and the ends of a busy second.
+const QUEUED_ENDS: usize = 8192;
+
+/// The time that an ending process waits for a slow disk.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How often a thread without work looks whether a new day has begun.
+const DELETION_INTERVAL: Duration = Duration::from_secs(10 * 60);

@@ -1,0 +1,174 @@
+//! The answer: what was found in the store, with the ends that the audit logs have of it.
+
+use super::question::Findings;
+use super::replica::{LogState, ReplicaLog};
+use crate::cli::Address;
+use crate::cli::sessions::text::time;
+use crate::grpc::wire::{CredentialExplanation, CredentialState, EndReason, SessionEnd, SessionInfo};
+use crate::types::Time;
+
+/// All that the command prints.
+pub(super) struct Report {
+    pub(super) app: String,
+    pub(super) now: Time,
+    /// Why the store could not be asked.
+    pub(super) store_error: Option<String>,
+    pub(super) answer: Answer,
+    pub(super) logs: Vec<ReplicaLog>,
+}
+
+pub(super) enum Answer {
+    Sessions(Vec<SessionAnswer>),
+    Subject(SubjectAnswer),
+}
+
+/// What is known of one session.
+pub(super) struct SessionAnswer {
+    pub(super) explanation: CredentialExplanation,
+    /// The newest first.
+    pub(super) ends: Vec<NotedEnd>,
+}
+
+/// What is known of the sessions of a subject.
+pub(super) struct SubjectAnswer {
+    pub(super) subject: String,
+    pub(super) live: Vec<SessionInfo>,
+    pub(super) more: bool,
+    /// The newest first.
+    pub(super) ends: Vec<NotedEnd>,
+}
+
+/// An end, and the replica whose audit log has it.
+pub(super) struct NotedEnd {
+    pub(super) end: SessionEnd,
+    pub(super) replica: Address,
+}
+
+impl Report {
+    /// Whether one session would be opened, or a session of the subject lives.
+    pub(super) fn has_live_session(&self) -> bool {
+        match &self.answer {
+            Answer::Subject(answer) => !answer.live.is_empty(),
+            Answer::Sessions(answers) => {
+                let is_good = |answer: &&SessionAnswer| {
+                    matches!(answer.explanation.state(), CredentialState::Live | CredentialState::Unused)
+                };
+                let mut ids = answers.iter().filter(is_good).map(|answer| &answer.explanation.id);
+                ids.next().is_some_and(|first| ids.all(|id| id == first))
+            }
+        }
+    }
+
+    /// Whether any audit log was read.
+    pub(super) fn has_log(&self) -> bool {
+        self.logs.iter().any(|log| matches!(log.state, LogState::Read { .. }))
+    }
+}
+
+impl Answer {
+    /// Joins what the store has with the ends of each of [`Findings::wanted`].
+    pub(super) fn new(findings: Findings, ends: Vec<Vec<NotedEnd>>) -> Self {
+        let mut ends = ends.into_iter().map(|mut ends| {
+            ends.sort_by_key(|noted| std::cmp::Reverse(time(&noted.end.time)));
+            ends
+        });
+        match findings {
+            Findings::Subject { subject, live, more } => {
+                Self::Subject(SubjectAnswer { subject, live, more, ends: ends.next().unwrap_or_default() })
+            }
+            Findings::Sessions(explanations) => {
+                let answers = explanations.into_iter().map(|explanation| {
+                    let ends = if explanation.id.is_empty() { None } else { ends.next() };
+                    SessionAnswer::new(explanation, ends.unwrap_or_default())
+                });
+                Self::Sessions(answers.collect())
+            }
+        }
+    }
+}
+
+impl SessionAnswer {
+    /// Leaves out ends of the whole app that cannot have been the end of this session.
+    fn new(explanation: CredentialExplanation, mut ends: Vec<NotedEnd>) -> Self {
+        let own = || ends.iter().filter(|noted| !noted.is_of_app());
+        let created = explanation.session.as_ref().and_then(|session| time(&session.create_time));
+        let created = created.or_else(|| own().find_map(|noted| time(&noted.end.create_time)));
+        let ended = own().find(|noted| !noted.is_of_token()).and_then(|noted| time(&noted.end.time));
+        let is_live = matches!(explanation.state(), CredentialState::Live | CredentialState::Superseded);
+        let may_be_its_end = |noted: &NotedEnd| {
+            let at = time(&noted.end.time);
+            !is_live && at >= created && (ended.is_none() || at <= ended)
+        };
+        ends.retain(|noted| !noted.is_of_app() || may_be_its_end(noted));
+        Self { explanation, ends }
+    }
+
+    /// Why the session has ended: as the store says, or else as the logs say.
+    pub(super) fn end_reason(&self) -> Option<EndReason> {
+        match self.explanation.state() {
+            CredentialState::Ended => Some(self.explanation.end_reason()),
+            CredentialState::Unknown | CredentialState::Unspecified => self.end().map(|noted| noted.end.reason()),
+            _ => None,
+        }
+    }
+
+    /// Returns the noted end of the session, or of all sessions of the app.
+    pub(super) fn end(&self) -> Option<&NotedEnd> {
+        self.ends.iter().find(|noted| !noted.is_of_token())
+    }
+}
+
+impl NotedEnd {
+    /// Whether all sessions of the app ended.
+    pub(super) const fn is_of_app(&self) -> bool {
+        self.end.id.is_empty()
+    }
+
+    /// Whether only a token ended, and the session went on.
+    pub(super) fn is_of_token(&self) -> bool {
+        self.end.reason() == EndReason::Superseded
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prost_types::Timestamp;
+
+    use super::*;
+
+    fn at(seconds: i64) -> Option<Timestamp> {
+        Some(Timestamp { seconds, nanos: 0 })
+    }
+
+    fn noted(seconds: i64, id: &str, reason: EndReason) -> NotedEnd {
+        let end = SessionEnd {
+            time: at(seconds),
+            id: id.to_owned(),
+            reason: reason.into(),
+            create_time: at(100).filter(|_| !id.is_empty()),
+            ..Default::default()
+        };
+        NotedEnd { end, replica: "127.0.0.1:1".parse().unwrap() }
+    }
+
+    fn times(state: CredentialState, ends: Vec<NotedEnd>) -> Vec<i64> {
+        let explanation = CredentialExplanation { id: "0f".to_owned(), state: state.into(), ..Default::default() };
+        let Answer::Sessions(answers) = Answer::new(Findings::Sessions(vec![explanation]), vec![ends]) else {
+            panic!("it was asked for a session");
+        };
+        answers[0].ends.iter().map(|noted| noted.end.time.unwrap().seconds).collect()
+    }
+
+    #[test]
+    fn only_an_end_of_the_whole_app_in_its_lifetime_can_be_the_end_of_a_session() {
+        let of_app = || [50, 150, 250].map(|seconds| noted(seconds, "", EndReason::Revoked));
+        let with = |own| of_app().into_iter().chain(own).collect::<Vec<_>>();
+        let ended = noted(200, "0f", EndReason::Destroyed);
+        let rotated = || noted(120, "0f", EndReason::Superseded);
+
+        assert_eq!(times(CredentialState::Unknown, with(None)), [250, 150, 50]);
+        assert_eq!(times(CredentialState::Unknown, with(Some(rotated()))), [250, 150, 120]);
+        assert_eq!(times(CredentialState::Unknown, with(Some(ended))), [200, 150]);
+        assert_eq!(times(CredentialState::Live, with(Some(rotated()))), [120]);
+    }
+}

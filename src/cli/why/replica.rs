@@ -1,0 +1,123 @@
+//! The replicas that are asked, and the audit log of each.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::answer::NotedEnd;
+use crate::cli::credentials::Credentials;
+use crate::cli::sessions::admin::AdminClient;
+use crate::cli::sessions::text::time;
+use crate::cli::{Address, CliError};
+use crate::grpc::wire::list_session_ends_request::Wanted;
+use crate::grpc::wire::{ListSessionEndsRequest, ListSessionEndsResponse};
+use crate::types::Time;
+
+/// A replica, or why it cannot be asked.
+#[derive(Debug)]
+pub(super) struct Replica {
+    address: Address,
+    admin: Result<AdminClient, String>,
+}
+
+/// The audit log of one replica.
+#[derive(Debug)]
+pub(super) struct ReplicaLog {
+    pub(super) address: Address,
+    pub(super) state: LogState,
+}
+
+#[derive(Debug)]
+pub(super) enum LogState {
+    /// The replica does not answer, or not this. The text begins with its address.
+    Failed(String),
+    /// There was nothing to ask, because no session is known.
+    NotAsked,
+    /// The replica has no audit log.
+    Off,
+    Read {
+        /// `None`: it is empty.
+        begin_time: Option<Time>,
+        lost: u64,
+    },
+}
+
+/// Connects to all addresses at the same time.
+pub(super) async fn connect(addresses: &[Address], credentials: &Credentials, timeout: Duration) -> Vec<Replica> {
+    join_all(addresses.iter().map(|address| async move {
+        let admin = AdminClient::connect(address, credentials, timeout).await;
+        Replica { address: address.clone(), admin: admin.map_err(|error| error.message()) }
+    }))
+    .await
+}
+
+/// Asks one replica after the other until one answers. Fails with what the first one said if none does.
+pub(super) async fn first_answer<T>(
+    replicas: &[Replica],
+    ask: impl AsyncFn(&AdminClient) -> Result<T, CliError>,
+) -> Result<T, CliError> {
+    let mut first_error = None;
+    for replica in replicas {
+        let error = match &replica.admin {
+            Ok(admin) => match ask(admin).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error.message(),
+            },
+            Err(error) => error.clone(),
+        };
+        first_error.get_or_insert(error);
+    }
+    Err(CliError::Failed(first_error.unwrap_or_default().into()))
+}
+
+/// Reads the logs of all replicas at the same time. Returns the state of each, and the ends for each of the wanted.
+pub(super) async fn read_logs(
+    replicas: Vec<Replica>,
+    app: &str,
+    wanted: &[Wanted],
+) -> (Vec<ReplicaLog>, Vec<Vec<NotedEnd>>) {
+    let logs = join_all(replicas.into_iter().map(|replica| async move {
+        let answers = match replica.admin {
+            Ok(admin) => read_log(&admin, app, wanted).await,
+            Err(error) => Err(error),
+        };
+        (replica.address, answers)
+    }));
+    let mut ends: Vec<Vec<NotedEnd>> = wanted.iter().map(|_| Vec::new()).collect();
+    let mut states = Vec::new();
+    for (address, answers) in logs.await {
+        let state = answers.as_ref().map_or_else(|error| LogState::Failed(error.clone()), |answers| log_state(answers));
+        for (ends, answer) in ends.iter_mut().zip(answers.into_iter().flatten()) {
+            for end in answer.ends {
+                // Replicas on one machine may share a folder.
+                if ends.iter().all(|noted| noted.end != end) {
+                    ends.push(NotedEnd { end, replica: address.clone() });
+                }
+            }
+        }
+        states.push(ReplicaLog { address, state });
+    }
+    (states, ends)
+}
+
+async fn read_log(admin: &AdminClient, app: &str, wanted: &[Wanted]) -> Result<Vec<ListSessionEndsResponse>, String> {
+    let mut answers = Vec::new();
+    for wanted in wanted {
+        let request = ListSessionEndsRequest { app: app.to_owned(), wanted: Some(wanted.clone()) };
+        let answer = admin.call(async |mut client| client.list_session_ends(request).await).await;
+        answers.push(answer.map_err(|error| error.message())?);
+    }
+    Ok(answers)
+}
+
+fn log_state(answers: &[ListSessionEndsResponse]) -> LogState {
+    match answers.last() {
+        None => LogState::NotAsked,
+        Some(ListSessionEndsResponse { lost: None, .. }) => LogState::Off,
+        Some(ListSessionEndsResponse { lost: Some(lost), .. }) => {
+            // A search that had too little time has read less than the others.
+            let begin_time = answers.iter().filter_map(|answer| time(&answer.begin_time)).max();
+            LogState::Read { begin_time, lost: *lost }
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The answer as text of at most 80 columns.
+
+use super::answer::{Answer, NotedEnd, Report, SessionAnswer, SubjectAnswer};
+use super::replica::{LogState, ReplicaLog};
+use super::verdict;
+use crate::cli::sessions::text::{absolute, cut, end_reason, printable, time};
+use crate::grpc::wire::{CredentialState, SessionInfo};
+use crate::types::{Time, timestamp};
+
+/// Returns the whole answer.
+pub(super) fn text(report: &Report) -> String {
+    let mut page = Page { report, text: String::new() };
+    match &report.answer {
+        Answer::Sessions(answers) => page.sessions(answers),
+        Answer::Subject(answer) => page.subject(answer),
+    }
+    page.logs();
+    page.text
+}
+
+struct Page<'r> {
+    report: &'r Report,
+    text: String,
+}
+
+impl Page<'_> {
+    fn sessions(&mut self, answers: &[SessionAnswer]) {
+        for (index, answer) in answers.iter().enumerate() {
+            self.paragraph(&format!("{}: ", index + 1), &verdict::verdict(answer));
+            for (name, value) in details(answer, self.report.now) {
+                self.row(name, &value);
+            }
+            self.ends(&answer.ends, answer.explanation.id.as_str());
+            self.row("do", &verdict::advice(answer));
+        }
+        if answers.is_empty() {
+            let sentence = "the header has no cookie of the app: the browser did not keep it, or does not send it here";
+            self.paragraph("", sentence);
+            self.row("do", verdict::NO_COOKIE);
+        }
+        let lives = answers.iter().any(|answer| answer.explanation.state() == CredentialState::Live);
+        if lives && !self.report.has_live_session() {
+            let sentence = "two sessions live: none of them is opened, because one may have been planted";
+            self.paragraph("", sentence);
+        }
+    }
+
+    fn subject(&mut self, answer: &SubjectAnswer) {
+        let (subject, count) = (cut(printable(&answer.subject), MAX_SUBJECT_CHARS), answer.live.len());
+        let number = match (&self.report.store_error, answer.more) {
+            (Some(_), _) => "the store could not be asked".to_owned(),
+            (None, true) => format!("{count} sessions live, and more"),
+            (None, false) if count == 1 => "1 session lives".to_owned(),
+            (None, false) => format!("{count} sessions live"),
+        };
+        self.paragraph("", &format!("{subject}: {number}"));
+        for session in answer.live.iter().take(MAX_LIVE_ROWS) {
+            self.row("session", &live_session(session, self.report.now));
+        }
+        if count > MAX_LIVE_ROWS {
+            self.row("", "cloakroom sessions list --subject lists all of them");
+        }
+        self.ends(&answer.ends, "");
+        if answer.live.is_empty() {
+            self.row("do", &verdict::advice_on_subject(answer));
+        }
+    }
+
+    /// Writes the ends. Leaves out the id if it is this one.
+    fn ends(&mut self, ends: &[NotedEnd], id: &str) {
+        for NotedEnd { end, replica } in ends {
+            let by = if end.caller.is_empty() { "the service" } else { &end.caller };
+            let reason = end_reason(end.reason()).unwrap_or_default();
+            let mut what = format!("{}, by {}", absolute(time(&end.time), self.report.now), printable(by));
+            match end.id.as_str() {
+                "" => what += ": all sessions of the app",
+                other if other != id => what += &format!(": session {}", printable(other)),
+                _ if reason == "SUPERSEDED" => what += ": its token was replaced, the session went on",
+                _ => {}
+            }
+            self.row(reason, &what);
+            let rpc = printable(end.rpc.strip_prefix(PACKAGE).unwrap_or(&end.rpc));
+            let words = [
+                Some(rpc).filter(|rpc| !rpc.is_empty()),
+                Some(format!("call.id {}", printable(&end.call_id))).filter(|_| !end.call_id.is_empty()),
+                Some(format!("in the log of {replica}")),
+            ];
+            self.row("", &words.into_iter().flatten().collect::<Vec<_>>().join(", "));
+        }
+    }
+
+    fn logs(&mut self) {
+        if let Some(error) = &self.report.store_error {
+            self.paragraph("store: ", &printable(error));
+        }
+        let has_ends = match &self.report.answer {
+            Answer::Sessions(answers) => answers.iter().any(|answer| !answer.ends.is_empty()),
+            Answer::Subject(answer) => !answer.ends.is_empty(),
+        };
+        if self.report.has_log() && !has_ends {
+            self.paragraph("", "no audit log has an end of it");
+        }
+        for log in &self.report.logs {
+            if let Some(line) = log_line(log) {
+                self.paragraph("log: ", &line);
+            }
+        }
+    }
+
+    fn row(&mut self, name: &str, value: &str) {
+        self.paragraph(&format!("   {name:<ROW_NAME_COLUMNS$}"), value);
+    }
+
+    /// Writes a text behind its beginning, and breaks its lines at spaces.
+    fn paragraph(&mut self, beginning: &str, text: &str) {
+        let indent = beginning.chars().count();
+        let mut line = beginning.to_owned();
+        let mut columns = indent;
+        for word in text.split(' ') {
+            let length = word.chars().count();
+            if columns > indent && columns + 1 + length > MAX_COLUMNS {
+                line.push('\n');
+                line.extend(std::iter::repeat_n(' ', indent));
+                columns = indent;
+            }
+            if columns > indent {
+                line.push(' ');
+                columns += 1;
+            }
+            line += word;
+            columns += length;
+        }
+        self.text += &line;
+        self.text.push('\n');
+    }
+}
+
+fn details(answer: &SessionAnswer, now: Time) -> Vec<(&'static str, String)> {
+    let explanation = &answer.explanation;
+    let end = match explanation.state() {
+        CredentialState::Live => "ends",
+        CredentialState::Superseded => "replaced",
+        _ => "ended",
+    };
+    let session = explanation.session.as_ref();
+    let at = |timestamp| Some(absolute(Some(time(timestamp)?), now));
+    let known = |text: &String| (!text.is_empty()).then(|| cut(printable(text), MAX_SUBJECT_CHARS));
+    let subject = session.and_then(|session| known(&session.subject));
+    let details = [
+        ("session", known(&explanation.id)),
+        ("subject", subject),
+        ("key", known(&explanation.key_id)),
+        ("app", known(&explanation.other_app).map(|app| format!("it verifies for the app {app}"))),
+        ("created", session.and_then(|session| at(&session.create_time))),
+        ("used", session.and_then(|session| at(&session.access_time))),
+        (end, at(&explanation.end_time)),
+    ];
+    details.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+}
+
+fn live_session(session: &SessionInfo, now: Time) -> String {
+    format!("{}, used {}", printable(&session.id), absolute(time(&session.access_time), now))
+}
+
+/// Returns what is to be said about the log of a replica. `None`: it was not needed.
+fn log_line(ReplicaLog { address, state }: &ReplicaLog) -> Option<String> {
+    Some(match state {
+        LogState::NotAsked => return None,
+        LogState::Failed(error) => printable(error),
+        LogState::Off => format!("{address}: this replica has no audit log; set folder in [audit]"),
+        LogState::Read { begin_time, lost } => {
+            let begin = begin_time
+                .as_ref()
+                .map_or_else(|| "it is empty".to_owned(), |time| format!("from {}", timestamp::text(*time)));
+            let lost = if *lost == 0 { String::new() } else { format!(", without {lost} ends that were lost") };
+            format!("{address}: {begin}{lost}")
+        }
+    })
+}
+
+const MAX_COLUMNS: usize = 80;
+
+/// As wide as the longest name, SUPERSEDED, and a space.
+const ROW_NAME_COLUMNS: usize = 11;
+
+const MAX_SUBJECT_CHARS: usize = 60;
+
+const MAX_LIVE_ROWS: usize = 10;
+
+const PACKAGE: &str = "cloakroom.v1.";
