@@ -69,7 +69,7 @@ impl AuditLog {
 
     /// Searches the files of the log, the newest first. `None`: there is no log.
     ///
-    /// Stops after [`SEARCH_TIME`] and after the newest [`Found::MAX_ENDS`] ends.
+    /// Stops after two seconds and after the newest [`Found::MAX_ENDS`] ends.
     pub async fn search(&self, app: AppName, wanted: Wanted) -> Option<Found> {
         let log = self.0.as_ref()?;
         let permit = Arc::clone(&log.search_permit).acquire_owned().await.ok()?;

@@ -21,7 +21,7 @@ pub(super) struct Queue {
     state: Arc<State>,
 }
 
-/// Ends the log when it is dropped. Waits until the queued ends are written, but at most [`FLUSH_TIMEOUT`].
+/// Ends the log when it is dropped. Waits until the queued ends are written, but at most a second.
 #[derive(Debug)]
 pub struct AuditGuard {
     messages: SyncSender<Message>,
