@@ -4,9 +4,11 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+use rustix::fs::OFlags;
 
 use crate::types::{Time, timestamp};
 
@@ -41,16 +43,34 @@ impl Folder {
     pub(super) fn open(path: &Path, now: Time) -> Result<Self, OpenError> {
         let folder = Self(path.into());
         let created = DirBuilder::new().recursive(true).mode(0o700).create(path);
-        match created.and_then(|()| folder.open_file(Day::of(now))) {
+        match created.and_then(|()| folder.check_rights()).and_then(|()| folder.open_file(Day::of(now))) {
             Err(error) if !is_full(&error) => Err(OpenError::Folder { path: path.to_owned(), source: error }),
             Ok(_) | Err(_) => Ok(folder),
         }
     }
 
+    /// Fails if every user of the machine may write there: one could put in a file of its own, and read all subjects.
+    fn check_rights(&self) -> io::Result<()> {
+        if fs::metadata(&self.0)?.mode() & 0o002 == 0 {
+            return Ok(());
+        }
+        Err(io::Error::other("every user may write there; take that right away: chmod o-w"))
+    }
+
+    /// Fails if the disk has hardly any room left. Something else on it, such as the store, may need it more.
+    pub(super) fn check_room(&self) -> io::Result<()> {
+        let disk = rustix::fs::statvfs(&*self.0)?;
+        if disk.f_bavail >= (disk.f_blocks / 20).min(RESERVE / disk.f_frsize.max(1)) {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::StorageFull, "No space left for the audit log, which leaves some free"))
+    }
+
     /// Opens the file of a day to append to it, and creates it if it is missing. Ends a line that is torn.
     pub(super) fn open_file(&self, day: Day) -> io::Result<DayFile> {
-        let file = File::options().read(true).append(true).create(true).mode(0o600).open(self.path_of(day))?;
-        let mut file = DayFile { day, file };
+        let mut options = File::options();
+        options.read(true).append(true).create(true).mode(0o600).custom_flags(NO_LINK);
+        let mut file = DayFile { day, file: options.open(self.path_of(day))? };
         if file.is_torn()? {
             file.append("\n")?;
         }
@@ -59,7 +79,9 @@ impl Folder {
 
     /// Opens the file of a day to read it.
     pub(super) fn read_file(&self, day: Day) -> io::Result<File> {
-        File::open(self.path_of(day))
+        // A pipe would block for ever.
+        let file = File::options().read(true).custom_flags(NO_LINK | NO_WAIT).open(self.path_of(day))?;
+        if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
     }
 
     /// Returns the days that have a file, the newest first.
@@ -72,16 +94,18 @@ impl Folder {
         Ok(days)
     }
 
-    /// Deletes the files of all days before `first`.
-    pub(super) fn delete_before(&self, first: Day) -> io::Result<()> {
+    /// Deletes the files of all days before `first`, as many as it can. Returns how many it has deleted.
+    pub(super) fn delete_before(&self, first: Day) -> io::Result<usize> {
+        let (mut deleted, mut failure) = (0, None);
         for day in self.days()?.into_iter().filter(|day| *day < first) {
             match fs::remove_file(self.path_of(day)) {
+                Ok(()) => deleted += 1,
                 // Another process that shares the folder was faster.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                removed => removed?,
+                Err(error) => failure = Some(error),
             }
         }
-        Ok(())
+        failure.map_or(Ok(deleted), Err)
     }
 
     pub(super) fn path_of(&self, day: Day) -> PathBuf {
@@ -132,6 +156,12 @@ impl Day {
 fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
+
+const NO_LINK: i32 = OFlags::NOFOLLOW.bits().cast_signed();
+const NO_WAIT: i32 = OFlags::NONBLOCK.bits().cast_signed();
+
+/// The bytes that stay free on a large disk; on a small one it is a twentieth.
+const RESERVE: u64 = 256 * 1024 * 1024;
 
 const SECONDS: u64 = 24 * 60 * 60;
 

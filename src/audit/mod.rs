@@ -36,6 +36,8 @@ struct OpenLog {
     queue: Queue,
     /// Lets one search at a time read the files.
     search_permit: Arc<Semaphore>,
+    /// A permit for each write that goes on without its caller.
+    write_permits: Arc<Semaphore>,
 }
 
 impl AuditLog {
@@ -46,13 +48,25 @@ impl AuditLog {
         let Some(path) = settings.folder() else { return Ok((Self::default(), None)) };
         let folder = Folder::open(path, clock.now())?;
         let (queue, guard) = writer::start(folder.clone(), settings.keep_days, clock).map_err(OpenError::Thread)?;
-        let search_permit = Arc::new(Semaphore::new(1));
-        Ok((Self(Some(Arc::new(OpenLog { folder, queue, search_permit }))), Some(guard)))
+        let (search_permit, write_permits) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(MAX_WRITES)));
+        Ok((Self(Some(Arc::new(OpenLog { folder, queue, search_permit, write_permits }))), Some(guard)))
     }
 
     /// Whether there is a log.
     pub const fn is_on(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// Runs a write that may end sessions to its end, even if its caller goes away meanwhile, so that the log has what it
+    /// has ended. Waits while very many of them run.
+    pub async fn run_to_end<T: Send + 'static>(&self, write: impl Future<Output = T> + Send + 'static) -> T {
+        let Some(log) = &self.0 else { return write.await };
+        let permit = Arc::clone(&log.write_permits).acquire_owned().await;
+        let task = tokio::spawn(async move {
+            let _permit = permit;
+            write.await
+        });
+        task.await.expect("a write neither panics nor is cancelled")
     }
 
     /// Adds an end, if there is a log. Never waits: if the queue is full, the end is lost and counted.
@@ -83,6 +97,9 @@ impl AuditLog {
         Some(found.expect("a search neither panics nor is cancelled"))
     }
 }
+
+/// More would not make a store faster that is slow.
+const MAX_WRITES: usize = 1024;
 
 /// Less than half of the time that a call may take by default: the caller gets what was found, also if it had to wait
 /// for another search.

@@ -75,6 +75,10 @@ pub(super) fn search(folder: &Folder, app: &AppName, wanted: &Wanted, time: Dura
     });
     for day in days {
         if let Err(error) = search.read_file(folder, day) {
+            if error.kind() == io::ErrorKind::NotFound {
+                // It has just been deleted, because it is too old.
+                continue;
+            }
             warn!(error = &error as &dyn Error, "a file of the audit log cannot be read");
             break;
         }

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::thread;
 use std::time::Duration;
 
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::SessionEnd;
 use super::folder::{Day, DayFile, Folder};
@@ -153,6 +153,9 @@ impl Writer {
 
     fn write(&self, file: &mut Option<DayFile>, end: &SessionEnd) -> io::Result<()> {
         let day = Day::of(end.time);
+        if file.is_none() || self.state.written.load(Ordering::Relaxed).is_multiple_of(LINES_BETWEEN_CHECKS) {
+            self.folder.check_room()?;
+        }
         let file = match file {
             Some(file) if file.day == day => file,
             _ => file.insert(self.folder.open_file(day)?),
@@ -167,11 +170,19 @@ impl Writer {
             return;
         }
         self.deleted_on = Some(today);
-        if let Err(error) = self.folder.delete_before(today.before(self.keep_days)) {
-            warn!(error = &error as &dyn std::error::Error, "old files of the audit log cannot be deleted");
+        match self.folder.delete_before(today.before(self.keep_days)) {
+            Ok(0) => {}
+            // After a jump of the clock it may be all of them.
+            Ok(files) => info!(files, keep_days = self.keep_days, "old files of the audit log are deleted"),
+            Err(error) => {
+                warn!(error = &error as &dyn std::error::Error, "old files of the audit log cannot be deleted");
+            }
         }
     }
 }
+
+/// How many lines are written at most between two looks at the room of the disk.
+const LINES_BETWEEN_CHECKS: u64 = 1024;
 
 /// The capacity of the queue: some megabytes at most, and the ends of a busy second.
 const QUEUED_ENDS: usize = 8192;

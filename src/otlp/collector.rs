@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Uri};
@@ -10,6 +11,7 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tonic::client::Grpc;
 use tonic::metadata::MetadataMap;
@@ -48,8 +50,8 @@ impl Collector {
         Ok(Some(Self { target, tls, headers: settings.read_headers()? }))
     }
 
-    /// Connects. Has no deadline of its own.
-    pub(super) async fn connect(self) -> Result<Connection, transport::Error> {
+    /// Connects, within this time.
+    pub(super) async fn connect(self, patience: Duration) -> Result<Connection, transport::Error> {
         let Self { target, tls, headers } = self;
         let authority = target.authority();
         // The connector does the TLS, so this scheme is not the one that the collector sees.
@@ -59,7 +61,8 @@ impl Collector {
         let endpoint = endpoint.origin(origin.expect("the authority was parsed as one"));
         let connector = tower::service_fn(move |_| {
             let (target, tls) = (target.clone(), tls.clone());
-            async move { open_socket(&target, tls).await.map(TokioIo::new) }
+            // The channel connects again by itself, when nobody waits for it.
+            async move { timeout(patience, open_socket(&target, tls)).await?.map(TokioIo::new) }
         });
         Ok(Connection { channel: endpoint.connect_with_connector(connector).await?, headers })
     }

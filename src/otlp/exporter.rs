@@ -146,7 +146,16 @@ impl Exporter {
             if !std::mem::replace(&mut self.state.is_failing, true) {
                 warn!(error = &failure as &dyn Error, "spans cannot be exported; calls go on without them");
             }
-            if !failure.may_pass() || pause > LAST_PAUSE || stop.is_cancelled() {
+            if !failure.may_pass() {
+                self.counts.count_lost(SpanLoss::ExportFailed, self.batch.len());
+                // The next one may fail as well, and would connect at once.
+                tokio::select! {
+                    () = sleep(FIRST_PAUSE) => {}
+                    () = stop.cancelled() => {}
+                }
+                return;
+            }
+            if pause > LAST_PAUSE || stop.is_cancelled() {
                 return self.counts.count_lost(SpanLoss::ExportFailed, self.batch.len());
             }
             self.log_lost();
@@ -194,9 +203,10 @@ impl fmt::Debug for Exporter {
 /// Reads the files again, which may have changed, and connects.
 async fn connect(settings: &Settings) -> Result<Connection, ExportFailure> {
     let settings = settings.clone();
+    let patience = settings.timeout;
     let opened = spawn_blocking(move || Collector::open(&settings)).await.expect("reading the files does not panic");
     let collector = opened.map_err(ExportFailure::Settings)?.expect("the endpoint does not change");
-    collector.connect().await.map_err(ExportFailure::NotConnected)
+    collector.connect(patience).await.map_err(ExportFailure::NotConnected)
 }
 
 /// Why the collector does not have a batch.

@@ -1,7 +1,7 @@
 //! Auditing: adds each end of a session to the audit log, and reads it again.
 //!
-//! Every write of the service passes [`Service::audit`], so no end that a call makes is missed. Who made the call is
-//! known from its context.
+//! Every write of the service passes [`Service::audit`], and goes on if its caller goes away, so no end that a call makes
+//! is missed, but for one whose answer of Redis is lost. Who made the call is known from its context.
 
 use super::{Error, Service};
 use crate::audit::{Found, SessionEnd, Wanted};

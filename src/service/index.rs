@@ -60,6 +60,21 @@ impl Service {
         precondition: &Precondition,
         write: &Write,
     ) -> Result<Applied, Error> {
+        if !self.audit_log.is_on() {
+            return self.apply_for_caller(session_key, precondition, write).await;
+        }
+        let (service, session_key, precondition, write) =
+            (self.clone(), session_key.clone(), precondition.clone(), write.clone());
+        let apply = async move { service.apply_for_caller(&session_key, &precondition, &write).await };
+        self.audit_log.run_to_end(CallContext::inherit(apply)).await
+    }
+
+    async fn apply_for_caller(
+        &self,
+        session_key: &SessionKey,
+        precondition: &Precondition,
+        write: &Write,
+    ) -> Result<Applied, Error> {
         let applied = self.store.apply(session_key, precondition, write).await?;
         let Applied::Done(done) = &applied else { return Ok(applied) };
         self.audit(session_key, precondition.now, write, done);

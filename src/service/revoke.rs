@@ -6,6 +6,7 @@ use super::write::unconditional;
 use super::{Error, Service};
 use crate::session::{Authority, Denial, EndReason, Subject};
 use crate::store::{Applied, Cursor, IndexPage, Revocation, SessionKey, Write};
+use crate::telemetry::CallContext;
 use crate::token::SessionId;
 
 impl Service {
@@ -52,9 +53,12 @@ impl Service {
     /// It takes the same time however many sessions there are. Fails as [`Self::revoke_session`].
     pub async fn revoke_app(&self, app: &str) -> Result<(), Error> {
         let app = self.stored_app(app, "RevokeApp")?;
-        let now = self.clock.now();
-        self.store.revoke_app(&app.name, now).await?;
-        self.audit_app_revocation(&app.name, now);
-        Ok(())
+        let (service, app, now) = (self.clone(), app.name.clone(), self.clock.now());
+        let revoke = async move {
+            service.store.revoke_app(&app, now).await?;
+            service.audit_app_revocation(&app, now);
+            Ok(())
+        };
+        self.audit_log.run_to_end(CallContext::inherit(revoke)).await
     }
 }

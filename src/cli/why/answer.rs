@@ -94,10 +94,15 @@ impl SessionAnswer {
         let created = explanation.session.as_ref().and_then(|session| time(&session.create_time));
         let created = created.or_else(|| own().find_map(|noted| time(&noted.end.create_time)));
         let ended = own().find(|noted| !noted.is_of_token()).and_then(|noted| time(&noted.end.time));
-        let is_live = matches!(explanation.state(), CredentialState::Live | CredentialState::Superseded);
+        // The store knows when a session has ended by itself, and not when all of its app were revoked.
+        let ended = ended.or_else(|| time(&explanation.end_time));
+        let has_no_end = matches!(
+            explanation.state(),
+            CredentialState::Live | CredentialState::Superseded | CredentialState::Unused
+        );
         let may_be_its_end = |noted: &NotedEnd| {
             let at = time(&noted.end.time);
-            !is_live && at >= created && (ended.is_none() || at <= ended)
+            !has_no_end && at >= created && (ended.is_none() || at < ended)
         };
         ends.retain(|noted| !noted.is_of_app() || may_be_its_end(noted));
         Self { explanation, ends }
@@ -114,7 +119,9 @@ impl SessionAnswer {
 
     /// Returns the noted end of the session, or of all sessions of the app.
     pub(super) fn end(&self) -> Option<&NotedEnd> {
-        self.ends.iter().find(|noted| !noted.is_of_token())
+        // The store knows when a session has ended by itself. Then an end of the whole app was not its end.
+        let has_own_end = self.explanation.end_time.is_some();
+        self.ends.iter().find(|noted| !(noted.is_of_token() || has_own_end && noted.is_of_app()))
     }
 }
 
@@ -170,5 +177,26 @@ mod tests {
         assert_eq!(times(CredentialState::Unknown, with(Some(rotated()))), [250, 150, 120]);
         assert_eq!(times(CredentialState::Unknown, with(Some(ended))), [200, 150]);
         assert_eq!(times(CredentialState::Live, with(Some(rotated()))), [120]);
+        assert_eq!(times(CredentialState::Unused, with(None)), Vec::<i64>::new());
+    }
+
+    #[test]
+    fn a_later_end_of_the_whole_app_is_not_blamed_for_an_end_that_no_log_has() {
+        let explanation = CredentialExplanation {
+            id: "0f".to_owned(),
+            state: CredentialState::Ended.into(),
+            end_reason: EndReason::Destroyed.into(),
+            end_time: at(200),
+            ..Default::default()
+        };
+        let revoked = [150, 250].map(|seconds| noted(seconds, "", EndReason::Revoked)).into();
+
+        let Answer::Sessions(answers) = Answer::new(Findings::Sessions(vec![explanation]), vec![revoked]) else {
+            panic!("it was asked for a session");
+        };
+
+        assert_eq!(answers[0].ends.len(), 1, "only one from before its own end may be shown");
+        assert_eq!(answers[0].end_reason(), Some(EndReason::Destroyed));
+        assert!(answers[0].end().is_none(), "it has not ended this session");
     }
 }

@@ -228,7 +228,10 @@ fn redis(page: &mut MetricsText, RedisMetrics { nodes, topology_changes, cluster
     page.family("cloakroom_redis_topology_changes_total", MetricKind::Counter, help).sample(&[], *topology_changes);
     let Some(cluster) = cluster else { return };
     let help = "Slots of the Redis Cluster that no node has.";
-    page.family("cloakroom_redis_slots_uncovered", MetricKind::Gauge, help).sample(&[], cluster.uncovered_slots as u64);
+    page.family("cloakroom_redis_slots_uncovered", MetricKind::Gauge, help);
+    if let Some(slots) = cluster.uncovered_slots {
+        page.sample(&[], slots as u64);
+    }
     let help = "Commands that a node of the Redis Cluster sent elsewhere or put off, by the code of its error.";
     page.family("cloakroom_redis_redirections_total", MetricKind::Counter, help);
     for (code, count) in &cluster.redirections {

@@ -60,7 +60,7 @@ impl CallRecorder {
     /// Checks that its caller may make the call. Lets the RPC of an audited call note what it is about.
     pub(super) fn authenticate(&mut self, peer: &Peer, request: &mut Request<Body>) -> Result<Caller, auth::Error> {
         let caller = self.context.sync_scope(|| peer.authenticate(self.rpc.0, request.headers()));
-        if caller.is_err() {
+        if matches!(caller, Err(_) | Ok(Caller::Unauthenticated)) {
             // Strangers could fill the queue with spans, and then those of callers would be lost.
             self.context.drop_span();
         }

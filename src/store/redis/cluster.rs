@@ -5,7 +5,7 @@
 //! No lock is held while a node is waited for.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -28,7 +28,7 @@ use super::settings::Settings;
 use super::slots::{Node, SlotTable};
 use super::target::{Server, Target};
 use super::term::PrimaryTerm;
-use super::waiter::Receipt;
+use super::waiter::{Receipt, not_acknowledged};
 use crate::types::SettingError;
 
 /// The connections to all nodes, and which of them has which slot.
@@ -155,7 +155,8 @@ impl Cluster {
     fn written(&self, run: SequenceRun<'_, '_>, deadline: Instant) -> Result<(Vec<Value>, Written), Failure> {
         let slot = run.sequence.slot;
         let (answers, done_by) = run.into_parts();
-        let DoneBy { node, term } = done_by.ok_or_else(|| self.no_node())?;
+        let was_replica = || not_acknowledged(&self.target.address, "its node was a replica a moment ago");
+        let DoneBy { node, term } = done_by.ok_or_else(was_replica)?;
         Ok((answers, Written { node: Some(node), slot, receipt: Receipt { term: Some(term), deadline } }))
     }
 
@@ -258,6 +259,7 @@ impl Cluster {
     pub(super) fn follow(self: &Arc<Self>, slot: Slot, address: &ServerAddress) {
         self.table.send_if_modified(|table| match table.moved(slot, address, |address| self.node_for(address)) {
             Some(moved) => {
+                self.topology_changes.fetch_add(1, Ordering::Relaxed);
                 *table = Arc::new(moved);
                 true
             }

@@ -96,7 +96,7 @@ impl Cluster {
                     let Some(updated) = table.updated(ranges, |address| self.node_for(address)) else {
                         return false;
                     };
-                    if !table.nodes().is_empty() {
+                    if !updated.is_same_as(table) {
                         self.topology_changes.fetch_add(1, Ordering::Relaxed);
                     }
                     info!(nodes = updated.nodes().len(), "the slots of the Redis Cluster are known anew");

@@ -45,7 +45,7 @@ pub(super) enum Cause {
     #[error("no Sentinel knows a service of this name; is service_name right?")]
     UnknownService,
     /// A failover is under way, or a Sentinel is cut off from the others.
-    #[error("it is no primary, although a Sentinel names it")]
+    #[error("it is no primary, although it should be")]
     NotPrimary,
     /// A write was done, but it may be lost with the primary.
     #[error("the write is done, but {0}")]

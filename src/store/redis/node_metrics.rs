@@ -34,8 +34,8 @@ pub struct NodeMetrics {
 /// The slots of a cluster.
 #[derive(Debug)]
 pub struct ClusterMetrics {
-    /// How many slots have no node, as far as is known.
-    pub uncovered_slots: usize,
+    /// How many slots have no node. `None`: no node has told that yet.
+    pub uncovered_slots: Option<usize>,
     /// How often nodes sent commands elsewhere or put them off, by the code of their error.
     pub redirections: Vec<(&'static str, u64)>,
 }
@@ -60,7 +60,7 @@ impl Cluster {
             nodes: table.nodes().iter().filter_map(|node| node.connections.node_metrics()).collect(),
             topology_changes: self.topology_changes.load(Ordering::Relaxed),
             cluster: Some(ClusterMetrics {
-                uncovered_slots: table.uncovered(),
+                uncovered_slots: (!table.nodes().is_empty()).then(|| table.uncovered()),
                 redirections: self.redirections.counts().collect(),
             }),
         }

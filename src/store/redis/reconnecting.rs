@@ -293,6 +293,12 @@ impl Opener {
             Ok(Ok(replication)) if self.target.server == Server::Primary && replication.contains("\nrole:slave") => {
                 self.rounds.leave_all(connection, "the server is a replica");
             }
+            // It was opened to a replica, which is a primary by now.
+            Ok(Ok(replication))
+                if self.target.needs_terms && connection.term.is_none() && replication.contains("\nrole:master") =>
+            {
+                connection.leave();
+            }
             // A user without the right to this command gets an answer, too.
             Ok(Ok(_)) => {}
             Ok(Err(error)) if error.kind() != ErrorKind::Io => {}

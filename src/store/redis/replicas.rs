@@ -40,6 +40,10 @@ impl Redis {
 
     /// Logs that replicas of a server are missing, and that they are back.
     pub(super) fn watch_replicas(&self, server: &AnyServer, info: &str) {
+        if info.contains("\nrole:slave") {
+            // It was a primary a moment ago.
+            return;
+        }
         let (address, problem) = (self.router.address(server), self.missing_replicas(info));
         let mut lacking = self.replica_watch.lacking.lock();
         match problem {

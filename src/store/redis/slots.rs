@@ -86,6 +86,12 @@ impl SlotTable {
         self.nodes.iter().find(|node| node.address == *address).map(Arc::clone)
     }
 
+    /// Whether each slot is at the same node, or nothing was known before.
+    pub(super) fn is_same_as(&self, before: &Self) -> bool {
+        let address = |table: &Self, slot| table.node(slot).map(|node| node.address.clone());
+        before.nodes.is_empty() || (0..Slot::COUNT).map(Slot).all(|slot| address(self, slot) == address(before, slot))
+    }
+
     /// The first and the last slot of a node.
     pub(super) fn some_slots(&self, node: &Arc<Node>) -> Vec<Slot> {
         let Some(index) = self.nodes.iter().position(|other| Arc::ptr_eq(other, node)) else { return Vec::new() };

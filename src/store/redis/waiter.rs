@@ -56,7 +56,7 @@ struct Request {
 }
 
 impl Waiter {
-    /// Starts to open a connection, on the current runtime. `log` is shared by all waiters of a store.
+    /// Starts to open a connection, on the current runtime. `log` is shared by all waiters of a server.
     pub(super) fn start(
         acknowledge: Acknowledge,
         target: &Arc<Target>,
@@ -118,13 +118,13 @@ impl Drop for Waiter {
 pub(super) struct WaitLog(AtomicBool);
 
 impl WaitLog {
-    fn note<T>(&self, result: &Result<T, Failure>) {
+    fn note<T>(&self, address: &str, result: &Result<T, Failure>) {
         let fails = result.is_err();
         if self.0.swap(fails, Ordering::Relaxed) == fails {
             return;
         }
         match result {
-            Ok(_) => info!("writes are acknowledged again"),
+            Ok(_) => info!(address, "writes are acknowledged again"),
             Err(failure) => warn!(error = failure as &dyn std::error::Error, "writes are not acknowledged"),
         }
     }
@@ -151,7 +151,9 @@ impl Group {
             group.retain(|request| !request.answer.is_closed());
             let Some(deadline) = group.iter().map(|request| request.receipt.deadline).max() else { continue };
             let result = self.wait_by_any_key(&group, deadline).await;
-            self.log.note(&result);
+            if !result.as_ref().is_err_and(is_elsewhere) {
+                self.log.note(&self.address, &result);
+            }
             for Request { receipt, answer, .. } in group.drain(..) {
                 let answered = match &result {
                     Ok(connection) if receipt.term == connection.term => Ok(()),
@@ -198,6 +200,7 @@ impl Group {
                 Ok(Ok(answers)) => return self.judge(&connection, answers).map(|()| connection),
                 Ok(Err(error)) => error,
                 Err(_) => {
+                    self.rounds.count_failure();
                     let had_its_time = begin.elapsed() >= self.target.timeout / 2;
                     if had_its_time && !connection.has_received_since(mark) {
                         self.rounds.leave_all(&connection, "a wait was not answered");

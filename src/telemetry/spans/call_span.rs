@@ -1,6 +1,7 @@
 //! The span of a call that runs, and the spans of what the call does.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -20,6 +21,8 @@ pub struct CallSpan {
     /// `begin` in nanoseconds since 1970.
     pub(super) start: u64,
     pub(super) notes: Mutex<Attributes>,
+    /// How many operations the call has done.
+    pub(super) operations: AtomicU64,
     pub(super) queue: SpanQueue,
 }
 
@@ -53,6 +56,10 @@ impl CallSpan {
     /// Ends the span: puts it into the queue, with these attributes beside the noted ones.
     pub fn end(&self, name: &'static str, mut attributes: Attributes, is_error: bool) {
         attributes.append(&mut self.notes.lock());
+        let left_out = self.operations.load(Ordering::Relaxed).saturating_sub(MAX_OPERATIONS);
+        if left_out > 0 {
+            attributes.push(("cloakroom.left_out_operations", i64::try_from(left_out).unwrap_or(i64::MAX).into()));
+        }
         self.queue.push(Span {
             trace_id: self.trace_id,
             id: self.id,
@@ -67,8 +74,13 @@ impl CallSpan {
         });
     }
 
-    /// Puts the span of an operation of the call into the queue.
+    /// Puts the span of an operation of the call into the queue, but for those after very many.
+    ///
+    /// A watch reads the store ten times a second for as long as it lives.
     pub fn record_operation(&self, operation: OperationSpan) {
+        if self.operations.fetch_add(1, Ordering::Relaxed) >= MAX_OPERATIONS {
+            return;
+        }
         let OperationSpan { name, kind, begin, duration, attributes, is_error } = operation;
         self.queue.push(Span {
             trace_id: self.trace_id,
@@ -89,5 +101,41 @@ impl CallSpan {
     fn time(&self, instant: Instant) -> u64 {
         let elapsed = instant.saturating_duration_since(self.begin).as_nanos();
         self.start.saturating_add(u64::try_from(elapsed).unwrap_or(u64::MAX))
+    }
+}
+
+/// The most operations of a call that have spans.
+const MAX_OPERATIONS: u64 = 128;
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::super::{SampleRatio, Tracer};
+    use super::*;
+    use crate::types::SystemClock;
+
+    #[tokio::test]
+    async fn a_call_of_very_many_operations_has_spans_for_the_first_and_counts_the_others() {
+        let (tracer, mut queued) = Tracer::new(SampleRatio::try_from(1.0).unwrap(), Arc::new(SystemClock));
+        let call = tracer.begin(None, &HeaderMap::new()).unwrap();
+
+        for _ in 0..MAX_OPERATIONS + 5 {
+            call.record_operation(OperationSpan {
+                name: "store.load".to_owned(),
+                kind: SpanKind::Internal,
+                begin: Instant::now(),
+                duration: Duration::ZERO,
+                attributes: Vec::new(),
+                is_error: false,
+            });
+        }
+        call.end("call", Vec::new(), false);
+
+        let mut spans = Vec::new();
+        queued.take(&mut spans, usize::MAX);
+        assert_eq!(spans.len() as u64, MAX_OPERATIONS + 1);
+        let left_out = ("cloakroom.left_out_operations", AttributeValue::Number(5));
+        assert_eq!(spans.last().unwrap().attributes, [left_out]);
     }
 }

@@ -1,6 +1,7 @@
 //! The tracer: decides which calls have a span.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{HeaderMap, HeaderName};
@@ -63,6 +64,7 @@ impl Tracer {
             begin: Instant::now(),
             start: state.clock.nanoseconds(),
             notes: Mutex::default(),
+            operations: AtomicU64::new(0),
             queue: state.queue.clone(),
         }))
     }
@@ -78,13 +80,11 @@ pub(super) fn span_id() -> u64 {
     unique_number().max(1)
 }
 
-/// Returns the caller's `tracestate`: what other systems of traces keep beside a trace. `None` if it is not valid.
+/// Returns the caller's `tracestate`: what other systems of traces keep beside a trace. `None` if it is too long
+/// or not ASCII.
 fn trace_state(headers: &HeaderMap) -> Option<Arc<str>> {
-    let mut values = headers.get_all(&TRACESTATE).iter().map(|value| value.to_str().unwrap_or_default());
-    let joined = match (values.next()?, values.next()) {
-        (one, None) => one.to_owned(),
-        (first, Some(second)) => [first, second].into_iter().chain(values).collect::<Vec<_>>().join(","),
-    };
+    let values = headers.get_all(&TRACESTATE).iter().map(|value| value.to_str().ok());
+    let joined = values.collect::<Option<Vec<_>>>()?.join(",");
     (!joined.is_empty() && joined.len() <= MAX_STATE_BYTES).then(|| joined.into())
 }
 

@@ -8,17 +8,19 @@ use std::time::Duration;
 use cloakroom::app;
 use cloakroom::grpc::wire::list_session_ends_request::Wanted;
 use cloakroom::grpc::wire::{
-    Changes, EndReason, ListSessionEndsRequest, ListSessionEndsResponse, OpenSessionRequest, RevokeSubjectRequest,
-    RotationCause, SessionEnd,
+    Changes, EndReason, ListSessionEndsRequest, ListSessionEndsResponse, OpenSessionRequest, RevokeSessionRequest,
+    RevokeSubjectRequest, RotationCause, SessionEnd,
 };
+use cloakroom::store::{Redis, RedisSettings};
 use tonic::{Code, Request};
 
 use crate::process::child::eventually;
 use crate::support::calls::{ChangesExt as _, reason, refused, save};
 use crate::support::connect::Protocol;
 use crate::support::policy::{open_in, save_in};
+use crate::support::redis::RedisServer;
 use crate::support::sessions::{MINUTE, millis};
-use crate::support::{StoreKind, TestService, app_settings};
+use crate::support::{StoreKind, TestService, app_settings, patient};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -82,6 +84,27 @@ async fn a_logout_is_in_the_audit_log_with_its_session_and_its_call(store: Store
     assert_eq!(millis(&end.time), service.millis());
     assert_eq!(millis(&end.create_time), millis(&session.create_time));
     assert_eq!(millis(&end.access_time), used);
+}
+
+#[tokio::test]
+async fn an_end_whose_caller_went_away_meanwhile_is_in_the_audit_log() {
+    let redis = RedisServer::start();
+    let settings = RedisSettings { url: redis.url(), timeout: MINUTE, ..Default::default() };
+    let store = Redis::new(&settings).unwrap().into();
+    let first = TestService::on_store(store, [("default", app_settings())], patient()).await;
+    let service = first.another_process_with_audit_log().await;
+    let session = service.logged_in("ann").await;
+
+    redis.signal("-STOP");
+    let mut admin = service.admin.clone();
+    let mut request = Request::new(RevokeSessionRequest { id: session.id.clone(), ..Default::default() });
+    request.set_timeout(Duration::from_millis(500));
+    let left = refused(admin.revoke_session(request).await);
+    redis.signal("-CONT");
+
+    assert!(matches!(left.code(), Code::DeadlineExceeded | Code::Cancelled), "{left}");
+    let ends = service.ends_of(&session.id, 1).await;
+    assert_eq!((reasons(&ends), &*ends[0].rpc), (vec![EndReason::Revoked], "cloakroom.v1.AdminService/RevokeSession"));
 }
 
 #[apply(on_every_store)]

@@ -9,6 +9,8 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use tonic::{Code, Request};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
 
 use super::collector::Collector;
 use super::{PARENT, TRACE, attribute, config, hex, sampled, traced};
@@ -237,7 +239,7 @@ async fn the_span_of_a_watch_ends_with_the_watch() {
 }
 
 #[tokio::test]
-async fn a_caller_that_is_refused_has_no_span() {
+async fn a_caller_that_is_refused_or_unknown_has_no_span() {
     let hash = TokenHash::of(b"right").to_string();
     let callers =
         format!("sample_ratio = 1\n[callers.shop]\nroles = [\"frontend\"]\napps = [\"*\"]\ntoken_hashes = [{hash:?}]");
@@ -251,10 +253,13 @@ async fn a_caller_that_is_refused_has_no_span() {
 
     client.open_session(open(1)).await.err().unwrap();
     client.open_session(with_token("wrong", open(2))).await.err().unwrap();
+    // It needs no token, so anybody may call it.
+    let mut health = HealthClient::new(process.endpoint().connect_lazy());
+    health.check(sampled(&trace(4), HealthCheckRequest::default())).await.unwrap();
     client.open_session(with_token("right", open(3))).await.unwrap();
     collector.await_span("the call", |span| is_call_of(span, &trace(3))).await;
 
-    let of_refused = |span: &&Span| [trace(1), trace(2)].contains(&hex(&span.trace_id));
+    let of_refused = |span: &&Span| [trace(1), trace(2), trace(4)].contains(&hex(&span.trace_id));
     assert_eq!(collector.spans().iter().filter(of_refused).count(), 0);
 }
 
