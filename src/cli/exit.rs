@@ -48,8 +48,12 @@ impl Exit {
             Self::Usage => "the command line is wrong",
             Self::LeftOut => "export: done, without sessions that cannot be read",
             Self::Config => "the configuration is wrong",
-            Self::Interrupted => "a second SIGINT ended the process before its orderly stop was complete",
-            Self::Terminated => "a second SIGTERM ended the process before its orderly stop was complete",
+            Self::Interrupted => {
+                "SIGINT ended an export, or a second one a service before its orderly stop was complete"
+            }
+            Self::Terminated => {
+                "SIGTERM ended an export, or a second one a service before its orderly stop was complete"
+            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `cloakroom export`: writes the sessions of a store into a file, from the store itself or from a running service.
 
 mod output;
+mod partial_file;
 mod report;
 mod service;
 

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use tempfile::NamedTempFile;
 
-use super::failed;
-use crate::cli::CliError;
+use super::{failed, partial_file};
+use crate::cli::{CliError, output};
 use crate::store::Reader;
 
 /// Where an export goes.
@@ -29,8 +29,7 @@ impl ExportOutput {
             return Err(exists(path));
         }
         let folder = folder(path);
-        // Its mode is 600.
-        let file = NamedTempFile::new_in(folder)
+        let file = partial_file::create(folder, path)
             .map_err(|error| CliError::Failed(format!("{}: {error}", folder.display()).into()))?;
         Ok(Self::File(file, 0))
     }
@@ -65,8 +64,7 @@ impl ExportOutput {
                     io::ErrorKind::AlreadyExists => exists(path),
                     _ => failed(error.error),
                 })?;
-                // Otherwise the file could lose its name in a power failure.
-                File::open(folder(path))?.sync_all()?;
+                sync_folder(folder(path));
                 Ok(count)
             }
         }
@@ -75,6 +73,16 @@ impl ExportOutput {
 
 fn folder(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Makes sure that a power failure takes no name from the folder. Not every file system allows that.
+fn sync_folder(folder: &Path) {
+    if let Err(error) = File::open(folder).and_then(|folder| folder.sync_all()) {
+        let folder = folder.display();
+        output::print_note(&format!(
+            "the file is written, but after a power failure its name may be missing in {folder}: {error}"
+        ));
+    }
 }
 
 fn exists(path: &Path) -> CliError {

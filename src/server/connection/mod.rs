@@ -174,7 +174,10 @@ where
             return result.map(|()| ConnectionEnd::Closed);
         }
         connection.connection.as_mut().graceful_shutdown();
-        activity.announce_end();
+        // An idle peer by HTTP/1.1 has no response to lose.
+        if !activity.speaks_http1() || matches!(activity.phase(), ConnectionPhase::Active(_)) {
+            activity.announce_end();
+        }
         goaway.cancel();
         drain(Pin::new(&mut connection), &activity, drain_timeout).await
     }

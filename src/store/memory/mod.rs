@@ -13,6 +13,7 @@ use std::sync::Arc;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use parking_lot::{Mutex, RwLock};
+use tokio::task;
 
 use self::feed::Feeds;
 use self::index::SubjectIndex;
@@ -65,6 +66,29 @@ impl Memory {
 
     fn generation(&self, app: &AppName) -> Generation {
         self.revocations.read().get(app).copied().unwrap_or_default().generation
+    }
+
+    /// Reads the sessions of an app in a shard that are new to a scan: those with the smallest ids, in order.
+    fn scan_shard(
+        &self,
+        number: usize,
+        app: &AppName,
+        is_new: impl Fn(SessionId) -> bool,
+        limit: usize,
+    ) -> Vec<(SessionId, Snapshot)> {
+        let shard = self.shards[number].lock();
+        let generation = self.generation(app);
+        let found = shard.iter().map(|session| &**session);
+        let mut found: Vec<&Session> =
+            found.filter(|session| session.session_key.app == *app && is_new(session.session_key.id)).collect();
+        // To sort a whole shard would take long under its lock.
+        if found.len() > limit {
+            found.select_nth_unstable_by_key(limit, |session| session.session_key.id);
+            found.truncate(limit);
+        }
+        found.sort_unstable_by_key(|session| session.session_key.id);
+        let snapshot = |session: &Session| Snapshot { record: session.record.clone(), generation };
+        found.into_iter().map(|session| (session.session_key.id, snapshot(session))).collect()
     }
 
     fn schedule_purge(&self, session_key: &SessionKey, record: &Record) {
@@ -185,25 +209,17 @@ impl Store for Memory {
     }
 
     async fn scan(&self, app: &AppName, from: &Cursor, limit: usize) -> Result<Page, Error> {
-        let generation = self.generation(app);
         let after = <[u8; 16]>::try_from(from.0.as_slice()).ok().map(SessionId::from_bytes);
         let first = after.map_or(0, shard_number);
         let mut sessions = Vec::new();
         for number in first..SHARDS {
-            let shard = self.shards[number].lock();
-            let is_new = |id: SessionId| number != first || after.is_none_or(|after| id > after);
-            let found = shard.iter().map(|session| &**session);
-            let mut found: Vec<&Session> =
-                found.filter(|session| session.session_key.app == *app && is_new(session.session_key.id)).collect();
-            found.sort_unstable_by_key(|session| session.session_key.id);
-            let room = limit - sessions.len();
-            sessions.extend(found.into_iter().take(room).map(|session| {
-                let record = session.record.clone();
-                (session.session_key.id, Snapshot { record, generation })
-            }));
+            let is_new = |id| number != first || after.is_none_or(|after| id > after);
+            sessions.extend(self.scan_shard(number, app, is_new, limit - sessions.len()));
             if sessions.len() == limit {
                 break;
             }
+            // Others get their turn.
+            task::yield_now().await;
         }
         let last = sessions.last().filter(|_| sessions.len() == limit);
         let next = last.map(|(id, _)| Cursor(id.as_bytes().to_vec()));
@@ -296,6 +312,8 @@ const MAX_SWEEP: usize = 1000;
 
 #[cfg(test)]
 mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
     use std::time::{Duration, Instant};
 
     use super::*;
@@ -319,6 +337,17 @@ mod tests {
         }
 
         assert!(begin.elapsed() < Duration::from_secs(2), "{:?}", begin.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_scan_of_an_app_with_few_sessions_gives_others_their_turn() {
+        let (store, app, start) = (Memory::new(), AppName::parse("shop").unwrap(), Cursor::default());
+
+        let mut scan = pin!(store.scan(&app, &start, 100));
+        let first_turn = scan.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+
+        assert!(first_turn.is_pending());
+        assert_eq!(scan.await.unwrap().sessions, []);
     }
 
     const HOUR: Duration = Duration::from_secs(3600);

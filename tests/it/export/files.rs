@@ -3,12 +3,14 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use cloakroom::store::{FileError, Reader};
+use tokio::net::TcpListener;
 
 use super::place::{Kind, OTHERS, Place, fill, with_other_app};
 use crate::cli::program::Ended;
+use crate::process::child::with_timeout;
 
 /// A store with sessions.
 fn filled() -> Place {
@@ -114,6 +116,38 @@ fn a_stream_that_ends_too_early_says_what_was_done_and_may_be_repeated() {
     assert!(ended.status.code() == Some(1) && said.contains("it ends in the middle"), "{said}");
     assert!(said.contains("import it again"), "{said}");
     assert!(target.import(&file).starts_with(&format!("{} sessions in the export", OTHERS.len() + 4)));
+}
+
+#[tokio::test]
+async fn a_signal_ends_an_export_from_a_store_or_a_service_and_leaves_no_file() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let from_store: &[&str] = &["export", "sessions-1"];
+    let from_service: &[&str] = &["export", "sessions-1", "--address", &address];
+
+    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+        for arguments in [from_store, from_service] {
+            let place = Place::new(Kind::Embedded);
+            let mut command = place.command(arguments);
+            command.env("CLOAKROOM__STORE__KIND", "redis");
+            command.env("CLOAKROOM__STORE__REDIS__URL", format!("redis://{address}"));
+            let mut export = command.stderr(Stdio::piped()).spawn().unwrap();
+            let _connection = with_timeout(silent.accept()).await.unwrap();
+
+            let during = names(place.folder.path());
+            assert!(Command::new("kill").args([signal, &export.id().to_string()]).status().unwrap().success());
+            let ended = tokio::task::spawn_blocking(move || export.wait().unwrap());
+            let code_then = with_timeout(ended).await.unwrap().code();
+
+            assert!(during.len() == 1 && during[0].starts_with("sessions-1.partial-"), "{during:?}");
+            assert_eq!((code_then, names(place.folder.path())), (Some(code), vec![]), "{signal} {arguments:?}");
+        }
+    }
+}
+
+/// The names of the files in a folder.
+fn names(folder: &Path) -> Vec<String> {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
 #[test]

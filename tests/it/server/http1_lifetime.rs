@@ -173,6 +173,20 @@ async fn idle_connections_do_not_delay_a_stop_for_long() {
 }
 
 #[tokio::test]
+async fn nothing_is_read_from_an_idle_connection_after_its_end() {
+    let server = TestServer::start(&settings()).await;
+    let mut raw = RawHttp1::connect(server.address()).await;
+    raw.call("").await;
+
+    server.stop();
+    assert!(raw.try_answer().await.is_none());
+
+    // More than the kernel holds for a connection that nobody reads.
+    let limit = 16 << 20;
+    assert!(raw.send_until_reset(limit).await < limit);
+}
+
+#[tokio::test]
 async fn a_call_that_does_not_finish_is_cut_when_the_drain_is_over() {
     for drain_timeout in [ms(0), ms(200), ms(700)] {
         let server = TestServer::start(&Settings { drain_timeout, ..settings() }).await;

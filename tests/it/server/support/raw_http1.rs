@@ -50,6 +50,17 @@ impl RawHttp1 {
         let _ = with_timeout(self.0.get_mut().write_all(bytes.as_ref())).await;
     }
 
+    /// Sends up to so many bytes. Returns how many the kernel took before the connection was reset.
+    pub(crate) async fn send_until_reset(&mut self, limit: usize) -> usize {
+        let mut sent = 0;
+        while sent < limit
+            && let Ok(written) = with_timeout(self.0.get_mut().write(&[0; 16 * 1024])).await
+        {
+            sent += written;
+        }
+        sent
+    }
+
     /// Calls Echo with a body, and returns the answer.
     pub(crate) async fn call(&mut self, body: &str) -> Answer {
         self.send(request("Echo", body)).await;
