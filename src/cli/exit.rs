@@ -48,12 +48,8 @@ impl Exit {
             Self::Usage => "the command line is wrong",
             Self::LeftOut => "export: done, without sessions that cannot be read",
             Self::Config => "the configuration is wrong",
-            Self::Interrupted => {
-                "SIGINT ended an export, or a second one a service before its orderly stop was complete"
-            }
-            Self::Terminated => {
-                "SIGTERM ended an export, or a second one a service before its orderly stop was complete"
-            }
+            Self::Interrupted => "export: SIGINT ended it; serve: a second SIGINT ended its orderly stop",
+            Self::Terminated => "export: SIGTERM ended it; serve: a second SIGTERM ended its orderly stop",
         }
     }
 }
