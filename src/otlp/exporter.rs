@@ -146,23 +146,17 @@ impl Exporter {
             if !std::mem::replace(&mut self.state.is_failing, true) {
                 warn!(error = &failure as &dyn Error, "spans cannot be exported; calls go on without them");
             }
-            if !failure.may_pass() {
+            let may_pass = failure.may_pass();
+            if !may_pass || pause > LAST_PAUSE || stop.is_cancelled() {
                 self.counts.count_lost(SpanLoss::ExportFailed, self.batch.len());
-                // The next one may fail as well, and would connect at once.
-                tokio::select! {
-                    () = sleep(FIRST_PAUSE) => {}
-                    () = stop.cancelled() => {}
+                if !may_pass {
+                    // The next one may fail as well, and would connect at once.
+                    sleep_until_stopped(FIRST_PAUSE, stop).await;
                 }
                 return;
             }
-            if pause > LAST_PAUSE || stop.is_cancelled() {
-                return self.counts.count_lost(SpanLoss::ExportFailed, self.batch.len());
-            }
             self.log_lost();
-            tokio::select! {
-                () = sleep(pause) => {}
-                () = stop.cancelled() => {}
-            }
+            sleep_until_stopped(pause, stop).await;
             pause *= 2;
         }
     }
@@ -197,6 +191,13 @@ impl Exporter {
 impl fmt::Debug for Exporter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Exporter").field("endpoint", &self.settings.endpoint).finish_non_exhaustive()
+    }
+}
+
+async fn sleep_until_stopped(pause: Duration, stop: &CancellationToken) {
+    tokio::select! {
+        () = sleep(pause) => {}
+        () = stop.cancelled() => {}
     }
 }
 

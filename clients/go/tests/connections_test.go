@@ -267,8 +267,8 @@ func (c cancelling) Call(context.Context, string, proto.Message, proto.Message) 
 	return cloakroom.NewError("UNAVAILABLE", "", "away", nil)
 }
 
-func (c cancelling) Stream(context.Context, string, proto.Message) (cloakroom.Stream, error) {
-	return nil, c.Call(context.TODO(), "", nil, nil)
+func (c cancelling) Stream(ctx context.Context, _ string, _ proto.Message) (cloakroom.Stream, error) {
+	return nil, c.Call(ctx, "", nil, nil)
 }
 
 func TestACallThatWaitsForItsRepeatIsCancelledWithItsContext(t *testing.T) {

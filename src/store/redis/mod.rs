@@ -156,7 +156,7 @@ impl Redis {
             return router.one(sequence).await;
         }
         let (answers, written) = router.write(&sequence.into()).await?;
-        self.metrics.measure(kind.operation(), self.acknowledge(kind, written).map_err(Error::from)).await?;
+        self.acknowledge(kind, written).await?;
         parse_one(answers)
     }
 
@@ -171,7 +171,7 @@ impl Redis {
             return router.one_unless_split(sequence).await;
         }
         let Some((answers, written)) = router.write_unless_split(&sequence.into()).await? else { return Ok(None) };
-        self.metrics.measure(kind.operation(), self.acknowledge(kind, written).map_err(Error::from)).await?;
+        self.acknowledge(kind, written).await?;
         parse_one(answers).map(Some)
     }
 
@@ -192,7 +192,7 @@ impl Redis {
                 answers
             }));
         }
-        let wait = async |(number, written)| (number, self.acknowledge(kind, written).await);
+        let wait = async |(number, written)| (number, self.await_acknowledgement(kind, written).await);
         let waited = async {
             let mut first = Ok(());
             for (number, acknowledged) in join_all(waiting.into_iter().map(wait)).await {
@@ -208,7 +208,15 @@ impl Redis {
         Ok(results)
     }
 
-    async fn acknowledge(&self, kind: WriteKind, Written { node, slot, receipt }: Written) -> Result<(), Failure> {
+    async fn acknowledge(&self, kind: WriteKind, written: Written) -> Result<(), Error> {
+        self.metrics.measure(kind.operation(), self.await_acknowledgement(kind, written).map_err(Error::from)).await
+    }
+
+    async fn await_acknowledgement(
+        &self,
+        kind: WriteKind,
+        Written { node, slot, receipt }: Written,
+    ) -> Result<(), Failure> {
         let Some(node) = node else {
             let key = [self.prefix.as_bytes(), b":waited"].concat();
             return self.router.acknowledge(kind, &AnyServer::Single, receipt, key).await;

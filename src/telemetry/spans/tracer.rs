@@ -1,8 +1,7 @@
 //! The tracer: decides which calls have a span.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use http::{HeaderMap, HeaderName};
 use parking_lot::Mutex;
