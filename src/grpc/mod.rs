@@ -9,6 +9,7 @@ mod app_authorizer;
 mod audit;
 mod convert;
 mod describe;
+pub mod envoy;
 mod export_sessions;
 mod page_token;
 mod reflection;
