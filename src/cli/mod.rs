@@ -24,6 +24,7 @@ mod serve;
 mod sessions;
 mod signal;
 mod store;
+mod text;
 mod version;
 mod why;
 

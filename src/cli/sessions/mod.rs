@@ -51,7 +51,11 @@ pub(super) struct SessionsArgs {
 
 #[derive(Debug, Subcommand)]
 enum SessionsCommand {
-    /// List live sessions: those of a subject, the last used first; or all of the app, in no order
+    /// List live sessions: of a subject, the last used first; or all of the app, in no order unless --sort is given
+    ///
+    /// The service reads the sessions of a subject, or all sessions of the app. The command filters and sorts what the
+    /// service sends: of an app, a filter or a sort reads all of its sessions. Sessions that have ended are not listed:
+    /// `cloakroom why` finds their ends.
     List(list::ListArgs),
     /// Show one session that is alive or ended recently
     Show(show::ShowArgs),
