@@ -16,6 +16,7 @@ mod export;
 mod healthcheck;
 mod import;
 mod keygen;
+mod layout;
 mod man_pages;
 mod output;
 mod progress;

@@ -30,7 +30,7 @@ fn text(report: &Report, loaded: Option<&LoadedConfig>) -> String {
     let sections = [
         ("Build", version::FACTS.to_owned()),
         ("Machine", platform::facts()),
-        ("Findings", report.text()),
+        ("Findings", report.text(None)),
         ("Configuration, without secrets", configuration),
     ];
     let section = |(title, text): (&str, String)| format!("\n## {title}\n\n```text\n{}\n```\n", text.trim_end());

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::cli::layout::wrapped;
 use crate::cli::sessions::text::printable;
 use crate::cli::{CliError, with_causes};
 
@@ -46,11 +47,14 @@ impl Finding {
         self
     }
 
-    /// Writes it for people: a line, and if there is something to do a second one.
-    pub(super) fn text(&self) -> String {
+    /// Writes it for people: a line, and if there is something to do a second one. On a terminal they are broken at spaces.
+    pub(super) fn text(&self, columns: Option<usize>) -> String {
         let Self { check, verdict, found, advice } = self;
-        let advice = advice.as_ref().map(|advice| format!("         do: {}\n", printable(advice))).unwrap_or_default();
-        format!("{:<9}{}: {}\n{advice}", verdict.word(), printable(check), printable(found))
+        let columns = columns.unwrap_or(usize::MAX);
+        let begin = format!("{:<9}", verdict.word());
+        let found = wrapped(&begin, &format!("{}: {}", printable(check), printable(found)), columns);
+        let advice = advice.as_ref().map(|advice| wrapped("         do: ", &printable(advice), columns));
+        found + &advice.unwrap_or_default()
     }
 }
 

@@ -21,7 +21,7 @@ use tokio::runtime::{self, Runtime};
 
 use self::finding::Finding;
 use self::report::Report;
-use super::{CliError, ConfigFile, banner, output};
+use super::{CliError, ConfigFile, banner, layout, output};
 use crate::config::{self, LoadedConfig};
 use crate::types::{Clock as _, SystemClock, duration};
 
@@ -59,7 +59,7 @@ impl DoctorArgs {
         };
         let report = Report { findings };
         match self.format {
-            Format::Text => output::print(&report.text())?,
+            Format::Text => output::print(&report.text(layout::terminal_columns()))?,
             Format::Json => output::print(&report.json())?,
         }
         if let Some(file) = &self.bundle {

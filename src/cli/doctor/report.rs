@@ -15,9 +15,9 @@ impl Report {
         self.count(Verdict::Failed) > 0
     }
 
-    /// Writes the findings in the order in which they were made, and how many there are.
-    pub(super) fn text(&self) -> String {
-        let lines = self.findings.iter().map(Finding::text).collect::<String>();
+    /// Writes the findings in the order in which they were made, and how many there are. Without a width, no line is broken.
+    pub(super) fn text(&self, columns: Option<usize>) -> String {
+        let lines = self.findings.iter().map(|finding| finding.text(columns)).collect::<String>();
         let count = |verdict| self.count(verdict);
         format!(
             "{lines}\n{} ok, {} warnings, {} failed\n",

@@ -24,7 +24,7 @@ use clap::{Args, Subcommand};
 use tokio::runtime;
 
 use super::credentials::Credentials;
-use super::{Address, CliError};
+use super::{Address, CliError, layout};
 use crate::token::SessionId;
 use crate::types::{AppName, Clock as _, SystemClock, Time, duration};
 use admin::AdminClient;
@@ -77,6 +77,8 @@ struct CommandContext {
     admin: AdminClient,
     app: String,
     format: OutputFormat,
+    /// The width of the terminal; `None` in a pipe.
+    columns: Option<usize>,
     now: Time,
 }
 
@@ -98,7 +100,8 @@ impl SessionsArgs {
     async fn connect_and_run(&self) -> Result<(), CliError> {
         let admin = AdminClient::connect(&self.address, &self.credentials, self.timeout).await?;
         let format = if self.json { OutputFormat::Json } else { OutputFormat::Text };
-        let context = CommandContext { admin, app: self.app.clone(), format, now: SystemClock.now() };
+        let (columns, now) = (layout::terminal_columns(), SystemClock.now());
+        let context = CommandContext { admin, app: self.app.clone(), format, columns, now };
         match &self.command {
             SessionsCommand::List(args) => args.run(&context).await,
             SessionsCommand::Show(args) => args.run(&context).await,

@@ -1,15 +1,17 @@
-//! The answer as text of at most 80 columns.
+//! The answer as text of at most 80 columns, or of the terminal's if that has fewer.
 
 use super::answer::{Answer, NotedEnd, Report, SessionAnswer, SubjectAnswer};
 use super::replica::{LogState, ReplicaLog};
 use super::verdict;
-use crate::cli::sessions::text::{absolute, cut, end_reason, printable, time};
+use crate::cli::layout::{cut, wrapped};
+use crate::cli::sessions::text::{absolute, end_reason, printable, time};
 use crate::grpc::wire::{CredentialState, SessionInfo};
 use crate::types::{Time, timestamp};
 
-/// Returns the whole answer.
-pub(super) fn text(report: &Report) -> String {
-    let mut page = Page { report, text: String::new() };
+/// Returns the whole answer, for a terminal of this width.
+pub(super) fn text(report: &Report, columns: Option<usize>) -> String {
+    let columns = columns.map_or(MAX_COLUMNS, |columns| columns.min(MAX_COLUMNS));
+    let mut page = Page { report, columns, text: String::new() };
     match &report.answer {
         Answer::Sessions(answers) => page.sessions(answers),
         Answer::Subject(answer) => page.subject(answer),
@@ -20,6 +22,7 @@ pub(super) fn text(report: &Report) -> String {
 
 struct Page<'r> {
     report: &'r Report,
+    columns: usize,
     text: String,
 }
 
@@ -46,7 +49,7 @@ impl Page<'_> {
     }
 
     fn subject(&mut self, answer: &SubjectAnswer) {
-        let (subject, count) = (cut(printable(&answer.subject), MAX_SUBJECT_CHARS), answer.live.len());
+        let (subject, count) = (cut(printable(&answer.subject), MAX_SUBJECT_COLUMNS), answer.live.len());
         let number = match (&self.report.store_error, answer.more) {
             (Some(_), _) => "the store could not be asked".to_owned(),
             (None, true) => format!("{count} sessions live, and more"),
@@ -113,25 +116,7 @@ impl Page<'_> {
 
     /// Writes a text behind its beginning, and breaks its lines at spaces.
     fn paragraph(&mut self, beginning: &str, text: &str) {
-        let indent = beginning.chars().count();
-        let mut line = beginning.to_owned();
-        let mut columns = indent;
-        for word in text.split(' ') {
-            let length = word.chars().count();
-            if columns > indent && columns + 1 + length > MAX_COLUMNS {
-                line.push('\n');
-                line.extend(std::iter::repeat_n(' ', indent));
-                columns = indent;
-            }
-            if columns > indent {
-                line.push(' ');
-                columns += 1;
-            }
-            line += word;
-            columns += length;
-        }
-        self.text += &line;
-        self.text.push('\n');
+        self.text += &wrapped(beginning, text, self.columns);
     }
 }
 
@@ -144,7 +129,7 @@ fn details(answer: &SessionAnswer, now: Time) -> Vec<(&'static str, String)> {
     };
     let session = explanation.session.as_ref();
     let at = |timestamp| Some(absolute(Some(time(timestamp)?), now));
-    let known = |text: &String| (!text.is_empty()).then(|| cut(printable(text), MAX_SUBJECT_CHARS));
+    let known = |text: &String| (!text.is_empty()).then(|| cut(printable(text), MAX_SUBJECT_COLUMNS));
     let subject = session.and_then(|session| known(&session.subject));
     let details = [
         ("session", known(&explanation.id)),
@@ -183,7 +168,8 @@ const MAX_COLUMNS: usize = 80;
 /// As wide as the longest name, SUPERSEDED, and a space.
 const ROW_NAME_COLUMNS: usize = 11;
 
-const MAX_SUBJECT_CHARS: usize = 60;
+/// As wide as a subject may be; the rest is left out.
+const MAX_SUBJECT_COLUMNS: usize = 60;
 
 const MAX_LIVE_ROWS: usize = 10;
 

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 
-use cloakroom::grpc::wire::{Changes, RotationCause};
+use cloakroom::grpc::wire::{Changes, RequestContext, RotationCause, SaveSessionRequest};
 use cloakroom::types::{Time, timestamp};
 use serde_json::Value;
 
@@ -117,6 +117,38 @@ async fn filters_and_orders_apply_to_all_pages() {
     assert_eq!(listed(&service, "--entries --sort created --limit 3").await, newest);
     assert_eq!(listed(&service, &format!("--entries --created-since {last}")).await, newest[..1]);
     assert_eq!(listed(&service, "--entries --used-since 2020-01-01 --limit 60").await.len(), 60);
+}
+
+/// Runs a command of `sessions` on a terminal, and returns what it prints there.
+async fn on_terminal(service: &TestService, columns: u16, arguments: &[&str]) -> String {
+    let address = address(service);
+    let program = Program::new(&[&["sessions", "--address", &address], arguments].concat());
+    let (code, printed) = tokio::task::spawn_blocking(move || program.run_on_terminal(columns)).await.unwrap();
+    assert_eq!(code, Some(0), "{printed}");
+    printed
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_is_a_table_if_it_fits_on_the_terminal_and_else_folded() {
+    let service = TestService::new(StoreKind::Memory).await;
+    let context = RequestContext { user_agent: "東京 Browser/1.0 ".repeat(10), remote_address: "192.0.2.1".to_owned() };
+    let login = save(&service.open_new().await.token, Changes::default().set("a", "1").subject("ada"));
+    let id = service.save(SaveSessionRequest { context: Some(context), ..login }).await.session.unwrap().id;
+
+    for columns in [20, 40, 80, 120, 200] {
+        let list = on_terminal(&service, columns, &["list"]).await;
+        let show = on_terminal(&service, columns, &["show", "--entries", &id]).await;
+        for printed in [list, show] {
+            assert!(printed.contains(&id) && printed.contains("ada"), "{columns}: {printed}");
+        }
+    }
+    let narrow = on_terminal(&service, 80, &["list"]).await;
+    let wide = on_terminal(&service, 120, &["list"]).await;
+    let piped = sessions(&service, &["list"]).await.stdout;
+
+    assert!(narrow.starts_with(&format!("{id}\n  subject: ada   created: ")), "{narrow}");
+    assert!(wide.starts_with("SESSION ") && wide.contains("東京 Browser/1.0 東京") && wide.contains('…'), "{wide}");
+    assert!(piped.starts_with("SESSION ") && piped.matches("Browser").count() == 10, "{piped}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -74,7 +74,7 @@ async fn unsorted(
     is_wanted: impl Fn(&SessionInfo) -> bool,
     limit: usize,
 ) -> Result<usize, CliError> {
-    let (mut table, mut seen, mut count) = (Table::new(context.now), HashSet::new(), 0);
+    let (mut table, mut seen, mut count) = (Table::new(context.now, context.columns), HashSet::new(), 0);
     while let Some(mut page) = pages.next().await? {
         page.retain(|session| is_wanted(session) && is_new(session, &mut seen));
         page.truncate(limit - count);
@@ -104,7 +104,7 @@ async fn sorted(
     }
     drop(progress);
     let sessions = selection.into_sorted();
-    let mut table = Table::new(context.now);
+    let mut table = Table::new(context.now, context.columns);
     for part in sessions.chunks(PRINTED_AT_ONCE) {
         if output::print_part(&render(context.format, &mut table, part))?.is_break() {
             break;
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn json_is_one_line_a_session() {
-        let mut table = Table::new(example::NOW);
+        let mut table = Table::new(example::NOW, None);
 
         let text = render(OutputFormat::Json, &mut table, &[example::full(), example::bare()]);
 
