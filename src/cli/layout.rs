@@ -6,15 +6,17 @@ use std::io;
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
+use super::style::plain;
+
 /// Returns the columns of the terminal at stdout. `None`: there is no terminal, or its width is not known.
 pub(super) fn terminal_columns() -> Option<usize> {
     let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
     (size.ws_col > 0).then(|| usize::from(size.ws_col).max(MIN_COLUMNS))
 }
 
-/// Returns how many columns a text takes.
+/// Returns how many columns a text takes. Styles take none.
 pub(super) fn width(text: &str) -> usize {
-    text.width()
+    if text.contains('\u{1b}') { plain(text).width() } else { text.width() }
 }
 
 /// Cuts a printable text to at most so many columns.

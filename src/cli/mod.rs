@@ -25,6 +25,7 @@ mod serve;
 mod sessions;
 mod signal;
 mod store;
+mod style;
 mod text;
 mod version;
 mod why;

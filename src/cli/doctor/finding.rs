@@ -1,9 +1,11 @@
 //! Findings: what was looked at, what was found, and what to do.
 
+use anstyle::Style;
 use serde::Serialize;
 
-use crate::cli::layout::wrapped;
+use crate::cli::layout::{padded, wrapped};
 use crate::cli::sessions::text::printable;
+use crate::cli::style::{BAD, GOOD, WARNING, styled};
 use crate::cli::{CliError, with_causes};
 
 /// What was found at one place.
@@ -51,7 +53,7 @@ impl Finding {
     pub(super) fn text(&self, columns: Option<usize>) -> String {
         let Self { check, verdict, found, advice } = self;
         let columns = columns.unwrap_or(usize::MAX);
-        let begin = format!("{:<9}", verdict.word());
+        let begin = padded(&styled(verdict.style(), verdict.word()), 9);
         let found = wrapped(&begin, &format!("{}: {}", printable(check), printable(found)), columns);
         let advice = advice.as_ref().map(|advice| wrapped("         do: ", &printable(advice), columns));
         found + &advice.unwrap_or_default()
@@ -64,6 +66,14 @@ impl Verdict {
             Self::Ok => "ok",
             Self::Warning => "warning",
             Self::Failed => "failed",
+        }
+    }
+
+    const fn style(self) -> Style {
+        match self {
+            Self::Ok => GOOD,
+            Self::Warning => WARNING,
+            Self::Failed => BAD,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::text::{NONE, absolute, end_reason, printable, relative, time, value};
 use crate::cli::layout::{cut, folded, padded, width, wrapped};
+use crate::cli::style::{BAD, HEADING, styled};
 use crate::grpc::wire::{SessionInfo, Value};
 use crate::types::Time;
 
@@ -45,7 +46,7 @@ impl Table {
         };
         let mut text = String::new();
         if self.form == Form::New && let Some(widths) = widths {
-            text += &line(HEADER.map(str::to_owned), widths);
+            text += &format!("{}\n", styled(HEADING, line(HEADER.map(str::to_owned), widths).trim_end()));
         }
         self.form = if widths.is_some() { Form::Rows } else { Form::Folded };
         for (cells, session) in rows.into_iter().zip(sessions) {
@@ -102,7 +103,7 @@ fn row(session: &SessionInfo, now: Time) -> [String; COLUMNS] {
 pub(super) fn session_fields(session: &SessionInfo, now: Time, columns: Option<usize>) -> String {
     let (address, agent) = context(session);
     let ended =
-        end_reason(session.end_reason()).map(|reason| format!("{reason} {}", absolute(time(&session.end_time), now)));
+        end_reason(session.end_reason()).map(|reason| format!("{} {}", styled(BAD, reason), absolute(time(&session.end_time), now)));
     let permanent = session.permanent.map_or(NONE, |permanent| if permanent { "yes" } else { "no" });
     let rows = [
         ("session", printable(&session.id)),
@@ -170,13 +171,14 @@ const GAP: &str = "  ";
 mod tests {
     use super::super::example;
     use super::*;
+    use crate::cli::style::plain;
     use crate::grpc::wire::RequestContext;
 
     #[test]
     fn a_page_is_a_table_with_a_header() {
         let (full, bare) = (example::full(), example::bare());
 
-        let text = Table::new(example::NOW, None).page(&[full, bare]);
+        let text = plain(&Table::new(example::NOW, None).page(&[full, bare]));
 
         assert_eq!(
             text,
@@ -208,7 +210,7 @@ ffffffffffffffffffffffffffffffff  -        now      now     in 31d   -          
 
     #[test]
     fn on_a_terminal_only_the_user_agent_and_the_address_are_shortened() {
-        let text = Table::new(example::NOW, Some(108)).page(&[long()]);
+        let text = plain(&Table::new(example::NOW, Some(105)).page(&[long()]));
 
         assert_eq!(
             text,
@@ -290,7 +292,7 @@ entries        2, of 17 bytes
 
     #[test]
     fn an_ended_session_is_printed_with_its_end() {
-        let text = session_fields(&example::ended(), example::NOW, None);
+        let text = plain(&session_fields(&example::ended(), example::NOW, None));
 
         assert!(text.contains("ended          REVOKED 2026-01-02T03:03:05Z (1m ago)\n"), "{text}");
     }

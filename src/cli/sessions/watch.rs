@@ -9,8 +9,9 @@ use tonic::Streaming;
 use super::watch_printer::WatchPrinter;
 use super::{CommandContext, OutputFormat, json, text};
 use crate::cli::layout::width;
+use crate::cli::style::{BAD, styled};
 use crate::cli::{CliError, output};
-use crate::grpc::wire::{SessionEvent, WatchEventsRequest, WatchEventsResponse};
+use crate::grpc::wire::{SessionEvent, SessionEventKind, WatchEventsRequest, WatchEventsResponse};
 use crate::token::SessionId;
 
 #[derive(Debug, Args)]
@@ -62,8 +63,12 @@ fn row(event: &SessionEvent, columns: Option<usize>) -> String {
     let id = if event.id.is_empty() { "-" } else { &event.id };
     let reason = text::end_reason(event.end_reason()).unwrap_or_default();
     let (time, id, what) = (time.unwrap_or_default(), text::printable(id), format!("{} {reason}", kind(event)));
-    let line = format!("{time}  {id:32}  {}", what.trim_end());
-    if columns.is_none_or(|columns| width(&line) <= columns) { line } else { format!("{id}\n  {}\n  {time}", what.trim_end()) }
+    let what = match event.kind() {
+        SessionEventKind::Ended | SessionEventKind::AppRevoked => styled(BAD, what.trim_end()),
+        _ => what.trim_end().to_owned(),
+    };
+    let line = format!("{time}  {id:32}  {what}");
+    if columns.is_none_or(|columns| width(&line) <= columns) { line } else { format!("{id}\n  {what}\n  {time}") }
 }
 
 fn kind(event: &SessionEvent) -> &'static str {
@@ -103,7 +108,8 @@ impl<'a> BatchJson<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grpc::wire::{EndReason, SessionEventKind};
+    use crate::cli::style::plain;
+    use crate::grpc::wire::EndReason;
 
     fn ended() -> SessionEvent {
         SessionEvent {
@@ -118,16 +124,16 @@ mod tests {
     fn an_event_is_a_line_of_text() {
         let revoked = SessionEvent { kind: SessionEventKind::AppRevoked.into(), ..Default::default() };
 
-        assert_eq!(row(&ended(), None), format!("2023-11-14T22:13:20Z  {}  ENDED REVOKED", "0f".repeat(16)));
-        assert_eq!(row(&revoked, None), format!("  {:32}  APP_REVOKED", "-"));
+        assert_eq!(plain(&row(&ended(), None)), format!("2023-11-14T22:13:20Z  {}  ENDED REVOKED", "0f".repeat(16)));
+        assert_eq!(plain(&row(&revoked, None)), format!("  {:32}  APP_REVOKED", "-"));
     }
 
     #[test]
     fn an_event_that_does_not_fit_is_folded_with_a_whole_id() {
         let folded = format!("{}\n  ENDED REVOKED\n  2023-11-14T22:13:20Z", "0f".repeat(16));
 
-        assert_eq!(row(&ended(), Some(68)), folded);
-        assert_eq!(row(&ended(), Some(69)), row(&ended(), None));
+        assert_eq!(plain(&row(&ended(), Some(68))), folded);
+        assert_eq!(plain(&row(&ended(), Some(69))), plain(&row(&ended(), None)));
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::answer::{Answer, NotedEnd, Report, SessionAnswer, SubjectAnswer};
 use super::replica::{LogState, ReplicaLog};
 use super::verdict;
 use crate::cli::layout::{cut, wrapped};
+use crate::cli::style::{BAD, GOOD, WARNING, styled};
 use crate::cli::sessions::text::{absolute, end_reason, printable, time};
 use crate::grpc::wire::{CredentialState, SessionInfo};
 use crate::types::{Time, timestamp};
@@ -29,7 +30,7 @@ struct Page<'r> {
 impl Page<'_> {
     fn sessions(&mut self, answers: &[SessionAnswer]) {
         for (index, answer) in answers.iter().enumerate() {
-            self.paragraph(&format!("{}: ", index + 1), &verdict::verdict(answer));
+            self.paragraph(&format!("{}: ", index + 1), &styled_verdict(answer));
             for (name, value) in details(answer, self.report.now) {
                 self.row(name, &value);
             }
@@ -118,6 +119,19 @@ impl Page<'_> {
     fn paragraph(&mut self, beginning: &str, text: &str) {
         self.text += &wrapped(beginning, text, self.columns);
     }
+}
+
+/// Returns the verdict with its first word in the colour of its state.
+fn styled_verdict(answer: &SessionAnswer) -> String {
+    let verdict = verdict::verdict(answer);
+    let style = match answer.explanation.state() {
+        CredentialState::Live | CredentialState::Unused => GOOD,
+        CredentialState::Ended | CredentialState::Rejected => BAD,
+        CredentialState::Superseded | CredentialState::Unknown | CredentialState::Unspecified => WARNING,
+    };
+    let end = verdict.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(verdict.len());
+    let (word, rest) = verdict.split_at(end);
+    format!("{}{rest}", styled(style, word))
 }
 
 fn details(answer: &SessionAnswer, now: Time) -> Vec<(&'static str, String)> {
