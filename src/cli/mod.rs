@@ -26,7 +26,6 @@ mod sessions;
 mod signal;
 mod store;
 mod style;
-mod text;
 mod version;
 mod why;
 

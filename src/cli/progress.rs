@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use super::output;
+use crate::types::counted;
 
 /// Shows how many sessions are done.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ impl Progress {
 
     pub(super) fn show(&mut self, sessions: u64) {
         if self.shown.is_some_and(|shown| shown.elapsed() >= INTERVAL) {
-            print(&format!("{sessions} sessions"));
+            print(&counted(sessions, "session", "sessions"));
             self.shown = Some(Instant::now());
         }
     }

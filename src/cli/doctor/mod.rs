@@ -23,7 +23,7 @@ use self::finding::Finding;
 use self::report::Report;
 use super::{CliError, ConfigFile, banner, layout, output};
 use crate::config::{self, LoadedConfig};
-use crate::types::{Clock as _, SystemClock, duration};
+use crate::types::{Clock as _, SystemClock, counted, duration};
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
@@ -89,7 +89,8 @@ fn wrong_setting(problem: &config::Problem) -> Finding {
 fn configuration(loaded: &LoadedConfig) -> Vec<Finding> {
     let source = loaded.file().map_or_else(|| "the environment alone".to_owned(), |file| file.display().to_string());
     let (apps, callers) = (loaded.apps.iter().count(), loaded.settings.callers.len());
-    let found = format!("it is right; from {source}, with {apps} apps and {callers} callers");
+    let (apps, callers) = (counted(apps, "app", "apps"), counted(callers, "caller", "callers"));
+    let found = format!("it is right; from {source}, with {apps} and {callers}");
     let keyless = loaded.keyless_apps().map(|app| {
         let found = format!("the app {} has no key and so no sessions", app.name);
         Finding::warning("configuration", found, banner::how_to_get_key(app))

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::finding::{Finding, Verdict};
+use crate::types::counted;
 
 /// All findings.
 #[derive(Debug, Serialize)]
@@ -20,9 +21,9 @@ impl Report {
         let lines = self.findings.iter().map(|finding| finding.text(columns)).collect::<String>();
         let count = |verdict| self.count(verdict);
         format!(
-            "{lines}\n{} ok, {} warnings, {} failed\n",
+            "{lines}\n{} ok, {}, {} failed\n",
             count(Verdict::Ok),
-            count(Verdict::Warning),
+            counted(count(Verdict::Warning), "warning", "warnings"),
             count(Verdict::Failed)
         )
     }

@@ -4,7 +4,7 @@ use super::text::{NONE, absolute, end_reason, printable, relative, time, value};
 use crate::cli::layout::{cut, folded, padded, width, wrapped};
 use crate::cli::style::{BAD, HEADING, styled};
 use crate::grpc::wire::{SessionInfo, Value};
-use crate::types::Time;
+use crate::types::{Time, counted};
 
 /// A table that is printed page by page. Columns only grow, so a list of one page is aligned as a whole.
 ///
@@ -117,7 +117,7 @@ pub(super) fn session_fields(session: &SessionInfo, now: Time, columns: Option<u
         ("etag", printable(&session.etag)),
         ("address", or_none(printable(address))),
         ("user agent", or_none(printable(agent))),
-        ("entries", format!("{}, of {} bytes", session.entry_count, session.entry_bytes)),
+        ("entries", format!("{}, of {}", session.entry_count, counted(session.entry_bytes, "byte", "bytes"))),
     ];
     fields(&rows, columns) + &entries(session, None)
 }

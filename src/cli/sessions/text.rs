@@ -5,7 +5,7 @@ use std::time::Duration;
 use prost_types::Timestamp;
 
 use crate::grpc::wire::{EndReason, Outcome, Value, value};
-use crate::types::Time;
+use crate::types::{Time, counted};
 
 /// Escapes a text as Rust does, apart from quotes, so that it cannot control a terminal.
 pub(in crate::cli) fn printable(text: &str) -> String {
@@ -23,7 +23,7 @@ pub(in crate::cli) fn printable(text: &str) -> String {
 pub(super) fn value(value: &Value) -> String {
     match &value.kind {
         Some(value::Kind::Json(json)) => printable(json),
-        Some(value::Kind::Raw(raw)) => format!("({} bytes)", raw.len()),
+        Some(value::Kind::Raw(raw)) => format!("({})", counted(raw.len(), "byte", "bytes")),
         None => NONE.to_owned(),
     }
 }

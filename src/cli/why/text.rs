@@ -7,7 +7,7 @@ use crate::cli::layout::{cut, wrapped};
 use crate::cli::style::{BAD, GOOD, WARNING, styled};
 use crate::cli::sessions::text::{absolute, end_reason, printable, time};
 use crate::grpc::wire::{CredentialState, SessionInfo};
-use crate::types::{Time, timestamp};
+use crate::types::{Time, counted, timestamp};
 
 /// Returns the whole answer, for a terminal of this width.
 pub(super) fn text(report: &Report, columns: Option<usize>) -> String {
@@ -53,9 +53,8 @@ impl Page<'_> {
         let (subject, count) = (cut(printable(&answer.subject), MAX_SUBJECT_COLUMNS), answer.live.len());
         let number = match (&self.report.store_error, answer.more) {
             (Some(_), _) => "the store could not be asked".to_owned(),
-            (None, true) => format!("{count} sessions live, and more"),
-            (None, false) if count == 1 => "1 session lives".to_owned(),
-            (None, false) => format!("{count} sessions live"),
+            (None, true) => format!("{}, and more", counted(count, "session lives", "sessions live")),
+            (None, false) => counted(count, "session lives", "sessions live"),
         };
         self.paragraph("", &format!("{subject}: {number}"));
         for session in answer.live.iter().take(MAX_LIVE_ROWS) {
@@ -171,7 +170,7 @@ fn log_line(ReplicaLog { address, state }: &ReplicaLog) -> Option<String> {
             let begin = begin_time
                 .as_ref()
                 .map_or_else(|| "it is empty".to_owned(), |time| format!("from {}", timestamp::text(*time)));
-            let lost = if *lost == 0 { String::new() } else { format!(", without {lost} ends that were lost") };
+            let lost = if *lost == 0 { String::new() } else { format!(", without {} lost", counted(*lost, "end that was", "ends that were")) };
             format!("{address}: {begin}{lost}")
         }
     })

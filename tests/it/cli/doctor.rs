@@ -99,6 +99,14 @@ async fn it_finds_a_running_service_at_both_its_addresses() {
 }
 
 #[test]
+fn one_of_a_kind_is_in_the_singular() {
+    let (program, _sockets) = doctor(&[]);
+    let ended = program.env("CLOAKROOM__STORE__KIND", "embedded").run();
+
+    assert!(ended.stdout.contains("with 1 app and 0 callers"), "{}", ended.stdout);
+}
+
+#[test]
 fn a_service_that_does_not_run_is_a_warning_and_another_program_in_its_place_a_failure() {
     let (_, absent) = examine(&[], |_| {});
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -19,10 +19,10 @@ use self::selection::Selection;
 use super::table::Table;
 use super::{CommandContext, OutputFormat, json};
 use crate::cli::progress::Progress;
-use crate::cli::text::counted;
 use crate::cli::{CliError, output};
 use crate::grpc::wire::SessionInfo;
 use crate::token::SessionId;
+use crate::types::counted;
 
 #[derive(Debug, Args)]
 pub(super) struct ListArgs {

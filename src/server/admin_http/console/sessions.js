@@ -31,7 +31,7 @@ export async function sessionsView({ app, subject = '' }, { go, info }) {
     onclick: async () => {
       if (!await confirm(`End ${count(first.length, 'session', 'sessions')} of ${subject} in ${app}?`, 'End them all')) return;
       const { revoked = 0 } = await call('RevokeSubject', { app, subject });
-      await go(link('sessions', { app, subject }), note(`${revoked} sessions of ${subject} have ended.`));
+      await go(link('sessions', { app, subject }), note(`${count(Number(revoked), 'session', 'sessions')} of ${subject} ${Number(revoked) === 1 ? 'has' : 'have'} ended.`));
     },
   }, `End all sessions of ${subject}`);
   const title = subject ? `Sessions of ${subject}` : `Sessions of ${app}`;

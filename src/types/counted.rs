@@ -1,9 +1,9 @@
-//! Words in the output of all commands.
+//! Numbers with their nouns, in output and errors.
 
 use std::fmt::Display;
 
 /// Returns a number with its noun in the singular or the plural: `1 session`, `2 sessions`.
-pub(super) fn counted<N: Display + PartialEq + From<u8>>(count: N, one: &str, many: &str) -> String {
+pub fn counted<N: Display + PartialEq + From<u8>>(count: N, one: &str, many: &str) -> String {
     let noun = if count == N::from(1) { one } else { many };
     format!("{count} {noun}")
 }
