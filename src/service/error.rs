@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 
 use super::view::NullReason;
+use crate::audit;
 use crate::cookie::{MAX_HEADER_BYTES, TemplateError};
 use crate::flask;
 use crate::session::{ChangesError, EditError, Limits};
@@ -95,6 +96,11 @@ pub enum Error {
         /// The limit, in entries or bytes; of no meaning if the edit exceeds none.
         max: u32,
     },
+    #[error(
+        "the audit log of this replica cannot be read, and its log says why; let the user of the service read the folder \
+         that audit.folder names, and each session-ends file in it"
+    )]
+    AuditLogUnreadable(#[from] audit::ReadError),
     #[error("as many watchers as one replica takes watch this app's sessions; try another replica, or later")]
     TooManyWatchers,
     /// The feed does not go back to the cursor.

@@ -4,8 +4,8 @@ use super::answer::{Answer, NotedEnd, Report, SessionAnswer, SubjectAnswer};
 use super::replica::{LogState, ReplicaLog};
 use super::verdict;
 use crate::cli::layout::{cut, wrapped};
-use crate::cli::style::{BAD, GOOD, WARNING, styled};
 use crate::cli::sessions::text::{absolute, end_reason, printable, time};
+use crate::cli::style::{BAD, GOOD, WARNING, styled};
 use crate::grpc::wire::{CredentialState, SessionInfo};
 use crate::types::{Time, counted, timestamp};
 
@@ -166,12 +166,18 @@ fn log_line(ReplicaLog { address, state }: &ReplicaLog) -> Option<String> {
         LogState::NotAsked => return None,
         LogState::Failed(error) => printable(error),
         LogState::Off => format!("{address}: this replica has no audit log; set folder in [audit]"),
-        LogState::Read { begin_time, lost } => {
+        LogState::Read { begin_time, lost, failure } => {
             let begin = begin_time
                 .as_ref()
                 .map_or_else(|| "it is empty".to_owned(), |time| format!("from {}", timestamp::text(*time)));
-            let lost = if *lost == 0 { String::new() } else { format!(", without {} lost", counted(*lost, "end that was", "ends that were")) };
-            format!("{address}: {begin}{lost}")
+            let lost = if *lost == 0 {
+                String::new()
+            } else {
+                format!(", without {} lost", counted(*lost, "end that was", "ends that were"))
+            };
+            let failure =
+                failure.as_ref().map(|error| format!("; of some sessions it could not tell: {}", printable(error)));
+            format!("{address}: {begin}{lost}{}", failure.unwrap_or_default())
         }
     })
 }
