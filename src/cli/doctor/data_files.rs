@@ -83,7 +83,7 @@ fn key_file(loaded: &LoadedConfig) -> Option<Finding> {
 }
 
 /// Returns the folder, or the nearest one above it that exists.
-fn existing(folder: &Path) -> Option<&Path> {
+pub(super) fn existing(folder: &Path) -> Option<&Path> {
     let here = Path::new(".");
     folder.ancestors().map(|path| if path.as_os_str().is_empty() { here } else { path }).find(|path| path.is_dir())
 }

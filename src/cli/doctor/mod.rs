@@ -2,6 +2,7 @@
 //!
 //! Changes nothing, and prints no secret. One file for each subject; the list of all is [`DoctorArgs::examine`].
 
+mod audit_log;
 mod bundle;
 mod certificates;
 mod data_files;
@@ -76,6 +77,7 @@ impl DoctorArgs {
         findings.extend(process::examine(loaded));
         findings.extend(certificates::examine(loaded, now));
         findings.extend(data_files::examine(loaded));
+        findings.extend(audit_log::examine(loaded));
         findings.extend(runtime.block_on(redis::examine(loaded)));
         findings.extend(runtime.block_on(listeners::examine(&loaded.settings, self.timeout)));
         findings
