@@ -50,7 +50,7 @@ pub(super) fn wrapped(beginning: &str, text: &str, columns: usize) -> String {
         let name = beginning.trim_end().trim_end_matches(':');
         line = format!("{name}: ");
         indent = width(name) - width(name.trim_start()) + 2;
-    } else if columns < indent + MIN_TEXT_COLUMNS {
+    } else if columns < indent + MIN_TEXT_COLUMNS && !beginning.is_empty() {
         indent = 2;
         line = " ".repeat(indent);
     }
@@ -75,7 +75,7 @@ pub(super) fn wrapped(beginning: &str, text: &str, columns: usize) -> String {
     line
 }
 
-/// Returns `name: value` pairs, as many on a line as fit. A value that is longer than a line is broken.
+/// Returns `name: value` pairs, as many on a line as fit. A value that is longer than a line of its own is broken.
 pub(super) fn folded(pairs: impl IntoIterator<Item = (&'static str, String)>, columns: usize) -> String {
     let (mut text, mut used) = (String::new(), 0);
     for (name, value) in pairs {
@@ -92,14 +92,19 @@ pub(super) fn folded(pairs: impl IntoIterator<Item = (&'static str, String)>, co
         }
         text += "  ";
         used = 2;
+        let fits_below = used + length > columns && width(&value) + 4 <= columns;
+        let pair = if fits_below { format!("{name}:\n    {value}") } else { pair };
         for c in pair.chars() {
             let length = c.width().unwrap_or_default();
-            if used + length > columns {
+            if used + length > columns && !fits_below {
                 text += "\n    ";
                 used = 4;
             }
             text.push(c);
             used += length;
+        }
+        if fits_below {
+            used = 4 + width(&value);
         }
     }
     if used > 0 {
@@ -160,7 +165,8 @@ mod tests {
         let pairs = || [("subject", "ada".to_owned()), ("used", "3m ago".to_owned()), ("agent", "Lynx/2.8".to_owned())];
 
         assert_eq!(folded(pairs(), 34), "  subject: ada   used: 3m ago\n  agent: Lynx/2.8\n");
-        assert_eq!(folded(pairs(), 16), "  subject: ada\n  used: 3m ago\n  agent: Lynx/2.\n    8\n");
+        assert_eq!(folded(pairs(), 16), "  subject: ada\n  used: 3m ago\n  agent:\n    Lynx/2.8\n");
+        assert_eq!(folded([("agent", "Lynx/2.8 libwww".to_owned())], 16), "  agent: Lynx/2.\n    8 libwww\n");
         assert_eq!(folded([], 16), "");
     }
 }

@@ -11,17 +11,19 @@ use crate::types::counted;
 pub(super) struct Progress {
     /// When it was shown last; `None`: there is no terminal.
     shown: Option<Instant>,
+    /// Whether a line is there to be cleared.
+    has_line: bool,
 }
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self { shown: io::stderr().is_terminal().then(Instant::now) }
+        Self { shown: io::stderr().is_terminal().then(Instant::now), has_line: false }
     }
 
     pub(super) fn show(&mut self, sessions: u64) {
         if self.shown.is_some_and(|shown| shown.elapsed() >= INTERVAL) {
             print(&counted(sessions, "session", "sessions"));
-            self.shown = Some(Instant::now());
+            (self.shown, self.has_line) = (Some(Instant::now()), true);
         }
     }
 }
@@ -29,7 +31,7 @@ impl Progress {
 impl Progress {
     /// Prints a note on a line of its own.
     pub(super) fn note(&self, text: &str) {
-        if self.shown.is_some() {
+        if self.has_line {
             print("");
         }
         output::print_note(text);
@@ -39,7 +41,7 @@ impl Progress {
 impl Drop for Progress {
     /// Clears the line for what is printed next.
     fn drop(&mut self) {
-        if self.shown.is_some() {
+        if self.has_line {
             print("");
         }
     }

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::finding::{Finding, Verdict};
+use crate::cli::layout::wrapped;
 use crate::types::counted;
 
 /// All findings.
@@ -20,12 +21,13 @@ impl Report {
     pub(super) fn text(&self, columns: Option<usize>) -> String {
         let lines = self.findings.iter().map(|finding| finding.text(columns)).collect::<String>();
         let count = |verdict| self.count(verdict);
-        format!(
-            "{lines}\n{} ok, {}, {} failed\n",
+        let summary = format!(
+            "{} ok, {}, {} failed",
             count(Verdict::Ok),
             counted(count(Verdict::Warning), "warning", "warnings"),
             count(Verdict::Failed)
-        )
+        );
+        format!("{lines}\n{}", wrapped("", &summary, columns.unwrap_or(usize::MAX)))
     }
 
     pub(super) fn json(&self) -> String {

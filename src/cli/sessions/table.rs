@@ -45,7 +45,9 @@ impl Table {
             None => Some(self.widths),
         };
         let mut text = String::new();
-        if self.form == Form::New && let Some(widths) = widths {
+        if self.form == Form::New
+            && let Some(widths) = widths
+        {
             text += &format!("{}\n", styled(HEADING, line(HEADER.map(str::to_owned), widths).trim_end()));
         }
         self.form = if widths.is_some() { Form::Rows } else { Form::Folded };
@@ -102,8 +104,8 @@ fn row(session: &SessionInfo, now: Time) -> [String; COLUMNS] {
 /// Returns all fields of one session, a line each, and its entries.
 pub(super) fn session_fields(session: &SessionInfo, now: Time, columns: Option<usize>) -> String {
     let (address, agent) = context(session);
-    let ended =
-        end_reason(session.end_reason()).map(|reason| format!("{} {}", styled(BAD, reason), absolute(time(&session.end_time), now)));
+    let ended = end_reason(session.end_reason())
+        .map(|reason| format!("{} {}", styled(BAD, reason), absolute(time(&session.end_time), now)));
     let permanent = session.permanent.map_or(NONE, |permanent| if permanent { "yes" } else { "no" });
     let rows = [
         ("session", printable(&session.id)),
@@ -204,7 +206,8 @@ ffffffffffffffffffffffffffffffff  -        now      now     in 31d   -          
     }
 
     fn long() -> SessionInfo {
-        let context = RequestContext { user_agent: "東京 Browser/1.0 ".repeat(30), remote_address: "2001:db8::".to_owned() };
+        let context =
+            RequestContext { user_agent: "東京 Browser/1.0 ".repeat(30), remote_address: "2001:db8::".to_owned() };
         SessionInfo { subject: "ada@test.example".to_owned(), context: Some(context), ..example::full() }
     }
 
@@ -237,7 +240,10 @@ SESSION                           SUBJECT           CREATED  USED    EXPIRES  AD
             ),
             "{text}"
         );
-        assert!(text.ends_with("ffffffffffffffffffffffffffffffff\n  created: now   used: now   expires: in 31d\n"), "{text}");
+        assert!(
+            text.ends_with("ffffffffffffffffffffffffffffffff\n  created: now   used: now   expires: in 31d\n"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -247,7 +253,10 @@ SESSION                           SUBJECT           CREATED  USED    EXPIRES  AD
         let first = table.page(&[long()]);
         let second = table.page(&[example::bare()]);
 
-        assert!(!first.contains("SESSION") && second.starts_with(&format!("{}\n  created", "f".repeat(32))), "{second}");
+        assert!(
+            !first.contains("SESSION") && second.starts_with(&format!("{}\n  created", "f".repeat(32))),
+            "{second}"
+        );
     }
 
     #[test]

@@ -81,7 +81,8 @@ impl Program {
         tcsetwinsize(&controller, Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
         let name = ptsname(&controller, Vec::new()).unwrap();
         let no_ctty = i32::try_from(rustix::fs::OFlags::NOCTTY.bits()).unwrap();
-        let terminal = File::options().read(true).write(true).custom_flags(no_ctty).open(name.to_str().unwrap()).unwrap();
+        let terminal =
+            File::options().read(true).write(true).custom_flags(no_ctty).open(name.to_str().unwrap()).unwrap();
         self.command.stdin(Stdio::null()).stdout(terminal.try_clone().unwrap()).stderr(terminal);
         let mut child = self.command.spawn().unwrap();
         // It has the last open ends of the terminal then, so that reading ends with the program.

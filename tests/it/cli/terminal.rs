@@ -83,7 +83,9 @@ fn on_terminal(arguments: &[&str], variables: &[(&str, &str)]) -> String {
 #[test]
 fn a_terminal_gets_colours_unless_it_or_its_user_refuses_them() {
     let doctor: &[&str] = &["doctor", "--timeout", "1ms"];
-    for arguments in [&["--help"], &["serve", "--wrong"][..], &["sessions", "stats", "--address", "unix:/nowhere"], doctor] {
+    for arguments in
+        [&["--help"], &["serve", "--wrong"][..], &["sessions", "stats", "--address", "unix:/nowhere"], doctor]
+    {
         let colored = on_terminal(arguments, &[("TERM", "xterm"), ("NO_COLOR", "")]);
         let refused = on_terminal(arguments, &[("TERM", "xterm"), ("NO_COLOR", "1")]);
         let dumb = on_terminal(arguments, &[("TERM", "dumb")]);
@@ -114,7 +116,10 @@ fn help_fits_the_terminal_and_breaks_at_words() {
         let help = Program::new(&["sessions", "list", "--help"]).run_on_terminal(columns).1;
 
         let longest = help.lines().map(|line| line.chars().count()).max().unwrap();
-        assert!(longest <= usize::from(columns.min(80)) && help.contains("--used-since"), "{columns}: {longest}\n{help}");
+        assert!(
+            longest <= usize::from(columns.min(80)) && help.contains("--used-since"),
+            "{columns}: {longest}\n{help}"
+        );
     }
 }
 

@@ -107,7 +107,9 @@ impl Period {
 fn parse_moment(text: &str) -> Result<Moment, String> {
     let span = duration::parse(text).map(Moment::FromNow);
     span.or_else(|_| timestamp::parse(text).map(Moment::At)).map_err(|_| {
-        format!("`{text}` is no time; write a span such as 2h or 7d, or a time such as 2027-01-31 or 2027-01-31T18:00:00Z")
+        format!(
+            "`{text}` is no time; write a span such as 2h or 7d, or a time such as 2027-01-31 or 2027-01-31T18:00:00Z"
+        )
     })
 }
 

@@ -12,7 +12,7 @@ use std::num::NonZeroUsize;
 
 use clap::Args;
 
-use self::filter::FilterArgs;
+use self::filter::{Filter, FilterArgs};
 use self::order::{Order, SortField};
 use self::pages::Pages;
 use self::selection::Selection;
@@ -28,8 +28,9 @@ use crate::types::counted;
 pub(super) struct ListArgs {
     /// List only sessions of this subject. The service reads only these
     #[arg(long, value_name = "SUBJECT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(help_heading = "Filters")]
     subject: Option<String>,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = "Filters")]
     filter: FilterArgs,
     /// Sort the sessions [default: as the service sends them]
     ///
@@ -55,51 +56,53 @@ impl ListArgs {
         let reads_more = self.sort.is_some() || !self.filter.is_empty();
         let page_size = if reads_more { usize::MAX } else { limit };
         let pages = Pages::new(context, self.subject.as_deref(), self.entries, page_size);
-        let order = self.sort.map(|field| Order::new(field, self.reverse));
-        let count = match order {
-            Some(order) => sorted(context, pages, |session| filter.includes(session), order, limit).await?,
-            None => unsorted(context, pages, |session| filter.includes(session), limit).await?,
+        let listed = match self.sort {
+            Some(field) => {
+                let selection = Selection::new(Order::new(field, self.reverse), limit, MAX_SORTED_BYTES);
+                sorted(context, pages, &filter, selection).await?
+            }
+            None => unsorted(context, pages, &filter, limit).await?,
         };
-        if context.format == OutputFormat::Text {
+        if let Some(count) = listed.filter(|_| context.format == OutputFormat::Text) {
             output::print_note(&counted(count, "session", "sessions"));
         }
         Ok(())
     }
 }
 
-/// Prints the sessions as they come. Returns how many.
+/// Prints the sessions as they come. Returns how many; `None` if the reader has closed the pipe.
 async fn unsorted(
     context: &CommandContext,
     mut pages: Pages<'_>,
-    is_wanted: impl Fn(&SessionInfo) -> bool,
+    filter: &Filter,
     limit: usize,
-) -> Result<usize, CliError> {
+) -> Result<Option<usize>, CliError> {
     let (mut table, mut seen, mut count) = (Table::new(context.now, context.columns), HashSet::new(), 0);
     while let Some(mut page) = pages.next().await? {
-        page.retain(|session| is_wanted(session) && is_new(session, &mut seen));
+        page.retain(|session| filter.includes(session) && is_new(session, &mut seen));
         page.truncate(limit - count);
         count += page.len();
-        if !page.is_empty() && output::print_part(&render(context.format, &mut table, &page))?.is_break() || count == limit
-        {
+        if !page.is_empty() && output::print_part(&render(context.format, &mut table, &page))?.is_break() {
+            return Ok(None);
+        }
+        if count == limit {
             break;
         }
     }
-    Ok(count)
+    Ok(Some(count))
 }
 
-/// Reads all sessions, and prints the first ones of an order. Returns how many.
+/// Reads all sessions, and prints those that are selected. Returns how many; `None` if the reader has closed the pipe.
 async fn sorted(
     context: &CommandContext,
     mut pages: Pages<'_>,
-    is_wanted: impl Fn(&SessionInfo) -> bool,
-    order: Order,
-    limit: usize,
-) -> Result<usize, CliError> {
-    let mut selection = Selection::new(order, limit, MAX_SORTED_BYTES);
+    filter: &Filter,
+    mut selection: Selection,
+) -> Result<Option<usize>, CliError> {
     let (mut progress, mut read) = (Progress::new(), 0);
     while let Some(page) = pages.next().await? {
         read += page.len() as u64;
-        page.into_iter().filter(|session| is_wanted(session)).try_for_each(|session| selection.add(session))?;
+        page.into_iter().filter(|session| filter.includes(session)).try_for_each(|session| selection.add(session))?;
         progress.show(read);
     }
     drop(progress);
@@ -107,10 +110,10 @@ async fn sorted(
     let mut table = Table::new(context.now, context.columns);
     for part in sessions.chunks(PRINTED_AT_ONCE) {
         if output::print_part(&render(context.format, &mut table, part))?.is_break() {
-            break;
+            return Ok(None);
         }
     }
-    Ok(sessions.len())
+    Ok(Some(sessions.len()))
 }
 
 /// Whether the session was on no earlier page. One that is used meanwhile may be on two pages.
