@@ -4,23 +4,26 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use super::output;
+use crate::types::counted;
 
 /// Shows how many sessions are done.
 #[derive(Debug)]
 pub(super) struct Progress {
     /// When it was shown last; `None`: there is no terminal.
     shown: Option<Instant>,
+    /// Whether a line is there to be cleared.
+    has_line: bool,
 }
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self { shown: io::stderr().is_terminal().then(Instant::now) }
+        Self { shown: io::stderr().is_terminal().then(Instant::now), has_line: false }
     }
 
     pub(super) fn show(&mut self, sessions: u64) {
         if self.shown.is_some_and(|shown| shown.elapsed() >= INTERVAL) {
-            print(&format!("{sessions} sessions"));
-            self.shown = Some(Instant::now());
+            print(&counted(sessions, "session", "sessions"));
+            (self.shown, self.has_line) = (Some(Instant::now()), true);
         }
     }
 }
@@ -28,7 +31,7 @@ impl Progress {
 impl Progress {
     /// Prints a note on a line of its own.
     pub(super) fn note(&self, text: &str) {
-        if self.shown.is_some() {
+        if self.has_line {
             print("");
         }
         output::print_note(text);
@@ -38,7 +41,7 @@ impl Progress {
 impl Drop for Progress {
     /// Clears the line for what is printed next.
     fn drop(&mut self) {
-        if self.shown.is_some() {
+        if self.has_line {
             print("");
         }
     }
