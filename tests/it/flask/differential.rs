@@ -54,21 +54,22 @@ fn run(seed: u64, count: u64) -> Result<BTreeMap<String, u64>, String> {
     let flask = flask.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
     let mut flask = flask.expect("`make tools` installs Flask in .tools/python");
     let (mut to, from) = (flask.stdin.take().unwrap(), BufReader::new(flask.stdout.take().unwrap()));
-    let mut counted = None;
+    let mut result = Err(format!("seed {seed}: Flask's side has failed; its output is above"));
     for line in from.lines() {
         let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
         if let Some(difference) = line["differs"].as_str() {
-            return Err(difference.to_owned());
+            result = Err(difference.to_owned());
+            break;
         }
         if let Some(classes) = line.get("classes") {
-            counted = Some(serde_json::from_value(classes.clone()).unwrap());
+            result = Ok(serde_json::from_value(classes.clone()).unwrap());
             break;
         }
         let cases: Vec<Case> = serde_json::from_value(line).unwrap();
         writeln!(to, "{}", json!(cases.iter().map(Case::result).collect::<Vec<_>>())).unwrap();
     }
     flask.wait().unwrap();
-    counted.ok_or_else(|| format!("seed {seed}: Flask's side has failed; its output is above"))
+    result
 }
 
 #[test]
