@@ -58,6 +58,8 @@ fn run(seed: u64, count: u64) -> Result<BTreeMap<String, u64>, String> {
     for line in from.lines() {
         let line: Value = serde_json::from_str(&line.unwrap()).unwrap();
         if let Some(difference) = line["differs"].as_str() {
+            flask.kill().unwrap();
+            flask.wait().unwrap();
             return Err(difference.to_owned());
         }
         if let Some(classes) = line.get("classes") {
