@@ -58,7 +58,9 @@ fn cookies(http: &HttpRequest) -> impl Iterator<Item = &[u8]> {
 pub(super) fn respond(answer: Response<Body>) -> Response<Body> {
     let (mut parts, _) = answer.into_parts();
     parts.headers.remove(header::CONTENT_TYPE);
+    // Envoy reads this code first: with OK, it passes the request on as the stranger sent it.
     let (code, message) = match parts.extensions.get::<Status>() {
+        Some(failure) if failure.code() == Code::Ok => (Code::Unknown, failure.message()),
         Some(failure) => (failure.code(), failure.message()),
         None if parts.status == StatusCode::OK => (Code::Ok, ""),
         None => (Code::Unauthenticated, NOT_LOGGED_IN),
@@ -88,7 +90,7 @@ fn pass(mut to_browser: HeaderMap) -> OkHttpResponse {
     let named = [SUBJECT, SESSION_ID].map(|name| to_browser.remove(&name).map(|value| (name, value)));
     let to_application = HeaderMap::from_iter(named.into_iter().flatten());
     let mut replacing = HeaderMap::new();
-    // The application says whether its pages may be cached. It knows nothing of a renewed cookie.
+    // The application says whether its pages may be cached, except one with a renewed cookie, which it does not know of.
     let caching = to_browser.remove(header::CACHE_CONTROL);
     if let Some(caching) = caching.filter(|_| to_browser.contains_key(header::SET_COOKIE)) {
         replacing.insert(header::CACHE_CONTROL, caching);
@@ -120,9 +122,32 @@ const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
 /// The entry of `context_extensions` that names the app.
 const APP: &str = "app";
 
-/// What many applications take for the headers of the user.
+/// Names that many applications read as those of the user's headers.
 const OTHER_SPELLINGS: [&str; 4] =
     ["cloakroom_subject", "cloakroom_session_id", "cloakroom_session-id", "cloakroom-session_id"];
 
 const NOT_LOGGED_IN: &str = "nobody is logged in";
 const NOT_ONE_MESSAGE: &str = "send one message of gRPC, envoy.service.auth.v3.CheckRequest";
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_failure_is_denied_whatever_its_code_is() {
+        for code in (0..=16).map(Code::from_i32) {
+            let response = Protocol::ExtAuthz.error_response(Status::new(code, "broken"), None);
+
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            let (_, message) = envelope::take(&mut BytesMut::from(&*body)).unwrap();
+            let check = CheckResponse::decode(message).unwrap();
+
+            assert_ne!(check.status.unwrap().code, 0, "{code:?}");
+            let Some(HttpResponse::DeniedResponse(denied)) = check.http_response else { panic!("{code:?} has passed") };
+            let status = denied.status.unwrap().code;
+            assert!(![200, 401, 403].contains(&status), "{code:?} is {status}");
+        }
+    }
+}

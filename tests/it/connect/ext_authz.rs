@@ -226,6 +226,27 @@ async fn raw_headers_are_read_line_by_line() {
 }
 
 #[tokio::test]
+async fn cookies_of_two_users_or_joined_by_a_comma_open_no_session() {
+    let service = TestService::new(StoreKind::Memory).await;
+    let anna = service.log_in(&service.stored(&[("a", "1")]).await, "anna").await;
+    let bob = service.log_in(&service.stored(&[("a", "1")]).await, "bob").await;
+    let raw = |cookie: &str| HeaderMap {
+        headers: vec![HeaderValue { key: "Cookie".to_owned(), raw_value: cookie.into(), ..Default::default() }],
+    };
+    let both = |raw_cookie: &str, cookie: &str| {
+        let headers = HashMap::from([("cookie".to_owned(), cookie.to_owned())]);
+        about(HttpRequest { headers, header_map: Some(raw(raw_cookie)) }, "")
+    };
+    let (of_anna, of_bob) = (format!("session={anna}"), format!("session={bob}"));
+
+    assert_eq!(answer(&ask(&service, both(&of_anna, &of_anna)).await), (200, "anna"));
+    assert_eq!(answer(&ask(&service, both(&of_anna, &of_bob)).await), (401, "COOKIES_AMBIGUOUS"));
+    for joined in [format!("{of_anna},theme=dark"), format!("theme=dark,{of_anna}"), format!("{of_anna},{of_anna}")] {
+        assert_eq!(answer(&ask_cookie(&service, &joined).await), (401, "NO_SESSION"), "{joined}");
+    }
+}
+
+#[tokio::test]
 async fn an_app_that_can_have_no_subject_is_a_fault_and_sends_nobody_to_log_in() {
     let signed = app::Settings { kind: app::KindSetting::Cookie, ..app_settings() };
     let keyless = app::Settings { keys: Vec::new(), ..app_settings() };
@@ -277,6 +298,8 @@ async fn a_broken_question_is_answered_and_says_what_to_change() {
     assert_eq!(answer(&ask_with(&service, &[], compressed.into()).await), (501, "COMPRESSION_UNSUPPORTED"));
     let timeout = [("grpc-timeout", "soon")];
     assert_eq!(answer(&ask_with(&service, &timeout, whole.clone()).await), (500, "GRPC_TIMEOUT_INVALID"));
+    let cookies = question(&[("cookie", &"a".repeat((1 << 20) + 1))]);
+    assert_eq!(answer(&ask(&service, cookies).await), (500, "COOKIE_HEADER_TOO_LARGE"));
     let large = connect::envelope(&vec![0; 4 << 20]);
     assert_eq!(answer(&ask_with(&service, &[], large).await), (429, "REQUEST_TOO_LARGE"));
     // Envoy asks by gRPC only.
