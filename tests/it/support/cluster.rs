@@ -57,10 +57,12 @@ fn settings_in(key_prefix: String) -> RedisSettings {
 fn shared() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     // Nothing fails here, so no busy node should be taken for one that has failed.
-    CLUSTER.get_or_init(|| {
-        let primaries = number("CLOAKROOM_TEST_PRIMARIES").unwrap_or(6);
-        Cluster::start(primaries, 0, Duration::from_secs(60))
-    })
+    CLUSTER.get_or_init(|| Cluster::start(primaries(), 0, Duration::from_secs(60)))
+}
+
+/// How many primaries the shared cluster has.
+pub(crate) fn primaries() -> usize {
+    number("CLOAKROOM_TEST_PRIMARIES").unwrap_or(6)
 }
 
 /// Primaries that share the slots evenly, and their replicas.
