@@ -1,12 +1,11 @@
 //! The files of the embedded store, and the room on their disk.
 
-use std::fs;
-use std::io;
 use std::path::Path;
 
-use rustix::fs::{Access, StatVfs, access, statvfs};
+use rustix::fs::{StatVfs, statvfs};
 
 use super::finding::Finding;
+use super::folder::{Folder, existing};
 use crate::cli::with_causes;
 use crate::config::LoadedConfig;
 use crate::store::{EmbeddedSettings, StoreKind, is_open_to_all};
@@ -32,39 +31,17 @@ pub(super) fn examine(loaded: &LoadedConfig) -> Vec<Finding> {
     }
 }
 
-fn folder_finding(folder: &Path) -> Finding {
-    let shown = folder.display();
-    let (check, all) = ("data folder", Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK);
-    match fs::metadata(folder) {
-        Ok(metadata) if !metadata.is_dir() => {
-            Finding::failed(check, format!("{shown}: it is no folder"), "name another one in store.embedded.path")
-        }
-        Ok(metadata) => match access(folder, all) {
-            Ok(()) if is_open_to_all(&metadata) => Finding::warning(
+fn folder_finding(path: &Path) -> Finding {
+    let check = "data folder";
+    Folder { check, setting: "store.embedded.path", path }.examine(|metadata| {
+        is_open_to_all(metadata).then(|| {
+            Finding::warning(
                 check,
-                format!("{shown}: everybody on this machine may replace its files"),
+                format!("{}: everybody on this machine may replace its files", path.display()),
                 "give it mode 700, unless nobody else is in this container",
-            ),
-            Ok(()) => Finding::ok(check, format!("{shown}: this user may write there")),
-            Err(error) => Finding::failed(
-                check,
-                format!("{shown}: this user may not write there: {error}"),
-                "give it to the user of the service, with mode 700, on a disk that takes writes",
-            ),
-        },
-        Err(error) if error.kind() == io::ErrorKind::NotFound => match existing(folder).map(|above| access(above, all))
-        {
-            Some(Ok(())) => Finding::ok(check, format!("{shown}: it is not there yet; the first start makes it")),
-            _ => Finding::failed(
-                check,
-                format!("{shown}: it is not there, and this user may not make it"),
-                "make it, and give it to the user of the service, with mode 700",
-            ),
-        },
-        Err(error) => {
-            Finding::failed(check, format!("{shown}: {error}"), "let the user of the service into the folders above it")
-        }
-    }
+            )
+        })
+    })
 }
 
 fn data_file(settings: &EmbeddedSettings) -> Finding {
@@ -80,12 +57,6 @@ fn data_file(settings: &EmbeddedSettings) -> Finding {
 fn key_file(loaded: &LoadedConfig) -> Option<Finding> {
     let error = loaded.apps_as_served().err()?;
     Some(Finding::failed("key of the app default", with_causes(&error), SEE_DATA_FILES))
-}
-
-/// Returns the folder, or the nearest one above it that exists.
-pub(super) fn existing(folder: &Path) -> Option<&Path> {
-    let here = Path::new(".");
-    folder.ancestors().map(|path| if path.as_os_str().is_empty() { here } else { path }).find(|path| path.is_dir())
 }
 
 fn room(folder: &Path) -> Finding {

@@ -8,6 +8,7 @@ mod certificates;
 mod data_files;
 mod file_rights;
 mod finding;
+mod folder;
 mod listeners;
 mod platform;
 mod process;

@@ -4,7 +4,6 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use cloakroom::app;
 use cloakroom::grpc::envoy::config::core::v3::header_value_option::HeaderAppendAction;
 use cloakroom::grpc::envoy::config::core::v3::{HeaderMap, HeaderValue, HeaderValueOption};
 use cloakroom::grpc::envoy::service::auth::v3::attribute_context::{HttpRequest, Request as Asked};
@@ -18,6 +17,7 @@ use http::{Request, Response};
 use prost::Message as _;
 use tonic::Code;
 
+use super::forward_auth::service_without_subjects;
 use crate::support::calls::ChangesExt as _;
 use crate::support::connect::{self, Codec, ConnectTransport, HttpVersion, Protocol, Target, Transport};
 use crate::support::redis::RedisServer;
@@ -248,11 +248,7 @@ async fn cookies_of_two_users_or_joined_by_a_comma_open_no_session() {
 
 #[tokio::test]
 async fn an_app_that_can_have_no_subject_is_a_fault_and_sends_nobody_to_log_in() {
-    let signed = app::Settings { kind: app::KindSetting::Cookie, ..app_settings() };
-    let keyless = app::Settings { keys: Vec::new(), ..app_settings() };
-    let other = app::Settings { kind: app::KindSetting::External, ..keyless.clone() };
-    let apps = [("signed", signed), ("keyless", keyless), ("other", other)];
-    let service = TestService::with_apps(StoreKind::Memory, apps).await;
+    let service = service_without_subjects().await;
 
     for (app, reason) in [("signed", "NOT_IN_COOKIE_KIND"), ("keyless", "NO_KEY"), ("other", "CREDENTIAL_NOT_OF_KIND")]
     {

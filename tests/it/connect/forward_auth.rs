@@ -98,13 +98,18 @@ async fn the_path_names_the_app_and_any_method_may_ask() {
     assert_eq!(answer(&asked("/forward-auth/unknown").await), (404, Some("APP_UNKNOWN")));
 }
 
-#[tokio::test]
-async fn an_app_that_can_have_no_subject_is_a_fault_and_sends_nobody_to_log_in() {
+/// A service whose apps `signed`, `keyless` and `other` can have no session with a subject.
+pub(super) async fn service_without_subjects() -> TestService {
     let signed = app::Settings { kind: app::KindSetting::Cookie, ..app_settings() };
     let keyless = app::Settings { keys: Vec::new(), ..app_settings() };
     let other = app::Settings { kind: app::KindSetting::External, ..keyless.clone() };
     let apps = [("signed", signed), ("keyless", keyless), ("other", other)];
-    let service = TestService::with_apps(StoreKind::Memory, apps).await;
+    TestService::with_apps(StoreKind::Memory, apps).await
+}
+
+#[tokio::test]
+async fn an_app_that_can_have_no_subject_is_a_fault_and_sends_nobody_to_log_in() {
+    let service = service_without_subjects().await;
 
     for (app, reason) in [("signed", "NOT_IN_COOKIE_KIND"), ("keyless", "NO_KEY"), ("other", "CREDENTIAL_NOT_OF_KIND")]
     {
