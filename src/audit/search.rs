@@ -2,9 +2,12 @@
 //!
 //! Reads from the newest line to the oldest, because an audit log is written often and read rarely.
 
+use std::error::Error;
 use std::fs::File;
 use std::io;
 use std::time::{Duration, Instant};
+
+use tracing::warn;
 
 use super::SessionEnd;
 use super::file_blocks::FileBlocks;
@@ -63,18 +66,23 @@ struct Search<'s> {
     found: Found,
 }
 
-/// Searches until it has enough ends or the time is over. Fails if a part of the log that it needs cannot be read.
+/// Searches until it has enough ends or the time is over, or a file cannot be read. Fails if it could not read anything.
 pub(super) fn search(folder: &Folder, app: &AppName, wanted: &Wanted, time: Duration) -> Result<Found, ReadError> {
     let (needle, found) = (wanted.needle(), Found::default());
     let mut search = Search { app, wanted, needle, end_time: Instant::now() + time, found };
     for day in folder.days()? {
-        match folder.read_file(day) {
-            Ok(file) => {
-                let read = search.read_file(file);
-                read.map_err(|source| ReadError { path: folder.path_of(day), source })?;
-            }
+        let read = folder
+            .read_file(day)
+            .and_then(|file| search.read_file(file).map_err(|source| ReadError { path: folder.path_of(day), source }));
+        match read {
+            Ok(()) => {}
             // It has just been deleted, because it is too old.
             Err(error) if error.source.kind() == io::ErrorKind::NotFound => {}
+            // An old file must not hide newer ends.
+            Err(error) if search.found.begin_time.is_some() => {
+                warn!(error = &error as &dyn Error, "a search of the audit log ends here: a file cannot be read");
+                break;
+            }
             Err(error) => return Err(error),
         }
         if search.is_over() {

@@ -103,8 +103,9 @@ pub(super) fn folded(pairs: impl IntoIterator<Item = (&'static str, String)>, co
             text.push(c);
             used += length;
         }
-        if fits_below {
-            used = 4 + width(&value);
+        // Nothing follows on a line below the first: it would look like a part of the value.
+        if fits_below || text.lines().next_back().is_some_and(|line| line.starts_with("    ")) {
+            used = columns;
         }
     }
     if used > 0 {
@@ -167,6 +168,8 @@ mod tests {
         assert_eq!(folded(pairs(), 34), "  subject: ada   used: 3m ago\n  agent: Lynx/2.8\n");
         assert_eq!(folded(pairs(), 16), "  subject: ada\n  used: 3m ago\n  agent:\n    Lynx/2.8\n");
         assert_eq!(folded([("agent", "Lynx/2.8 libwww".to_owned())], 16), "  agent: Lynx/2.\n    8 libwww\n");
+        let after = [("agent", "Lynx/2.8 libwww-FM/2".to_owned()), ("a", "b".to_owned())];
+        assert_eq!(folded(after, 20), "  agent: Lynx/2.8 li\n    bwww-FM/2\n  a: b\n");
         assert_eq!(folded([], 16), "");
     }
 }

@@ -41,7 +41,7 @@ fn files(folder: &Path) -> Finding {
         Err(error) => Finding::failed(
             "audit files",
             with_causes(&error),
-            "give it to the user of the service, or move it away: without it no end can be found",
+            "give it to the user of the service, or move it out of the folder: a search that comes to it finds no older ends",
         ),
     }
 }

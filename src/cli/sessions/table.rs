@@ -127,10 +127,8 @@ pub(super) fn session_fields(session: &SessionInfo, now: Time, columns: Option<u
 /// Returns a line for each name and value, with the values aligned. On a terminal, long values go on below their begin.
 pub(super) fn fields(rows: &[(&str, String)], columns: Option<usize>) -> String {
     let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-    let line = |(name, value): &(&str, String)| match columns {
-        Some(columns) => wrapped(&format!("{name:width$}  "), value, columns),
-        None => format!("{name:width$}  {value}\n"),
-    };
+    let columns = columns.unwrap_or(usize::MAX);
+    let line = |(name, value): &(&str, String)| wrapped(&format!("{name:width$}  "), value, columns);
     rows.iter().map(line).collect()
 }
 

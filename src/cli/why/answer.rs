@@ -61,9 +61,12 @@ impl Report {
         }
     }
 
-    /// Whether any audit log was read.
-    pub(super) fn has_log(&self) -> bool {
-        self.logs.iter().any(|log| matches!(log.state, LogState::Read { .. }))
+    /// Whether there are audit logs, and each was read and asked about everything.
+    pub(super) fn has_all_logs(&self) -> bool {
+        let is_read = |log: &ReplicaLog| matches!(log.state, LogState::Read { failure: None, .. });
+        let is_missing =
+            |log: &ReplicaLog| matches!(log.state, LogState::Failed(_) | LogState::Read { failure: Some(_), .. });
+        self.logs.iter().any(is_read) && !self.logs.iter().any(is_missing)
     }
 }
 

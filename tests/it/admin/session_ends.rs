@@ -222,13 +222,26 @@ async fn a_log_that_cannot_be_read_is_an_error_and_no_empty_log() {
     let refusal = async |wanted| reason(&service.try_list_ends("", wanted).await.err().unwrap());
     let unreadable = (Code::FailedPrecondition, "AUDIT_LOG_UNREADABLE".to_owned());
 
-    fs::create_dir(service.audit_folder().join("session-ends-2020-01-01.jsonl")).unwrap();
+    // The newest file is read first.
+    let newest = service.audit_folder().join("session-ends-2999-01-01.jsonl");
+    fs::create_dir(&newest).unwrap();
     assert_eq!(refusal(id(&session.id)).await, unreadable);
     assert_eq!(refusal(subject("ann")).await, unreadable);
-    fs::remove_dir(service.audit_folder().join("session-ends-2020-01-01.jsonl")).unwrap();
+    fs::remove_dir(newest).unwrap();
     assert_eq!(service.ends_of(&session.id, 1).await.len(), 1);
     fs::remove_dir_all(service.audit_folder()).unwrap();
     assert_eq!(refusal(id(&session.id)).await, unreadable);
+}
+
+#[tokio::test]
+async fn an_old_file_that_cannot_be_read_does_not_hide_newer_ends() {
+    let service = start(StoreKind::Memory).await;
+    let session = service.logged_in("ann").await;
+    service.destroy(&session.token).await;
+    fs::create_dir(service.audit_folder().join("session-ends-2020-01-01.jsonl")).unwrap();
+
+    assert_eq!(service.ends_of(&session.id, 1).await.len(), 1);
+    assert!(service.try_list_ends("", subject("ann")).await.unwrap().begin_time.is_some());
 }
 
 #[tokio::test]

@@ -205,7 +205,7 @@ async fn an_audit_log_that_cannot_be_read_is_named_and_no_empty_one() {
     let session = service.logged_in("ann").await;
     service.destroy(&session.token).await;
     service.ends_of(&session.id, 1).await;
-    std::fs::create_dir(service.audit_folder().join("session-ends-2020-01-01.jsonl")).unwrap();
+    std::fs::create_dir(service.audit_folder().join("session-ends-2999-01-01.jsonl")).unwrap();
 
     let of_id = explain(&service, &[], &session.id).await;
 

@@ -35,7 +35,9 @@ export async function sessionsView({ app, subject = '' }, { go, info }) {
     },
   }, `End all sessions of ${subject}`);
   const title = subject ? `Sessions of ${subject}` : `Sessions of ${app}`;
-  const ended = subject && await ends(app, { subject });
+  // A search of the audit log may take seconds, and the sessions must not wait for it.
+  const ended = el('div');
+  if (subject) ends(app, { subject }).then((found) => ended.append(el('div', {}, found)));
   return [el('h1', {}, title), search(app, subject, go), end && el('div', { className: 'row' }, end), rows, more, ended, explainForm(app)];
 }
 
@@ -63,11 +65,11 @@ function row(app, session) {
   ];
 }
 
-// One session. The audit log may have the end of one that the store does not know any more.
+// One session. The audit log may have the end of one that the store does not know any more, or cannot tell of.
 export async function sessionView({ app, id }, { go, info }) {
   const [{ session, reason }, ended] = await Promise.all([
     call('GetSession', { app, id }).catch((error) => {
-      if (error.reason !== 'SESSION_UNKNOWN') throw error;
+      if (!['SESSION_UNKNOWN', 'STORE_UNAVAILABLE'].includes(error.reason)) throw error;
       return { reason: error.message };
     }),
     ends(app, { id }),
