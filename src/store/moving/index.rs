@@ -1,0 +1,50 @@
+//! The index of both stores.
+//!
+//! An entry is added to both, so that a session is found wherever it is now, by replicas that know both stores and by
+//! those that know one. The same entry may be listed twice.
+
+use super::Moving;
+use super::cursor::ListPosition;
+use crate::store::{Cursor, Error, Index, IndexEntry, IndexPage, Revocation, SubjectRef};
+use crate::token::SessionId;
+
+impl Index for Moving {
+    async fn add_to_index(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<Vec<IndexEntry>, Error> {
+        let offered = self.old.add_to_index(subject_ref, entry).await?;
+        let others = self.new.add_to_index(subject_ref, entry).await?;
+        Ok(if offered.is_empty() { others } else { offered })
+    }
+
+    async fn remove_from_index(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<(), Error> {
+        self.old.remove_from_index(subject_ref, entry).await?;
+        self.new.remove_from_index(subject_ref, entry).await
+    }
+
+    async fn remove_session_from_index(&self, subject_ref: &SubjectRef, id: SessionId) -> Result<(), Error> {
+        self.old.remove_session_from_index(subject_ref, id).await?;
+        self.new.remove_session_from_index(subject_ref, id).await
+    }
+
+    async fn list_index(&self, subject_ref: &SubjectRef, from: &Cursor) -> Result<IndexPage, Error> {
+        let position = ListPosition::parse(from);
+        let IndexPage { entries, next } = match &position {
+            ListPosition::Old(from) => self.old.list_index(subject_ref, from).await?,
+            ListPosition::New(from) => self.new.list_index(subject_ref, from).await?,
+        };
+        Ok(IndexPage { entries, next: position.after(next) })
+    }
+
+    async fn has_more_entries(&self, subject_ref: &SubjectRef, count: usize) -> Result<bool, Error> {
+        Ok(self.old.has_more_entries(subject_ref, count).await? || self.new.has_more_entries(subject_ref, count).await?)
+    }
+
+    async fn record_revocation(&self, subject_ref: &SubjectRef, revocation: &Revocation) -> Result<(), Error> {
+        self.old.record_revocation(subject_ref, revocation).await?;
+        self.new.record_revocation(subject_ref, revocation).await
+    }
+
+    async fn load_revocation(&self, subject_ref: &SubjectRef) -> Result<Option<Revocation>, Error> {
+        let found = [self.old.load_revocation(subject_ref).await?, self.new.load_revocation(subject_ref).await?];
+        Ok(found.into_iter().flatten().max_by_key(|revocation| revocation.time))
+    }
+}
