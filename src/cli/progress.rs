@@ -18,8 +18,13 @@ impl Progress {
     }
 
     pub(super) fn show(&mut self, sessions: u64) {
+        self.show_text(|| format!("{sessions} sessions"));
+    }
+
+    /// Shows this text.
+    pub(super) fn show_text(&mut self, text: impl FnOnce() -> String) {
         if self.shown.is_some_and(|shown| shown.elapsed() >= INTERVAL) {
-            print(&format!("{sessions} sessions"));
+            print(&text());
             self.shown = Some(Instant::now());
         }
     }

@@ -10,6 +10,7 @@ mod audit;
 mod convert;
 mod describe;
 mod export_sessions;
+mod migrate_store;
 mod page_token;
 mod reflection;
 mod rejection;

@@ -17,6 +17,7 @@ mod import;
 mod index;
 mod list;
 mod live_count;
+mod migrate_store;
 mod migration;
 mod open;
 mod outcome;
@@ -48,6 +49,7 @@ pub use error::Error;
 pub use events::{EventBatch, EventReader};
 pub use explain::{CredentialState, ExplainRequest, Explanation};
 pub use export::SessionExport;
+pub use migrate_store::StoreMigration;
 pub use headers::Header;
 pub use list::{SessionInfo, SessionPage, WithEntries};
 pub use live_count::{CountPace, LiveCount};
@@ -84,6 +86,8 @@ pub struct Service {
     subject_locks: Arc<SubjectLocks>,
     /// A permit for each export that may run.
     exports: Arc<Semaphore>,
+    /// A permit for the one move of the store that may run.
+    store_migrations: Arc<Semaphore>,
     audit_log: AuditLog,
 }
 
@@ -95,6 +99,7 @@ impl Service {
             stats: Arc::new(Stats::new(&apps, clock.now())),
             subject_locks: Arc::new(SubjectLocks::new()),
             exports: Arc::new(Semaphore::new(MAX_EXPORTS)),
+            store_migrations: Arc::new(Semaphore::new(1)),
             watch_registry: Arc::default(),
             apps: Arc::new(ServedApps::new(&apps)),
             store,

@@ -76,6 +76,7 @@ fn allowed_roles(rpc: &Rpc) -> Option<&'static [Role]> {
     match rpc.service.as_str() {
         "cloakroom.v1.SessionService" => Some(&[Role::Frontend]),
         "cloakroom.v1.AdminService" if rpc.path.contains("/Revoke") => Some(&[Role::Admin]),
+        "cloakroom.v1.AdminService" if rpc.path.ends_with("/MigrateStore") => Some(&[Role::Admin]),
         "cloakroom.v1.AdminService" if rpc.path.ends_with("/ExportSessions") => Some(&[Role::Backup]),
         "cloakroom.v1.AdminService" => Some(&[Role::Admin, Role::Viewer]),
         "grpc.health.v1.Health"
@@ -86,10 +87,11 @@ fn allowed_roles(rpc: &Rpc) -> Option<&'static [Role]> {
 }
 
 /// The RPCs whose responses contain what the caller may see, and nothing else; or that are for callers of all apps.
-const OF_NO_APP: [&str; 3] = [
+const OF_NO_APP: [&str; 4] = [
     "/cloakroom.v1.AdminService/ListApps",
     "/cloakroom.v1.AdminService/GetServiceInfo",
     "/cloakroom.v1.AdminService/ExportSessions",
+    "/cloakroom.v1.AdminService/MigrateStore",
 ];
 
 const ROLES: [Role; 5] = [Role::Frontend, Role::Admin, Role::Viewer, Role::Monitor, Role::Backup];
