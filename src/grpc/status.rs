@@ -68,7 +68,9 @@ const fn service_error(error: &Error) -> (Code, &'static str) {
         Error::RequestIdReused => (Code::Aborted, "REQUEST_ID_REUSED"),
         Error::Refused { edit_error: error, .. } => (Code::FailedPrecondition, edit_error(error)),
         Error::NoPreviousStore => (Code::FailedPrecondition, "NO_PREVIOUS_STORE"),
-        Error::TooManyWatchers | Error::TooManyExports | Error::StoreMigrates => (Code::ResourceExhausted, "OVERLOADED"),
+        Error::TooManyWatchers | Error::TooManyExports | Error::StoreMigrates => {
+            (Code::ResourceExhausted, "OVERLOADED")
+        }
         Error::AppRevoked(_) => (Code::Aborted, "APP_REVOKED"),
         Error::EventsMissed => (Code::Aborted, "EVENTS_MISSED"),
         Error::TooManySessions { .. } => (Code::FailedPrecondition, "TOO_MANY_SESSIONS"),

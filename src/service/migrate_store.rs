@@ -25,7 +25,7 @@ impl Service {
         let permit = Arc::clone(&self.store_migrations).try_acquire_owned().map_err(|_| Error::StoreMigrates)?;
         let apps = self.apps();
         let apps = apps.iter().filter(|app| !matches!(app.kind, Kind::Cookie(_)));
-        let apps = apps.map(|app| (app.name.clone(), ImportApp { absolute_timeout: app.absolute_timeout }));
+        let apps = apps.map(|app| (app.name.clone(), ImportApp { absolute_timeout: app.lifetimes.absolute_timeout }));
         let mover = Mover::new(Arc::clone(moving), Arc::clone(&self.clock), apps.collect(), mode);
         Ok(StoreMigration { mover, _permit: permit })
     }

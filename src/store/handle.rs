@@ -9,8 +9,8 @@ use super::metrics::{Operation, StoreMetrics};
 use super::transfer::{AppRevocationState, ExportPage, ImportedSession, RevocationPage, SubjectRevocation};
 use super::{
     Applied, Created, Cursor, Decision, Embedded, Error, ExportSource, Feed, FeedRead, FileOpenError, ImportMode,
-    ImportTarget, Index, IndexEntry, IndexPage, Memory, Moving, Page, Position, Redis, RedisMetrics, Revocation, Sample,
-    SampledKeys, ServerAnswer, SessionKey, Settings, Snapshot, Store, StoreKind, SubjectRef, Touch, Write,
+    ImportTarget, Index, IndexEntry, IndexPage, Memory, Moving, Page, Position, Redis, RedisMetrics, Revocation,
+    Sample, SampledKeys, ServerAnswer, SessionKey, Settings, Snapshot, Store, StoreKind, SubjectRef, Touch, Write,
 };
 use crate::session::{Precondition, Record};
 use crate::token::SessionId;

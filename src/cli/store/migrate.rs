@@ -88,8 +88,10 @@ fn cut(error: CliError) -> CliError {
         CliError::Failed(error) => {
             let why = with_causes(error.as_ref());
             CliError::Failed(
-                format!("the move did not finish; what it did stays, and the command goes on if it is run again: {why}")
-                    .into(),
+                format!(
+                    "the move did not finish; what it did stays, and the command goes on if it is run again: {why}"
+                )
+                .into(),
             )
         }
         other => other,

@@ -3,6 +3,8 @@
 //! An entry is added to both, so that a session is found wherever it is now, by replicas that know both stores and by
 //! those that know one. The same entry may be listed twice.
 
+use std::collections::BTreeSet;
+
 use super::Moving;
 use super::cursor::ListPosition;
 use crate::store::{Cursor, Error, Index, IndexEntry, IndexPage, Revocation, SubjectRef};
@@ -26,16 +28,24 @@ impl Index for Moving {
     }
 
     async fn list_index(&self, subject_ref: &SubjectRef, from: &Cursor) -> Result<IndexPage, Error> {
-        let position = ListPosition::parse(from);
-        let IndexPage { entries, next } = match &position {
+        let mut position = ListPosition::parse(from);
+        let mut page = match &position {
             ListPosition::Old(from) => self.old.list_index(subject_ref, from).await?,
             ListPosition::New(from) => self.new.list_index(subject_ref, from).await?,
         };
-        Ok(IndexPage { entries, next: position.after(next) })
+        // Most subjects have one page in each store, and most entries are in both.
+        if position == ListPosition::Old(Cursor::default()) && page.next.is_none() {
+            position = ListPosition::New(Cursor::default());
+            let of_new = self.new.list_index(subject_ref, &Cursor::default()).await?;
+            let both: BTreeSet<IndexEntry> = page.entries.into_iter().chain(of_new.entries).collect();
+            page = IndexPage { entries: both.into_iter().collect(), next: of_new.next };
+        }
+        Ok(IndexPage { next: position.after(page.next), ..page })
     }
 
     async fn has_more_entries(&self, subject_ref: &SubjectRef, count: usize) -> Result<bool, Error> {
-        Ok(self.old.has_more_entries(subject_ref, count).await? || self.new.has_more_entries(subject_ref, count).await?)
+        Ok(self.old.has_more_entries(subject_ref, count).await?
+            || self.new.has_more_entries(subject_ref, count).await?)
     }
 
     async fn record_revocation(&self, subject_ref: &SubjectRef, revocation: &Revocation) -> Result<(), Error> {

@@ -79,7 +79,7 @@ impl Moving {
     }
 
     /// Whether sessions may be moved: every replica creates them in the new store, or knows it.
-    pub(super) fn creates_in_new(&self) -> bool {
+    pub fn creates_in_new(&self) -> bool {
         self.creates_in == CreatesIn::New
     }
 

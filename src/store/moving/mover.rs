@@ -8,12 +8,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
-use super::{
-    InOld, MAX_ATTEMPTS, Mark, Moving, Replacement, arriving, is_outdated, mark_of, moved,
-};
+use super::{InOld, MAX_ATTEMPTS, Mark, Moving, Replacement, arriving, is_outdated, mark_of, moved};
+use crate::session::Record;
 use crate::store::transfer::{exported_record, imported_revocations, index_entry};
 use crate::store::{Cursor, Error, ImportApp, Position, SessionKey, Snapshot, SubjectRef};
-use crate::session::Record;
 use crate::types::{AppName, Clock};
 
 /// A move of all sessions of some apps. Whatever it has done when it is dropped is right, and another one goes on.
@@ -91,12 +89,7 @@ enum Outcome {
 
 impl Mover {
     /// Begins a move of these apps' sessions. Nothing is done before the first step.
-    pub fn new(
-        moving: Arc<Moving>,
-        clock: Arc<dyn Clock>,
-        apps: BTreeMap<AppName, ImportApp>,
-        mode: MoveMode,
-    ) -> Self {
+    pub fn new(moving: Arc<Moving>, clock: Arc<dyn Clock>, apps: BTreeMap<AppName, ImportApp>, mode: MoveMode) -> Self {
         let step = Step::AppRevocations;
         Self { moving, clock, mode, apps, step, report: MoveReport::default(), in_pass: 0, passes: 0 }
     }

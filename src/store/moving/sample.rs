@@ -1,7 +1,7 @@
 //! Samples of both stores.
 //!
-//! Each store is sampled up to about the same position. A position here is that of the store that is behind, and by how
-//! much the other one is ahead.
+//! Each store is sampled up to about the same position. A position here is that of the store that is behind, and then
+//! that of the other one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -54,11 +54,12 @@ struct Positions {
 }
 
 impl Positions {
-    /// Reads the 32 bits of the store that is behind, a bit that says which one it is, and 31 of the distance.
+    /// Reads the 32 bits of the store that is behind, a bit that says which one it is, and 31 of the other one.
+    ///
+    /// Redis has a bucket at each position, and there are few enough for 31 bits: so no bucket is read twice.
     fn parse(Position(bits): Position) -> Self {
-        let (behind, distance) = (bits >> UNIT_BITS, (bits & DISTANCE) << 1);
-        let ahead = behind + distance;
-        let ahead = if ahead + 1 >= END { END } else { ahead };
+        let (behind, ahead) = (bits >> UNIT_BITS, bits & AHEAD);
+        let ahead = if ahead == AHEAD { END } else { (ahead << 1).max(behind) };
         if bits & OLD_IS_AHEAD == 0 { Self { old: behind, new: ahead } } else { Self { old: ahead, new: behind } }
     }
 
@@ -67,11 +68,11 @@ impl Positions {
         let Self { old, new } = self;
         let behind = old.min(new);
         let is_ahead = if old > new { OLD_IS_AHEAD } else { 0 };
-        (behind < END).then(|| Position((behind << UNIT_BITS) | is_ahead | (old.abs_diff(new) >> 1).min(DISTANCE)))
+        (behind < END).then(|| Position((behind << UNIT_BITS) | is_ahead | (old.max(new) >> 1).min(AHEAD)))
     }
 }
 
 const UNIT_BITS: u32 = 32;
 const END: u64 = 1 << UNIT_BITS;
 const OLD_IS_AHEAD: u64 = 1 << 31;
-const DISTANCE: u64 = OLD_IS_AHEAD - 1;
+const AHEAD: u64 = OLD_IS_AHEAD - 1;
