@@ -44,7 +44,7 @@ pub use redis::{
     Persistence, Redis, RedisMetrics, SentinelSettings, ServerAnswer, ServerInfo, Settings as RedisSettings,
 };
 pub use sample::{Position, Sample, SampledKeys};
-pub use settings::{PlaceSettings, Settings, StoreKind};
+pub use settings::{Settings, SideSettings, StoreKind};
 pub use transfer::{
     Decision, Export, ExportError, ExportPart, ExportSource, FileError, Import, ImportApp, ImportError, ImportMode,
     ImportSummary, ImportTarget, Reader,

@@ -16,16 +16,16 @@ pub struct Settings {
     pub redis: super::RedisSettings,
     /// Where sessions will move to, for replicas that still create sessions in the store of this table.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub next: Option<PlaceSettings>,
+    pub next: Option<SideSettings>,
     /// Where sessions move from. New ones are created in the store of this table.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub previous: Option<PlaceSettings>,
+    pub previous: Option<SideSettings>,
 }
 
 /// The `[store.next]` or the `[store.previous]` table. Its keys are those of `[store]`.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct PlaceSettings {
+pub struct SideSettings {
     /// Where the sessions are: `embedded` or `redis`.
     pub kind: StoreKind,
     /// The file of the embedded store.
@@ -38,7 +38,7 @@ impl Settings {
     /// Checks all values, those for other kinds of store too.
     pub fn check(&self) -> Result<(), SettingError> {
         self.redis.check().map_err(|error| error.under("redis"))?;
-        let own = PlaceSettings::of(self);
+        let own = SideSettings::of(self);
         for (name, place) in [("next", &self.next), ("previous", &self.previous)] {
             let Some(place) = place else { continue };
             place.redis.check().map_err(|error| error.under("redis").under(name))?;
@@ -57,14 +57,14 @@ impl Settings {
     }
 
     /// Returns the tables of the store and of the one that sessions move to or from, by their names.
-    pub fn places(&self) -> impl Iterator<Item = (&'static str, PlaceSettings)> {
+    pub fn places(&self) -> impl Iterator<Item = (&'static str, SideSettings)> {
         let next = self.next.clone().map(|place| ("store.next", place));
         let previous = self.previous.clone().map(|place| ("store.previous", place));
-        [("store", PlaceSettings::of(self))].into_iter().chain(next).chain(previous)
+        [("store", SideSettings::of(self))].into_iter().chain(next).chain(previous)
     }
 }
 
-impl PlaceSettings {
+impl SideSettings {
     /// The store of the table `[store]` itself.
     pub(super) fn of(settings: &Settings) -> Self {
         let Settings { kind, embedded, redis, next: _, previous: _ } = settings.clone();

@@ -3,8 +3,6 @@
 //! An entry is added to both, so that a session is found wherever it is now, by replicas that know both stores and by
 //! those that know one. The same entry may be listed twice.
 
-use std::collections::BTreeSet;
-
 use super::Moving;
 use super::cursor::ListPosition;
 use crate::store::{Cursor, Error, Index, IndexEntry, IndexPage, Revocation, SubjectRef};
@@ -37,8 +35,11 @@ impl Index for Moving {
         if position == ListPosition::Old(Cursor::default()) && page.next.is_none() {
             position = ListPosition::New(Cursor::default());
             let of_new = self.new.list_index(subject_ref, &Cursor::default()).await?;
-            let both: BTreeSet<IndexEntry> = page.entries.into_iter().chain(of_new.entries).collect();
-            page = IndexPage { entries: both.into_iter().collect(), next: of_new.next };
+            let mut both: Vec<IndexEntry> = page.entries.into_iter().chain(of_new.entries).collect();
+            // The latest of each session.
+            both.sort_unstable_by(|one, other| other.cmp(one));
+            both.dedup_by_key(|entry| entry.id);
+            page = IndexPage { entries: both, next: of_new.next };
         }
         Ok(IndexPage { next: position.after(page.next), ..page })
     }

@@ -6,7 +6,7 @@
 //! 1. The new store gets a copy that is marked [`EndReason::Arriving`]. Nobody can open or change it.
 //! 2. In the old store, a mark [`EndReason::Moved`] takes the place of the session. From here on the new store has the
 //!    say. A write or an end that came first lets this step fail, and the move begins again.
-//! 3. The copy loses its mark. Whoever finds the session between the steps does this, too.
+//! 3. The copy loses its mark. An operation that finds the session between the steps does this, too.
 //!
 //! So a move that stops between two steps loses nothing. A copy whose session never moved is never used: the old store
 //! has no mark for it, and it is deleted when the session would have expired at the latest.
@@ -19,9 +19,9 @@ mod feed;
 mod index;
 mod mover;
 mod operations;
-mod place;
 mod replace;
 mod sample;
+mod side;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -30,11 +30,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 pub use self::mover::{MoveMode, MoveReport, Mover, SkipReason};
-pub(super) use self::place::Place;
 pub(super) use self::replace::{Replace, Replacement};
+pub(super) use self::side::Side;
 use super::handle::{Backend, Handle};
 use super::metrics::StoreMetrics;
-use super::settings::{PlaceSettings, Settings};
+use super::settings::{Settings, SideSettings};
 use super::{Error, OpenError, SessionKey, Snapshot};
 use crate::session::{End, EndReason, Head, Record};
 use crate::token::VerifierHash;
@@ -43,8 +43,8 @@ use crate::types::{AppName, Time};
 /// Two stores, between which sessions move.
 #[derive(Debug)]
 pub struct Moving {
-    old: Place,
-    new: Place,
+    old: Side,
+    new: Side,
     creates_in: CreatesIn,
     /// The apps whose revocations the new store has.
     revocations_known: Mutex<BTreeSet<AppName>>,
@@ -68,13 +68,13 @@ enum Mark {
 impl Moving {
     /// Opens the store and its `next` or `previous` one; `None` if there is neither.
     pub fn open(settings: &Settings) -> Result<Option<Self>, OpenError> {
-        let own = PlaceSettings::of(settings);
+        let own = SideSettings::of(settings);
         let (old, new, creates_in) = match (&settings.next, &settings.previous) {
             (None, None) => return Ok(None),
             (Some(next), _) => (&own, next, CreatesIn::Old),
             (None, Some(previous)) => (previous, &own, CreatesIn::New),
         };
-        let (old, new) = (Place::open(old)?, Place::open(new)?);
+        let (old, new) = (Side::open(old)?, Side::open(new)?);
         Ok(Some(Self { old, new, creates_in, revocations_known: Mutex::default() }))
     }
 
@@ -84,7 +84,7 @@ impl Moving {
     }
 
     /// The one of the two stores that the settings of `[store]` itself name.
-    pub(super) const fn own(&self) -> &Place {
+    pub(super) const fn own(&self) -> &Side {
         match self.creates_in {
             CreatesIn::Old => &self.old,
             CreatesIn::New => &self.new,
@@ -92,7 +92,7 @@ impl Moving {
     }
 
     /// The other one.
-    pub(super) const fn other(&self) -> &Place {
+    pub(super) const fn other(&self) -> &Side {
         match self.creates_in {
             CreatesIn::Old => &self.new,
             CreatesIn::New => &self.old,
@@ -101,7 +101,7 @@ impl Moving {
 
     /// The stores that are in Redis, that of `[store]` first.
     pub(super) fn redis(&self) -> impl Iterator<Item = &Arc<super::Redis>> {
-        [self.own(), self.other()].into_iter().filter_map(Place::redis)
+        [self.own(), self.other()].into_iter().filter_map(Side::redis)
     }
 
     pub(super) fn into_handle(self: Arc<Self>) -> Handle {

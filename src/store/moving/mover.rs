@@ -8,11 +8,11 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
-use super::{InOld, MAX_ATTEMPTS, Mark, Moving, Replacement, arriving, is_outdated, mark_of, moved};
+use super::{Authority, InOld, MAX_ATTEMPTS, Mark, Moving, Replacement, arriving, is_outdated, mark_of, moved};
 use crate::session::Record;
 use crate::store::transfer::{exported_record, imported_revocations, index_entry};
 use crate::store::{Cursor, Error, ImportApp, Position, SessionKey, Snapshot, SubjectRef};
-use crate::types::{AppName, Clock};
+use crate::types::{AppName, Clock, Time};
 
 /// A move of all sessions of some apps. Whatever it has done when it is dropped is right, and another one goes on.
 ///
@@ -73,7 +73,12 @@ enum Step {
     AppRevocations,
     Revocations(Cursor),
     BeginPass,
-    Sessions { apps: VecDeque<AppName>, cursor: Cursor },
+    Sessions {
+        apps: VecDeque<AppName>,
+        cursor: Cursor,
+    },
+    /// What an earlier move in the other direction, or one that stopped, left in the new store.
+    Marks(Position),
     Done,
 }
 
@@ -106,6 +111,7 @@ impl Mover {
             Step::Revocations(cursor) => self.move_revocations(&cursor).await?,
             Step::BeginPass => self.begin_pass().await?,
             Step::Sessions { apps, cursor } => self.move_page(apps, &cursor).await?,
+            Step::Marks(position) => self.remove_marks(position).await?,
             Step::Done => return Ok(false),
         };
         Ok(true)
@@ -202,7 +208,40 @@ impl Mover {
         self.report.left = 0;
         self.report.is_complete = self.mode == MoveMode::Write && self.in_pass == 0;
         let is_last = self.in_pass == self.report.skipped.values().sum::<u64>() || self.passes == MAX_PASSES;
-        if is_last || self.mode == MoveMode::DryRun { Step::Done } else { Step::BeginPass }
+        match (self.mode, self.report.is_complete, is_last) {
+            (MoveMode::DryRun, ..) | (MoveMode::Write, false, true) => Step::Done,
+            (MoveMode::Write, true, _) => Step::Marks(Position::default()),
+            (MoveMode::Write, false, false) => Step::BeginPass,
+        }
+    }
+
+    /// Removes marks from the new store of sessions that the old one has nothing of.
+    async fn remove_marks(&self, from: Position) -> Result<Step, Error> {
+        let apps = self.apps.keys().cloned().collect();
+        let page = self.moving.new.sample_keys(&apps, from, SAMPLE_PAGE).await?;
+        let heads = self.moving.new.sample_heads(&page.session_keys).await?;
+        for (session_key, head) in page.session_keys.iter().zip(heads) {
+            if head.is_some_and(|head| mark_of(&head.record).is_some()) {
+                self.remove_mark(session_key).await?;
+            }
+        }
+        sleep(PAUSE).await;
+        Ok(page.next.map_or(Step::Done, Step::Marks))
+    }
+
+    async fn remove_mark(&self, session_key: &SessionKey) -> Result<(), Error> {
+        // The old store after the new one: what begins to move later changes what was read first.
+        let Some(found) = self.moving.new.load(session_key).await? else { return Ok(()) };
+        match (mark_of(&found.record), Authority::of(self.moving.old.load(session_key).await?)) {
+            (None, _) | (Some(_), Authority::Old(_)) => {}
+            (Some(Mark::Arriving), Authority::New(InOld::Moved)) => {
+                self.moving.load_from_new(session_key, InOld::Moved).await?;
+            }
+            (Some(_), Authority::New(_)) => {
+                self.moving.new.replace(session_key, Some(&found), Replacement::Nothing).await?;
+            }
+        }
+        Ok(())
     }
 
     fn count(&mut self, outcome: Outcome) {
@@ -259,7 +298,7 @@ impl Mover {
         session_key: &SessionKey,
         before: Option<&Snapshot>,
         record: Record,
-        begin: crate::types::Time,
+        begin: Time,
     ) -> Result<bool, Error> {
         let has_ended = record.head.end.is_some();
         if !has_ended

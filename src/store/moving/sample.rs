@@ -5,19 +5,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Authority, InOld, Mark, Moving, Place, mark_of, without_mark};
+use super::{Authority, InOld, Mark, Moving, Side, mark_of, without_mark};
 use crate::store::{Error, Position, Sample, SampledKeys, SessionKey, Snapshot};
 use crate::types::AppName;
 
 impl Sample for Moving {
     async fn sample_keys(&self, apps: &BTreeSet<AppName>, from: Position, limit: usize) -> Result<SampledKeys, Error> {
         let Positions { old, new } = Positions::parse(from);
-        let (place, begin) = if old <= new { (&self.old, old) } else { (&self.new, new) };
+        let (side, begin) = if old <= new { (&self.old, old) } else { (&self.new, new) };
         let SampledKeys { session_keys, next, skipped } =
-            place.sample_keys(apps, Position(begin << UNIT_BITS), limit).await?;
+            side.sample_keys(apps, Position(begin << UNIT_BITS), limit).await?;
         let end = next.map_or(END, |next| (next.0 >> UNIT_BITS).max(begin + 1));
         let positions = if old <= new { Positions { old: end, new } } else { Positions { old, new: end } };
-        let session_keys = without_marks(place, session_keys).await?;
+        let session_keys = without_marks(side, session_keys).await?;
         // The other store skips as many positions, or none: on average half of them.
         let skipped: BTreeMap<_, _> = skipped.into_iter().map(|(app, positions)| (app, positions / 2)).collect();
         Ok(SampledKeys { session_keys, next: positions.to_position(), skipped })
@@ -40,8 +40,8 @@ impl Sample for Moving {
 }
 
 /// Leaves out records that are only marks.
-async fn without_marks(place: &Place, session_keys: Vec<SessionKey>) -> Result<Vec<SessionKey>, Error> {
-    let heads = place.sample_heads(&session_keys).await?;
+async fn without_marks(side: &Side, session_keys: Vec<SessionKey>) -> Result<Vec<SessionKey>, Error> {
+    let heads = side.sample_heads(&session_keys).await?;
     let is_mark = |head: Option<Snapshot>| head.is_some_and(|snapshot| mark_of(&snapshot.record).is_some());
     Ok(session_keys.into_iter().zip(heads).filter_map(|(key, head)| (!is_mark(head)).then_some(key)).collect())
 }

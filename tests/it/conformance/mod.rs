@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloakroom::store::{
-    Embedded, EmbeddedSettings, ImportApp, Memory, MoveMode, Mover, Moving, PartitionCount, PlaceSettings, Redis,
-    RedisSettings, Settings, StoreKind,
+    Embedded, EmbeddedSettings, ImportApp, Memory, MoveMode, Mover, Moving, PartitionCount, Redis, RedisSettings,
+    Settings, SideSettings, StoreKind,
 };
 use cloakroom::types::{ManualClock, random};
 use tempfile::TempDir;
@@ -56,7 +56,7 @@ pub(crate) fn redis_cluster() -> Fresh<Redis> {
 /// Opens two stores that create sessions in Redis, and have moved none.
 pub(crate) fn moving() -> Fresh<Moving> {
     let (embedded, folder) = embedded_settings();
-    let previous = Some(PlaceSettings { kind: StoreKind::Embedded, embedded, ..PlaceSettings::default() });
+    let previous = Some(SideSettings { kind: StoreKind::Embedded, embedded, ..SideSettings::default() });
     let redis = crate::support::redis::settings();
     let settings = Settings { kind: StoreKind::Redis, redis, previous, ..Settings::default() };
     (open_moving(&settings), Box::new(folder))
@@ -66,7 +66,7 @@ pub(crate) fn moving() -> Fresh<Moving> {
 pub(crate) fn moving_to_redis() -> Fresh<Moving> {
     let (embedded, folder) = embedded_settings();
     let redis = RedisSettings { partitions: Some(PartitionCount::P1024), ..crate::support::redis::settings() };
-    let next = Some(PlaceSettings { kind: StoreKind::Redis, redis, ..PlaceSettings::default() });
+    let next = Some(SideSettings { kind: StoreKind::Redis, redis, ..SideSettings::default() });
     let store = open_moving(&Settings { kind: StoreKind::Embedded, embedded, next, ..Settings::default() });
     let moves = MoveAllTheTime::start(&store);
     (store, Box::new((moves, folder)))
@@ -75,7 +75,7 @@ pub(crate) fn moving_to_redis() -> Fresh<Moving> {
 /// Opens two stores that create sessions in Redis, and move them to the file all the time.
 pub(crate) fn moving_from_redis() -> Fresh<Moving> {
     let (embedded, folder) = embedded_settings();
-    let next = Some(PlaceSettings { kind: StoreKind::Embedded, embedded, ..PlaceSettings::default() });
+    let next = Some(SideSettings { kind: StoreKind::Embedded, embedded, ..SideSettings::default() });
     let redis = crate::support::redis::settings();
     let store = open_moving(&Settings { kind: StoreKind::Redis, redis, next, ..Settings::default() });
     let moves = MoveAllTheTime::start(&store);
@@ -185,5 +185,6 @@ mod rotation;
 mod samples;
 mod scan;
 mod session_end;
+mod stopped_moves;
 mod sweep;
 mod touch;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::{Replace, Replacement};
 use crate::session::{Precondition, Record};
 use crate::store::metrics::StoreMetrics;
-use crate::store::settings::PlaceSettings;
+use crate::store::settings::SideSettings;
 use crate::store::transfer::{AppRevocationState, ExportPage, RevocationPage, SubjectRevocation};
 use crate::store::{
     Applied, Created, Cursor, Embedded, Error, ExportSource, Feed, FeedRead, ImportTarget, Index, IndexEntry,
@@ -18,13 +18,13 @@ use crate::types::{AppName, Time};
 
 /// A store that keeps its sessions when the process ends.
 #[derive(Clone, Debug)]
-pub(in crate::store) enum Place {
+pub(in crate::store) enum Side {
     Embedded(Arc<Embedded>),
     Redis(Arc<Redis>),
 }
 
-impl Place {
-    pub(super) fn open(settings: &PlaceSettings) -> Result<Self, OpenError> {
+impl Side {
+    pub(super) fn open(settings: &SideSettings) -> Result<Self, OpenError> {
         Ok(match settings.kind {
             StoreKind::Embedded => Self::Embedded(Arc::new(Embedded::open(&settings.embedded)?)),
             StoreKind::Redis => Self::Redis(Arc::new(Redis::new(&settings.redis).map_err(OpenError::Redis)?)),
@@ -53,10 +53,10 @@ impl Place {
     }
 }
 
-/// Gives the place a method for each operation. The future of Redis is large and boxed.
+/// Gives the side a method for each operation. The future of Redis is large and boxed.
 macro_rules! operations {
     ($($trait:ident::$name:ident($($argument:ident: $type:ty),*) -> $output:ty;)*) => {
-        impl Place {
+        impl Side {
             $(
                 pub(super) async fn $name(&self, $($argument: $type),*) -> Result<$output, Error> {
                     match self {
