@@ -140,7 +140,7 @@ enum InOld {
 /// Which store has the say on a session.
 #[derive(Debug)]
 enum Authority {
-    Old(Snapshot),
+    Old(Box<Snapshot>),
     New(InOld),
 }
 
@@ -150,7 +150,7 @@ impl Authority {
         match in_old {
             None => Self::New(InOld::Nothing),
             Some(snapshot) => match mark_of(&snapshot.record) {
-                None => Self::Old(snapshot),
+                None => Self::Old(Box::new(snapshot)),
                 Some(Mark::Moved) => Self::New(InOld::Moved),
                 Some(Mark::Arriving) => Self::New(InOld::Nothing),
             },

@@ -18,7 +18,7 @@ impl Store for Moving {
 
     async fn load(&self, session_key: &SessionKey) -> Result<Option<Snapshot>, Error> {
         match Authority::of(self.old.load(session_key).await?) {
-            Authority::Old(snapshot) => Ok(Some(snapshot)),
+            Authority::Old(snapshot) => Ok(Some(*snapshot)),
             Authority::New(in_old) => self.load_from_new(session_key, in_old).await,
         }
     }

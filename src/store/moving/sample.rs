@@ -27,7 +27,7 @@ impl Sample for Moving {
         let of_old = self.old.sample_heads(session_keys).await?;
         let of_new = self.new.sample_heads(session_keys).await?;
         let choose = |(old, new): (Option<Snapshot>, Option<Snapshot>)| match (Authority::of(old), new) {
-            (Authority::Old(snapshot), _) => Some(snapshot),
+            (Authority::Old(snapshot), _) => Some(*snapshot),
             (Authority::New(in_old), Some(new)) => match (mark_of(&new.record), in_old) {
                 (None, _) => Some(new),
                 (Some(Mark::Arriving), InOld::Moved) => Some(Snapshot { record: without_mark(&new.record), ..new }),
