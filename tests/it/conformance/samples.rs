@@ -92,7 +92,7 @@ async fn many_sessions_of_an_app_whose_name_is_longer_do_not_distort_the_sample(
     assert!((estimate - 1000.0).abs() < 10.0, "{found} found, {skipped} positions skipped");
 }
 
-#[apply(every_store)]
+#[apply(stores_without_moves)]
 async fn a_sampled_head_is_what_a_load_reads_without_the_entries(store: Arc<impl Store>) {
     let live = create(&*store, key_in("shop", 1), &full_record()).await;
     let ended = create(&*store, session_key(2), &record()).await;
