@@ -105,7 +105,7 @@ impl MoveAllTheTime {
                     for _ in 0..byte {
                         yield_now().await;
                     }
-                    if byte % 2 == 0 {
+                    if byte.is_multiple_of(2) {
                         pending::<()>().await;
                     }
                 };
