@@ -4,6 +4,7 @@ use clap::Args;
 use humantime::format_rfc3339_seconds;
 use tokio::runtime;
 
+use super::style::{WARNING, styled};
 use super::{CliError, ConfigFile, banner, config_checks, output};
 use crate::config::LoadedConfig;
 use crate::types::{Clock as _, SystemClock, Time};
@@ -41,7 +42,8 @@ impl CheckArgs {
         output::print(&format!("{comments}\n{}", loaded.effective()))?;
         for app in loaded.keyless_apps() {
             let how = banner::how_to_get_key(app);
-            output::print_note(&format!("warning: app {} has no key and so no sessions; {how}", app.name));
+            let warning = styled(WARNING, "warning:");
+            output::print_note(&format!("{warning} app {} has no key and so no sessions; {how}", app.name));
         }
         Ok(())
     }

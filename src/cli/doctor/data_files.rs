@@ -10,6 +10,7 @@ use super::finding::Finding;
 use crate::cli::with_causes;
 use crate::config::LoadedConfig;
 use crate::store::{EmbeddedSettings, StoreKind, is_open_to_all};
+use crate::types::counted;
 
 /// Looks at the folder of the embedded store. Opens no file of it, because a service may have them open.
 pub(super) fn examine(loaded: &LoadedConfig) -> Vec<Finding> {
@@ -82,7 +83,7 @@ fn key_file(loaded: &LoadedConfig) -> Option<Finding> {
 }
 
 /// Returns the folder, or the nearest one above it that exists.
-fn existing(folder: &Path) -> Option<&Path> {
+pub(super) fn existing(folder: &Path) -> Option<&Path> {
     let here = Path::new(".");
     folder.ancestors().map(|path| if path.as_os_str().is_empty() { here } else { path }).find(|path| path.is_dir())
 }
@@ -112,7 +113,7 @@ pub(super) fn size(bytes: u64) -> String {
     let units = [(1_u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     match units.iter().find(|(unit, _)| bytes >= *unit) {
         Some((unit, name)) => format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit),
-        None => format!("{bytes} bytes"),
+        None => counted(bytes, "byte", "bytes"),
     }
 }
 

@@ -6,7 +6,7 @@ use crate::cli::{CliError, config_checks, with_causes};
 use crate::config::LoadedConfig;
 use crate::server::clock_skew;
 use crate::store::{Eviction, Handle, Persistence, RedisSettings, ServerAnswer, ServerInfo};
-use crate::types::{Clock as _, SystemClock, Time};
+use crate::types::{Clock as _, SystemClock, Time, counted};
 
 /// Looks at the Redis of the store, and at that of each migration source.
 pub(super) async fn examine(loaded: &LoadedConfig) -> Vec<Finding> {
@@ -137,7 +137,10 @@ fn persistence(persistence: Persistence) -> Finding {
         ),
         Persistence::Snapshots { unsaved_changes } => Finding::warning(
             check,
-            format!("it has no append-only file: if it ends now, {unsaved_changes} changes are lost"),
+            format!(
+                "it has no append-only file: if it ends now, {} lost",
+                counted(unsaved_changes, "change is", "changes are")
+            ),
             "set appendonly yes, unless a restart of Redis may log people out",
         ),
         Persistence::Unknown => Finding::warning(check, "Redis does not say", "ask who runs it"),
