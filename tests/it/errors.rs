@@ -527,7 +527,7 @@ fn the_contract_and_the_page_list_the_provoked_reasons() {
 
 /// Codes and reasons that tests provoke: those above, and those of apps of the kinds `cookie` and `external`, AdminService, its streams,
 /// the limit of sessions per subject, and callers (in `server`).
-const PROVOKED: [(&str, &str); 57] = [
+const PROVOKED: [(&str, &str); 58] = [
     ("ABORTED", "APP_REVOKED"),
     ("ABORTED", "ETAG_MISMATCH"),
     ("ABORTED", "EVENTS_MISSED"),
