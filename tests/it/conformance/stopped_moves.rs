@@ -173,14 +173,14 @@ async fn no_session_is_lost_by_moves_that_stop_and_turn_round() {
 
     for turn in 0..TURNS {
         let [direction, phase, low, high] = random::bytes();
-        let (to, from) =
-            if direction % 2 == 0 { (sides.redis(), sides.file()) } else { (sides.file(), sides.redis()) };
+        let (to, from) = if direction % 2 == 0 { (sides.redis(), sides.file()) } else { (sides.file(), sides.redis()) };
         let store = if phase % 4 == 0 { Sides::announced(to, from) } else { Sides::moving(to, from) };
         for (n, expected) in (0..ROUNDS).zip(&mut expected) {
             let session_key = session_key(n);
             // Each of these may be the first one to find what the move before has left.
             if n % TURNS == turn {
-                let write = if turn == 0 { Write::End(EndReason::Destroyed) } else { save(set("a", &turn.to_string())) };
+                let write =
+                    if turn == 0 { Write::End(EndReason::Destroyed) } else { save(set("a", &turn.to_string())) };
                 if expected.head.end.is_none() {
                     commit(&*store, &session_key, &by_token(1, START), &write).await;
                     *expected = load_record(&*store, &session_key).await;
@@ -348,7 +348,7 @@ async fn marks_are_removed_though_a_corrupt_session_stays() {
     let mut connection = redis::Client::open(sides.redis.url.as_str()).expect("the address is valid").get_connection();
     let connection = connection.as_mut().expect("Redis answers");
     let damaged: i64 = redis::cmd("HSET").arg(key(1)).arg("m").arg("no session").query(connection).expect("it answers");
-    let removed: i64 = redis::cmd("UNLINK").arg(key(2)).query(connection).expect("it answers");
+    let removed: i64 = redis::cmd("DEL").arg(key(2)).query(connection).expect("it answers");
     assert_eq!((damaged, removed), (0, 1));
 
     let store = Sides::moving(sides.file(), sides.redis());
