@@ -103,6 +103,10 @@ impl Store for Moving {
 impl Moving {
     async fn create_in_old(&self, session_key: &SessionKey, record: &Record) -> Result<Created, Error> {
         for _ in 0..MAX_ATTEMPTS {
+            // A move in the other direction may have left sessions in the new store. Others have a mark in the old one.
+            if self.load_from_new(session_key, InOld::Nothing).await?.is_some() {
+                return Ok(Created::Occupied);
+            }
             let created = self.old.create(session_key, record).await?;
             if created != Created::Occupied {
                 return Ok(created);
@@ -114,10 +118,6 @@ impl Moving {
                     if let Some(created) = self.create_beside_mark(session_key, record).await? {
                         return Ok(created);
                     }
-                }
-                // The copy of an earlier move in the other direction, whose session may still be in the new store.
-                Some(Mark::Arriving) if self.load_from_new(session_key, InOld::Nothing).await?.is_some() => {
-                    return Ok(Created::Occupied);
                 }
                 Some(Mark::Arriving) => _ = self.old.replace(session_key, Some(&found), Replacement::Nothing).await?,
             }
