@@ -12,7 +12,7 @@
 //! has no mark for it, and it is deleted when the session would have expired at the latest.
 //!
 //! The direction may turn round before an earlier move has finished. Then the old store may have a copy whose session has
-//! a mark in the new one. Whoever finds it does the last step of that move: the copy loses its mark.
+//! a mark in the new one. The next operation that finds it does the last step of that move: the copy loses its mark.
 //!
 //! Marks stay in here. No caller sees a record that has one.
 
