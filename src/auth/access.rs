@@ -36,7 +36,8 @@ pub fn access(rpc: &str) -> Option<Access> {
         | "cloakroom.v1.AdminService/GetServiceInfo" => Some(Access::Role(Role::Viewer)),
         "cloakroom.v1.AdminService/RevokeSession"
         | "cloakroom.v1.AdminService/RevokeSubject"
-        | "cloakroom.v1.AdminService/RevokeApp" => Some(Access::Role(Role::Admin)),
+        | "cloakroom.v1.AdminService/RevokeApp"
+        | "cloakroom.v1.AdminService/MigrateStore" => Some(Access::Role(Role::Admin)),
         "cloakroom.v1.AdminService/ExportSessions" => Some(Access::Role(Role::Backup)),
         // Load balancers and orchestrators call it; the response says only whether the service is serving.
         "grpc.health.v1.Health/Check" | "grpc.health.v1.Health/Watch" => Some(Access::Public),

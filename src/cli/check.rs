@@ -53,11 +53,16 @@ impl CheckArgs {
 fn connect(loaded: &LoadedConfig) -> Result<String, CliError> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let mut comments = String::new();
-    if let Some(store) = config_checks::redis_store(loaded)? {
-        runtime.block_on(config_checks::check_store(&store))?;
-        comments += "# Redis answers, and the service can work with it.\n";
-    } else {
+    let stores = config_checks::redis_stores(loaded);
+    if stores.is_empty() {
         comments += "# The store is a part of the service: there is nothing to connect to.\n";
+    }
+    for redis in stores {
+        runtime.block_on(config_checks::check_store(&redis.store?))?;
+        comments += &match redis.table {
+            "store" => "# Redis answers, and the service can work with it.\n".to_owned(),
+            other => format!("# The Redis of [{other}] answers, and the service can work with it.\n"),
+        };
     }
     for source in runtime.block_on(config_checks::check_legacy_sources(loaded)) {
         source.result?;

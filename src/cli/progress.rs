@@ -21,8 +21,13 @@ impl Progress {
     }
 
     pub(super) fn show(&mut self, sessions: u64) {
+        self.show_text(|| counted(sessions, "session", "sessions"));
+    }
+
+    /// Shows this text.
+    pub(super) fn show_text(&mut self, text: impl FnOnce() -> String) {
         if self.shown.is_some_and(|shown| shown.elapsed() >= INTERVAL) {
-            print(&counted(sessions, "session", "sessions"));
+            print(&text());
             (self.shown, self.has_line) = (Some(Instant::now()), true);
         }
     }

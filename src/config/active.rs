@@ -127,10 +127,13 @@ impl LoadedConfig {
         let tree = |settings: &Settings| {
             let mut tree = toml::Table::try_from(settings).expect("settings can be written as TOML");
             RELOADABLE.iter().for_each(|table| _ = tree.remove(*table));
-            if settings.store.redis.url_file.is_some() {
-                // The store reads the file again for each connection.
-                let redis = tree.get_mut("store").and_then(|store| store.get_mut("redis"));
-                redis.and_then(toml::Value::as_table_mut).map(|redis| redis.remove("url"));
+            for (table, place) in settings.store.places() {
+                if place.redis.url_file.is_some() {
+                    // The store reads the file again for each connection.
+                    let store = table.split('.').try_fold(&mut tree, |tree, name| tree.get_mut(name)?.as_table_mut());
+                    let redis = store.and_then(|store| store.get_mut("redis")).and_then(toml::Value::as_table_mut);
+                    redis.map(|redis| redis.remove("url"));
+                }
             }
             tree
         };

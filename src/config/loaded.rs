@@ -7,6 +7,7 @@ use super::sources::Sources;
 use super::{ConfigKey, Error, Problem, Settings, Source, WatchedFiles, apps, callers};
 use crate::app::{self, Apps};
 use crate::auth::Callers;
+use crate::store;
 
 /// A configuration without an error.
 #[derive(Debug)]
@@ -26,9 +27,13 @@ impl LoadedConfig {
     /// Checks settings that could be read, and builds the apps and the callers.
     pub(super) fn build(mut settings: Settings, sources: Sources) -> Result<Self, Error> {
         let mut problems = Vec::new();
-        if let Some(file) = &settings.store.redis.url_file {
-            match sources.read_url(&"store.redis.url".into(), file) {
-                Ok(url) => settings.store.redis.url = url,
+        let store::Settings { redis, next, previous, .. } = &mut settings.store;
+        let others = [("store.next.redis.url", next), ("store.previous.redis.url", previous)];
+        let others = others.into_iter().filter_map(|(key, place)| Some((key, &mut place.as_mut()?.redis)));
+        for (key, redis) in [("store.redis.url", redis)].into_iter().chain(others) {
+            let Some(file) = &redis.url_file else { continue };
+            match sources.read_url(&key.into(), file) {
+                Ok(url) => redis.url = url,
                 Err(problem) => problems.push(problem),
             }
         }

@@ -9,6 +9,7 @@ use serde_path_to_error::{Path, Segment};
 
 use super::{ConfigKey, Settings, renamed};
 use crate::auth::CallerSettings;
+use crate::store;
 use crate::types::SettingError;
 
 /// Checks that a tree can be read as settings.
@@ -61,10 +62,12 @@ pub(super) fn defaults() -> toml::Table {
     toml::Table::try_from(Settings::default()).expect("the default settings can be written as TOML")
 }
 
-/// Returns the defaults with one caller, because there is none by default.
+/// Returns the defaults with one caller and all stores, which there are not by default.
 fn example() -> toml::Table {
     let callers = BTreeMap::from([("example".to_owned(), CallerSettings::default())]);
-    let settings = Settings { callers, ..Settings::default() };
+    let side = || Some(store::SideSettings::default());
+    let store = store::Settings { next: side(), previous: side(), ..store::Settings::default() };
+    let settings = Settings { callers, store, ..Settings::default() };
     toml::Table::try_from(settings).expect("the default settings can be written as TOML")
 }
 

@@ -6,6 +6,7 @@ use tonic::{Request, Response, Status};
 use super::app_authorizer::AppAuthorizer;
 use super::audit::AuditRecord;
 use super::export_sessions::export_sessions;
+use super::migrate_store::migrate_store;
 use super::request_error::RequestError;
 use super::watch_events::watch_events;
 use super::wire::admin_service_server::{AdminService, AdminServiceServer};
@@ -185,6 +186,17 @@ impl AdminService for AdminRpcs {
         let (service, request, permit) =
             self.0.authorize_stream_of_all_apps(request, "cloakroom.v1.AdminService/ExportSessions")?;
         Ok(Response::new(export_sessions(service, permit, &request)?))
+    }
+
+    type MigrateStoreStream = BoxStream<wire::MigrateStoreResponse>;
+
+    async fn migrate_store(
+        &self,
+        request: Request<wire::MigrateStoreRequest>,
+    ) -> Result<Response<Self::MigrateStoreStream>, Status> {
+        let (service, request, permit) =
+            self.0.authorize_stream_of_all_apps(request, "cloakroom.v1.AdminService/MigrateStore")?;
+        Ok(Response::new(migrate_store(service, permit, &request)?))
     }
 }
 

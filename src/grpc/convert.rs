@@ -311,7 +311,7 @@ pub(super) fn outcome(outcome: Outcome) -> (i32, i32) {
 /// Returns the number of a `wire::EndReason`.
 pub(super) fn end_reason(reason: Option<EndReason>) -> i32 {
     let reason = match reason {
-        None => wire::EndReason::Unspecified,
+        None | Some(EndReason::Moved | EndReason::Arriving) => wire::EndReason::Unspecified,
         Some(EndReason::Destroyed) => wire::EndReason::Destroyed,
         Some(EndReason::Emptied) => wire::EndReason::Emptied,
         Some(EndReason::Revoked) => wire::EndReason::Revoked,

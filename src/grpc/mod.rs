@@ -11,6 +11,7 @@ mod convert;
 mod describe;
 pub mod envoy;
 mod export_sessions;
+mod migrate_store;
 mod page_token;
 mod reflection;
 mod rejection;

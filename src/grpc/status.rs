@@ -67,7 +67,10 @@ const fn service_error(error: &Error) -> (Code, &'static str) {
         Error::EtagMismatch => (Code::Aborted, "ETAG_MISMATCH"),
         Error::RequestIdReused => (Code::Aborted, "REQUEST_ID_REUSED"),
         Error::Refused { edit_error: error, .. } => (Code::FailedPrecondition, edit_error(error)),
-        Error::TooManyWatchers | Error::TooManyExports => (Code::ResourceExhausted, "OVERLOADED"),
+        Error::NoPreviousStore => (Code::FailedPrecondition, "NO_PREVIOUS_STORE"),
+        Error::TooManyWatchers | Error::TooManyExports | Error::StoreMigrates => {
+            (Code::ResourceExhausted, "OVERLOADED")
+        }
         Error::AppRevoked(_) => (Code::Aborted, "APP_REVOKED"),
         Error::EventsMissed => (Code::Aborted, "EVENTS_MISSED"),
         Error::AuditLogUnreadable(_) => (Code::FailedPrecondition, "AUDIT_LOG_UNREADABLE"),

@@ -60,7 +60,7 @@ impl Found {
     /// What a verified token finds whose session has ended. Without a reason: the store does not know the session.
     pub(super) const fn ended(reason: Option<EndReason>) -> Self {
         match reason {
-            None => Self::Unknown,
+            None | Some(EndReason::Moved | EndReason::Arriving) => Self::Unknown,
             Some(EndReason::Idle) => Self::Idle,
             Some(EndReason::Absolute) => Self::Absolute,
             Some(EndReason::Emptied) => Self::Emptied,

@@ -114,6 +114,13 @@ pub enum Error {
     #[error("as many exports as one replica makes at once are running; try again when one has ended")]
     TooManyExports,
     #[error(
+        "this replica has no previous store to move sessions from; set [store.previous] to where they are and [store] to \
+         where they shall be, restart it, and call again"
+    )]
+    NoPreviousStore,
+    #[error("the sessions are being moved by another call on this replica; wait until it has ended")]
+    StoreMigrates,
+    #[error(
         "all sessions of the app {0} were revoked since the export began, and a restore would bring them back; export \
          again"
     )]

@@ -17,6 +17,7 @@ mod import;
 mod index;
 mod list;
 mod live_count;
+mod migrate_store;
 mod migration;
 mod open;
 mod outcome;
@@ -51,6 +52,7 @@ pub use export::SessionExport;
 pub use headers::Header;
 pub use list::{SessionInfo, SessionPage, WithEntries};
 pub use live_count::{CountPace, LiveCount};
+pub use migrate_store::StoreMigration;
 pub use open::{OpenRequest, Opened};
 pub use outcome::Outcome;
 pub use rotate::{RotateRequest, RotationCause};
@@ -84,6 +86,8 @@ pub struct Service {
     subject_locks: Arc<SubjectLocks>,
     /// A permit for each export that may run.
     exports: Arc<Semaphore>,
+    /// A permit for the one move of the store that may run.
+    store_migrations: Arc<Semaphore>,
     audit_log: AuditLog,
 }
 
@@ -95,6 +99,7 @@ impl Service {
             stats: Arc::new(Stats::new(&apps, clock.now())),
             subject_locks: Arc::new(SubjectLocks::new()),
             exports: Arc::new(Semaphore::new(MAX_EXPORTS)),
+            store_migrations: Arc::new(Semaphore::new(1)),
             watch_registry: Arc::default(),
             apps: Arc::new(ServedApps::new(&apps)),
             store,

@@ -32,6 +32,10 @@ pub enum EndReason {
     Absolute = 6,
     /// Its subject has opened more sessions than the app allows.
     Evicted = 7,
+    /// Another store has the session now. Stores use it among themselves; no caller gets it.
+    Moved = 8,
+    /// The record is a copy, with all entries, of a session that another store still has. As [`Self::Moved`].
+    Arriving = 9,
 }
 
 impl EndReason {
@@ -45,6 +49,8 @@ impl EndReason {
             5 => Self::Idle,
             6 => Self::Absolute,
             7 => Self::Evicted,
+            8 => Self::Moved,
+            9 => Self::Arriving,
             _ => return None,
         })
     }
@@ -64,6 +70,8 @@ impl EndReason {
             Self::Idle => "IDLE",
             Self::Absolute => "ABSOLUTE",
             Self::Evicted => "EVICTED",
+            Self::Moved => "MOVED",
+            Self::Arriving => "ARRIVING",
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The handle that the service calls its store through: one of the three stores, with metrics.
+//! The handle that the service calls its store through: one of the stores, with metrics.
 //!
 //! It has the operations of the traits as methods of its own. The service needs no type parameter for its store then.
 
@@ -9,14 +9,14 @@ use super::metrics::{Operation, StoreMetrics};
 use super::transfer::{AppRevocationState, ExportPage, ImportedSession, RevocationPage, SubjectRevocation};
 use super::{
     Applied, Created, Cursor, Decision, Embedded, Error, ExportSource, Feed, FeedRead, FileOpenError, ImportMode,
-    ImportTarget, Index, IndexEntry, IndexPage, Memory, Page, Position, Redis, RedisMetrics, Revocation, Sample,
-    SampledKeys, ServerAnswer, SessionKey, Settings, Snapshot, Store, StoreKind, SubjectRef, Touch, Write,
+    ImportTarget, Index, IndexEntry, IndexPage, Memory, Moving, Page, Position, Redis, RedisMetrics, Revocation,
+    Sample, SampledKeys, ServerAnswer, SessionKey, Settings, Snapshot, Store, StoreKind, SubjectRef, Touch, Write,
 };
 use crate::session::{Precondition, Record};
 use crate::token::SessionId;
 use crate::types::{AppName, SettingError, Time};
 
-/// One of the three stores, and the metrics of its operations. Clones share both.
+/// One of the stores, and the metrics of its operations. Clones share both.
 #[derive(Clone, Debug)]
 pub struct Handle {
     backend: Backend,
@@ -28,11 +28,15 @@ pub(super) enum Backend {
     Memory(Arc<Memory>),
     Embedded(Arc<Embedded>),
     Redis(Arc<Redis>),
+    Moving(Arc<Moving>),
 }
 
 impl Handle {
     /// Opens the store that the settings name.
     pub fn open(settings: &Settings) -> Result<Self, OpenError> {
+        if let Some(moving) = Moving::open(settings)? {
+            return Ok(Moving::into_handle(Arc::new(moving)));
+        }
         Ok(match settings.kind {
             StoreKind::Memory => Memory::new().into(),
             StoreKind::Embedded => Embedded::open(&settings.embedded)?.into(),
@@ -44,21 +48,29 @@ impl Handle {
         Self { backend, metrics }
     }
 
-    /// The kind of the store.
-    pub const fn kind(&self) -> StoreKind {
-        match self.backend {
+    /// The kind of the store; while sessions move, of the one in `[store]` itself.
+    pub fn kind(&self) -> StoreKind {
+        match &self.backend {
             Backend::Memory(_) => StoreKind::Memory,
             Backend::Embedded(_) => StoreKind::Embedded,
             Backend::Redis(_) => StoreKind::Redis,
+            Backend::Moving(moving) => moving.own().kind(),
         }
     }
 
-    /// Reads the time of a store that expires sessions by a clock of its own. `None`: it does not, or does not tell.
-    pub async fn read_clock(&self) -> Result<Option<Time>, Error> {
+    /// Reads the times of the stores that expire sessions by clocks of their own, as far as they tell.
+    pub async fn read_clocks(&self) -> Result<Vec<Time>, Error> {
+        let mut times = Vec::new();
         match &self.backend {
-            Backend::Memory(_) | Backend::Embedded(_) => Ok(None),
-            Backend::Redis(store) => Box::pin(store.read_clock()).await,
+            Backend::Memory(_) | Backend::Embedded(_) => {}
+            Backend::Redis(store) => times.extend(Box::pin(store.read_clock()).await?),
+            Backend::Moving(moving) => {
+                for store in moving.redis() {
+                    times.extend(Box::pin(store.read_clock()).await?);
+                }
+            }
         }
+        Ok(times)
     }
 
     /// Asks each Redis of the store about itself, if it is on Redis.
@@ -66,6 +78,13 @@ impl Handle {
         match &self.backend {
             Backend::Memory(_) | Backend::Embedded(_) => Ok(Vec::new()),
             Backend::Redis(store) => Box::pin(store.read_info()).await,
+            Backend::Moving(moving) => {
+                let mut answers = Vec::new();
+                for store in moving.redis() {
+                    answers.extend(Box::pin(store.read_info()).await?);
+                }
+                Ok(answers)
+            }
         }
     }
 
@@ -74,6 +93,12 @@ impl Handle {
         match &self.backend {
             Backend::Memory(_) | Backend::Embedded(_) => Ok(()),
             Backend::Redis(store) => Box::pin(store.check_replicas()).await,
+            Backend::Moving(moving) => {
+                for store in moving.redis() {
+                    Box::pin(store.check_replicas()).await?;
+                }
+                Ok(())
+            }
         }
     }
 
@@ -82,6 +107,15 @@ impl Handle {
         match &self.backend {
             Backend::Memory(_) | Backend::Embedded(_) => None,
             Backend::Redis(store) => Some(store.redis_metrics()),
+            Backend::Moving(moving) => moving.redis().next().map(|store| store.redis_metrics()),
+        }
+    }
+
+    /// The two stores, if sessions move between them.
+    pub fn moving(&self) -> Option<&Arc<Moving>> {
+        match &self.backend {
+            Backend::Moving(moving) => Some(moving),
+            Backend::Memory(_) | Backend::Embedded(_) | Backend::Redis(_) => None,
         }
     }
 
@@ -105,6 +139,7 @@ macro_rules! operations {
                             Backend::Memory(store) => $trait::$name(&**store, $($argument),*).await,
                             Backend::Embedded(store) => $trait::$name(&**store, $($argument),*).await,
                             Backend::Redis(store) => Box::pin($trait::$name(&**store, $($argument),*)).await,
+                            Backend::Moving(store) => Box::pin($trait::$name(&**store, $($argument),*)).await,
                         }
                     }).await
                 }
@@ -149,6 +184,7 @@ macro_rules! imports {
                         Backend::Memory(_) => Err(Error::Refused(NO_IMPORT.into())),
                         Backend::Embedded(store) => ImportTarget::$name(&**store, $($argument),*).await,
                         Backend::Redis(store) => Box::pin(ImportTarget::$name(&**store, $($argument),*)).await,
+                        Backend::Moving(_) => Err(Error::Refused(NO_IMPORT_WHILE_MOVING.into())),
                     }
                 }
             )*
@@ -163,6 +199,8 @@ imports! {
 }
 
 const NO_IMPORT: &str = "the memory store has no imports";
+const NO_IMPORT_WHILE_MOVING: &str =
+    "nothing is imported while [store.next] or [store.previous] is set; import before or after the move";
 
 impl<S: Store> From<S> for Handle {
     fn from(store: S) -> Self {
@@ -178,4 +216,6 @@ pub enum OpenError {
     /// A setting or its file cannot be used. Redis itself is called by the first operation.
     #[error("store.redis.{0}")]
     Redis(SettingError),
+    #[error("store: sessions in memory cannot move")]
+    Moving,
 }

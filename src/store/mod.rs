@@ -19,6 +19,7 @@ mod index;
 mod legacy_reader;
 mod memory;
 mod metrics;
+mod moving;
 mod record;
 mod redis;
 mod sample;
@@ -37,12 +38,13 @@ pub use index::{
 pub use legacy_reader::{LegacyReader, LegacyRecord};
 pub use memory::Memory;
 pub use metrics::{FailureKind, OperationMetrics, StoreMetrics};
+pub use moving::{MoveMode, MoveReport, Mover, Moving, SkipReason};
 pub use redis::{
     Acknowledge, ClusterMetrics, ClusterSettings, Eviction, Mode as RedisMode, NodeMetrics, PartitionCount,
     Persistence, Redis, RedisMetrics, SentinelSettings, ServerAnswer, ServerInfo, Settings as RedisSettings,
 };
 pub use sample::{Position, Sample, SampledKeys};
-pub use settings::{Settings, StoreKind};
+pub use settings::{Settings, SideSettings, StoreKind};
 pub use transfer::{
     Decision, Export, ExportError, ExportPart, ExportSource, FileError, Import, ImportApp, ImportError, ImportMode,
     ImportSummary, ImportTarget, Reader,

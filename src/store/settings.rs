@@ -14,14 +14,82 @@ pub struct Settings {
     pub embedded: super::EmbeddedSettings,
     /// The connections to Redis.
     pub redis: super::RedisSettings,
+    /// Where sessions will move to, for replicas that still create sessions in the store of this table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next: Option<SideSettings>,
+    /// Where sessions move from. New ones are created in the store of this table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<SideSettings>,
+}
+
+/// The `[store.next]` or the `[store.previous]` table. Its keys are those of `[store]`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SideSettings {
+    /// Where the sessions are: `embedded` or `redis`.
+    pub kind: StoreKind,
+    /// The file of the embedded store.
+    pub embedded: super::EmbeddedSettings,
+    /// The connections to Redis.
+    pub redis: super::RedisSettings,
 }
 
 impl Settings {
     /// Checks all values, those for other kinds of store too.
     pub fn check(&self) -> Result<(), SettingError> {
-        self.redis.check().map_err(|error| error.under("redis"))
+        self.redis.check().map_err(|error| error.under("redis"))?;
+        let own = SideSettings::of(self);
+        for (name, place) in [("next", &self.next), ("previous", &self.previous)] {
+            let Some(place) = place else { continue };
+            place.redis.check().map_err(|error| error.under("redis").under(name))?;
+            if own.kind == StoreKind::Memory {
+                return Err(SettingError::new(name, OWN_IN_MEMORY));
+            } else if place.kind == StoreKind::Memory {
+                return Err(SettingError::new("kind", IN_MEMORY).under(name));
+            } else if place.is_same_as(&own) {
+                return Err(SettingError::new(name, SAME_PLACE));
+            }
+        }
+        if self.next.is_some() && self.previous.is_some() {
+            return Err(SettingError::new("next", NEXT_AND_PREVIOUS));
+        }
+        Ok(())
+    }
+
+    /// Returns the tables of the store and of the one that sessions move to or from, by their names.
+    pub fn places(&self) -> impl Iterator<Item = (&'static str, SideSettings)> {
+        let next = self.next.clone().map(|place| ("store.next", place));
+        let previous = self.previous.clone().map(|place| ("store.previous", place));
+        [("store", SideSettings::of(self))].into_iter().chain(next).chain(previous)
     }
 }
+
+impl SideSettings {
+    /// The store of the table `[store]` itself.
+    pub(super) fn of(settings: &Settings) -> Self {
+        let Settings { kind, embedded, redis, next: _, previous: _ } = settings.clone();
+        Self { kind, embedded, redis }
+    }
+
+    /// Whether both name the same files, or the same keys of the same Redis. A second name of a place is not noticed.
+    fn is_same_as(&self, other: &Self) -> bool {
+        match (self.kind, other.kind) {
+            (StoreKind::Embedded, StoreKind::Embedded) => self.embedded.path == other.embedded.path,
+            (StoreKind::Redis, StoreKind::Redis) => {
+                let place = |settings: &super::RedisSettings| {
+                    (settings.url.clone(), settings.url_file.clone(), settings.key_prefix.clone())
+                };
+                place(&self.redis) == place(&other.redis)
+            }
+            _ => false,
+        }
+    }
+}
+
+const NEXT_AND_PREVIOUS: &str = "only one of next and previous can be set: sessions move in one direction at a time";
+const SAME_PLACE: &str = "it is the same place as [store]; set another path, url or key_prefix";
+const IN_MEMORY: &str = "sessions cannot move to or from memory; set embedded or redis";
+const OWN_IN_MEMORY: &str = "sessions cannot move to or from memory; set store.kind to embedded or redis";
 
 /// Where sessions are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]

@@ -7,7 +7,7 @@ use cloakroom::app;
 use cloakroom::grpc::wire::changes::Lifetime;
 use cloakroom::grpc::wire::{
     Changes, CookieAttributes, GetAppPolicyRequest, GetExpirationTimeRequest, ListSessionsRequest,
-    MakeNullSessionRequest, OpenSessionRequest, OpenSessionResponse, Outcome, SaveSessionRequest,
+    MakeNullSessionRequest, MigrateStoreRequest, OpenSessionRequest, OpenSessionResponse, Outcome, SaveSessionRequest,
     ShouldSetCookieRequest, Value, WatchEventsRequest, WatchSessionRequest,
 };
 use cloakroom::server;
@@ -494,6 +494,7 @@ async fn the_reasons_of_other_tests_are_the_same_by_each_protocol() {
             refused(service.try_info("x", false).await),
             refused(service.try_info(&"0".repeat(32), false).await),
             refused_stream(admin.watch_events(events).await).await,
+            refused_stream(admin.migrate_store(MigrateStoreRequest::default()).await).await,
         ];
 
         let reasons = refusals.map(|status| reason(&status).1);
@@ -508,6 +509,7 @@ async fn the_reasons_of_other_tests_are_the_same_by_each_protocol() {
                 "SESSION_ID_INVALID",
                 "SESSION_UNKNOWN",
                 "EVENTS_MISSED",
+                "NO_PREVIOUS_STORE",
             ],
             "{protocol:?}"
         );
@@ -525,7 +527,7 @@ fn the_contract_and_the_page_list_the_provoked_reasons() {
 
 /// Codes and reasons that tests provoke: those above, and those of apps of the kinds `cookie` and `external`, AdminService, its streams,
 /// the limit of sessions per subject, and callers (in `server`).
-const PROVOKED: [(&str, &str); 57] = [
+const PROVOKED: [(&str, &str); 58] = [
     ("ABORTED", "APP_REVOKED"),
     ("ABORTED", "ETAG_MISMATCH"),
     ("ABORTED", "EVENTS_MISSED"),
@@ -536,6 +538,7 @@ const PROVOKED: [(&str, &str); 57] = [
     ("FAILED_PRECONDITION", "NOT_A_COUNTER"),
     ("FAILED_PRECONDITION", "NOT_IN_COOKIE_KIND"),
     ("FAILED_PRECONDITION", "NOT_IN_EXTERNAL_KIND"),
+    ("FAILED_PRECONDITION", "NO_PREVIOUS_STORE"),
     ("FAILED_PRECONDITION", "NULL_SESSION"),
     ("FAILED_PRECONDITION", "SESSION_TOO_LARGE"),
     ("FAILED_PRECONDITION", "SUBJECT_MISSING"),

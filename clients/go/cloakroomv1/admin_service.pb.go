@@ -2419,6 +2419,171 @@ func (x *CorruptSession) GetId() string {
 	return ""
 }
 
+// The request of MigrateStore.
+type MigrateStoreRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only count what would move. Nothing is written.
+	DryRun        bool `protobuf:"varint,1,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MigrateStoreRequest) Reset() {
+	*x = MigrateStoreRequest{}
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MigrateStoreRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MigrateStoreRequest) ProtoMessage() {}
+
+func (x *MigrateStoreRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MigrateStoreRequest.ProtoReflect.Descriptor instead.
+func (*MigrateStoreRequest) Descriptor() ([]byte, []int) {
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *MigrateStoreRequest) GetDryRun() bool {
+	if x != nil {
+		return x.DryRun
+	}
+	return false
+}
+
+// One response of MigrateStore: what was done so far.
+type MigrateStoreResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The number of live sessions that were moved.
+	LiveCount uint64 `protobuf:"varint,1,opt,name=live_count,json=liveCount,proto3" json:"live_count,omitempty"`
+	// The number of ended sessions that were moved. They stay ended.
+	EndedCount uint64 `protobuf:"varint,2,opt,name=ended_count,json=endedCount,proto3" json:"ended_count,omitempty"`
+	// The number of sessions that had expired so long ago that nothing has to be known of them. They were not moved.
+	ExpiredCount uint64 `protobuf:"varint,3,opt,name=expired_count,json=expiredCount,proto3" json:"expired_count,omitempty"`
+	// The number of revocations of subjects that the present store knows now.
+	RevocationCount uint64 `protobuf:"varint,4,opt,name=revocation_count,json=revocationCount,proto3" json:"revocation_count,omitempty"`
+	// About how many records of the previous store are still to be looked at. After the last one, they are looked at again,
+	// until none is found that has to move.
+	LeftCount uint64 `protobuf:"varint,5,opt,name=left_count,json=leftCount,proto3" json:"left_count,omitempty"`
+	// The number of sessions whose bytes in the previous store are not a session. They stay there.
+	CorruptCount uint64 `protobuf:"varint,6,opt,name=corrupt_count,json=corruptCount,proto3" json:"corrupt_count,omitempty"`
+	// The number of sessions that stay in the previous store because the present one has another session of their id.
+	DuplicateCount uint64 `protobuf:"varint,7,opt,name=duplicate_count,json=duplicateCount,proto3" json:"duplicate_count,omitempty"`
+	// The number of sessions that stay in the previous store because they were written again and again. Call again.
+	BusyCount uint64 `protobuf:"varint,8,opt,name=busy_count,json=busyCount,proto3" json:"busy_count,omitempty"`
+	// Whether nothing is left in the previous store that has to move. The last response has the answer.
+	Complete      bool `protobuf:"varint,9,opt,name=complete,proto3" json:"complete,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *MigrateStoreResponse) Reset() {
+	*x = MigrateStoreResponse{}
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *MigrateStoreResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*MigrateStoreResponse) ProtoMessage() {}
+
+func (x *MigrateStoreResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_cloakroom_v1_admin_service_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use MigrateStoreResponse.ProtoReflect.Descriptor instead.
+func (*MigrateStoreResponse) Descriptor() ([]byte, []int) {
+	return file_cloakroom_v1_admin_service_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *MigrateStoreResponse) GetLiveCount() uint64 {
+	if x != nil {
+		return x.LiveCount
+	}
+	return 0
+}
+
+func (x *MigrateStoreResponse) GetEndedCount() uint64 {
+	if x != nil {
+		return x.EndedCount
+	}
+	return 0
+}
+
+func (x *MigrateStoreResponse) GetExpiredCount() uint64 {
+	if x != nil {
+		return x.ExpiredCount
+	}
+	return 0
+}
+
+func (x *MigrateStoreResponse) GetRevocationCount() uint64 {
+	if x != nil {
+		return x.RevocationCount
+	}
+	return 0
+}
+
+func (x *MigrateStoreResponse) GetLeftCount() uint64 {
+	if x != nil {
+		return x.LeftCount
+	}
+	return 0
+}
+
+func (x *MigrateStoreResponse) GetCorruptCount() uint64 {
+	if x != nil {
+		return x.CorruptCount
+	}
+	return 0
+}
+
+func (x *MigrateStoreResponse) GetDuplicateCount() uint64 {
+	if x != nil {
+		return x.DuplicateCount
+	}
+	return 0
+}
+
+func (x *MigrateStoreResponse) GetBusyCount() uint64 {
+	if x != nil {
+		return x.BusyCount
+	}
+	return 0
+}
+
+func (x *MigrateStoreResponse) GetComplete() bool {
+	if x != nil {
+		return x.Complete
+	}
+	return false
+}
+
 var File_cloakroom_v1_admin_service_proto protoreflect.FileDescriptor
 
 const file_cloakroom_v1_admin_service_proto_rawDesc = "" +
@@ -2601,7 +2766,23 @@ const file_cloakroom_v1_admin_service_proto_rawDesc = "" +
 	"\x13corrupt_revocations\x18\x04 \x01(\rR\x12corruptRevocations\"2\n" +
 	"\x0eCorruptSession\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\tR\x02id*\xe5\x01\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\".\n" +
+	"\x13MigrateStoreRequest\x12\x17\n" +
+	"\adry_run\x18\x01 \x01(\bR\x06dryRun\"\xce\x02\n" +
+	"\x14MigrateStoreResponse\x12\x1d\n" +
+	"\n" +
+	"live_count\x18\x01 \x01(\x04R\tliveCount\x12\x1f\n" +
+	"\vended_count\x18\x02 \x01(\x04R\n" +
+	"endedCount\x12#\n" +
+	"\rexpired_count\x18\x03 \x01(\x04R\fexpiredCount\x12)\n" +
+	"\x10revocation_count\x18\x04 \x01(\x04R\x0frevocationCount\x12\x1d\n" +
+	"\n" +
+	"left_count\x18\x05 \x01(\x04R\tleftCount\x12#\n" +
+	"\rcorrupt_count\x18\x06 \x01(\x04R\fcorruptCount\x12'\n" +
+	"\x0fduplicate_count\x18\a \x01(\x04R\x0eduplicateCount\x12\x1d\n" +
+	"\n" +
+	"busy_count\x18\b \x01(\x04R\tbusyCount\x12\x1a\n" +
+	"\bcomplete\x18\t \x01(\bR\bcomplete*\xe5\x01\n" +
 	"\x0fCredentialState\x12 \n" +
 	"\x1cCREDENTIAL_STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15CREDENTIAL_STATE_LIVE\x10\x01\x12\x1f\n" +
@@ -2616,7 +2797,7 @@ const file_cloakroom_v1_admin_service_proto_rawDesc = "" +
 	"\x1aSESSION_EVENT_KIND_ROTATED\x10\x02\x12&\n" +
 	"\"SESSION_EVENT_KIND_SUBJECT_CHANGED\x10\x03\x12\x1c\n" +
 	"\x18SESSION_EVENT_KIND_ENDED\x10\x04\x12\"\n" +
-	"\x1eSESSION_EVENT_KIND_APP_REVOKED\x10\x052\xa6\b\n" +
+	"\x1eSESSION_EVENT_KIND_APP_REVOKED\x10\x052\xff\b\n" +
 	"\fAdminService\x12U\n" +
 	"\fListSessions\x12!.cloakroom.v1.ListSessionsRequest\x1a\".cloakroom.v1.ListSessionsResponse\x12O\n" +
 	"\n" +
@@ -2630,7 +2811,8 @@ const file_cloakroom_v1_admin_service_proto_rawDesc = "" +
 	"\vWatchEvents\x12 .cloakroom.v1.WatchEventsRequest\x1a!.cloakroom.v1.WatchEventsResponse0\x01\x12I\n" +
 	"\bListApps\x12\x1d.cloakroom.v1.ListAppsRequest\x1a\x1e.cloakroom.v1.ListAppsResponse\x12[\n" +
 	"\x0eGetServiceInfo\x12#.cloakroom.v1.GetServiceInfoRequest\x1a$.cloakroom.v1.GetServiceInfoResponse\x12]\n" +
-	"\x0eExportSessions\x12#.cloakroom.v1.ExportSessionsRequest\x1a$.cloakroom.v1.ExportSessionsResponse0\x01B*\n" +
+	"\x0eExportSessions\x12#.cloakroom.v1.ExportSessionsRequest\x1a$.cloakroom.v1.ExportSessionsResponse0\x01\x12W\n" +
+	"\fMigrateStore\x12!.cloakroom.v1.MigrateStoreRequest\x1a\".cloakroom.v1.MigrateStoreResponse0\x01B*\n" +
 	"\fcloakroom.v1P\x01Z\x18cloakroom/v1;cloakroomv1b\x06proto3"
 
 var (
@@ -2646,7 +2828,7 @@ func file_cloakroom_v1_admin_service_proto_rawDescGZIP() []byte {
 }
 
 var file_cloakroom_v1_admin_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_cloakroom_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_cloakroom_v1_admin_service_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_cloakroom_v1_admin_service_proto_goTypes = []any{
 	(CredentialState)(0),              // 0: cloakroom.v1.CredentialState
 	(SessionEventKind)(0),             // 1: cloakroom.v1.SessionEventKind
@@ -2682,57 +2864,59 @@ var file_cloakroom_v1_admin_service_proto_goTypes = []any{
 	(*ExportSessionsRequest)(nil),     // 31: cloakroom.v1.ExportSessionsRequest
 	(*ExportSessionsResponse)(nil),    // 32: cloakroom.v1.ExportSessionsResponse
 	(*CorruptSession)(nil),            // 33: cloakroom.v1.CorruptSession
-	nil,                               // 34: cloakroom.v1.SessionInfo.EntriesEntry
-	nil,                               // 35: cloakroom.v1.GetStatsResponse.EndedEntry
-	nil,                               // 36: cloakroom.v1.MigrationStats.RefusedEntry
-	(*timestamppb.Timestamp)(nil),     // 37: google.protobuf.Timestamp
-	(*RequestContext)(nil),            // 38: cloakroom.v1.RequestContext
-	(EndReason)(0),                    // 39: cloakroom.v1.EndReason
-	(Outcome)(0),                      // 40: cloakroom.v1.Outcome
-	(*GetAppPolicyResponse)(nil),      // 41: cloakroom.v1.GetAppPolicyResponse
-	(*Value)(nil),                     // 42: cloakroom.v1.Value
+	(*MigrateStoreRequest)(nil),       // 34: cloakroom.v1.MigrateStoreRequest
+	(*MigrateStoreResponse)(nil),      // 35: cloakroom.v1.MigrateStoreResponse
+	nil,                               // 36: cloakroom.v1.SessionInfo.EntriesEntry
+	nil,                               // 37: cloakroom.v1.GetStatsResponse.EndedEntry
+	nil,                               // 38: cloakroom.v1.MigrationStats.RefusedEntry
+	(*timestamppb.Timestamp)(nil),     // 39: google.protobuf.Timestamp
+	(*RequestContext)(nil),            // 40: cloakroom.v1.RequestContext
+	(EndReason)(0),                    // 41: cloakroom.v1.EndReason
+	(Outcome)(0),                      // 42: cloakroom.v1.Outcome
+	(*GetAppPolicyResponse)(nil),      // 43: cloakroom.v1.GetAppPolicyResponse
+	(*Value)(nil),                     // 44: cloakroom.v1.Value
 }
 var file_cloakroom_v1_admin_service_proto_depIdxs = []int32{
-	37, // 0: cloakroom.v1.SessionInfo.create_time:type_name -> google.protobuf.Timestamp
-	37, // 1: cloakroom.v1.SessionInfo.access_time:type_name -> google.protobuf.Timestamp
-	37, // 2: cloakroom.v1.SessionInfo.authenticate_time:type_name -> google.protobuf.Timestamp
-	37, // 3: cloakroom.v1.SessionInfo.expire_time:type_name -> google.protobuf.Timestamp
-	38, // 4: cloakroom.v1.SessionInfo.context:type_name -> cloakroom.v1.RequestContext
-	34, // 5: cloakroom.v1.SessionInfo.entries:type_name -> cloakroom.v1.SessionInfo.EntriesEntry
-	39, // 6: cloakroom.v1.SessionInfo.end_reason:type_name -> cloakroom.v1.EndReason
-	37, // 7: cloakroom.v1.SessionInfo.end_time:type_name -> google.protobuf.Timestamp
+	39, // 0: cloakroom.v1.SessionInfo.create_time:type_name -> google.protobuf.Timestamp
+	39, // 1: cloakroom.v1.SessionInfo.access_time:type_name -> google.protobuf.Timestamp
+	39, // 2: cloakroom.v1.SessionInfo.authenticate_time:type_name -> google.protobuf.Timestamp
+	39, // 3: cloakroom.v1.SessionInfo.expire_time:type_name -> google.protobuf.Timestamp
+	40, // 4: cloakroom.v1.SessionInfo.context:type_name -> cloakroom.v1.RequestContext
+	36, // 5: cloakroom.v1.SessionInfo.entries:type_name -> cloakroom.v1.SessionInfo.EntriesEntry
+	41, // 6: cloakroom.v1.SessionInfo.end_reason:type_name -> cloakroom.v1.EndReason
+	39, // 7: cloakroom.v1.SessionInfo.end_time:type_name -> google.protobuf.Timestamp
 	2,  // 8: cloakroom.v1.ListSessionsResponse.sessions:type_name -> cloakroom.v1.SessionInfo
 	2,  // 9: cloakroom.v1.GetSessionResponse.session:type_name -> cloakroom.v1.SessionInfo
-	40, // 10: cloakroom.v1.RevokeSessionResponse.outcome:type_name -> cloakroom.v1.Outcome
-	39, // 11: cloakroom.v1.RevokeSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
+	42, // 10: cloakroom.v1.RevokeSessionResponse.outcome:type_name -> cloakroom.v1.Outcome
+	41, // 11: cloakroom.v1.RevokeSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
 	15, // 12: cloakroom.v1.ExplainCredentialResponse.explanations:type_name -> cloakroom.v1.CredentialExplanation
 	0,  // 13: cloakroom.v1.CredentialExplanation.state:type_name -> cloakroom.v1.CredentialState
-	39, // 14: cloakroom.v1.CredentialExplanation.end_reason:type_name -> cloakroom.v1.EndReason
-	37, // 15: cloakroom.v1.CredentialExplanation.end_time:type_name -> google.protobuf.Timestamp
+	41, // 14: cloakroom.v1.CredentialExplanation.end_reason:type_name -> cloakroom.v1.EndReason
+	39, // 15: cloakroom.v1.CredentialExplanation.end_time:type_name -> google.protobuf.Timestamp
 	2,  // 16: cloakroom.v1.CredentialExplanation.session:type_name -> cloakroom.v1.SessionInfo
 	18, // 17: cloakroom.v1.ListSessionEndsResponse.ends:type_name -> cloakroom.v1.SessionEnd
-	37, // 18: cloakroom.v1.ListSessionEndsResponse.begin_time:type_name -> google.protobuf.Timestamp
-	37, // 19: cloakroom.v1.SessionEnd.time:type_name -> google.protobuf.Timestamp
-	39, // 20: cloakroom.v1.SessionEnd.reason:type_name -> cloakroom.v1.EndReason
-	37, // 21: cloakroom.v1.SessionEnd.create_time:type_name -> google.protobuf.Timestamp
-	37, // 22: cloakroom.v1.SessionEnd.access_time:type_name -> google.protobuf.Timestamp
-	37, // 23: cloakroom.v1.GetStatsResponse.start_time:type_name -> google.protobuf.Timestamp
-	35, // 24: cloakroom.v1.GetStatsResponse.ended:type_name -> cloakroom.v1.GetStatsResponse.EndedEntry
-	37, // 25: cloakroom.v1.GetStatsResponse.scan_time:type_name -> google.protobuf.Timestamp
+	39, // 18: cloakroom.v1.ListSessionEndsResponse.begin_time:type_name -> google.protobuf.Timestamp
+	39, // 19: cloakroom.v1.SessionEnd.time:type_name -> google.protobuf.Timestamp
+	41, // 20: cloakroom.v1.SessionEnd.reason:type_name -> cloakroom.v1.EndReason
+	39, // 21: cloakroom.v1.SessionEnd.create_time:type_name -> google.protobuf.Timestamp
+	39, // 22: cloakroom.v1.SessionEnd.access_time:type_name -> google.protobuf.Timestamp
+	39, // 23: cloakroom.v1.GetStatsResponse.start_time:type_name -> google.protobuf.Timestamp
+	37, // 24: cloakroom.v1.GetStatsResponse.ended:type_name -> cloakroom.v1.GetStatsResponse.EndedEntry
+	39, // 25: cloakroom.v1.GetStatsResponse.scan_time:type_name -> google.protobuf.Timestamp
 	21, // 26: cloakroom.v1.GetStatsResponse.migrations:type_name -> cloakroom.v1.MigrationStats
-	37, // 27: cloakroom.v1.MigrationStats.until:type_name -> google.protobuf.Timestamp
-	36, // 28: cloakroom.v1.MigrationStats.refused:type_name -> cloakroom.v1.MigrationStats.RefusedEntry
-	37, // 29: cloakroom.v1.MigrationStats.last_import_time:type_name -> google.protobuf.Timestamp
+	39, // 27: cloakroom.v1.MigrationStats.until:type_name -> google.protobuf.Timestamp
+	38, // 28: cloakroom.v1.MigrationStats.refused:type_name -> cloakroom.v1.MigrationStats.RefusedEntry
+	39, // 29: cloakroom.v1.MigrationStats.last_import_time:type_name -> google.protobuf.Timestamp
 	24, // 30: cloakroom.v1.WatchEventsResponse.events:type_name -> cloakroom.v1.SessionEvent
 	1,  // 31: cloakroom.v1.SessionEvent.kind:type_name -> cloakroom.v1.SessionEventKind
-	39, // 32: cloakroom.v1.SessionEvent.end_reason:type_name -> cloakroom.v1.EndReason
-	37, // 33: cloakroom.v1.SessionEvent.time:type_name -> google.protobuf.Timestamp
+	41, // 32: cloakroom.v1.SessionEvent.end_reason:type_name -> cloakroom.v1.EndReason
+	39, // 33: cloakroom.v1.SessionEvent.time:type_name -> google.protobuf.Timestamp
 	27, // 34: cloakroom.v1.ListAppsResponse.apps:type_name -> cloakroom.v1.AppInfo
-	41, // 35: cloakroom.v1.AppInfo.policy:type_name -> cloakroom.v1.GetAppPolicyResponse
-	37, // 36: cloakroom.v1.GetServiceInfoResponse.start_time:type_name -> google.protobuf.Timestamp
+	43, // 35: cloakroom.v1.AppInfo.policy:type_name -> cloakroom.v1.GetAppPolicyResponse
+	39, // 36: cloakroom.v1.GetServiceInfoResponse.start_time:type_name -> google.protobuf.Timestamp
 	30, // 37: cloakroom.v1.GetServiceInfoResponse.callers:type_name -> cloakroom.v1.CallerInfo
 	33, // 38: cloakroom.v1.ExportSessionsResponse.corrupt_sessions:type_name -> cloakroom.v1.CorruptSession
-	42, // 39: cloakroom.v1.SessionInfo.EntriesEntry.value:type_name -> cloakroom.v1.Value
+	44, // 39: cloakroom.v1.SessionInfo.EntriesEntry.value:type_name -> cloakroom.v1.Value
 	3,  // 40: cloakroom.v1.AdminService.ListSessions:input_type -> cloakroom.v1.ListSessionsRequest
 	5,  // 41: cloakroom.v1.AdminService.GetSession:input_type -> cloakroom.v1.GetSessionRequest
 	7,  // 42: cloakroom.v1.AdminService.RevokeSession:input_type -> cloakroom.v1.RevokeSessionRequest
@@ -2745,20 +2929,22 @@ var file_cloakroom_v1_admin_service_proto_depIdxs = []int32{
 	25, // 49: cloakroom.v1.AdminService.ListApps:input_type -> cloakroom.v1.ListAppsRequest
 	28, // 50: cloakroom.v1.AdminService.GetServiceInfo:input_type -> cloakroom.v1.GetServiceInfoRequest
 	31, // 51: cloakroom.v1.AdminService.ExportSessions:input_type -> cloakroom.v1.ExportSessionsRequest
-	4,  // 52: cloakroom.v1.AdminService.ListSessions:output_type -> cloakroom.v1.ListSessionsResponse
-	6,  // 53: cloakroom.v1.AdminService.GetSession:output_type -> cloakroom.v1.GetSessionResponse
-	8,  // 54: cloakroom.v1.AdminService.RevokeSession:output_type -> cloakroom.v1.RevokeSessionResponse
-	10, // 55: cloakroom.v1.AdminService.RevokeSubject:output_type -> cloakroom.v1.RevokeSubjectResponse
-	12, // 56: cloakroom.v1.AdminService.RevokeApp:output_type -> cloakroom.v1.RevokeAppResponse
-	14, // 57: cloakroom.v1.AdminService.ExplainCredential:output_type -> cloakroom.v1.ExplainCredentialResponse
-	17, // 58: cloakroom.v1.AdminService.ListSessionEnds:output_type -> cloakroom.v1.ListSessionEndsResponse
-	20, // 59: cloakroom.v1.AdminService.GetStats:output_type -> cloakroom.v1.GetStatsResponse
-	23, // 60: cloakroom.v1.AdminService.WatchEvents:output_type -> cloakroom.v1.WatchEventsResponse
-	26, // 61: cloakroom.v1.AdminService.ListApps:output_type -> cloakroom.v1.ListAppsResponse
-	29, // 62: cloakroom.v1.AdminService.GetServiceInfo:output_type -> cloakroom.v1.GetServiceInfoResponse
-	32, // 63: cloakroom.v1.AdminService.ExportSessions:output_type -> cloakroom.v1.ExportSessionsResponse
-	52, // [52:64] is the sub-list for method output_type
-	40, // [40:52] is the sub-list for method input_type
+	34, // 52: cloakroom.v1.AdminService.MigrateStore:input_type -> cloakroom.v1.MigrateStoreRequest
+	4,  // 53: cloakroom.v1.AdminService.ListSessions:output_type -> cloakroom.v1.ListSessionsResponse
+	6,  // 54: cloakroom.v1.AdminService.GetSession:output_type -> cloakroom.v1.GetSessionResponse
+	8,  // 55: cloakroom.v1.AdminService.RevokeSession:output_type -> cloakroom.v1.RevokeSessionResponse
+	10, // 56: cloakroom.v1.AdminService.RevokeSubject:output_type -> cloakroom.v1.RevokeSubjectResponse
+	12, // 57: cloakroom.v1.AdminService.RevokeApp:output_type -> cloakroom.v1.RevokeAppResponse
+	14, // 58: cloakroom.v1.AdminService.ExplainCredential:output_type -> cloakroom.v1.ExplainCredentialResponse
+	17, // 59: cloakroom.v1.AdminService.ListSessionEnds:output_type -> cloakroom.v1.ListSessionEndsResponse
+	20, // 60: cloakroom.v1.AdminService.GetStats:output_type -> cloakroom.v1.GetStatsResponse
+	23, // 61: cloakroom.v1.AdminService.WatchEvents:output_type -> cloakroom.v1.WatchEventsResponse
+	26, // 62: cloakroom.v1.AdminService.ListApps:output_type -> cloakroom.v1.ListAppsResponse
+	29, // 63: cloakroom.v1.AdminService.GetServiceInfo:output_type -> cloakroom.v1.GetServiceInfoResponse
+	32, // 64: cloakroom.v1.AdminService.ExportSessions:output_type -> cloakroom.v1.ExportSessionsResponse
+	35, // 65: cloakroom.v1.AdminService.MigrateStore:output_type -> cloakroom.v1.MigrateStoreResponse
+	53, // [53:66] is the sub-list for method output_type
+	40, // [40:53] is the sub-list for method input_type
 	40, // [40:40] is the sub-list for extension type_name
 	40, // [40:40] is the sub-list for extension extendee
 	0,  // [0:40] is the sub-list for field type_name
@@ -2788,7 +2974,7 @@ func file_cloakroom_v1_admin_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_cloakroom_v1_admin_service_proto_rawDesc), len(file_cloakroom_v1_admin_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   35,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

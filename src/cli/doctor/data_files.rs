@@ -8,17 +8,26 @@ use super::finding::Finding;
 use super::folder::{Folder, existing};
 use crate::cli::with_causes;
 use crate::config::LoadedConfig;
-use crate::store::{EmbeddedSettings, StoreKind, is_open_to_all};
+use crate::store::{EmbeddedSettings, SideSettings, StoreKind, is_open_to_all};
 use crate::types::counted;
 
-/// Looks at the folder of the embedded store. Opens no file of it, because a service may have them open.
+/// Looks at the folder of each embedded store. Opens no file of it, because a service may have them open.
 pub(super) fn examine(loaded: &LoadedConfig) -> Vec<Finding> {
-    let settings = &loaded.settings.store;
+    let mut findings = Vec::new();
+    for (table, place) in loaded.settings.store.places() {
+        findings.extend(place_findings(&place).into_iter().map(|finding| finding.of_store(table)));
+    }
+    if loaded.settings.store.kind == StoreKind::Embedded {
+        findings.extend(key_file(loaded));
+    }
+    findings
+}
+
+fn place_findings(settings: &SideSettings) -> Vec<Finding> {
     match settings.kind {
         StoreKind::Embedded => {
             let folder = &settings.embedded.path;
             let mut findings = vec![folder_finding(folder), data_file(&settings.embedded)];
-            findings.extend(key_file(loaded));
             findings.extend(existing(folder).map(room));
             findings
         }

@@ -49,6 +49,11 @@ impl Finding {
         self
     }
 
+    /// Says of which store it is, unless that is the one of the table `[store]` itself.
+    pub(super) fn of_store(self, table: &str) -> Self {
+        if table == "store" { self } else { self.at(&format!("[{table}]")) }
+    }
+
     /// Writes it for people: a line, and if there is something to do a second one. On a terminal they are broken at spaces.
     pub(super) fn text(&self, columns: Option<usize>) -> String {
         let Self { check, verdict, found, advice } = self;

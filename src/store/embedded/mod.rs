@@ -10,6 +10,7 @@ mod feed;
 mod file;
 mod index;
 mod log;
+mod replace;
 mod rows;
 mod sample;
 mod tables;

@@ -28,6 +28,7 @@ mod node_metrics;
 mod partitions;
 mod reconnecting;
 mod redirection;
+mod replace;
 mod replicas;
 mod reply;
 mod rounds;
@@ -118,6 +119,11 @@ impl Redis {
             replica_watch: ReplicaWatch::default(),
             metrics: Arc::new(StoreMetrics::new(Location::Redis)),
         })
+    }
+
+    /// The metrics that waits for acknowledgements are counted in.
+    pub(super) fn shared_metrics(&self) -> Arc<StoreMetrics> {
+        Arc::clone(&self.metrics)
     }
 
     /// The key of a session's hash.

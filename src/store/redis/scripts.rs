@@ -52,6 +52,7 @@ pub(super) struct Scripts {
     pub(super) record_revocation: Script,
     pub(super) probe: Script,
     pub(super) restore: Script,
+    pub(super) replace: Script,
     pub(super) restore_app_revocation: Script,
     pub(super) restore_revocation: Script,
 }
@@ -73,6 +74,7 @@ impl Scripts {
             record_revocation: script(&[include_str!("record_revocation.lua")]),
             probe: script(&[include_str!("probe.lua")]),
             restore: script(&[include_str!("restore.lua")]),
+            replace: script(&[include_str!("replace.lua")]),
             restore_app_revocation: script(&[include_str!("restore_app_revocation.lua")]),
             restore_revocation: script(&[include_str!("restore_revocation.lua")]),
         }

@@ -176,19 +176,11 @@ impl Export {
 
     /// Pushes the revocations that still matter, and returns where the next page begins.
     fn push_revocations(&mut self, page: RevocationPage) -> Option<Cursor> {
-        let now = self.clock.now();
-        // What cannot be read may be the latest: no legacy session that was issued before now is imported.
-        let unread = Revocation { time: now, until: now + UNREAD_REVOCATION_TTL, except: None };
-        let unread = page.corrupt.into_iter().map(|(app, subject_hash)| SubjectRevocation {
-            app,
-            subject_hash,
-            revocation: unread,
-        });
-        let read = page.revocations.into_iter().filter(|revocation| revocation.revocation.until > now);
-        for revocation in read.chain(unread) {
+        let next = page.next.clone();
+        for revocation in imported_revocations(page, self.clock.now()) {
             self.push(&Item::Revocation(revocation));
         }
-        page.next
+        next
     }
 
     fn push(&mut self, item: &Item) {
@@ -198,7 +190,7 @@ impl Export {
 }
 
 /// The record as it is exported: a tombstone if its app was revoked. `None`: it is due for deletion.
-fn exported_record(snapshot: Snapshot, revoke_time: Time, now: Time) -> Option<Record> {
+pub(in crate::store) fn exported_record(snapshot: Snapshot, revoke_time: Time, now: Time) -> Option<Record> {
     let Snapshot { record, generation } = snapshot;
     let is_revoked = record.head.end.is_none() && record.head.generation < generation;
     let record = if is_revoked {
@@ -209,6 +201,21 @@ fn exported_record(snapshot: Snapshot, revoke_time: Time, now: Time) -> Option<R
         record
     };
     (now < record.head.purge_time()).then_some(record)
+}
+
+/// The revocations of a page that still matter.
+pub(in crate::store) fn imported_revocations(
+    page: RevocationPage,
+    now: Time,
+) -> impl Iterator<Item = SubjectRevocation> {
+    // What cannot be read may be the latest: no legacy session that was issued before now is imported.
+    let unread = Revocation { time: now, until: now + UNREAD_REVOCATION_TTL, except: None };
+    let unread = page.corrupt.into_iter().map(move |(app, subject_hash)| SubjectRevocation {
+        app,
+        subject_hash,
+        revocation: unread,
+    });
+    page.revocations.into_iter().filter(move |revocation| revocation.revocation.until > now).chain(unread)
 }
 
 /// The fewest sessions that are read at once. They may be as large as a MiB each.

@@ -176,7 +176,7 @@ struct Written {
 }
 
 /// The entry of a session in the index: it expires when the session does at the latest, however often it is saved.
-fn index_entry(id: SessionId, record: &Record, app: &ImportApp, now: Time) -> IndexEntry {
+pub(in crate::store) fn index_entry(id: SessionId, record: &Record, app: &ImportApp, now: Time) -> IndexEntry {
     let until = record.head.deadline_time.max(record.head.create_time + app.absolute_timeout);
     IndexEntry { id, add_time: now, until }
 }

@@ -15,6 +15,8 @@ mod reader;
 pub use decide::Decision;
 pub(super) use decide::decide;
 pub use export::{Export, ExportError, ExportPart};
+pub(super) use export::{exported_record, imported_revocations};
+pub(super) use import::index_entry;
 pub use import::{Import, ImportApp, ImportError, ImportMode, ImportSummary};
 pub use reader::{FileError, Reader};
 

@@ -189,6 +189,26 @@ fn a_redis_that_the_service_can_work_with_is_described() {
 }
 
 #[test]
+fn the_store_that_sessions_move_from_is_looked_at_too() {
+    let (redis, previous) = (RedisServer::start_with("--appendonly yes"), RedisServer::start());
+    let (url, previous_url) = (redis.url(), previous.url());
+    let both = [
+        ("CLOAKROOM__STORE__KIND", "redis"),
+        ("CLOAKROOM__STORE__REDIS__URL", url.as_str()),
+        ("CLOAKROOM__STORE__PREVIOUS__KIND", "redis"),
+        ("CLOAKROOM__STORE__PREVIOUS__REDIS__URL", previous_url.as_str()),
+        ("CLOAKROOM__STORE__PREVIOUS__REDIS__TIMEOUT", "60s"),
+    ];
+    let of_redis = examine(&both, |_| {}).1;
+    let of_file = examine(&[both[0], both[1], ("CLOAKROOM__STORE__PREVIOUS__KIND", "embedded")], |_| {}).1;
+
+    assert!(at(&of_redis, "redis at [store.previous]").is("ok", "the service can work with it"), "{of_redis:?}");
+    assert!(at(&of_redis, "redis persistence").is("ok", "append-only file"), "{of_redis:?}");
+    assert_eq!(at(&of_redis, "redis persistence at [store.previous]").verdict, "warning", "{of_redis:?}");
+    assert!(at(&of_file, "data folder at [store.previous]").is("ok", "data"), "{of_file:?}");
+}
+
+#[test]
 fn a_redis_user_without_a_right_is_told_which() {
     let redis = RedisServer::start();
     let rights: Vec<&str> = documented_rights().into_iter().filter(|right| *right != "+hset").collect();

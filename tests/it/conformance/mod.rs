@@ -5,9 +5,18 @@
 //! expires records by a clock of its own removes any.
 
 use std::any::Any;
+use std::collections::BTreeMap;
+use std::future::pending;
 use std::sync::Arc;
+use std::time::Duration;
 
-use cloakroom::store::{Embedded, EmbeddedSettings, Memory, PartitionCount, Redis, RedisSettings};
+use cloakroom::store::{
+    Embedded, EmbeddedSettings, ImportApp, Memory, MoveMode, Mover, Moving, PartitionCount, Redis, RedisSettings,
+    Settings, SideSettings, StoreKind,
+};
+use cloakroom::types::{ManualClock, random};
+use tempfile::TempDir;
+use tokio::task::{JoinHandle, yield_now};
 
 use crate::support::cluster::KeySpace;
 
@@ -18,10 +27,14 @@ pub(crate) fn memory() -> Fresh<Memory> {
     (Arc::new(Memory::new()), Box::new(()))
 }
 
+fn embedded_settings() -> (EmbeddedSettings, TempDir) {
+    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder can be made");
+    (EmbeddedSettings { path: folder.path().to_owned(), ..EmbeddedSettings::default() }, folder)
+}
+
 /// Opens an embedded store on `/dev/shm` if there is one: only the crash test is about the disk.
 pub(crate) fn embedded() -> Fresh<Embedded> {
-    let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder can be made");
-    let settings = EmbeddedSettings { path: folder.path().to_owned(), ..EmbeddedSettings::default() };
+    let (settings, folder) = embedded_settings();
     (Arc::new(Embedded::open(&settings).expect("an empty folder opens")), Box::new(folder))
 }
 
@@ -40,14 +53,96 @@ pub(crate) fn redis_cluster() -> Fresh<Redis> {
     (Arc::new(Redis::new(&keys.settings()).expect("the settings are right")), Box::new(keys))
 }
 
-/// Makes a test for each store of an `async fn name(store: Arc<impl Store>)`, by `#[apply(every_store)]`.
-macro_rules! every_store {
-    ($($function:tt)*) => { tests_on_stores! { [memory, embedded, redis, redis_with_1024_partitions, redis_cluster] $($function)* } };
+/// Opens two stores that create sessions in Redis, and have moved none.
+pub(crate) fn moving() -> Fresh<Moving> {
+    let (embedded, folder) = embedded_settings();
+    let previous = Some(SideSettings { kind: StoreKind::Embedded, embedded, ..SideSettings::default() });
+    let redis = crate::support::redis::settings();
+    let settings = Settings { kind: StoreKind::Redis, redis, previous, ..Settings::default() };
+    (open_moving(&settings), Box::new(folder))
 }
 
-/// The same without those that have 1,024 partitions: the revocation of an app in each of many rounds takes them minutes.
+/// Opens two stores that create sessions in the file, and move them to Redis all the time.
+pub(crate) fn moving_to_redis() -> Fresh<Moving> {
+    let (embedded, folder) = embedded_settings();
+    let redis = crate::support::redis::settings();
+    let next = Some(SideSettings { kind: StoreKind::Redis, redis, ..SideSettings::default() });
+    let store = open_moving(&Settings { kind: StoreKind::Embedded, embedded, next, ..Settings::default() });
+    let moves = MoveAllTheTime::start(&store);
+    (store, Box::new((moves, folder)))
+}
+
+/// Opens two stores that create sessions in Redis, and move them to the file all the time.
+pub(crate) fn moving_from_redis() -> Fresh<Moving> {
+    let (embedded, folder) = embedded_settings();
+    let next = Some(SideSettings { kind: StoreKind::Embedded, embedded, ..SideSettings::default() });
+    let redis = crate::support::redis::settings();
+    let store = open_moving(&Settings { kind: StoreKind::Redis, redis, next, ..Settings::default() });
+    let moves = MoveAllTheTime::start(&store);
+    (store, Box::new((moves, folder)))
+}
+
+fn open_moving(settings: &Settings) -> Arc<Moving> {
+    Arc::new(Moving::open(settings).expect("the settings are right").expect("there are two stores"))
+}
+
+/// Moves sessions in the background until it is dropped.
+struct MoveAllTheTime(JoinHandle<()>);
+
+impl MoveAllTheTime {
+    fn start(store: &Arc<Moving>) -> Self {
+        let store = Arc::clone(store);
+        let names = ["default", "shop", "shop2", "shop-a", "sho", "other", "blog"];
+        let app = ImportApp { absolute_timeout: Duration::from_secs(31 * 24 * 60 * 60) };
+        let apps: BTreeMap<_, _> = names.map(|name| (fixtures::app(name), app)).into();
+        Self(tokio::spawn(async move {
+            loop {
+                let clock = Arc::new(ManualClock::new(fixtures::START));
+                let mut mover = Mover::new(Arc::clone(&store), clock, apps.clone(), MoveMode::Write);
+                // Half of the moves stop somewhere, as if the process had ended there.
+                let end = async {
+                    let byte = random::bytes::<1>()[0];
+                    for _ in 0..byte {
+                        yield_now().await;
+                    }
+                    if byte.is_multiple_of(2) {
+                        pending::<()>().await;
+                    }
+                };
+                tokio::select! {
+                    () = async { while !mover.report().is_complete && mover.advance().await.expect("the stores answer") {} } => {}
+                    () = end => {}
+                }
+            }
+        }))
+    }
+}
+
+impl Drop for MoveAllTheTime {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// Makes a test for each store of an `async fn name(store: Arc<impl Store>)`, by `#[apply(every_store)]`.
+macro_rules! every_store {
+    ($($function:tt)*) => { tests_on_stores! { [memory, embedded, redis, redis_with_1024_partitions, redis_cluster, moving_to_redis] $($function)* } };
+}
+
+/// The same with two stores in each direction and phase of a move, for what a move could break: creates and ends.
+macro_rules! every_store_and_move {
+    ($($function:tt)*) => { tests_on_stores! { [memory, embedded, redis, redis_with_1024_partitions, redis_cluster, moving, moving_to_redis, moving_from_redis] $($function)* } };
+}
+
+/// The same without those in which sessions move meanwhile: a scan or a sample may have one of those twice.
+macro_rules! stores_without_moves {
+    ($($function:tt)*) => { tests_on_stores! { [memory, embedded, redis, redis_with_1024_partitions, redis_cluster, moving] $($function)* } };
+}
+
+/// The same without those that have 1,024 partitions: each revocation of an app writes to the feed of every partition,
+/// which takes Redis about 5 MB, and many rounds take minutes.
 macro_rules! stores_of_few_partitions {
-    ($($function:tt)*) => { tests_on_stores! { [memory, embedded, redis] $($function)* } };
+    ($($function:tt)*) => { tests_on_stores! { [memory, embedded, redis, moving, moving_to_redis, moving_from_redis] $($function)* } };
 }
 
 /// The same without Redis, which deletes expired records by itself and has nothing to sweep.
@@ -96,5 +191,6 @@ mod rotation;
 mod samples;
 mod scan;
 mod session_end;
+mod stopped_moves;
 mod sweep;
 mod touch;

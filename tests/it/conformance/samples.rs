@@ -43,7 +43,7 @@ async fn sample_all(store: &impl Store, apps: &BTreeSet<AppName>, limit: usize) 
     }
 }
 
-#[apply(every_store)]
+#[apply(stores_without_moves)]
 async fn all_pages_of_a_sample_have_each_session_of_the_apps_once(store: Arc<impl Store>) {
     for (name, count) in [("shop", 200), ("shop2", 100), ("shop-a", 3), ("sho", 1), ("other", 50)] {
         fill(&*store, name, count).await;
@@ -60,7 +60,7 @@ async fn all_pages_of_a_sample_have_each_session_of_the_apps_once(store: Arc<imp
     }
 }
 
-#[apply(every_store)]
+#[apply(stores_without_moves)]
 async fn a_part_of_the_positions_has_that_part_of_the_sessions(store: Arc<impl Store>) {
     fill(&*store, "shop", 4000).await;
     fill(&*store, "blog", 2000).await;
@@ -92,7 +92,7 @@ async fn many_sessions_of_an_app_whose_name_is_longer_do_not_distort_the_sample(
     assert!((estimate - 1000.0).abs() < 10.0, "{found} found, {skipped} positions skipped");
 }
 
-#[apply(every_store)]
+#[apply(stores_without_moves)]
 async fn a_sampled_head_is_what_a_load_reads_without_the_entries(store: Arc<impl Store>) {
     let live = create(&*store, key_in("shop", 1), &full_record()).await;
     let ended = create(&*store, session_key(2), &record()).await;

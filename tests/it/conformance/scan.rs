@@ -22,7 +22,7 @@ async fn scan_all(store: &impl Store, name: &str, limit: usize) -> Vec<(SessionI
     }
 }
 
-#[apply(every_store)]
+#[apply(stores_without_moves)]
 async fn a_scan_returns_each_session_once_for_any_page_size(store: Arc<impl Store>) {
     for n in 0..250 {
         create(&*store, session_key(n), &record()).await;
@@ -53,7 +53,7 @@ async fn a_scan_returns_no_session_of_another_app(store: Arc<impl Store>) {
     }
 }
 
-#[apply(every_store)]
+#[apply(stores_without_moves)]
 async fn a_scan_returns_the_same_as_a_load(store: Arc<impl Store>) {
     let live = create(&*store, session_key(1), &full_record()).await;
     let ended = create(&*store, session_key(2), &record()).await;

@@ -41,7 +41,7 @@ impl Place {
             Kind::Redis => (StoreKind::Redis, redis::settings()),
             Kind::RedisCluster => (StoreKind::Redis, cluster::settings()),
         };
-        Self { folder, settings: Settings { kind, embedded, redis } }
+        Self { folder, settings: Settings { kind, embedded, redis, ..Settings::default() } }
     }
 
     /// Opens the store. No other process can open the embedded one until the handle is dropped.

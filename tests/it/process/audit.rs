@@ -91,7 +91,7 @@ fn admin_rpcs() -> Vec<&'static str> {
 
 /// Whether the requests of an RPC are not about one app.
 fn is_of_no_app(rpc: &str) -> bool {
-    ["/ListApps", "/GetServiceInfo", "/ExportSessions"].iter().any(|name| rpc.ends_with(name))
+    ["/ListApps", "/GetServiceInfo", "/ExportSessions", "/MigrateStore"].iter().any(|name| rpc.ends_with(name))
 }
 
 #[tokio::test]

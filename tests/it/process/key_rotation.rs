@@ -18,7 +18,7 @@ enum Trigger {
 async fn three_changes_of_keys_fail_no_call_and_lose_no_session() {
     let (redis, mut old) = (RedisServer::start(), Key::generate());
     let replicas = replicas(&redis, &old).await;
-    let load = Load::start(&replicas, CALLERS, Restart::Orderly);
+    let load = Load::start(replicas.each_ref(), CALLERS, Restart::Orderly);
     load.await_calls(CALLS_BETWEEN).await;
 
     for trigger in [Trigger::File, Trigger::Signal, Trigger::File] {

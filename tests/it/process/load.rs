@@ -61,7 +61,7 @@ struct Caller {
 impl Load {
     /// Starts `callers`, half of them by each protocol. By gRPC a few of them share a connection to each replica, as the
     /// requests of a frontend do.
-    pub(super) fn start(replicas: &[Process; 2], callers: usize, restart: Restart) -> Self {
+    pub(super) fn start(replicas: [&Process; 2], callers: usize, restart: Restart) -> Self {
         let (stop, stats) = (Arc::new(AtomicBool::new(false)), Arc::new(LoadStats::default()));
         let mut load = Self { stop, stats, callers: JoinSet::new() };
         let frontends = callers.div_ceil(CALLERS_PER_FRONTEND);

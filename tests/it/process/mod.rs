@@ -14,4 +14,5 @@ mod reload;
 mod rolling_restart;
 mod secrets;
 mod stop;
+mod store_migration;
 mod store_password;

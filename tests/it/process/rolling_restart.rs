@@ -22,7 +22,7 @@ async fn kills_lose_no_increment_and_double_none() {
 async fn restart_under_load(restart: Restart) {
     let (redis, key) = (RedisServer::start(), Key::generate());
     let mut replicas = replicas(&redis, &key).await;
-    let load = Load::start(&replicas, CALLERS, restart);
+    let load = Load::start(replicas.each_ref(), CALLERS, restart);
 
     for _ in 0..number("CLOAKROOM_TEST_RESTARTS").unwrap_or(RESTARTS) {
         for replica in &mut replicas {

@@ -78,6 +78,7 @@ fn allowed_roles(rpc: &Rpc) -> Option<&'static [Role]> {
     match rpc.service.as_str() {
         "cloakroom.v1.SessionService" => Some(&[Role::Frontend]),
         "cloakroom.v1.AdminService" if rpc.path.contains("/Revoke") => Some(&[Role::Admin]),
+        "cloakroom.v1.AdminService" if rpc.path.ends_with("/MigrateStore") => Some(&[Role::Admin]),
         "cloakroom.v1.AdminService" if rpc.path.ends_with("/ExportSessions") => Some(&[Role::Backup]),
         "cloakroom.v1.AdminService" => Some(&[Role::Admin, Role::Viewer]),
         "grpc.health.v1.Health"
@@ -88,10 +89,11 @@ fn allowed_roles(rpc: &Rpc) -> Option<&'static [Role]> {
 }
 
 /// The RPCs whose responses contain what the caller may see, and nothing else; or that are for callers of all apps.
-const OF_NO_APP: [&str; 3] = [
+const OF_NO_APP: [&str; 4] = [
     "/cloakroom.v1.AdminService/ListApps",
     "/cloakroom.v1.AdminService/GetServiceInfo",
     "/cloakroom.v1.AdminService/ExportSessions",
+    "/cloakroom.v1.AdminService/MigrateStore",
 ];
 
 const ROLES: [Role; 5] = [Role::Frontend, Role::Admin, Role::Viewer, Role::Monitor, Role::Backup];
@@ -278,14 +280,17 @@ async fn check_every_rpc(credential: CredentialKind, protocol: Protocol) {
         // A listener without this service answers before the app is checked.
         let is_served = (allowed == [Role::Frontend]) == (at == access.service.frontends);
         assert_eq!(app_field.is_none(), OF_NO_APP.contains(&path.as_str()), "{path}: the field `app`");
-        let checks_app = is_served && app_field.is_some();
+        // It needs a caller of all apps, and these are of one.
+        let is_of_all_apps = path.ends_with("/MigrateStore");
+        let checks_app = is_served && (app_field.is_some() || is_of_all_apps);
         let wrong_app = refused_with(Code::PermissionDenied, "APP_NOT_ALLOWED").filter(|_| checks_app);
         for role in allowed {
             for app in ["desk", "default", "", "nowhere"] {
                 assert_eq!(call(app, Some(&name(*role, "shop"))).await, wrong_app, "{path}: {app}");
             }
             assert_eq!(call("shop", Some(&name(*role, "desk"))).await, wrong_app, "{path}: another app's caller");
-            assert_eq!(call("shop", Some(&name(*role, "shop"))).await, None, "{path}: the right caller");
+            let right = wrong_app.clone().filter(|_| is_of_all_apps);
+            assert_eq!(call("shop", Some(&name(*role, "shop"))).await, right, "{path}: the right caller");
         }
     }
 }

@@ -1,0 +1,183 @@
+//! Moves of all sessions to another store while they are in use: nobody is logged out, and no write is lost or doubled.
+
+use std::process::{Command, Stdio};
+
+use cloakroom::grpc::wire::{
+    Changes, DestroySessionRequest, MigrateStoreRequest, OpenSessionRequest, RevokeSubjectRequest,
+    destroy_session_request,
+};
+use cloakroom::token::Key;
+
+use super::child::{Process, with_timeout};
+use super::load::{Load, Restart};
+use crate::cli::program::Ended;
+use crate::support::calls::{ChangesExt as _, json_entries, open_cookie, save};
+use crate::support::redis::RedisServer;
+
+/// A session as it was before the move.
+#[derive(Debug)]
+struct Before {
+    cookie: String,
+    id: String,
+    etag: String,
+    /// What its entry `n` is.
+    n: String,
+}
+
+const APP: &str = "[apps.default]\nkeys_file = \"keys\"\n[server]\ncall_timeout = \"60s\"\n";
+
+fn redis_table(table: &str, redis: &RedisServer, prefix: &str, partitions: u32) -> String {
+    format!(
+        "[{table}]\nkind = \"redis\"\n[{table}.redis]\nurl = \"{}\"\nkey_prefix = \"{prefix}\"\ntimeout = \"30s\"\n\
+         partitions = {partitions}\n",
+        redis.url()
+    )
+}
+
+async fn create(process: &Process, number: usize, subject: &str) -> Before {
+    let mut client = process.client();
+    let new = client.open_session(OpenSessionRequest::default()).await.unwrap().into_inner().session.unwrap();
+    let changes = Changes::default().set("n", &number.to_string());
+    let changes = if subject.is_empty() { changes } else { changes.subject(subject) };
+    let saved = client.save_session(save(&new.token, changes)).await.unwrap().into_inner().session.unwrap();
+    Before { cookie: saved.token, id: saved.id, etag: saved.etag, n: number.to_string() }
+}
+
+/// Whether the session lives; panics if it is not what it was.
+async fn lives(process: &Process, before: &Before) -> bool {
+    let request = open_cookie(&format!("session={}", before.cookie));
+    let session = process.client().open_session(request).await.unwrap().into_inner().session.unwrap();
+    if session.new {
+        return false;
+    }
+    assert_eq!((&session.id, &session.etag), (&before.id, &before.etag));
+    assert_eq!(json_entries(session).get("n"), Some(&before.n));
+    true
+}
+
+async fn log_out(process: &Process, session: &Before) {
+    let credential = Some(destroy_session_request::Credential::Token(session.cookie.clone()));
+    let request = DestroySessionRequest { credential, ..Default::default() };
+    process.client().destroy_session(request).await.unwrap();
+}
+
+/// Runs `cloakroom store migrate` against a process.
+async fn migrate(process: &Process, arguments: &[&str]) -> Ended {
+    let address = process.admin_address().to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_cloakroom"));
+    command.args(["store", "migrate", "--address", &address, "--timeout", "60s"]).args(arguments).env_clear();
+    let run = move || command.stdin(Stdio::null()).output().unwrap();
+    let output = tokio::task::spawn_blocking(run).await.unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Ended { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+async fn restart(process: &mut Process, config: &str, signal: &str) {
+    process.replace("cloakroom.toml", config);
+    process.signal(signal);
+    process.await_exit().await;
+    process.start_again().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sessions_move_from_the_file_to_redis_while_they_are_in_use() {
+    let (redis, key) = (RedisServer::start(), Key::generate());
+    let file = format!("[store]\nkind = \"embedded\"\n{APP}");
+    let to_redis = redis_table("store", &redis, "moved", 1024);
+    let both = format!("{to_redis}[store.previous]\nkind = \"embedded\"\n{APP}");
+    let mut process = Process::start(&file, &[("keys", &key)], &[]).await;
+    let mut before = Vec::new();
+    for number in 0..SESSIONS {
+        before.push(create(&process, number, if number % 10 == 0 { "anna" } else { "" }).await);
+    }
+    let load = Load::start([&process, &process], CALLERS, Restart::Kill);
+    load.await_calls(CALLS).await;
+
+    let unset = migrate(&process, &[]).await;
+    assert!(unset.code == Some(1) && unset.stderr.contains("(NO_PREVIOUS_STORE)"), "{unset:?}");
+    restart(&mut process, &both, "-TERM").await;
+    load.await_calls(CALLS).await;
+
+    let size = redis.cli(&["dbsize"]);
+    let dry = migrate(&process, &["--dry-run"]).await;
+    assert!(dry.code == Some(0) && dry.stderr.contains(" live sessions would move"), "{dry:?}");
+    assert_eq!(redis.cli(&["dbsize"]), size, "a dry run writes nothing");
+
+    // The process ends in the middle of a move.
+    let mut moved = process.admin().migrate_store(MigrateStoreRequest::default()).await.unwrap().into_inner();
+    while with_timeout(moved.message()).await.unwrap().is_some_and(|response| response.live_count == 0) {}
+    restart(&mut process, &both, "-KILL").await;
+    let (ended, living) = before.split_at(10);
+    for session in &ended[1..5] {
+        log_out(&process, session).await;
+    }
+    let again = migrate(&process, &[]).await;
+    assert!(again.code == Some(0) && again.stderr.contains("nothing is left to move"), "{again:?}");
+    for session in &ended[5..10] {
+        log_out(&process, session).await;
+    }
+    load.await_calls(CALLS).await;
+
+    restart(&mut process, &format!("{to_redis}{APP}"), "-TERM").await;
+    load.await_calls(CALLS).await;
+    load.stop().await;
+    assert!(lives(&process, &ended[0]).await);
+    for session in &ended[1..] {
+        assert!(!lives(&process, session).await, "a session that has ended lives: {session:?}");
+    }
+    for session in living {
+        assert!(lives(&process, session).await, "a session is lost: {session:?}");
+    }
+    let revoke = RevokeSubjectRequest { subject: "anna".to_owned(), ..Default::default() };
+    let revoked = process.admin().revoke_subject(revoke).await.unwrap().into_inner().revoked;
+    assert_eq!(revoked as usize, SESSIONS / 10, "the index has all sessions of the subject");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_replicas_move_sessions_to_more_partitions_by_rolling_restarts() {
+    let (redis, key) = (RedisServer::start(), Key::generate());
+    let few = |table| redis_table(table, &redis, "few", 64);
+    let many = |table| redis_table(table, &redis, "many", 1024);
+    let before = format!("{}{APP}", few("store"));
+    let next = format!("{}{}{APP}", few("store"), many("store.next"));
+    let previous = format!("{}{}{APP}", many("store"), few("store.previous"));
+    let after = format!("{}{APP}", many("store"));
+    let start = async || Process::start(&before, &[("keys", &key)], &[]).await;
+    let mut replicas = [start().await, start().await];
+    let mut sessions = Vec::new();
+    for number in 0..SESSIONS {
+        sessions.push(create(&replicas[number % 2], number, "anna").await);
+    }
+    let load = Load::start(replicas.each_ref(), CALLERS, Restart::Orderly);
+
+    for config in [&next, &previous, &after] {
+        for number in 0..replicas.len() {
+            load.await_calls(CALLS).await;
+            restart(&mut replicas[number], config, "-TERM").await;
+            // One replica creates in the new store now, and the other one in the old store.
+            sessions.push(create(&replicas[0], SESSIONS, "anna").await);
+            sessions.push(create(&replicas[1], SESSIONS, "anna").await);
+            if config == &previous {
+                let moved = migrate(&replicas[number], &[]).await;
+                assert_eq!(moved.code, Some(0), "{moved:?}");
+                let is_complete = moved.stderr.contains("nothing is left to move");
+                assert!(number == 0 || is_complete, "{moved:?}");
+            }
+        }
+    }
+    load.await_calls(CALLS).await;
+
+    load.stop().await;
+    for (number, session) in sessions.iter().enumerate() {
+        assert!(lives(&replicas[number % 2], session).await, "a session is lost: {session:?}");
+    }
+    let revoke = RevokeSubjectRequest { subject: "anna".to_owned(), ..Default::default() };
+    let revoked = replicas[0].admin().revoke_subject(revoke).await.unwrap().into_inner().revoked;
+    assert_eq!(revoked as usize, sessions.len(), "the index has all sessions of the subject");
+}
+
+/// More than one page of a move.
+const SESSIONS: usize = 200;
+const CALLERS: usize = 8;
+/// Enough for every caller to meet a change.
+const CALLS: u64 = 50;
