@@ -41,7 +41,7 @@ test: $(addprefix timed-,$(TESTS)) ## Runs everything, as CI does, and says how 
 
 # Counting instructions takes a minute and more: `make test-bench` alone does that as well.
 timed-%: | target/test-times
-	@$(MAKE) --no-print-directory $* BENCH_TESTS='every call is measured' && printf '%-18s %4d s\n' $* $$SECONDS >>target/test-times
+	@$(MAKE) --no-print-directory $* BENCH_TESTS='every .* is measured' && printf '%-18s %4d s\n' $* $$SECONDS >>target/test-times
 
 .PHONY: target/test-times
 target/test-times:
@@ -51,7 +51,7 @@ lint: tidy ## Checks format, lints and the tree as a whole.
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- --deny warnings
 
-# By rustc, for cargo builds the service first: 2 seconds, and it runs while the service does not compile.
+# By rustc, for cargo builds the service first: some ten seconds, and it runs while the service does not compile.
 tidy: ## Checks layers, links, names of make targets and files, and words.
 	@mkdir -p target
 	@rustc --edition 2024 --test tests/tidy/main.rs -o target/tidy && RUST_BACKTRACE=0 target/tidy --quiet
@@ -66,7 +66,7 @@ soak: tools ## Runs for hours what is random by nature: races, model, cookies, t
 	CLOAKROOM_TEST_TOKENS=10000000 CLOAKROOM_TEST_COOKIES=1000000 CLOAKROOM_TEST_STEPS=2000000 \
 		CLOAKROOM_TEST_RACES=20000 CLOAKROOM_TEST_RESTARTS=50 CLOAKROOM_TEST_KILLS=100 \
 		CLOAKROOM_TEST_SESSIONS=1000000 CLOAKROOM_TEST_FAILOVERS=10 CLOAKROOM_TEST_ATTACK_SECONDS=60 \
-		CLOAKROOM_TEST_POOL_HOURS=1000 CLOAKROOM_TEST_MOVED_SESSIONS=3000 \
+		CLOAKROOM_TEST_POOL_HOURS=1000 CLOAKROOM_TEST_MOVED_SESSIONS=3000 CLOAKROOM_TEST_REPLACED_NODES=10 \
 		PROPTEST_CASES=5000 cargo test --locked --profile soak
 
 clean: ## Removes everything that was built or installed here.

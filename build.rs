@@ -18,15 +18,13 @@ fn generate_grpc() -> Result<(), Box<dyn Error>> {
 
     let mut compiler = protox::Compiler::new(["proto"])?;
     compiler.include_imports(true).include_source_info(true);
-    compiler.open_files(FILES)?;
+    compiler.open_files(FILES)?.open_file(ENVOY_FILE)?;
 
-    // The descriptors for reflection. They contain options such as debug_redact, but no comments.
-    let target = PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin");
-    let mut without_comments = protox::Compiler::new(["proto"])?;
-    without_comments.include_imports(true).open_files(FILES)?;
-    fs::write(target, without_comments.encode_file_descriptor_set())?;
+    write_descriptors("descriptors.bin", &FILES)?;
+    write_descriptors("envoy_descriptors.bin", &[ENVOY_FILE])?;
 
     let mut config = prost_build::Config::new();
+    config.extern_path(".google.rpc", "::tonic_types::pb");
     // A derived Debug would print tokens and entries. Without it, a log line with `?request` does not compile.
     config.skip_debug(["."]);
     // All stores return entries sorted by name, so a BTreeMap saves the hash of each name and the growth of a table.
@@ -39,6 +37,15 @@ fn generate_grpc() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .build_transport(false)
         .compile_fds_with_config(compiler.file_descriptor_set(), config)?;
+    Ok(())
+}
+
+/// Writes the descriptors for reflection. They contain options such as debug_redact, but no comments.
+fn write_descriptors(name: &str, files: &[&str]) -> Result<(), Box<dyn Error>> {
+    let target = PathBuf::from(env::var("OUT_DIR")?).join(name);
+    let mut without_comments = protox::Compiler::new(["proto"])?;
+    without_comments.include_imports(true).open_files(files)?;
+    fs::write(target, without_comments.encode_file_descriptor_set())?;
     Ok(())
 }
 
@@ -87,3 +94,4 @@ fn output(command: &mut Command) -> Option<String> {
 }
 
 const FILES: [&str; 2] = ["cloakroom/v1/session_service.proto", "cloakroom/v1/admin_service.proto"];
+const ENVOY_FILE: &str = "envoy/service/auth/v3/external_auth.proto";

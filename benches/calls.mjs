@@ -56,7 +56,7 @@ const payloadLength = (bytes) => Math.max(0, bytes - 1 - varint(bytes).length);
 const varint = (number) => (number < 128 ? [number] : [(number % 128) | 128, ...varint(Math.floor(number / 128))]);
 
 // Writes messages to a file, each with the 5-byte prefix of gRPC.
-function writeMessages(folder, name, wire) {
+export function writeMessages(folder, name, wire) {
   const framed = wire.flatMap((message) => {
     const head = Buffer.alloc(5);
     head.writeUInt32BE(message.length, 1);

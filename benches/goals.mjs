@@ -27,7 +27,13 @@ const STORES = ({ one, many, memory }) => [
   ['memory, bytes per session', memory.each, { max: 1.3 * memory.encoded + 200 }],
 ];
 
-const ALL = { rates: RATES, instructions: INSTRUCTIONS, stores: STORES };
+const CLUSTER = ({ byKey: row }) => Object.entries({ open: 'OpenSession', save: 'SaveSession' }).flatMap(([kind, title]) => [
+  [`${title} on six nodes, commands of the hottest over its fair share`, row[`${kind}.cluster`].hottest, { max: 1.1 }],
+  ['  service CPU over that on one Redis', row[`${kind}.cluster`].serviceCpu / row[`${kind}.redis`].serviceCpu, { max: 1.2 }],
+  ['  Redis CPU over that of one Redis', row[`${kind}.cluster`].redisCpu / row[`${kind}.redis`].redisCpu, { max: 2 }],
+]);
+
+const ALL = { rates: RATES, instructions: INSTRUCTIONS, stores: STORES, cluster: CLUSTER };
 
 // Returns the goals of the measured parts, one per line.
 export function goalLines(measured) {

@@ -1,4 +1,5 @@
 // `make bench`: measures calls, a bare echo and Redis. README.md in this folder explains the output.
+import { cluster, clusterTable } from './cluster.mjs';
 import { goalLines } from './goals.mjs';
 import { instructions, instructionTable, profiles } from './instructions.mjs';
 import { rates, rateTable } from './rates.mjs';
@@ -17,6 +18,10 @@ if (PARTS.includes('instructions')) {
 if (PARTS.includes('stores')) {
   measured.stores = await stores();
   console.log(`Stores by themselves\n\n${storeLines(measured.stores)}\n`);
+}
+if (PARTS.includes('cluster')) {
+  measured.cluster = await cluster();
+  console.log(`Redis Cluster, ${ROUNDS} rounds of ${SECONDS} s, 10x10\n\n${clusterTable(measured.cluster)}\n`);
 }
 console.log(`Goals\n\n${goalLines(measured)}`);
 process.exit(0);

@@ -1,6 +1,6 @@
 # What calls cost, beside a bare tonic echo and beside Redis; benches/README.md says how to read it.
 #
-#   make bench-service BENCH_PARTS='rates instructions stores' BENCH_SECONDS=2 BENCH_ROUNDS=5
+#   make bench-service BENCH_PARTS='rates instructions stores cluster' BENCH_SECONDS=2 BENCH_ROUNDS=5
 
 # Which tests, as a pattern of their names.
 BENCH_TESTS ?= .
@@ -10,7 +10,7 @@ bench: bench-service bench-python bench-node bench-go ## Measures what a call co
 
 bench-service: bench-tools ## Measures the service beside an echo and beside Redis.
 	cargo build --locked --profile dist --bin cloakroom
-	cargo build --locked --profile dist --package cloakroom-bench
+	cargo build --locked --profile dist --package cloakroom-bench --package cloakroom-load-data
 	node benches/run.mjs
 
 bench-python: redis $(PYTHON_INSTALLED) ## Measures the Python client beside other session libraries; build with --profile dist first.
@@ -21,8 +21,9 @@ bench-python: redis $(PYTHON_INSTALLED) ## Measures the Python client beside oth
 # The whole of it in seconds, with programs that are not optimized.
 test-bench: bench-tools ## Tests that the benchmark runs; times nothing.
 	cargo build --locked --bin cloakroom
-	cargo build --locked --package cloakroom-bench
+	cargo build --locked --package cloakroom-bench --package cloakroom-load-data
 	CLOAKROOM_BIN=target/debug/cloakroom CLOAKROOM_BENCH_BIN=target/debug/cloakroom-bench \
+		CLOAKROOM_LOAD_DATA_BIN=target/debug/cloakroom-load-data \
 		node --test --test-reporter=spec --test-name-pattern='$(BENCH_TESTS)' tests/bench/*.test.mjs
 
 bench-tools: redis examples/node/node_modules/.package-lock.json

@@ -7,3 +7,6 @@ test-valkey: tools ## Runs the tests of the Redis store on Valkey.
 	.tools/valkey/redis-server --version | grep --quiet '^Valkey'
 	# That Valkey is built without TLS.
 	PATH="$(CURDIR)/.tools/valkey:$$PATH" cargo test --locked --test it -- on_redis redis_store outage random_saves --skip tls
+	PATH="$(CURDIR)/.tools/valkey:$$PATH" cargo test --locked --test it -- --ignored atomic_moves
+	# The Redis Cluster of the other tests has six primaries.
+	PATH="$(CURDIR)/.tools/valkey:$$PATH" CLOAKROOM_TEST_PRIMARIES=3 cargo test --locked --test it -- redis_cluster

@@ -36,6 +36,35 @@ pub enum OpenError {
     Thread(#[source] io::Error),
 }
 
+/// Why the audit log cannot be searched.
+#[derive(Debug, thiserror::Error)]
+#[error("{path} cannot be read")]
+pub struct ReadError {
+    pub(super) path: PathBuf,
+    pub(super) source: io::Error,
+}
+
+/// Checks whether each file in the folder of an audit log can be read. Changes nothing.
+pub fn check_readable(folder: &Path) -> Result<(), ReadError> {
+    let folder = Folder(folder.into());
+    for day in folder.days()? {
+        match folder.read_file(day) {
+            Err(error) if error.source.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(_) | Err(_) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Fails if the disk of a folder has hardly any room left. Something else on it, such as the store, may need it more.
+pub fn check_room(folder: &Path) -> io::Result<()> {
+    let disk = rustix::fs::statvfs(folder)?;
+    if disk.f_bavail >= (disk.f_blocks / 20).min(RESERVE / disk.f_frsize.max(1)) {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::StorageFull, "No space left for the audit log, which leaves some free"))
+}
+
 impl Folder {
     /// Opens the folder, and creates it if it is missing. Fails if no file can be created there.
     ///
@@ -57,13 +86,8 @@ impl Folder {
         Err(io::Error::other("every user may write there; take that right away: chmod o-w"))
     }
 
-    /// Fails if the disk has hardly any room left. Something else on it, such as the store, may need it more.
     pub(super) fn check_room(&self) -> io::Result<()> {
-        let disk = rustix::fs::statvfs(&*self.0)?;
-        if disk.f_bavail >= (disk.f_blocks / 20).min(RESERVE / disk.f_frsize.max(1)) {
-            return Ok(());
-        }
-        Err(io::Error::new(io::ErrorKind::StorageFull, "No space left for the audit log, which leaves some free"))
+        check_room(&self.0)
     }
 
     /// Opens the file of a day to append to it, and creates it if it is missing. Ends a line that is torn.
@@ -78,18 +102,22 @@ impl Folder {
     }
 
     /// Opens the file of a day to read it.
-    pub(super) fn read_file(&self, day: Day) -> io::Result<File> {
+    pub(super) fn read_file(&self, day: Day) -> Result<File, ReadError> {
+        let path = self.path_of(day);
         // A pipe would block for ever.
-        let file = File::options().read(true).custom_flags(NO_LINK | NO_WAIT).open(self.path_of(day))?;
-        if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
+        let file = File::options().read(true).custom_flags(NO_LINK | NO_WAIT).open(&path);
+        let file = file.and_then(|file| {
+            if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
+        });
+        file.map_err(|source| ReadError { path, source })
     }
 
     /// Returns the days that have a file, the newest first.
-    pub(super) fn days(&self) -> io::Result<Vec<Day>> {
-        let mut days = Vec::new();
-        for entry in fs::read_dir(&self.0)? {
-            days.extend(entry?.file_name().to_str().and_then(Day::of_file));
-        }
+    pub(super) fn days(&self) -> Result<Vec<Day>, ReadError> {
+        let names = fs::read_dir(&self.0)
+            .and_then(|entries| entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>());
+        let names = names.map_err(|source| ReadError { path: self.0.to_path_buf(), source })?;
+        let mut days: Vec<_> = names.iter().filter_map(|name| Day::of_file(name.to_str()?)).collect();
         days.sort_unstable_by(|a, b| b.cmp(a));
         Ok(days)
     }
@@ -97,7 +125,8 @@ impl Folder {
     /// Deletes the files of all days before `first`, as many as it can. Returns how many it has deleted.
     pub(super) fn delete_before(&self, first: Day) -> io::Result<usize> {
         let (mut deleted, mut failure) = (0, None);
-        for day in self.days()?.into_iter().filter(|day| *day < first) {
+        let days = self.days().map_err(|error| error.source)?;
+        for day in days.into_iter().filter(|day| *day < first) {
             match fs::remove_file(self.path_of(day)) {
                 Ok(()) => deleted += 1,
                 // Another process that shares the folder was faster.

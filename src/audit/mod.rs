@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-pub use folder::OpenError;
+pub use folder::{OpenError, ReadError, check_readable, check_room};
 pub use search::{Found, Wanted};
 pub use session_end::SessionEnd;
 pub use settings::Settings;
@@ -34,8 +34,8 @@ pub struct AuditLog(Option<Arc<OpenLog>>);
 struct OpenLog {
     folder: Folder,
     queue: Queue,
-    /// Lets one search at a time read the files.
-    search_permit: Arc<Semaphore>,
+    /// A permit for each search that reads the files. Other searches wait.
+    search_permits: Arc<Semaphore>,
     /// A permit for each write that goes on without its caller.
     write_permits: Arc<Semaphore>,
 }
@@ -48,8 +48,9 @@ impl AuditLog {
         let Some(path) = settings.folder() else { return Ok((Self::default(), None)) };
         let folder = Folder::open(path, clock.now())?;
         let (queue, guard) = writer::start(folder.clone(), settings.keep_days, clock).map_err(OpenError::Thread)?;
-        let (search_permit, write_permits) = (Arc::new(Semaphore::new(1)), Arc::new(Semaphore::new(MAX_WRITES)));
-        Ok((Self(Some(Arc::new(OpenLog { folder, queue, search_permit, write_permits }))), Some(guard)))
+        let [search_permits, write_permits] =
+            [MAX_SEARCHES, MAX_WRITES].map(|permits| Arc::new(Semaphore::new(permits)));
+        Ok((Self(Some(Arc::new(OpenLog { folder, queue, search_permits, write_permits }))), Some(guard)))
     }
 
     /// Whether there is a log.
@@ -83,24 +84,47 @@ impl AuditLog {
 
     /// Searches the files of the log, the newest first. `None`: there is no log.
     ///
-    /// Stops after two seconds and after the newest [`Found::MAX_ENDS`] ends.
-    pub async fn search(&self, app: AppName, wanted: Wanted) -> Option<Found> {
-        let log = self.0.as_ref()?;
-        let permit = Arc::clone(&log.search_permit).acquire_owned().await.ok()?;
+    /// Stops after two seconds and after the newest [`Found::MAX_ENDS`] ends. Waits while four others run.
+    pub async fn search(&self, app: AppName, wanted: Wanted) -> Result<Option<Found>, ReadError> {
+        let Some(log) = &self.0 else { return Ok(None) };
+        let permit = Arc::clone(&log.search_permits).acquire_owned().await;
         let folder = log.folder.clone();
         let found = spawn_blocking(move || {
             // Until its end, even if nobody waits for it any more.
             let _permit = permit;
             search::search(&folder, &app, &wanted, SEARCH_TIME)
         });
-        let found = found.await;
-        Some(found.expect("a search neither panics nor is cancelled"))
+        found.await.expect("a search neither panics nor is cancelled").map(Some)
     }
 }
 
 /// More would not make a store faster that is slow.
 const MAX_WRITES: usize = 1024;
 
+/// Searches read a disk that the store may need as well, and each has a thread.
+const MAX_SEARCHES: usize = 4;
+
 /// Less than half of the time that a call may take by default: the caller gets what was found, also if it had to wait
-/// for another search.
+/// for other searches.
 const SEARCH_TIME: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::Subject;
+    use crate::types::SystemClock;
+
+    #[tokio::test]
+    async fn a_search_does_not_wait_while_three_others_run() {
+        let home = tempfile::tempdir().unwrap();
+        let settings = Settings { folder: Some(home.path().to_owned()), ..Default::default() };
+        let (log, _guard) = AuditLog::open(&settings, Arc::new(SystemClock)).unwrap();
+        let permits = &log.0.as_ref().unwrap().search_permits;
+        let _others = permits.acquire_many(3).await.unwrap();
+
+        let wanted = Wanted::Subject(Subject::parse("ann").unwrap());
+        let found = log.search(AppName::parse("shop").unwrap(), wanted).await.unwrap();
+
+        assert_eq!(found, Some(Found::default()));
+    }
+}

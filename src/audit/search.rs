@@ -2,15 +2,13 @@
 //!
 //! Reads from the newest line to the oldest, because an audit log is written often and read rarely.
 
-use std::error::Error;
+use std::fs::File;
 use std::io;
 use std::time::{Duration, Instant};
 
-use tracing::warn;
-
 use super::SessionEnd;
 use super::file_blocks::FileBlocks;
-use super::folder::{Day, Folder};
+use super::folder::{Folder, ReadError};
 use super::session_end::ID_FIELD;
 use crate::session::Subject;
 use crate::token::SessionId;
@@ -65,33 +63,30 @@ struct Search<'s> {
     found: Found,
 }
 
-/// Searches until it has enough ends or the time is over.
-pub(super) fn search(folder: &Folder, app: &AppName, wanted: &Wanted, time: Duration) -> Found {
+/// Searches until it has enough ends or the time is over. Fails if a part of the log that it needs cannot be read.
+pub(super) fn search(folder: &Folder, app: &AppName, wanted: &Wanted, time: Duration) -> Result<Found, ReadError> {
     let (needle, found) = (wanted.needle(), Found::default());
     let mut search = Search { app, wanted, needle, end_time: Instant::now() + time, found };
-    let days = folder.days().unwrap_or_else(|error| {
-        warn!(error = &error as &dyn Error, "the folder of the audit log cannot be read");
-        Vec::new()
-    });
-    for day in days {
-        if let Err(error) = search.read_file(folder, day) {
-            if error.kind() == io::ErrorKind::NotFound {
-                // It has just been deleted, because it is too old.
-                continue;
+    for day in folder.days()? {
+        match folder.read_file(day) {
+            Ok(file) => {
+                let read = search.read_file(file);
+                read.map_err(|source| ReadError { path: folder.path_of(day), source })?;
             }
-            warn!(error = &error as &dyn Error, "a file of the audit log cannot be read");
-            break;
+            // It has just been deleted, because it is too old.
+            Err(error) if error.source.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
         }
         if search.is_over() {
             break;
         }
     }
-    search.into_found()
+    Ok(search.into_found())
 }
 
 impl Search<'_> {
-    fn read_file(&mut self, folder: &Folder, day: Day) -> io::Result<()> {
-        let mut blocks = FileBlocks::new(folder.read_file(day)?)?;
+    fn read_file(&mut self, file: File) -> io::Result<()> {
+        let mut blocks = FileBlocks::new(file)?;
         while let Some(block) = blocks.next()? {
             let lines: Vec<&[u8]> = block.split(|byte| *byte == b'\n').collect();
             let ends: Vec<_> = lines.iter().rev().filter_map(|line| self.wanted_end(line)).collect();
@@ -139,6 +134,7 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::audit::folder::Day;
     use crate::session::EndReason;
 
     const ENOUGH: Duration = Duration::from_secs(3600);
@@ -169,7 +165,7 @@ mod tests {
 
     fn found(home: &Path, ends: &[SessionEnd], wanted: &Wanted, time: Duration) -> Found {
         let folder = folder(home, ends.iter().map(|end| (end, end.to_line())));
-        search(&folder, &AppName::parse("shop").unwrap(), wanted, time)
+        search(&folder, &AppName::parse("shop").unwrap(), wanted, time).unwrap()
     }
 
     #[test]
@@ -184,6 +180,7 @@ mod tests {
         let of_subject = Wanted::Subject(Subject::parse("ann \"2\"").unwrap());
         let of_session = found(home.path(), &ends, &of_session, ENOUGH);
         let of_subject = search(&Folder::open(home.path(), ends[0].time).unwrap(), &ends[0].app, &of_subject, ENOUGH);
+        let of_subject = of_subject.unwrap();
 
         assert_eq!(of_session.ends, [ends[4].clone(), whole_app.clone(), ends[0].clone()]);
         assert_eq!(of_subject.ends, [whole_app, ends[1].clone()]);
@@ -219,10 +216,10 @@ mod tests {
         let (first, torn, last) = (end(1, "a", "ann"), end(2, "a", "ann"), end(3, "a", "ann"));
         let half = torn.to_line()[..90].to_owned();
         let folder = folder(home.path(), [(&first, first.to_line()), (&torn, half), (&last, last.to_line())]);
-        let mut file = std::fs::File::options().append(true).open(folder.path_of(Day::of(last.time))).unwrap();
+        let mut file = File::options().append(true).open(folder.path_of(Day::of(last.time))).unwrap();
         file.write_all(b"\xff\xfe\n{}\n\nnull\n").unwrap();
 
-        let found = search(&folder, &first.app, &Wanted::Subject(Subject::parse("ann").unwrap()), ENOUGH);
+        let found = search(&folder, &first.app, &Wanted::Subject(Subject::parse("ann").unwrap()), ENOUGH).unwrap();
 
         assert_eq!(found.ends, [last, first.clone()]);
         assert_eq!(found.begin_time, Some(first.time));

@@ -34,7 +34,7 @@ impl Settings {
     }
 
     /// Returns the folder. `None`: there is no audit log.
-    pub(super) fn folder(&self) -> Option<&Path> {
+    pub fn folder(&self) -> Option<&Path> {
         self.folder.as_deref().filter(|folder| !folder.as_os_str().is_empty())
     }
 }

@@ -10,7 +10,7 @@ use crate::app::{App, Kind as AppKind};
 use crate::config::LoadedConfig;
 use crate::config::default_key::DefaultKey;
 use crate::server::TlsSettings;
-use crate::store::StoreKind;
+use crate::store::{SideSettings, StoreKind};
 use crate::types::AppName;
 
 /// Returns the lines for a service whose sockets are bound to `addresses`, and for operators to `admin`. `console_key` is
@@ -36,7 +36,12 @@ pub fn banner(
     if !loaded.callers.is_empty() {
         row("callers", &loaded.settings.callers.keys().map(String::as_str).collect::<Vec<_>>().join(", "));
     }
-    row("sessions", &session_location(loaded));
+    for (table, place) in loaded.settings.store.places() {
+        match table {
+            "store" => row("sessions", &session_location(&place)),
+            other => row("", &format!("and, as [{other}], {}", session_location(&place))),
+        }
+    }
     row("settings", &loaded.file().map_or_else(|| "defaults".to_owned(), |path| path.display().to_string()));
     let keyless = |app: &&Arc<App>| !app.has_keys();
     match loaded.apps.find(AppName::DEFAULT).filter(keyless) {
@@ -64,9 +69,9 @@ fn console_url(address: &Address, key: Option<&str>, loaded: &LoadedConfig) -> S
     }
 }
 
-fn session_location(loaded: &LoadedConfig) -> String {
-    match loaded.settings.store.kind {
-        StoreKind::Embedded => format!("in {}, on this disk", loaded.settings.data_folder().display()),
+fn session_location(place: &SideSettings) -> String {
+    match place.kind {
+        StoreKind::Embedded => format!("in {}, on this disk", place.embedded.path.display()),
         StoreKind::Memory => "in memory: a restart loses them".to_owned(),
         StoreKind::Redis => "in Redis".to_owned(),
     }

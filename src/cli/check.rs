@@ -4,6 +4,7 @@ use clap::Args;
 use humantime::format_rfc3339_seconds;
 use tokio::runtime;
 
+use super::style::{WARNING, styled};
 use super::{CliError, ConfigFile, banner, config_checks, output};
 use crate::config::LoadedConfig;
 use crate::types::{Clock as _, SystemClock, Time};
@@ -41,7 +42,8 @@ impl CheckArgs {
         output::print(&format!("{comments}\n{}", loaded.effective()))?;
         for app in loaded.keyless_apps() {
             let how = banner::how_to_get_key(app);
-            output::print_note(&format!("warning: app {} has no key and so no sessions; {how}", app.name));
+            let warning = styled(WARNING, "warning:");
+            output::print_note(&format!("{warning} app {} has no key and so no sessions; {how}", app.name));
         }
         Ok(())
     }
@@ -51,11 +53,16 @@ impl CheckArgs {
 fn connect(loaded: &LoadedConfig) -> Result<String, CliError> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let mut comments = String::new();
-    if let Some(store) = config_checks::redis_store(loaded)? {
-        runtime.block_on(config_checks::check_store(&store))?;
-        comments += "# Redis answers, and the service can work with it.\n";
-    } else {
+    let stores = config_checks::redis_stores(loaded);
+    if stores.is_empty() {
         comments += "# The store is a part of the service: there is nothing to connect to.\n";
+    }
+    for redis in stores {
+        runtime.block_on(config_checks::check_store(&redis.store?))?;
+        comments += &match redis.table {
+            "store" => "# Redis answers, and the service can work with it.\n".to_owned(),
+            other => format!("# The Redis of [{other}] answers, and the service can work with it.\n"),
+        };
     }
     for source in runtime.block_on(config_checks::check_legacy_sources(loaded)) {
         source.result?;

@@ -3,7 +3,7 @@
 use super::CliError;
 use crate::app::{App, LegacyRedis, MigrationSource};
 use crate::config::LoadedConfig;
-use crate::store::{Handle, LegacyReader, RedisSettings, Settings, StoreKind};
+use crate::store::{Handle, LegacyReader, RedisSettings, Settings, SideSettings, StoreKind};
 use crate::types::Time;
 
 /// A certificate that the service shows, with its key and what is configured beside it.
@@ -39,11 +39,24 @@ pub(super) fn redis_tables(loaded: &LoadedConfig) -> Vec<(String, RedisSettings)
     own.chain(sources).collect()
 }
 
-/// Opens the store of `[store]` itself, if it is Redis. Connects at its first call.
-pub(super) fn redis_store(loaded: &LoadedConfig) -> Result<Option<Handle>, CliError> {
-    // A service may have the file of the other one open.
-    let settings = Settings { next: None, previous: None, ..loaded.settings.store.clone() };
-    Ok((settings.kind == StoreKind::Redis).then(|| Handle::open(&settings)).transpose()?)
+/// A store in Redis.
+pub(super) struct RedisStore {
+    /// `store`, `store.next` or `store.previous`.
+    pub(super) table: &'static str,
+    pub(super) settings: RedisSettings,
+    /// It connects at its first call.
+    pub(super) store: Result<Handle, CliError>,
+}
+
+/// Opens the store, and the one that sessions move to or from, as far as they are in Redis.
+pub(super) fn redis_stores(loaded: &LoadedConfig) -> Vec<RedisStore> {
+    let places = loaded.settings.store.places().filter(|(_, place)| place.kind == StoreKind::Redis);
+    let open = |(table, SideSettings { kind, redis, .. })| {
+        // Each by itself: a service may have the file of the other one open.
+        let alone = Settings { kind, redis, ..Settings::default() };
+        RedisStore { table, store: Handle::open(&alone).map_err(CliError::from), settings: alone.redis }
+    };
+    places.map(open).collect()
 }
 
 /// Checks what health checks when the service runs.

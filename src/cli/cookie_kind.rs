@@ -5,7 +5,7 @@
 use crate::app::App;
 use crate::cookie;
 use crate::flask::{CookieRejection, Signer, VerifiedCookie};
-use crate::types::Time;
+use crate::types::{Time, counted};
 
 use super::cookie::Explanation;
 
@@ -32,7 +32,8 @@ fn describe(result: &Result<VerifiedCookie, CookieRejection>, now: Time) -> Stri
         Ok(cookie) => {
             let (count, age) = (cookie.entries.count(), now.since(cookie.issued).as_secs());
             let permanent = if cookie.permanent == Some(true) { ", permanent" } else { "" };
-            format!("verified: {count} entries{permanent}, signed {age} seconds ago")
+            let (entries, age) = (counted(count, "entry", "entries"), counted(age, "second", "seconds"));
+            format!("verified: {entries}{permanent}, signed {age} ago")
         }
         Err(why) => format!("refused: {why}"),
     }

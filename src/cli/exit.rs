@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 use std::process::ExitCode;
 
 use super::output;
+use super::style::{BAD, styled};
 use crate::config::{self, default_key};
 use crate::{audit, server, store};
 
@@ -90,7 +91,7 @@ impl CliError {
     pub(super) fn print(&self) {
         match self {
             Self::Config(_) => output::print_note(&self.message()),
-            Self::Failed(_) => output::print_note(&format!("cloakroom: {}", self.message())),
+            Self::Failed(_) => output::print_note(&format!("{} {}", styled(BAD, "cloakroom:"), self.message())),
             Self::NegativeAnswer | Self::LeftOut => {}
         }
     }

@@ -14,7 +14,7 @@ use super::progress::Progress;
 use super::{CliError, ConfigFile, output, with_causes};
 use crate::config::LoadedConfig;
 use crate::store::{Import, ImportApp, ImportMode, ImportSummary, Reader};
-use crate::types::{AppName, SystemClock};
+use crate::types::{AppName, SystemClock, counted};
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
@@ -112,16 +112,18 @@ fn text(summary: &ImportSummary, dry_run: bool) -> String {
     let ImportSummary { live, ended, kept, expired, revoked, left_out, revocations } = summary;
     let verb = if dry_run { "would be written" } else { "written" };
     let left_out: u64 = left_out.values().sum();
+    let noun = |count: u64, one, many| if count == 1 { one } else { many };
+    let sessions = |count| noun(count, "session", "sessions");
     let lines = [
-        (*live, format!("live sessions {verb}")),
-        (*ended, format!("ended sessions {verb}, so that they stay ended")),
-        (*kept, "sessions kept: the store has the same, a newer copy, or the end".to_owned()),
-        (*expired, "sessions left out: they have expired".to_owned()),
-        (*revoked, "sessions left out: the store has revoked all of their app since the export".to_owned()),
-        (left_out, "sessions left out: they are of other apps".to_owned()),
-        (*revocations, format!("revocations {verb}, for legacy sessions")),
+        (*live, format!("live {} {verb}", sessions(*live))),
+        (*ended, format!("ended {} {verb}, to stay ended", sessions(*ended))),
+        (*kept, format!("{} kept: the store has the same, a newer copy, or the end", sessions(*kept))),
+        (*expired, format!("{} left out: expired", sessions(*expired))),
+        (*revoked, format!("{} left out: the store has revoked all of the app since the export", sessions(*revoked))),
+        (left_out, format!("{} left out: of other apps", sessions(left_out))),
+        (*revocations, format!("{} {verb}, for legacy sessions", noun(*revocations, "revocation", "revocations"))),
     ];
-    let mut text = format!("{} sessions in the export\n", summary.sessions());
+    let mut text = format!("{} in the export\n", counted(summary.sessions(), "session", "sessions"));
     for (count, what) in lines.into_iter().filter(|(count, _)| *count > 0) {
         text += &format!("{count:>10}  {what}\n");
     }

@@ -16,6 +16,7 @@ mod export;
 mod healthcheck;
 mod import;
 mod keygen;
+mod layout;
 mod man_pages;
 mod output;
 mod progress;
@@ -24,6 +25,7 @@ mod serve;
 mod sessions;
 mod signal;
 mod store;
+mod style;
 mod version;
 mod why;
 

@@ -1,4 +1,7 @@
 //! The output of commands: results to stdout, notes and errors to stderr.
+//!
+//! Styles are for terminals: a pipe and a file get none, unless `CLICOLOR_FORCE` is set, and a terminal none if `NO_COLOR`
+//! is set or TERM is `dumb`.
 
 use std::io::{self, ErrorKind, Write as _};
 use std::ops::ControlFlow;
@@ -12,7 +15,7 @@ pub(super) fn print(text: &str) -> io::Result<()> {
 ///
 /// Breaks if the reader has closed the pipe, as `| head -1` does. That is not an error.
 pub(super) fn print_part(text: &str) -> io::Result<ControlFlow<()>> {
-    let mut stdout = io::stdout().lock();
+    let mut stdout = anstream::stdout().lock();
     match writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(ControlFlow::Break(())),
         done => done.map(ControlFlow::Continue),
@@ -21,5 +24,5 @@ pub(super) fn print_part(text: &str) -> io::Result<ControlFlow<()>> {
 
 /// Prints a note to stderr. Ignores errors, because there is no other place to report them.
 pub(super) fn print_note(text: &str) {
-    let _: io::Result<()> = writeln!(io::stderr().lock(), "{}", text.trim_end());
+    let _: io::Result<()> = writeln!(anstream::stderr().lock(), "{}", text.trim_end());
 }

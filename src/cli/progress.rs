@@ -4,28 +4,31 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
 use super::output;
+use crate::types::counted;
 
 /// Shows how many sessions are done.
 #[derive(Debug)]
 pub(super) struct Progress {
     /// When it was shown last; `None`: there is no terminal.
     shown: Option<Instant>,
+    /// Whether a line is there to be cleared.
+    has_line: bool,
 }
 
 impl Progress {
     pub(super) fn new() -> Self {
-        Self { shown: io::stderr().is_terminal().then(Instant::now) }
+        Self { shown: io::stderr().is_terminal().then(Instant::now), has_line: false }
     }
 
     pub(super) fn show(&mut self, sessions: u64) {
-        self.show_text(|| format!("{sessions} sessions"));
+        self.show_text(|| counted(sessions, "session", "sessions"));
     }
 
     /// Shows this text.
     pub(super) fn show_text(&mut self, text: impl FnOnce() -> String) {
         if self.shown.is_some_and(|shown| shown.elapsed() >= INTERVAL) {
             print(&text());
-            self.shown = Some(Instant::now());
+            (self.shown, self.has_line) = (Some(Instant::now()), true);
         }
     }
 }
@@ -33,7 +36,7 @@ impl Progress {
 impl Progress {
     /// Prints a note on a line of its own.
     pub(super) fn note(&self, text: &str) {
-        if self.shown.is_some() {
+        if self.has_line {
             print("");
         }
         output::print_note(text);
@@ -43,7 +46,7 @@ impl Progress {
 impl Drop for Progress {
     /// Clears the line for what is printed next.
     fn drop(&mut self) {
-        if self.shown.is_some() {
+        if self.has_line {
             print("");
         }
     }

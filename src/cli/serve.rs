@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anstream::{AutoStream, ColorChoice};
 use clap::Args;
 use tokio::runtime;
 use tokio_util::sync::CancellationToken;
@@ -12,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::reload::{self, ConfigReloader};
 use super::{Address, CliError, ConfigFile, banner, output, signal};
 use crate::audit::AuditLog;
-use crate::config::{self, ActiveConfig, Settings};
+use crate::config::{ActiveConfig, Settings};
 use crate::server::{Cloakroom, Dependencies, raise_file_limit};
 use crate::store::Handle;
 use crate::telemetry::{self, Colors};
@@ -27,7 +28,8 @@ pub(super) struct ServeArgs {
 impl ServeArgs {
     pub(super) fn run(&self) -> Result<(), CliError> {
         let active = self.config.load()?.activate()?;
-        let colors = if config::is_no_color_set() { Colors::Never } else { Colors::OnTerminal };
+        let has_colors = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
+        let colors = if has_colors { Colors::OnTerminal } else { Colors::Never };
         let _logs =
             telemetry::init(&active.loaded.settings.log, colors).map_err(|error| CliError::Failed(error.into()))?;
         raise_file_limit();

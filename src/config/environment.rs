@@ -19,12 +19,6 @@ pub fn caller_token() -> Option<Secret> {
     std::env::var("CLOAKROOM_CALLER_TOKEN").ok().filter(|token| !token.is_empty()).map(Secret::from)
 }
 
-/// Returns whether `NO_COLOR` is set, by which users ask every program for text without colours.
-pub fn is_no_color_set() -> bool {
-    #[expect(clippy::disallowed_methods, reason = "the environment is read in config/ alone")]
-    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-}
-
 /// A setting from the environment. The value has the type of the setting.
 #[derive(Clone)]
 pub(super) struct Variable {

@@ -28,7 +28,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 pub use active::{ActiveConfig, AppChanges};
-pub use environment::{caller_token, is_no_color_set};
+pub use environment::caller_token;
 pub use error::{Error, Problem, Source};
 pub use files::WatchedFiles;
 pub use load::{load, load_from, load_watched};

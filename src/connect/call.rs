@@ -9,16 +9,15 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Full};
-use prost::Message as _;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Service, ServiceExt as _};
 
 use super::envelope::{self, PREFIX};
-use super::forward_auth;
 use super::protocol::{Codec, Protocol};
 use super::schema::{Rpc, Schema, encode_json, json};
 use super::stream::{JsonRequest, StreamResponse};
+use super::{ext_authz, forward_auth};
 use crate::grpc::{self, Rejection, UnaryRequest, UnaryResponse};
 
 /// Calls a gRPC service by the protocol of the request. A failure that the service reports is in the response.
@@ -50,9 +49,11 @@ where
             // It is read to its end, because a call counts from then on.
             collect(body).await?;
             let request = forward_auth::request(&parts);
-            let mut message = envelope::buffer(request.encoded_len());
-            request.encode(&mut message).map_err(|error| Status::internal(error.to_string()))?;
-            unary_body(&mut parts, envelope::seal(message))
+            unary_body(&mut parts, envelope::of(&request))
+        }
+        (Protocol::ExtAuthz, _) => {
+            let request = ext_authz::request(collect(body).await?)?;
+            unary_body(&mut parts, envelope::of(&request))
         }
     };
     parts.headers.insert(header::CONTENT_TYPE, Protocol::Grpc.content_type());
@@ -67,7 +68,7 @@ where
 /// Checks what the headers say of the call.
 fn check(parts: &Parts, protocol: Protocol) -> Result<(), Rejection> {
     let is_unary = match protocol {
-        Protocol::Grpc | Protocol::ForwardAuth => return Ok(()),
+        Protocol::Grpc | Protocol::ForwardAuth | Protocol::ExtAuthz => return Ok(()),
         Protocol::ConnectUnary(_) => true,
         Protocol::ConnectStream(_) => false,
     };
@@ -123,7 +124,7 @@ async fn respond(response: Response<Body>, protocol: Protocol, rpc: Option<&Rpc>
     let codec = match protocol {
         Protocol::Grpc => return Ok(response),
         Protocol::ConnectUnary(codec) | Protocol::ConnectStream(codec) => codec,
-        Protocol::ForwardAuth => Codec::Proto,
+        Protocol::ForwardAuth | Protocol::ExtAuthz => Codec::Proto,
     };
     let (mut parts, body) = response.into_parts();
     let headers = &mut parts.headers;
@@ -153,8 +154,10 @@ async fn respond(response: Response<Body>, protocol: Protocol, rpc: Option<&Rpc>
             }
         },
     };
-    if protocol == Protocol::ForwardAuth {
-        return forward_auth::respond(reply);
+    match protocol {
+        Protocol::ForwardAuth => return forward_auth::respond(reply),
+        Protocol::ExtAuthz => return forward_auth::respond(reply).map(ext_authz::respond),
+        Protocol::Grpc | Protocol::ConnectUnary(_) | Protocol::ConnectStream(_) => {}
     }
     let reply = match message {
         Some(message) => json(message, reply).map_err(Status::internal)?,

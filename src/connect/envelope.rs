@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::HeaderMap;
+use prost::Message;
 use serde::Serialize;
 use tonic::Status;
 
@@ -27,6 +28,13 @@ pub(super) fn seal(mut buffer: BytesMut) -> Bytes {
     let length = u32::try_from(buffer.len() - PREFIX).unwrap_or(u32::MAX);
     buffer[1..PREFIX].copy_from_slice(&length.to_be_bytes());
     buffer.freeze()
+}
+
+/// Returns a message in its envelope.
+pub(super) fn of(message: &impl Message) -> Bytes {
+    let mut buffer = buffer(message.encoded_len());
+    message.encode(&mut buffer).expect("the buffer grows");
+    seal(buffer)
 }
 
 /// Takes the next whole envelope from the front: its flag and its message.

@@ -12,7 +12,7 @@ use tonic_types::StatusExt as _;
 use tonic_types::pb;
 
 use super::protocol::Protocol;
-use super::{envelope, forward_auth};
+use super::{envelope, ext_authz, forward_auth};
 
 impl Protocol {
     /// Builds the response to a call that failed before its first message. The status is in its extensions.
@@ -21,6 +21,7 @@ impl Protocol {
     pub fn error_response(self, status: Status, http_status: Option<StatusCode>) -> Response<Body> {
         let (body, http_status) = match self {
             Self::Grpc => return status.into_http(),
+            Self::ExtAuthz => return ext_authz::respond(Self::ForwardAuth.error_response(status, None)),
             Self::ConnectUnary(_) | Self::ForwardAuth => {
                 let http_status = match self {
                     Self::ForwardAuth => forward_auth::status_of_failure(status.code()),
@@ -36,7 +37,7 @@ impl Protocol {
         let headers = response.headers_mut();
         let content_type = match self {
             Self::ConnectUnary(_) => HeaderValue::from_static("application/json"),
-            Self::Grpc | Self::ConnectStream(_) | Self::ForwardAuth => self.content_type(),
+            Self::Grpc | Self::ConnectStream(_) | Self::ForwardAuth | Self::ExtAuthz => self.content_type(),
         };
         headers.insert(header::CONTENT_TYPE, content_type);
         if let Some(reason) = reason(&status).and_then(|reason| HeaderValue::try_from(reason).ok()) {

@@ -8,6 +8,8 @@
 //! - Another status: there is no answer. It is never 401, or a proxy would send its users to the login page.
 //!
 //! A 200 and a 401 have the headers of a request that reads the session, among them a cookie that has to be renewed.
+//!
+//! Envoy asks by gRPC as well. [`super::ext_authz`] turns that question and this answer into messages.
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -36,15 +38,25 @@ pub(super) fn take(uri: &Uri) -> Option<(App, Uri)> {
         None if rest.is_empty() => "",
         None => return None,
     };
-    let mut parts = uri.clone().into_parts();
-    parts.path_and_query = Some(PathAndQuery::from_static(OPEN_SESSION));
-    Some((App(app.to_owned()), Uri::from_parts(parts).ok()?))
+    Some((App(app.to_owned()), answering(uri)?))
 }
 
-/// Builds the request for the session of these cookies.
+/// Returns the path of the call that answers a question, in place of the question's path.
+pub(super) fn answering(uri: &Uri) -> Option<Uri> {
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::from_static(OPEN_SESSION));
+    Uri::from_parts(parts).ok()
+}
+
+/// Builds the request for the session of the cookies of a question.
 pub(super) fn request(parts: &Parts) -> OpenSessionRequest {
     let app = parts.extensions.get().map(|App(app)| app.clone()).unwrap_or_default();
-    let mut cookies = parts.headers.get_all(header::COOKIE).iter().map(|value| latin1(value.as_bytes()));
+    open(app, parts.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes))
+}
+
+/// Builds the request for the session of these lines of cookies.
+pub(super) fn open<'l>(app: String, lines: impl Iterator<Item = &'l [u8]>) -> OpenSessionRequest {
+    let mut cookies = lines.map(latin1);
     let first = cookies.next();
     let cookie_header = first.map(|first| cookies.fold(first, |all, next| all + "; " + &next));
     OpenSessionRequest { app, credential: cookie_header.map(Credential::CookieHeader), ..Default::default() }
@@ -110,8 +122,8 @@ const PATH: &str = "/forward-auth";
 const OPEN_SESSION: &str = "/cloakroom.v1.SessionService/OpenSession";
 
 /// The subject of the session, with each character that is not visible ASCII, and each `%`, percent-encoded (RFC 3986).
-const SUBJECT: HeaderName = HeaderName::from_static("cloakroom-subject");
-const SESSION_ID: HeaderName = HeaderName::from_static("cloakroom-session-id");
+pub(super) const SUBJECT: HeaderName = HeaderName::from_static("cloakroom-subject");
+pub(super) const SESSION_ID: HeaderName = HeaderName::from_static("cloakroom-session-id");
 const ENCODED: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
 #[cfg(test)]

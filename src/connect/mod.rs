@@ -2,11 +2,13 @@
 //!
 //! Unary calls are plain POST requests with one message, in binary or in JSON. Streams are the frames of gRPC, with
 //! another last frame. The specification is <https://connectrpc.com/docs/protocol>. GET requests and compression are
-//! not served. The questions of reverse proxies (`forward_auth`) are a third way to call. This layer contains no sockets, limits or metrics: the server has the same ones for all protocols.
+//! not served. The questions of reverse proxies (`forward_auth`, and `ext_authz` by gRPC) are a third way to call. This
+//! layer contains no sockets, limits or metrics: the server has the same ones for all protocols.
 
 mod call;
 mod envelope;
 mod error;
+mod ext_authz;
 mod forward_auth;
 mod json_check;
 mod protocol;

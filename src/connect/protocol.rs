@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, Request, header};
 
-use super::forward_auth;
+use super::{ext_authz, forward_auth};
 
 /// The protocol of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub enum Protocol {
     ConnectStream(Codec),
     /// The question of a reverse proxy, a plain HTTP request.
     ForwardAuth,
+    /// The same question by Envoy's gRPC service.
+    ExtAuthz,
 }
 
 /// How the messages of a Connect call are encoded.
@@ -26,10 +28,18 @@ pub enum Codec {
 impl Protocol {
     /// Returns the protocol of a request. The question of a proxy gets the path of the call that answers it.
     pub fn of_request<B>(request: &mut Request<B>) -> Option<Self> {
-        let Some((app, uri)) = forward_auth::take(request.uri()) else { return Self::of(request.headers()) };
-        *request.uri_mut() = uri;
-        request.extensions_mut().insert(app);
-        Some(Self::ForwardAuth)
+        if let Some((app, uri)) = forward_auth::take(request.uri()) {
+            *request.uri_mut() = uri;
+            request.extensions_mut().insert(app);
+            return Some(Self::ForwardAuth);
+        }
+        match Self::of(request.headers()) {
+            Some(Self::Grpc) if let Some(uri) = ext_authz::take(request) => {
+                *request.uri_mut() = uri;
+                Some(Self::ExtAuthz)
+            }
+            protocol => protocol,
+        }
     }
 
     /// Returns the protocol that the content type names. `None`: it names none, or the request has not exactly one.
@@ -55,13 +65,14 @@ impl Protocol {
             Self::Grpc => "grpc",
             Self::ConnectUnary(_) | Self::ConnectStream(_) => "connect",
             Self::ForwardAuth => "forward_auth",
+            Self::ExtAuthz => "ext_authz",
         }
     }
 
     /// Returns the content type of a response.
     pub(super) const fn content_type(self) -> HeaderValue {
         HeaderValue::from_static(match self {
-            Self::Grpc => "application/grpc",
+            Self::Grpc | Self::ExtAuthz => "application/grpc",
             Self::ConnectUnary(Codec::Proto) => "application/proto",
             Self::ConnectUnary(Codec::Json) | Self::ForwardAuth => "application/json",
             Self::ConnectStream(Codec::Proto) => "application/connect+proto",

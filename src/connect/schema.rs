@@ -47,7 +47,7 @@ impl Schema {
     pub fn fits(&self, path: &str, protocol: Protocol) -> bool {
         let is_stream = match protocol {
             Protocol::Grpc => return true,
-            Protocol::ConnectUnary(_) | Protocol::ForwardAuth => false,
+            Protocol::ConnectUnary(_) | Protocol::ForwardAuth | Protocol::ExtAuthz => false,
             Protocol::ConnectStream(_) => true,
         };
         self.rpc(path).is_none_or(|rpc| rpc.is_stream == is_stream)

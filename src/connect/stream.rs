@@ -133,12 +133,17 @@ impl HttpBody for StreamResponse {
 /// Returns the rest of a stream that failed inside the server, with these trailers.
 pub fn failed_stream(protocol: Protocol, trailers: HeaderMap) -> Body {
     let end = match protocol {
-        Protocol::Grpc => None,
+        Protocol::Grpc | Protocol::ExtAuthz => None,
         Protocol::ConnectUnary(_) | Protocol::ConnectStream(_) | Protocol::ForwardAuth => {
             Some(Frame::data(envelope::end(Status::from_header_map(&trailers).as_ref(), &trailers)))
         }
     };
-    Body::new(Frames(end.into_iter().chain([Frame::trailers(trailers)]).collect()))
+    frames(end.into_iter().chain([Frame::trailers(trailers)]))
+}
+
+/// Returns a body of frames that are known.
+pub(super) fn frames(frames: impl IntoIterator<Item = Frame<Bytes>>) -> Body {
+    Body::new(Frames(frames.into_iter().collect()))
 }
 
 /// A body of frames that are known.

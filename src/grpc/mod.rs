@@ -9,6 +9,7 @@ mod app_authorizer;
 mod audit;
 mod convert;
 mod describe;
+pub mod envoy;
 mod export_sessions;
 mod migrate_store;
 mod page_token;

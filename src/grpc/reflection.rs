@@ -4,7 +4,7 @@ use tonic_reflection::server::v1::ServerReflectionServer;
 use tonic_reflection::server::v1alpha::ServerReflectionServer as ServerReflectionServerV1Alpha;
 use tonic_reflection::server::{Builder, v1, v1alpha};
 
-use super::{MAX_META_REQUEST_BYTES, wire};
+use super::{MAX_META_REQUEST_BYTES, envoy, wire};
 
 /// Builds `grpc.reflection.v1`.
 pub fn reflection_v1() -> ServerReflectionServer<impl v1::ServerReflection> {
@@ -19,6 +19,7 @@ pub fn reflection_v1alpha() -> ServerReflectionServerV1Alpha<impl v1alpha::Serve
 fn builder() -> Builder<'static> {
     Builder::configure()
         .register_encoded_file_descriptor_set(wire::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(envoy::DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }

@@ -73,6 +73,7 @@ const fn service_error(error: &Error) -> (Code, &'static str) {
         }
         Error::AppRevoked(_) => (Code::Aborted, "APP_REVOKED"),
         Error::EventsMissed => (Code::Aborted, "EVENTS_MISSED"),
+        Error::AuditLogUnreadable(_) => (Code::FailedPrecondition, "AUDIT_LOG_UNREADABLE"),
         Error::TooManySessions { .. } => (Code::FailedPrecondition, "TOO_MANY_SESSIONS"),
         Error::Busy => (Code::ResourceExhausted, "OVERLOADED"),
         Error::SessionUnknown => (Code::NotFound, "SESSION_UNKNOWN"),
@@ -169,6 +170,9 @@ fn log(error: &Error) {
             if let Some(calls) = FULL.count() {
                 error!(error = &**source as &dyn StdError, calls, "the store is full");
             }
+        }
+        Error::AuditLogUnreadable(source) => {
+            warn!(error = source as &dyn StdError, "the audit log cannot be read");
         }
         Error::Store(store::Error::Corrupt) | Error::Cookie(_) => {
             error!(error = error as &dyn StdError, "a call failed by a defect");

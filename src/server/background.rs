@@ -106,8 +106,11 @@ async fn watch_store_clock(store: &store::Handle, clock: &dyn Clock) {
     let mut has_warned = false;
     loop {
         // A store that does not answer is reported by its pings.
-        if let Ok(Some(store_time)) = store.read_clock().await {
-            let skew = clock_skew(clock.now(), store_time);
+        let store_times = store.read_clocks().await.unwrap_or_default();
+        if !store_times.is_empty() {
+            let now = clock.now();
+            // The one that is most wrong.
+            let skew = store_times.into_iter().filter_map(|time| clock_skew(now, time)).max();
             match skew {
                 Some((seconds, direction)) => {
                     warn!(

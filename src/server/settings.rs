@@ -129,7 +129,7 @@ impl Protocols {
     /// Whether calls by this protocol are served.
     pub(super) const fn serves(self, protocol: Protocol) -> bool {
         match protocol {
-            Protocol::Grpc => self.grpc,
+            Protocol::Grpc | Protocol::ExtAuthz => self.grpc,
             Protocol::ConnectUnary(_) | Protocol::ConnectStream(_) | Protocol::ForwardAuth => self.connect,
         }
     }

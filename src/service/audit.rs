@@ -47,11 +47,11 @@ impl Service {
     /// first. `None`: there is no audit log.
     ///
     /// Only the ends that this process noted, and others whose files are in the same folder. Fails if the app is unknown
-    /// or of kind `cookie`.
+    /// or of kind `cookie`, or if the files cannot be read.
     pub async fn list_session_ends(&self, app: &str, wanted: Wanted) -> Result<Option<SessionEnds>, Error> {
         let app = self.stored_app(app, "ListSessionEnds")?.name.clone();
         let Some(counts) = self.audit_log.counts() else { return Ok(None) };
-        let found = self.audit_log.search(app, wanted).await;
+        let found = self.audit_log.search(app, wanted).await?;
         Ok(found.map(|found| SessionEnds { found, lost: counts.lost }))
     }
 }

@@ -3,12 +3,13 @@
 use std::num::NonZeroU32;
 
 use super::view::NullReason;
+use crate::audit;
 use crate::cookie::{MAX_HEADER_BYTES, TemplateError};
 use crate::flask;
 use crate::session::{ChangesError, EditError, Limits};
 use crate::store;
 use crate::token::{MAX_KEY_BYTES, MIN_KEY_BYTES, TokenRejection};
-use crate::types::AppName;
+use crate::types::{AppName, counted};
 
 /// Why a call fails. Nothing was written, unless the store failed.
 #[derive(Debug, thiserror::Error)]
@@ -25,8 +26,9 @@ pub enum Error {
     TokenInvalid(TokenRejection),
     /// The key of an app of kind `external`, which may be missing.
     #[error(
-        "key has {bytes} bytes and needs {MIN_KEY_BYTES} to {MAX_KEY_BYTES}; set it to the session id that the framework \
-         made, of at least 128 random bits"
+        "key has {} and needs {MIN_KEY_BYTES} to {MAX_KEY_BYTES}; set it to the session id that the framework made, of at \
+         least 128 random bits",
+        counted(*.bytes, "byte", "bytes")
     )]
     KeyInvalid { bytes: usize },
     /// A credential of another kind of app.
@@ -94,12 +96,17 @@ pub enum Error {
         /// The limit, in entries or bytes; of no meaning if the edit exceeds none.
         max: u32,
     },
+    #[error(
+        "the audit log of this replica cannot be read, and its log says why; let the user of the service read the folder \
+         that audit.folder names, and each session-ends file in it"
+    )]
+    AuditLogUnreadable(#[from] audit::ReadError),
     #[error("as many watchers as one replica takes watch this app's sessions; try another replica, or later")]
     TooManyWatchers,
     /// The feed does not go back to the cursor.
     #[error("events since this cursor are kept no longer, or it is not this app's; begin without one and list anew")]
     EventsMissed,
-    #[error("the subject has {max} sessions already, which is the limit; end one of them first")]
+    #[error("the subject has {} already, which is the limit; end one first", counted(.max.get(), "session", "sessions"))]
     TooManySessions { max: NonZeroU32 },
     /// Logins of the same subjects wait for each other too long.
     #[error("too many logins of one subject are running; try again with a growing delay")]

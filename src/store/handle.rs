@@ -58,16 +58,19 @@ impl Handle {
         }
     }
 
-    /// Reads the time of a store that expires sessions by a clock of its own. `None`: it does not, or does not tell.
-    pub async fn read_clock(&self) -> Result<Option<Time>, Error> {
+    /// Reads the times of the stores that expire sessions by clocks of their own, as far as they tell.
+    pub async fn read_clocks(&self) -> Result<Vec<Time>, Error> {
+        let mut times = Vec::new();
         match &self.backend {
-            Backend::Memory(_) | Backend::Embedded(_) => Ok(None),
-            Backend::Redis(store) => Box::pin(store.read_clock()).await,
-            Backend::Moving(moving) => match moving.redis().next() {
-                Some(store) => Box::pin(store.read_clock()).await,
-                None => Ok(None),
-            },
+            Backend::Memory(_) | Backend::Embedded(_) => {}
+            Backend::Redis(store) => times.extend(Box::pin(store.read_clock()).await?),
+            Backend::Moving(moving) => {
+                for store in moving.redis() {
+                    times.extend(Box::pin(store.read_clock()).await?);
+                }
+            }
         }
+        Ok(times)
     }
 
     /// Asks each Redis of the store about itself, if it is on Redis.

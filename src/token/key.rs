@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
-use crate::types::random;
+use crate::types::{counted, random};
 
 /// One signing key of an app.
 #[derive(Clone)]
@@ -162,7 +162,7 @@ pub enum KeyRingError {
     Empty,
     #[error("a key is not base64url text without padding; `cloakroom keygen` makes one")]
     NotBase64,
-    #[error("a key has {bytes} bytes and needs at least 32; `cloakroom keygen` makes one")]
+    #[error("a key has {} and needs at least 32; `cloakroom keygen` makes one", counted(*.bytes, "byte", "bytes"))]
     TooShort { bytes: usize },
     #[error("the key {id} is in the list twice; remove one")]
     Repeated { id: KeyId },

@@ -5,6 +5,7 @@
 mod app_name;
 mod clock;
 mod config_key;
+mod counted;
 pub mod duration;
 pub mod listen_address;
 pub mod random;
@@ -15,5 +16,6 @@ pub mod timestamp;
 pub use app_name::{AppName, AppNameError};
 pub use clock::{Clock, ManualClock, SystemClock, Time};
 pub use config_key::ConfigKey;
+pub use counted::counted;
 pub use secret::Secret;
 pub use setting_error::{SettingError, check_duration};

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { output, ROOT } from '../../deploy/load/service.mjs';
 
 // Long enough for Redis to use some of the 10 ms in which the system counts CPU time.
-const SHORT = { BENCH_SECONDS: '0.5', BENCH_ROUNDS: '2', BENCH_CALLS: '20', BENCH_MEMORY_SESSIONS: '10000' };
+const SHORT = { BENCH_SECONDS: '0.5', BENCH_ROUNDS: '2', BENCH_CALLS: '20', BENCH_MEMORY_SESSIONS: '10000', BENCH_CLUSTER_SESSIONS: '2000' };
 
 const bench = (parts) => {
   const env = { ...process.env, ...SHORT, BENCH_PARTS: parts };
@@ -27,6 +27,21 @@ test('every call is measured on every store, with the echo and Redis, and every 
   assert.equal(goals.length, 14);
   for (const goal of goals) assert.match(goal, /^(reached|NOT reached) +.*: [\d.]+ \(at (least|most) [\d.]+/);
   assert.ok(goals.some((goal) => /^reached +SaveSession on Redis, scripts a call: /.test(goal)), printed);
+});
+
+test('every node of a cluster is measured, and does its share of the work', async () => {
+  const printed = await bench('cluster');
+
+  const rows = rowsOf(printed);
+  assert.deepEqual(rows.map(([on, call]) => `${on} ${call}`), ['redis OpenSession', 'redis SaveSession', 'cluster OpenSession', 'cluster SaveSession']);
+  for (const [on, call, rate, , , commands, , , hottest] of rows) {
+    assert.ok(Number(rate) > 0 && Number(commands) >= 1, `${on} ${call}: ${commands} commands a call`);
+    // All commands at one node would be 6.
+    assert.ok(Number(hottest) >= 1 && Number(hottest) < 2, `${on} ${call}: ${hottest}`);
+  }
+  const [single, nodes] = /of 2000: (\d+) on one Redis, (\d+) on 6 nodes/.exec(printed).slice(1).map(Number);
+  for (const bytes of [single, nodes]) assert.ok(bytes > 1000 && bytes < 10_000, `${bytes} bytes a session`);
+  assert.equal(goalsOf(printed).length, 6);
 });
 
 test('instructions are counted without the start of the process, and separately for SHA-256', async () => {

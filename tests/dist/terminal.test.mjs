@@ -18,17 +18,20 @@ async function logOnTerminal(env) {
     CLOAKROOM__SERVER__UNIX_SOCKET: path.join(folder, 'socket'),
     CLOAKROOM__ADMIN__LISTEN: '127.0.0.1:0',
   };
-  const settings = { PROGRAM: staticProgram(), CLOAKROOM__STORE__KIND: 'memory', ...addresses, ...env };
+  const settings = { PROGRAM: staticProgram(), CLOAKROOM__STORE__KIND: 'memory', TERM: 'xterm', ...addresses, ...env };
   const log = await run('timeout', ['120', 'script', '--quiet', '--return', '--command', SERVE, '/dev/null'], { env: settings });
   fs.rmSync(folder, { recursive: true });
   return log;
 }
 
-test('the log has colours on a terminal, unless NO_COLOR is set', async () => {
+test('the log has colours on a terminal, unless NO_COLOR is set or the terminal is dumb', async () => {
   const colored = await logOnTerminal({ NO_COLOR: '' });
   const plain = await logOnTerminal({ NO_COLOR: '1' });
+  const dumb = await logOnTerminal({ TERM: 'dumb' });
 
   assert.match(colored, /\x1b\[.*stopped/);
-  assert.match(plain, /stopped/);
-  assert.doesNotMatch(plain, /\x1b/);
+  for (const log of [plain, dumb]) {
+    assert.match(log, /stopped/);
+    assert.doesNotMatch(log, /\x1b/);
+  }
 });

@@ -98,20 +98,33 @@ PROXIES = {
     "nginx": (nginx_command, "nginx.conf"),
     "caddy": (caddy_command, "Caddyfile"),
     "envoy": (envoy_command, "envoy.yaml"),
+    "envoy by gRPC": (envoy_command, "envoy-grpc.yaml"),
 }
+ENVOY = ("envoy", "envoy by gRPC")
+
+
+@contextlib.contextmanager
+def running_proxy(kind, folder, service, application, caller_token, without=None):
+    """Runs a proxy with its configuration, except for a line of it. Yields its port."""
+    port, (command, file) = free_port(), PROXIES[kind]
+    used = {"CALLER_TOKEN": caller_token[0], "50051": service.port, "8000": application, "8080": port}
+    # At once, because a port may contain the digits of another.
+    shown = re.compile(r"\b(?:" + "|".join(used) + r")\b")
+    configuration = (CONFIGURATIONS / file).read_text()
+    if without:
+        lines = [line for line in configuration.splitlines(keepends=True) if without not in line]
+        assert len(lines) == configuration.count("\n") - 1
+        configuration = "".join(lines)
+    assert set(shown.findall(configuration)) == used.keys()
+    configuration = shown.sub(lambda found: str(used[found[0]]), configuration)
+    with running(folder, command(folder, configuration), port):
+        yield port
 
 
 @pytest.fixture(params=PROXIES)
 def proxy(request, tmp_path, service, application, caller_token):
     """The kind and the port of a running proxy."""
-    port, (command, file) = free_port(), PROXIES[request.param]
-    used = {"CALLER_TOKEN": caller_token[0], "50051": service.port, "8000": application, "8080": port}
-    # At once, because a port may contain the digits of another.
-    shown = re.compile(r"\b(?:" + "|".join(used) + r")\b")
-    configuration = (CONFIGURATIONS / file).read_text()
-    assert set(shown.findall(configuration)) == used.keys()
-    configuration = shown.sub(lambda found: str(used[found[0]]), configuration)
-    with running(tmp_path, command(tmp_path, configuration), port):
+    with running_proxy(request.param, tmp_path, service, application, caller_token) as port:
         yield request.param, port
 
 
@@ -126,7 +139,7 @@ def send(port, path, headers=(), method="GET", body=None):
 def send_raw(port, request):
     """Sends text as it is. Returns the status and what the application received, or None if it was not asked."""
     with socket.create_connection(("127.0.0.1", port), TIMEOUT) as connection:
-        connection.sendall(request.encode())
+        connection.sendall(request.encode("latin-1"))
         response = http.client.HTTPResponse(connection)
         response.begin()
         body = response.read()
@@ -174,6 +187,39 @@ def test_the_application_learns_who_is_logged_in_and_a_stranger_cannot_say_it(se
         assert status == 400 or named(json.loads(body))["cloakroom-subject"] == "anna", more
 
 
+def test_a_subject_of_any_characters_reaches_the_application(service, proxy, caller_token):
+    _, port = proxy
+    _, cookie = log_in(service, caller_token[0], subject="Zoë, 100%\r\n")
+
+    status, _, body = send(port, "/orders", {"Cookie": cookie})
+
+    assert (status, named(json.loads(body))["cloakroom-subject"]) == (200, "Zo%C3%AB,%20100%25%0D%0A")
+
+
+def test_cookies_in_several_lines_are_all_read(service, proxy, caller_token):
+    kind, port = proxy
+    _, cookie = log_in(service, caller_token[0])
+
+    # One of them has bytes that are no text.
+    lines = f"Cookie: theme=\xff\r\nCookie: {cookie}\r\n"
+    status, _ = send_raw(port, f"GET /orders HTTP/1.1\r\nHost: shop.example\r\n{lines}\r\n")
+
+    # By HTTP, Envoy joins them by a comma, so they are one cookie.
+    assert status == (401 if kind == "envoy" else 200)
+
+
+def test_by_grpc_envoy_removes_what_a_stranger_spells_otherwise(tmp_path, service, application, caller_token):
+    _, cookie = log_in(service, caller_token[0])
+    spellings = ["Cloakroom_Subject", "cloakroom_session_id", "cloakroom-session_id", "cloakroom_session-id"]
+    headers = {"Cookie": cookie, **SPOOFED, **dict.fromkeys(spellings, "admin")}
+    rejects = "headers_with_underscores_action"
+    with running_proxy("envoy by gRPC", tmp_path, service, application, caller_token, rejects) as port:
+        status, _, body = send(port, "/orders", headers)
+
+    names = [name for name in json.loads(body)["headers"] if name.startswith("cloakroom")]
+    assert (status, sorted(names)) == (200, ["cloakroom-session-id", "cloakroom-subject"])
+
+
 def test_without_a_subject_nobody_passes_and_the_login_page_is_for_everybody(service, proxy, caller_token):
     kind, port = proxy
     _, cookie = log_in(service, caller_token[0])
@@ -181,7 +227,7 @@ def test_without_a_subject_nobody_passes_and_the_login_page_is_for_everybody(ser
 
     for headers in ({}, {"Cookie": "session=forged"}, {"Cookie": cookie}, SPOOFED):
         status, answered, body = send(port, "/orders", headers)
-        if kind == "envoy":
+        if kind in ENVOY:
             assert status == 401, body
         else:
             assert (status, dict(answered)["location"]) == (302, "/login"), body
@@ -195,7 +241,7 @@ def test_without_a_subject_nobody_passes_and_the_login_page_is_for_everybody(ser
                 "shop.example",
                 {},
             )
-        assert status == (400 if more and kind == "envoy" else 200)
+        assert status == (400 if more and kind in ENVOY else 200)
 
 
 def test_no_spelling_of_a_public_path_leads_to_another(proxy):

@@ -527,12 +527,13 @@ fn the_contract_and_the_page_list_the_provoked_reasons() {
 
 /// Codes and reasons that tests provoke: those above, and those of apps of the kinds `cookie` and `external`, AdminService, its streams,
 /// the limit of sessions per subject, and callers (in `server`).
-const PROVOKED: [(&str, &str); 57] = [
+const PROVOKED: [(&str, &str); 58] = [
     ("ABORTED", "APP_REVOKED"),
     ("ABORTED", "ETAG_MISMATCH"),
     ("ABORTED", "EVENTS_MISSED"),
     ("ABORTED", "REQUEST_ID_REUSED"),
     ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"),
+    ("FAILED_PRECONDITION", "AUDIT_LOG_UNREADABLE"),
     ("FAILED_PRECONDITION", "CREDENTIAL_NOT_OF_KIND"),
     ("FAILED_PRECONDITION", "NOT_A_COUNTER"),
     ("FAILED_PRECONDITION", "NOT_IN_COOKIE_KIND"),

@@ -18,7 +18,7 @@ async fn both_reflections_list_the_services() {
 
     let (v1, v1alpha) = (services_v1(&service).await, services_v1alpha(&service).await);
 
-    for name in ["cloakroom.v1.SessionService", "grpc.health.v1.Health"] {
+    for name in ["cloakroom.v1.SessionService", "envoy.service.auth.v3.Authorization", "grpc.health.v1.Health"] {
         assert!(v1.contains(&name.to_owned()), "{v1:?}");
         assert!(v1alpha.contains(&name.to_owned()), "{v1alpha:?}");
     }
@@ -32,6 +32,8 @@ async fn both_reflections_know_messages_methods_and_the_details_of_errors() {
         "cloakroom.v1.SessionService.SaveSession",
         "cloakroom.v1.Changes",
         "google.rpc.ErrorInfo",
+        "envoy.service.auth.v3.CheckRequest",
+        "envoy.config.core.v3.HeaderValueOption",
         "google.protobuf.Timestamp",
         "google.protobuf.Duration",
     ];

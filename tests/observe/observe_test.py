@@ -95,6 +95,7 @@ class MonitoringTest(unittest.TestCase):
             "CLOAKROOM__STORE__KIND": "redis",
             "CLOAKROOM__STORE__REDIS__MODE": "cluster",
             "CLOAKROOM__STORE__REDIS__URL": f"redis://127.0.0.1:{cls.start_cluster()}",
+            "CLOAKROOM__AUDIT__FOLDER": str(folder / "audit"),
             "CLOAKROOM__APPS__DEFAULT__KEYS": subprocess.check_output([BINARY, "keygen"], text=True, timeout=60).strip(),
             "CLOAKROOM__APPS__DEFAULT__MIGRATE__UNTIL": "2999-01-01",
             "CLOAKROOM__APPS__DEFAULT__MIGRATE__FLASK_COOKIE__KEYS": "the-secret-key-of-the-flask-application",

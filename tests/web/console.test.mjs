@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { after, afterEach, before, test } from 'node:test';
 import { launchBrowser, Service } from './fixtures.mjs';
@@ -11,6 +12,7 @@ const SCREENSHOTS = process.env.CONSOLE_SCREENSHOTS;
 const WAIT = { timeout: 30_000 };
 let chromium;
 let service;
+let auditFolder;
 let page;
 let problems;
 
@@ -21,6 +23,8 @@ before(async () => {
     [`CLOAKROOM__CALLERS__${role.toUpperCase()}__APPS`, '*'],
     [`CLOAKROOM__CALLERS__${role.toUpperCase()}__TOKEN_HASHES`, hash(token)],
   ]);
+  auditFolder = fs.mkdtempSync(path.join(os.tmpdir(), 'cloakroom-console-'));
+  settings.push(['CLOAKROOM__AUDIT__FOLDER', auditFolder]);
   service = await Service.start({ environment: Object.fromEntries(settings) });
   chromium = await launchBrowser();
 });
@@ -28,6 +32,7 @@ before(async () => {
 after(async () => {
   await chromium?.close();
   await service?.stop();
+  fs.rmSync(auditFolder, { recursive: true, force: true });
 });
 
 afterEach(async () => {
@@ -75,6 +80,46 @@ test('all sessions of a subject end after a question, and none if the answer is 
 
   await page.getByText('2 sessions of bob have ended.').waitFor(WAIT);
   assert.deepEqual(await list('bob'), []);
+});
+
+test('the ends in the audit log are shown for a session and for a subject, to a viewer too', async () => {
+  const { id } = await logIn('hugo');
+  await call('admin', 'AdminService/RevokeSession', { id });
+  await endInLog(id);
+  await open('viewer');
+
+  await find('hugo');
+  await heading('Sessions of hugo');
+  const end = page.getByRole('row').filter({ hasText: 'revoked' }).filter({ hasText: 'AdminService/RevokeSession' });
+  await end.filter({ hasText: 'admin' }).waitFor(WAIT);
+  await shot('ends-of-a-subject');
+  await end.getByRole('link', { name: id.slice(0, 12) }).click();
+  await heading('Session');
+  await page.getByRole('heading', { name: 'Ends in the audit log' }).waitFor(WAIT);
+  await end.waitFor(WAIT);
+  await shot('ends-of-a-session');
+});
+
+test('a session that the store does not know has no end in the log, and the page says both', async () => {
+  await open('viewer');
+
+  await find('0'.repeat(32));
+  await page.getByText('No end is in it.').waitFor(WAIT);
+  await page.getByRole('alert').waitFor(WAIT);
+  problems.length = 0; // Chromium logs the refused call.
+});
+
+test('an audit log that cannot be read is not shown as an empty one', async () => {
+  const { id } = await logIn('ines');
+  const noFile = path.join(auditFolder, 'session-ends-2020-01-01.jsonl');
+  fs.mkdirSync(noFile);
+  await open('viewer');
+
+  await find(id);
+  await heading('Session');
+  await page.getByText('the audit log of this replica cannot be read').waitFor(WAIT);
+  fs.rmdirSync(noFile);
+  problems.length = 0; // Chromium logs the refused call.
 });
 
 test('a cookie is explained, and the page keeps no copy of it', async () => {
@@ -219,6 +264,12 @@ async function logIn(subject, entries = { cart: '[1,2]' }) {
   const context = { remoteAddress: '198.51.100.7', userAgent: 'Mozilla/5.0 (X11; Linux x86_64) Firefox/140.0' };
   const saved = await call('frontend', 'SessionService/SaveSession', { token: session.token, changes: { set, subject }, context });
   return saved.session;
+}
+
+// Waits until the audit log has an end of the session.
+async function endInLog(id) {
+  const list = async () => (await call('viewer', 'AdminService/ListSessionEnds', { id })).ends ?? [];
+  while ((await list()).every(({ reason }) => reason !== 'END_REASON_REVOKED'));
 }
 
 const info = async (id) => (await call('admin', 'AdminService/GetSession', { id })).session;

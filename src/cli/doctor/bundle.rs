@@ -8,6 +8,7 @@ use tempfile::NamedTempFile;
 
 use super::platform;
 use super::report::Report;
+use crate::cli::style::plain;
 use crate::cli::{CliError, output, version};
 use crate::config::LoadedConfig;
 use crate::types::{Clock as _, SystemClock};
@@ -30,7 +31,7 @@ fn text(report: &Report, loaded: Option<&LoadedConfig>) -> String {
     let sections = [
         ("Build", version::FACTS.to_owned()),
         ("Machine", platform::facts()),
-        ("Findings", report.text()),
+        ("Findings", plain(&report.text(None))),
         ("Configuration, without secrets", configuration),
     ];
     let section = |(title, text): (&str, String)| format!("\n## {title}\n\n```text\n{}\n```\n", text.trim_end());

@@ -93,7 +93,7 @@ mod tests {
             let finding = end_finding("a certificate", end, now);
 
             assert_eq!(finding.verdict, verdict, "{finding:?}");
-            assert!(finding.text().contains(words), "{finding:?}");
+            assert!(finding.text(None).contains(words), "{finding:?}");
         }
     }
 }

@@ -9,16 +9,26 @@ use rustix::fs::{Access, StatVfs, access, statvfs};
 use super::finding::Finding;
 use crate::cli::with_causes;
 use crate::config::LoadedConfig;
-use crate::store::{EmbeddedSettings, StoreKind, is_open_to_all};
+use crate::store::{EmbeddedSettings, SideSettings, StoreKind, is_open_to_all};
+use crate::types::counted;
 
-/// Looks at the folder of the embedded store. Opens no file of it, because a service may have them open.
+/// Looks at the folder of each embedded store. Opens no file of it, because a service may have them open.
 pub(super) fn examine(loaded: &LoadedConfig) -> Vec<Finding> {
-    let settings = &loaded.settings.store;
+    let mut findings = Vec::new();
+    for (table, place) in loaded.settings.store.places() {
+        findings.extend(place_findings(&place).into_iter().map(|finding| finding.of_store(table)));
+    }
+    if loaded.settings.store.kind == StoreKind::Embedded {
+        findings.extend(key_file(loaded));
+    }
+    findings
+}
+
+fn place_findings(settings: &SideSettings) -> Vec<Finding> {
     match settings.kind {
         StoreKind::Embedded => {
             let folder = &settings.embedded.path;
             let mut findings = vec![folder_finding(folder), data_file(&settings.embedded)];
-            findings.extend(key_file(loaded));
             findings.extend(existing(folder).map(room));
             findings
         }
@@ -82,7 +92,7 @@ fn key_file(loaded: &LoadedConfig) -> Option<Finding> {
 }
 
 /// Returns the folder, or the nearest one above it that exists.
-fn existing(folder: &Path) -> Option<&Path> {
+pub(super) fn existing(folder: &Path) -> Option<&Path> {
     let here = Path::new(".");
     folder.ancestors().map(|path| if path.as_os_str().is_empty() { here } else { path }).find(|path| path.is_dir())
 }
@@ -112,7 +122,7 @@ pub(super) fn size(bytes: u64) -> String {
     let units = [(1_u64 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")];
     match units.iter().find(|(unit, _)| bytes >= *unit) {
         Some((unit, name)) => format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit),
-        None => format!("{bytes} bytes"),
+        None => counted(bytes, "byte", "bytes"),
     }
 }
 

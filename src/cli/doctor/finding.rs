@@ -1,8 +1,11 @@
 //! Findings: what was looked at, what was found, and what to do.
 
+use anstyle::Style;
 use serde::Serialize;
 
+use crate::cli::layout::{padded, wrapped};
 use crate::cli::sessions::text::printable;
+use crate::cli::style::{BAD, GOOD, WARNING, styled};
 use crate::cli::{CliError, with_causes};
 
 /// What was found at one place.
@@ -46,11 +49,19 @@ impl Finding {
         self
     }
 
-    /// Writes it for people: a line, and if there is something to do a second one.
-    pub(super) fn text(&self) -> String {
+    /// Says of which store it is, unless that is the one of the table `[store]` itself.
+    pub(super) fn of_store(self, table: &str) -> Self {
+        if table == "store" { self } else { self.at(&format!("[{table}]")) }
+    }
+
+    /// Writes it for people: a line, and if there is something to do a second one. On a terminal they are broken at spaces.
+    pub(super) fn text(&self, columns: Option<usize>) -> String {
         let Self { check, verdict, found, advice } = self;
-        let advice = advice.as_ref().map(|advice| format!("         do: {}\n", printable(advice))).unwrap_or_default();
-        format!("{:<9}{}: {}\n{advice}", verdict.word(), printable(check), printable(found))
+        let columns = columns.unwrap_or(usize::MAX);
+        let begin = padded(&styled(verdict.style(), verdict.word()), 9);
+        let found = wrapped(&begin, &format!("{}: {}", printable(check), printable(found)), columns);
+        let advice = advice.as_ref().map(|advice| wrapped("         do: ", &printable(advice), columns));
+        found + &advice.unwrap_or_default()
     }
 }
 
@@ -60,6 +71,14 @@ impl Verdict {
             Self::Ok => "ok",
             Self::Warning => "warning",
             Self::Failed => "failed",
+        }
+    }
+
+    const fn style(self) -> Style {
+        match self {
+            Self::Ok => GOOD,
+            Self::Warning => WARNING,
+            Self::Failed => BAD,
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Changes nothing, and prints no secret. One file for each subject; the list of all is [`DoctorArgs::examine`].
 
+mod audit_log;
 mod bundle;
 mod certificates;
 mod data_files;
@@ -21,9 +22,9 @@ use tokio::runtime::{self, Runtime};
 
 use self::finding::Finding;
 use self::report::Report;
-use super::{CliError, ConfigFile, banner, output};
+use super::{CliError, ConfigFile, banner, layout, output};
 use crate::config::{self, LoadedConfig};
-use crate::types::{Clock as _, SystemClock, duration};
+use crate::types::{Clock as _, SystemClock, counted, duration};
 
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {
@@ -59,7 +60,7 @@ impl DoctorArgs {
         };
         let report = Report { findings };
         match self.format {
-            Format::Text => output::print(&report.text())?,
+            Format::Text => output::print(&report.text(layout::terminal_columns()))?,
             Format::Json => output::print(&report.json())?,
         }
         if let Some(file) = &self.bundle {
@@ -76,6 +77,7 @@ impl DoctorArgs {
         findings.extend(process::examine(loaded));
         findings.extend(certificates::examine(loaded, now));
         findings.extend(data_files::examine(loaded));
+        findings.extend(audit_log::examine(loaded));
         findings.extend(runtime.block_on(redis::examine(loaded)));
         findings.extend(runtime.block_on(listeners::examine(&loaded.settings, self.timeout)));
         findings
@@ -89,7 +91,8 @@ fn wrong_setting(problem: &config::Problem) -> Finding {
 fn configuration(loaded: &LoadedConfig) -> Vec<Finding> {
     let source = loaded.file().map_or_else(|| "the environment alone".to_owned(), |file| file.display().to_string());
     let (apps, callers) = (loaded.apps.iter().count(), loaded.settings.callers.len());
-    let found = format!("it is right; from {source}, with {apps} apps and {callers} callers");
+    let (apps, callers) = (counted(apps, "app", "apps"), counted(callers, "caller", "callers"));
+    let found = format!("it is right; from {source}, with {apps} and {callers}");
     let keyless = loaded.keyless_apps().map(|app| {
         let found = format!("the app {} has no key and so no sessions", app.name);
         Finding::warning("configuration", found, banner::how_to_get_key(app))

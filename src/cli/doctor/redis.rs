@@ -2,20 +2,23 @@
 
 use super::data_files::size;
 use super::finding::{Finding, reason};
+use crate::cli::config_checks::RedisStore;
 use crate::cli::{CliError, config_checks, with_causes};
 use crate::config::LoadedConfig;
 use crate::server::clock_skew;
 use crate::store::{Eviction, Handle, Persistence, RedisSettings, ServerAnswer, ServerInfo};
-use crate::types::{Clock as _, SystemClock, Time};
+use crate::types::{Clock as _, SystemClock, Time, counted};
 
-/// Looks at the Redis of the store, and at that of each migration source.
+/// Looks at the Redis of the store, at that of the one that sessions move to or from, and at that of each migration source.
 pub(super) async fn examine(loaded: &LoadedConfig) -> Vec<Finding> {
-    let settings = &loaded.settings.store.redis;
-    let mut findings = match config_checks::redis_store(loaded) {
-        Ok(Some(store)) => store_findings(&store, settings).await,
-        Ok(None) => Vec::new(),
-        Err(error) => vec![connection_failed("redis", &error)],
-    };
+    let mut findings = Vec::new();
+    for RedisStore { table, settings, store } in config_checks::redis_stores(loaded) {
+        let found = match store {
+            Ok(store) => store_findings(&store, &settings).await,
+            Err(error) => vec![connection_failed("redis", &error)],
+        };
+        findings.extend(found.into_iter().map(|finding| finding.of_store(table)));
+    }
     for source in config_checks::check_legacy_sources(loaded).await {
         let check = format!("{} of the app {}", source.name, source.app);
         findings.push(match source.result {
@@ -36,8 +39,8 @@ async fn store_findings(store: &Handle, settings: &RedisSettings) -> Vec<Finding
     // What is unreachable tells nothing, and that has been said.
     let Ok(answers) = store.read_server_info().await else { return findings };
     findings.extend(answers.into_iter().flat_map(|answer| server_findings(answer, settings, checked.is_ok())));
-    if let Ok(Some(time)) = store.read_clock().await {
-        findings.push(clock(SystemClock.now(), time));
+    if let Ok(times) = store.read_clocks().await {
+        findings.extend(times.into_iter().map(|time| clock(SystemClock.now(), time)));
     }
     findings
 }
@@ -137,7 +140,10 @@ fn persistence(persistence: Persistence) -> Finding {
         ),
         Persistence::Snapshots { unsaved_changes } => Finding::warning(
             check,
-            format!("it has no append-only file: if it ends now, {unsaved_changes} changes are lost"),
+            format!(
+                "it has no append-only file: if it ends now, {} lost",
+                counted(unsaved_changes, "change is", "changes are")
+            ),
             "set appendonly yes, unless a restart of Redis may log people out",
         ),
         Persistence::Unknown => Finding::warning(check, "Redis does not say", "ask who runs it"),

@@ -3,6 +3,8 @@
 use serde::Serialize;
 
 use super::finding::{Finding, Verdict};
+use crate::cli::layout::wrapped;
+use crate::types::counted;
 
 /// All findings.
 #[derive(Debug, Serialize)]
@@ -15,16 +17,17 @@ impl Report {
         self.count(Verdict::Failed) > 0
     }
 
-    /// Writes the findings in the order in which they were made, and how many there are.
-    pub(super) fn text(&self) -> String {
-        let lines = self.findings.iter().map(Finding::text).collect::<String>();
+    /// Writes the findings in the order in which they were made, and how many there are. Without a width, no line is broken.
+    pub(super) fn text(&self, columns: Option<usize>) -> String {
+        let lines = self.findings.iter().map(|finding| finding.text(columns)).collect::<String>();
         let count = |verdict| self.count(verdict);
-        format!(
-            "{lines}\n{} ok, {} warnings, {} failed\n",
+        let summary = format!(
+            "{} ok, {}, {} failed",
             count(Verdict::Ok),
-            count(Verdict::Warning),
+            counted(count(Verdict::Warning), "warning", "warnings"),
             count(Verdict::Failed)
-        )
+        );
+        format!("{lines}\n{}", wrapped("", &summary, columns.unwrap_or(usize::MAX)))
     }
 
     pub(super) fn json(&self) -> String {

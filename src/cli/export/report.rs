@@ -3,6 +3,7 @@
 use crate::cli::progress::Progress;
 use crate::cli::sessions::text::printable;
 use crate::cli::{CliError, output};
+use crate::types::counted;
 
 /// The report of a running export.
 pub(super) struct Report {
@@ -40,14 +41,21 @@ impl Report {
     pub(super) fn finish(self, bytes: u64) -> Result<(), CliError> {
         let Self { progress, sessions, left_out, unread_revocations } = self;
         drop(progress);
-        output::print_note(&format!("{sessions} sessions exported, {bytes} bytes"));
+        let (sessions, bytes) = (counted(sessions, "session", "sessions"), counted(bytes, "byte", "bytes"));
+        output::print_note(&format!("{sessions} exported, {bytes}"));
         if unread_revocations > 0 {
             output::print_note(&format!(
-                "{unread_revocations} revocations of users could not be read, and count as of now"
+                "{} as of now",
+                counted(
+                    unread_revocations,
+                    "revocation of users could not be read, and counts",
+                    "revocations of users could not be read, and count"
+                )
             ));
         }
         if left_out > 0 {
-            output::print_note(&format!("{left_out} sessions left out; the file has all others"));
+            let left_out = counted(left_out, "session", "sessions");
+            output::print_note(&format!("{left_out} left out; the file has all others"));
             return Err(CliError::LeftOut);
         }
         Ok(())

@@ -24,7 +24,7 @@ use clap::{Args, Subcommand};
 use tokio::runtime;
 
 use super::credentials::Credentials;
-use super::{Address, CliError};
+use super::{Address, CliError, layout};
 use crate::token::SessionId;
 use crate::types::{AppName, Clock as _, SystemClock, Time, duration};
 use admin::AdminClient;
@@ -51,7 +51,11 @@ pub(super) struct SessionsArgs {
 
 #[derive(Debug, Subcommand)]
 enum SessionsCommand {
-    /// List live sessions: those of a subject, the last used first; or all of the app, in no order
+    /// List live sessions: of a subject, the last used first; or all of the app, in no order unless --sort is given
+    ///
+    /// The service reads the sessions of a subject, or all sessions of the app. The command filters and sorts what the
+    /// service sends: of an app, a filter or a sort reads all of its sessions. Sessions that have ended are not listed:
+    /// `cloakroom why` finds their ends.
     List(list::ListArgs),
     /// Show one session that is alive or ended recently
     Show(show::ShowArgs),
@@ -73,6 +77,8 @@ struct CommandContext {
     admin: AdminClient,
     app: String,
     format: OutputFormat,
+    /// The width of the terminal; `None` in a pipe.
+    columns: Option<usize>,
     now: Time,
 }
 
@@ -94,7 +100,8 @@ impl SessionsArgs {
     async fn connect_and_run(&self) -> Result<(), CliError> {
         let admin = AdminClient::connect(&self.address, &self.credentials, self.timeout).await?;
         let format = if self.json { OutputFormat::Json } else { OutputFormat::Text };
-        let context = CommandContext { admin, app: self.app.clone(), format, now: SystemClock.now() };
+        let (columns, now) = (layout::terminal_columns(), SystemClock.now());
+        let context = CommandContext { admin, app: self.app.clone(), format, columns, now };
         match &self.command {
             SessionsCommand::List(args) => args.run(&context).await,
             SessionsCommand::Show(args) => args.run(&context).await,

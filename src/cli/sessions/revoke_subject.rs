@@ -7,6 +7,7 @@ use super::{CommandContext, OutputFormat, json};
 use crate::cli::{CliError, output};
 use crate::grpc::wire::RevokeSubjectRequest;
 use crate::token::SessionId;
+use crate::types::counted;
 
 #[derive(Debug, Args)]
 pub(super) struct RevokeSubjectArgs {
@@ -24,7 +25,7 @@ impl RevokeSubjectArgs {
         let request = RevokeSubjectRequest { app: context.app.clone(), subject: self.subject.clone(), except_id };
         let response = context.admin.call(async |mut client| client.revoke_subject(request).await).await?;
         Ok(output::print(&match context.format {
-            OutputFormat::Text => format!("{} sessions ended", response.revoked),
+            OutputFormat::Text => format!("{} ended", counted(response.revoked, "session", "sessions")),
             OutputFormat::Json => json::line(&json!({ "revoked": response.revoked })),
         })?)
     }

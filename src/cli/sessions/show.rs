@@ -24,7 +24,7 @@ impl ShowArgs {
         let response = context.admin.call(async |mut client| client.get_session(request).await).await?;
         let session = response.session.ok_or("the service answered no session")?;
         Ok(output::print(&match context.format {
-            OutputFormat::Text => table::session_fields(&session, context.now),
+            OutputFormat::Text => table::session_fields(&session, context.now, context.columns),
             OutputFormat::Json => json::line(&json::SessionJson::from(&session)),
         })?)
     }

@@ -18,13 +18,13 @@ impl StatsArgs {
         let request = GetStatsRequest { app: context.app.clone() };
         let stats = context.admin.call(async |mut client| client.get_stats(request).await).await?;
         Ok(output::print(&match context.format {
-            OutputFormat::Text => render(&stats, context.now),
+            OutputFormat::Text => render(&stats, context.now, context.columns),
             OutputFormat::Json => json::line(&json::StatsJson::from(&stats)),
         })?)
     }
 }
 
-fn render(stats: &GetStatsResponse, now: Time) -> String {
+fn render(stats: &GetStatsResponse, now: Time, columns: Option<usize>) -> String {
     let live = match (stats.live, stats.live_anonymous) {
         (Some(live), Some(anonymous)) => format!("{live}, {anonymous} of them anonymous"),
         (Some(live), None) => format!("{live}; not counted: how many of them are anonymous ({TOO_SMALL})"),
@@ -48,7 +48,7 @@ fn render(stats: &GetStatsResponse, now: Time) -> String {
             ("  refused", by_reason(&source.refused)),
         ]);
     }
-    table::fields(&fields)
+    table::fields(&fields, columns)
 }
 
 const TOO_SMALL: &str = "the sample was too small to be right within 5 %";
@@ -82,7 +82,7 @@ mod tests {
         };
 
         assert_eq!(
-            render(&stats, example::NOW),
+            render(&stats, example::NOW, None),
             "\
 counting since  2026-01-02T01:04:05Z (2h ago)
 opened          900
@@ -104,7 +104,7 @@ scanned         2026-01-02T03:03:35Z (30s ago)
             refused: [("EXPIRED".to_owned(), 3), ("ENDED".to_owned(), 9)].into(),
             last_import_time: example::at(-7200),
         };
-        let text = render(&GetStatsResponse { migrations: vec![source], ..Default::default() }, example::NOW);
+        let text = render(&GetStatsResponse { migrations: vec![source], ..Default::default() }, example::NOW, None);
 
         let fields = "\
   imported      812
@@ -117,7 +117,7 @@ scanned         2026-01-02T03:03:35Z (30s ago)
 
     #[test]
     fn before_the_first_scan_the_live_count_is_unknown() {
-        let text = render(&GetStatsResponse { start_time: example::at(0), ..Default::default() }, example::NOW);
+        let text = render(&GetStatsResponse { start_time: example::at(0), ..Default::default() }, example::NOW, None);
 
         let expected = "\
 live            not counted: no scan is complete yet, or live_count_interval is 0
@@ -130,8 +130,8 @@ scanned         -
     fn a_number_that_the_sample_does_not_give_is_said_to_be_missing() {
         let stats = GetStatsResponse { scan_time: example::at(0), ..Default::default() };
 
-        let without_any = render(&stats, example::NOW);
-        let without_kinds = render(&GetStatsResponse { live: Some(1_000_000), ..stats }, example::NOW);
+        let without_any = render(&stats, example::NOW, None);
+        let without_kinds = render(&GetStatsResponse { live: Some(1_000_000), ..stats }, example::NOW, None);
 
         let too_small = "the sample was too small to be right within 5 %";
         assert!(without_any.contains(&format!("live            not counted: {too_small}\n")), "{without_any}");

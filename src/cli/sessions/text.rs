@@ -5,7 +5,7 @@ use std::time::Duration;
 use prost_types::Timestamp;
 
 use crate::grpc::wire::{EndReason, Outcome, Value, value};
-use crate::types::Time;
+use crate::types::{Time, counted};
 
 /// Escapes a text as Rust does, apart from quotes, so that it cannot control a terminal.
 pub(in crate::cli) fn printable(text: &str) -> String {
@@ -19,19 +19,11 @@ pub(in crate::cli) fn printable(text: &str) -> String {
     escaped
 }
 
-/// Cuts a printable text to at most `max_chars`.
-pub(in crate::cli) fn cut(text: String, max_chars: usize) -> String {
-    match text.char_indices().nth(max_chars) {
-        None => text,
-        Some(_) => text.chars().take(max_chars - 1).chain(['…']).collect(),
-    }
-}
-
 /// Returns the JSON text of a value, or the number of its bytes if it is raw.
 pub(super) fn value(value: &Value) -> String {
     match &value.kind {
         Some(value::Kind::Json(json)) => printable(json),
-        Some(value::Kind::Raw(raw)) => format!("({} bytes)", raw.len()),
+        Some(value::Kind::Raw(raw)) => format!("({})", counted(raw.len(), "byte", "bytes")),
         None => NONE.to_owned(),
     }
 }
@@ -88,12 +80,6 @@ mod tests {
         assert_eq!(printable("curl \"8\"\u{1b}[2J\r\n\u{9b}31m\u{7f}"), r#"curl "8"\u{1b}[2J\r\n\u{9b}31m\u{7f}"#);
         assert_eq!(printable("abc\u{202e}cba\u{200b}"), r"abc\u{202e}cba\u{200b}");
         assert_eq!(printable("Zoë, 東京"), "Zoë, 東京");
-    }
-
-    #[test]
-    fn a_long_text_is_cut_after_it_is_escaped() {
-        assert_eq!(cut(printable("\u{1b}abcdef"), 8), r"\u{1b}a…");
-        assert_eq!(cut(printable("abcdefgh"), 8), "abcdefgh");
     }
 
     #[test]

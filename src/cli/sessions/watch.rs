@@ -8,8 +8,10 @@ use tonic::Streaming;
 
 use super::watch_printer::WatchPrinter;
 use super::{CommandContext, OutputFormat, json, text};
+use crate::cli::layout::width;
+use crate::cli::style::{BAD, styled};
 use crate::cli::{CliError, output};
-use crate::grpc::wire::{SessionEvent, WatchEventsRequest, WatchEventsResponse};
+use crate::grpc::wire::{SessionEvent, SessionEventKind, WatchEventsRequest, WatchEventsResponse};
 use crate::token::SessionId;
 
 #[derive(Debug, Args)]
@@ -49,18 +51,24 @@ pub(super) async fn open_stream(
 /// Prints a batch. As JSON also one without events, because its cursor is where the stream begins.
 pub(super) fn print_batch(context: &CommandContext, batch: &WatchEventsResponse) -> Result<ControlFlow<()>, CliError> {
     let lines: Vec<String> = match context.format {
-        OutputFormat::Text => batch.events.iter().map(row).collect(),
+        OutputFormat::Text => batch.events.iter().map(|event| row(event, context.columns)).collect(),
         OutputFormat::Json => vec![json::line(&BatchJson::new(&batch.events, &batch.cursor))],
     };
     if lines.is_empty() { Ok(ControlFlow::Continue(())) } else { Ok(output::print_part(&lines.join("\n"))?) }
 }
 
-/// Returns a line such as `2026-11-23T17:34:14Z  0f…  ENDED REVOKED`.
-fn row(event: &SessionEvent) -> String {
+/// Returns a line such as `2026-11-23T17:34:14Z  0f…  ENDED REVOKED`. If it does not fit, the id has a line of its own.
+fn row(event: &SessionEvent, columns: Option<usize>) -> String {
     let time = text::time(&event.time).map(|time| humantime::format_rfc3339_seconds(time.into()).to_string());
     let id = if event.id.is_empty() { "-" } else { &event.id };
     let reason = text::end_reason(event.end_reason()).unwrap_or_default();
-    format!("{}  {:32}  {} {reason}", time.unwrap_or_default(), text::printable(id), kind(event)).trim_end().to_owned()
+    let (time, id, what) = (time.unwrap_or_default(), text::printable(id), format!("{} {reason}", kind(event)));
+    let what = match event.kind() {
+        SessionEventKind::Ended | SessionEventKind::AppRevoked => styled(BAD, what.trim_end()),
+        _ => what.trim_end().to_owned(),
+    };
+    let line = format!("{time}  {id:32}  {what}");
+    if columns.is_none_or(|columns| width(&line) <= columns) { line } else { format!("{id}\n  {what}\n  {time}") }
 }
 
 fn kind(event: &SessionEvent) -> &'static str {
@@ -100,7 +108,8 @@ impl<'a> BatchJson<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grpc::wire::{EndReason, SessionEventKind};
+    use crate::cli::style::plain;
+    use crate::grpc::wire::EndReason;
 
     fn ended() -> SessionEvent {
         SessionEvent {
@@ -115,8 +124,16 @@ mod tests {
     fn an_event_is_a_line_of_text() {
         let revoked = SessionEvent { kind: SessionEventKind::AppRevoked.into(), ..Default::default() };
 
-        assert_eq!(row(&ended()), format!("2023-11-14T22:13:20Z  {}  ENDED REVOKED", "0f".repeat(16)));
-        assert_eq!(row(&revoked), format!("  {:32}  APP_REVOKED", "-"));
+        assert_eq!(plain(&row(&ended(), None)), format!("2023-11-14T22:13:20Z  {}  ENDED REVOKED", "0f".repeat(16)));
+        assert_eq!(plain(&row(&revoked, None)), format!("  {:32}  APP_REVOKED", "-"));
+    }
+
+    #[test]
+    fn an_event_that_does_not_fit_is_folded_with_a_whole_id() {
+        let folded = format!("{}\n  ENDED REVOKED\n  2023-11-14T22:13:20Z", "0f".repeat(16));
+
+        assert_eq!(plain(&row(&ended(), Some(68))), folded);
+        assert_eq!(plain(&row(&ended(), Some(69))), plain(&row(&ended(), None)));
     }
 
     #[test]

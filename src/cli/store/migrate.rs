@@ -60,9 +60,9 @@ impl MigrateArgs {
              {expired_count} had expired"
         )];
         let reasons = [
-            (last.corrupt_count, "their bytes are no session"),
+            (last.corrupt_count, "their bytes are no session, so nobody can open them"),
             (last.duplicate_count, "the present store has other sessions of their ids"),
-            (last.busy_count, "they were written again and again; run the command again"),
+            (last.busy_count, "they were written again and again"),
         ];
         let stay = |(count, why): (u64, &str)| format!("{count} sessions stay in the previous store: {why}");
         lines.extend(reasons.into_iter().filter(|(count, _)| *count > 0).map(stay));
@@ -70,7 +70,10 @@ impl MigrateArgs {
             (true, _) => return lines,
             (false, true) => "nothing is left to move; [store.previous] can be removed",
             (false, false) if left_out(last) == 0 => "sessions are still created in the previous store; run it again",
-            (false, false) => "run it again before [store.previous] is removed, or lose these sessions",
+            (false, false) if last.busy_count > 0 => {
+                "run it again before [store.previous] is removed, or lose those that were written again and again"
+            }
+            (false, false) => "nothing else is left to move; they are lost when [store.previous] is removed",
         };
         lines.push(conclusion.to_owned());
         lines

@@ -4,6 +4,7 @@ use super::question::Findings;
 use super::replica::{LogState, ReplicaLog};
 use crate::cli::Address;
 use crate::cli::sessions::text::time;
+use crate::grpc::wire::list_session_ends_request::Wanted;
 use crate::grpc::wire::{CredentialExplanation, CredentialState, EndReason, SessionEnd, SessionInfo};
 use crate::types::Time;
 
@@ -39,6 +40,7 @@ pub(super) struct SubjectAnswer {
 }
 
 /// An end, and the replica whose audit log has it.
+#[derive(Clone)]
 pub(super) struct NotedEnd {
     pub(super) end: SessionEnd,
     pub(super) replica: Address,
@@ -68,18 +70,22 @@ impl Report {
 impl Answer {
     /// Joins what the store has with the ends of each of [`Findings::wanted`].
     pub(super) fn new(findings: Findings, ends: Vec<Vec<NotedEnd>>) -> Self {
-        let mut ends = ends.into_iter().map(|mut ends| {
+        let wanted = findings.wanted();
+        let ends = ends.into_iter().map(|mut ends| {
             ends.sort_by_key(|noted| std::cmp::Reverse(time(&noted.end.time)));
             ends
         });
+        let mut ends: Vec<_> = wanted.into_iter().zip(ends).collect();
         match findings {
             Findings::Subject { subject, live, more } => {
-                Self::Subject(SubjectAnswer { subject, live, more, ends: ends.next().unwrap_or_default() })
+                let ends = ends.pop().map(|(_, ends)| ends).unwrap_or_default();
+                Self::Subject(SubjectAnswer { subject, live, more, ends })
             }
             Findings::Sessions(explanations) => {
                 let answers = explanations.into_iter().map(|explanation| {
-                    let ends = if explanation.id.is_empty() { None } else { ends.next() };
-                    SessionAnswer::new(explanation, ends.unwrap_or_default())
+                    let id = Wanted::Id(explanation.id.clone());
+                    let own = ends.iter().find(|(wanted, _)| *wanted == id).map(|(_, ends)| ends.clone());
+                    SessionAnswer::new(explanation, own.unwrap_or_default())
                 });
                 Self::Sessions(answers.collect())
             }
@@ -178,6 +184,20 @@ mod tests {
         assert_eq!(times(CredentialState::Unknown, with(Some(ended))), [200, 150]);
         assert_eq!(times(CredentialState::Live, with(Some(rotated()))), [120]);
         assert_eq!(times(CredentialState::Unused, with(None)), Vec::<i64>::new());
+    }
+
+    #[test]
+    fn two_tokens_of_one_session_are_one_question_and_have_the_same_ends() {
+        let explanation = |id: &str| CredentialExplanation { id: id.to_owned(), ..Default::default() };
+        let findings = Findings::Sessions(["0f", "", "0e", "0f"].map(explanation).into());
+
+        let wanted = findings.wanted();
+        let ends = vec![vec![noted(5, "0f", EndReason::Revoked)], vec![noted(6, "0e", EndReason::Revoked)]];
+        let Answer::Sessions(answers) = Answer::new(findings, ends) else { panic!("it was asked for sessions") };
+
+        assert!(wanted == ["0f", "0e"].map(|id| Wanted::Id(id.to_owned())));
+        let ends = answers.iter().map(|answer| answer.ends.iter().map(|noted| noted.end.id.as_str()).collect());
+        assert_eq!(ends.collect::<Vec<Vec<_>>>(), [vec!["0f"], vec![], vec!["0e"], vec!["0f"]]);
     }
 
     #[test]

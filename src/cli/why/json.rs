@@ -70,11 +70,12 @@ fn log(ReplicaLog { address, state }: &ReplicaLog) -> Value {
         LogState::Failed(error) => json!({ "replica": address, "state": "FAILED", "error": error }),
         LogState::NotAsked => json!({ "replica": address, "state": "NOT_ASKED" }),
         LogState::Off => json!({ "replica": address, "state": "OFF" }),
-        LogState::Read { begin_time, lost } => {
+        LogState::Read { begin_time, lost, failure } => {
             let mut fields = set([
                 ("replica", Some(address)),
                 ("state", Some("READ".to_owned())),
                 ("begin_time", begin_time.map(|time: Time| timestamp::text(time))),
+                ("error", failure.clone()),
             ]);
             fields.insert("lost".to_owned(), (*lost).into());
             fields.into()

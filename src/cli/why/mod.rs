@@ -18,7 +18,7 @@ use tokio::runtime;
 use self::answer::{Answer, Report};
 use self::question::Question;
 use super::credentials::Credentials;
-use super::{Address, CliError, output};
+use super::{Address, CliError, layout, output};
 use crate::cookie;
 use crate::types::{AppName, Clock as _, SystemClock, duration};
 
@@ -59,7 +59,11 @@ impl WhyArgs {
         let question = self.question()?;
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let report = runtime.block_on(self.ask(question))?;
-        output::print(&if self.json { json::document(&report) } else { text::text(&report) })?;
+        output::print(&if self.json {
+            json::document(&report)
+        } else {
+            text::text(&report, layout::terminal_columns())
+        })?;
         if report.has_live_session() { Ok(()) } else { Err(CliError::NegativeAnswer) }
     }
 

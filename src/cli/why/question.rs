@@ -98,13 +98,18 @@ impl Question {
 }
 
 impl Findings {
-    /// Returns whose ends are wanted from the audit logs.
+    /// Returns whose ends are wanted from the audit logs, each once.
     pub(super) fn wanted(&self) -> Vec<Wanted> {
         match self {
             Self::Subject { subject, .. } => vec![Wanted::Subject(subject.clone())],
             Self::Sessions(explanations) => {
-                let ids = explanations.iter().map(|explanation| &explanation.id).filter(|id| !id.is_empty());
-                ids.map(|id| Wanted::Id(id.clone())).collect()
+                let mut ids = Vec::new();
+                for id in explanations.iter().map(|explanation| &explanation.id) {
+                    if !id.is_empty() && !ids.contains(&id) {
+                        ids.push(id);
+                    }
+                }
+                ids.into_iter().map(|id| Wanted::Id(id.clone())).collect()
             }
         }
     }

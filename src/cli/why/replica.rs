@@ -39,6 +39,8 @@ pub(super) enum LogState {
         /// `None`: it is empty.
         begin_time: Option<Time>,
         lost: u64,
+        /// Why the log could not be asked about some of the sessions. The text begins with the address of the replica.
+        failure: Option<String>,
     },
 }
 
@@ -79,16 +81,16 @@ pub(super) async fn read_logs(
     let logs = join_all(replicas.into_iter().map(|replica| async move {
         let answers = match replica.admin {
             Ok(admin) => read_log(&admin, app, wanted).await,
-            Err(error) => Err(error),
+            Err(error) => wanted.iter().map(|_| Err(error.clone())).collect(),
         };
         (replica.address, answers)
     }));
     let mut ends: Vec<Vec<NotedEnd>> = wanted.iter().map(|_| Vec::new()).collect();
     let mut states = Vec::new();
     for (address, answers) in logs.await {
-        let state = answers.as_ref().map_or_else(|error| LogState::Failed(error.clone()), |answers| log_state(answers));
-        for (ends, answer) in ends.iter_mut().zip(answers.into_iter().flatten()) {
-            for end in answer.ends {
+        let state = log_state(&answers);
+        for (ends, answer) in ends.iter_mut().zip(answers) {
+            for end in answer.map(|answer| answer.ends).unwrap_or_default() {
                 // Replicas on one machine may share a folder.
                 if ends.iter().all(|noted| noted.end != end) {
                     ends.push(NotedEnd { end, replica: address.clone() });
@@ -100,24 +102,48 @@ pub(super) async fn read_logs(
     (states, ends)
 }
 
-async fn read_log(admin: &AdminClient, app: &str, wanted: &[Wanted]) -> Result<Vec<ListSessionEndsResponse>, String> {
+/// The answer about one of the wanted, or why there is none.
+type LogAnswer = Result<ListSessionEndsResponse, String>;
+
+/// Asks about each of the wanted, also after one question has failed.
+async fn read_log(admin: &AdminClient, app: &str, wanted: &[Wanted]) -> Vec<LogAnswer> {
     let mut answers = Vec::new();
     for wanted in wanted {
         let request = ListSessionEndsRequest { app: app.to_owned(), wanted: Some(wanted.clone()) };
         let answer = admin.call(async |mut client| client.list_session_ends(request).await).await;
-        answers.push(answer.map_err(|error| error.message())?);
+        answers.push(answer.map_err(|error| error.message()));
     }
-    Ok(answers)
+    answers
 }
 
-fn log_state(answers: &[ListSessionEndsResponse]) -> LogState {
-    match answers.last() {
-        None => LogState::NotAsked,
-        Some(ListSessionEndsResponse { lost: None, .. }) => LogState::Off,
-        Some(ListSessionEndsResponse { lost: Some(lost), .. }) => {
+fn log_state(answers: &[LogAnswer]) -> LogState {
+    let failure = answers.iter().find_map(|answer| answer.as_ref().err()).cloned();
+    let answers: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().ok()).collect();
+    match (answers.last(), failure) {
+        (None, None) => LogState::NotAsked,
+        (None, Some(failure)) => LogState::Failed(failure),
+        (Some(ListSessionEndsResponse { lost: None, .. }), _) => LogState::Off,
+        (Some(ListSessionEndsResponse { lost: Some(lost), .. }), failure) => {
             // A search that had too little time has read less than the others.
             let begin_time = answers.iter().filter_map(|answer| time(&answer.begin_time)).max();
-            LogState::Read { begin_time, lost: *lost }
+            LogState::Read { begin_time, lost: *lost, failure }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_that_fails_one_question_has_answered_the_others() {
+        let answered = || Ok(ListSessionEndsResponse { lost: Some(3), ..Default::default() });
+        let failed = || Err("127.0.0.1:1: no answer within 1s".to_owned());
+
+        let partly = log_state(&[answered(), failed(), answered()]);
+        let not_at_all = log_state(&[failed(), failed()]);
+
+        assert!(matches!(partly, LogState::Read { lost: 3, failure: Some(_), .. }), "{partly:?}");
+        assert!(matches!(not_at_all, LogState::Failed(_)), "{not_at_all:?}");
     }
 }

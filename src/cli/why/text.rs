@@ -1,15 +1,18 @@
-//! The answer as text of at most 80 columns.
+//! The answer as text of at most 80 columns, or of the terminal's if that has fewer.
 
 use super::answer::{Answer, NotedEnd, Report, SessionAnswer, SubjectAnswer};
 use super::replica::{LogState, ReplicaLog};
 use super::verdict;
-use crate::cli::sessions::text::{absolute, cut, end_reason, printable, time};
+use crate::cli::layout::{cut, wrapped};
+use crate::cli::sessions::text::{absolute, end_reason, printable, time};
+use crate::cli::style::{BAD, GOOD, WARNING, styled};
 use crate::grpc::wire::{CredentialState, SessionInfo};
-use crate::types::{Time, timestamp};
+use crate::types::{Time, counted, timestamp};
 
-/// Returns the whole answer.
-pub(super) fn text(report: &Report) -> String {
-    let mut page = Page { report, text: String::new() };
+/// Returns the whole answer, for a terminal of this width.
+pub(super) fn text(report: &Report, columns: Option<usize>) -> String {
+    let columns = columns.map_or(MAX_COLUMNS, |columns| columns.min(MAX_COLUMNS));
+    let mut page = Page { report, columns, text: String::new() };
     match &report.answer {
         Answer::Sessions(answers) => page.sessions(answers),
         Answer::Subject(answer) => page.subject(answer),
@@ -20,13 +23,14 @@ pub(super) fn text(report: &Report) -> String {
 
 struct Page<'r> {
     report: &'r Report,
+    columns: usize,
     text: String,
 }
 
 impl Page<'_> {
     fn sessions(&mut self, answers: &[SessionAnswer]) {
         for (index, answer) in answers.iter().enumerate() {
-            self.paragraph(&format!("{}: ", index + 1), &verdict::verdict(answer));
+            self.paragraph(&format!("{}: ", index + 1), &styled_verdict(answer));
             for (name, value) in details(answer, self.report.now) {
                 self.row(name, &value);
             }
@@ -46,12 +50,11 @@ impl Page<'_> {
     }
 
     fn subject(&mut self, answer: &SubjectAnswer) {
-        let (subject, count) = (cut(printable(&answer.subject), MAX_SUBJECT_CHARS), answer.live.len());
+        let (subject, count) = (cut(printable(&answer.subject), MAX_SUBJECT_COLUMNS), answer.live.len());
         let number = match (&self.report.store_error, answer.more) {
             (Some(_), _) => "the store could not be asked".to_owned(),
-            (None, true) => format!("{count} sessions live, and more"),
-            (None, false) if count == 1 => "1 session lives".to_owned(),
-            (None, false) => format!("{count} sessions live"),
+            (None, true) => format!("{}, and more", counted(count, "session lives", "sessions live")),
+            (None, false) => counted(count, "session lives", "sessions live"),
         };
         self.paragraph("", &format!("{subject}: {number}"));
         for session in answer.live.iter().take(MAX_LIVE_ROWS) {
@@ -113,26 +116,21 @@ impl Page<'_> {
 
     /// Writes a text behind its beginning, and breaks its lines at spaces.
     fn paragraph(&mut self, beginning: &str, text: &str) {
-        let indent = beginning.chars().count();
-        let mut line = beginning.to_owned();
-        let mut columns = indent;
-        for word in text.split(' ') {
-            let length = word.chars().count();
-            if columns > indent && columns + 1 + length > MAX_COLUMNS {
-                line.push('\n');
-                line.extend(std::iter::repeat_n(' ', indent));
-                columns = indent;
-            }
-            if columns > indent {
-                line.push(' ');
-                columns += 1;
-            }
-            line += word;
-            columns += length;
-        }
-        self.text += &line;
-        self.text.push('\n');
+        self.text += &wrapped(beginning, text, self.columns);
     }
+}
+
+/// Returns the verdict with its first word in the colour of its state.
+fn styled_verdict(answer: &SessionAnswer) -> String {
+    let verdict = verdict::verdict(answer);
+    let style = match answer.explanation.state() {
+        CredentialState::Live | CredentialState::Unused => GOOD,
+        CredentialState::Ended | CredentialState::Rejected => BAD,
+        CredentialState::Superseded | CredentialState::Unknown | CredentialState::Unspecified => WARNING,
+    };
+    let end = verdict.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(verdict.len());
+    let (word, rest) = verdict.split_at(end);
+    format!("{}{rest}", styled(style, word))
 }
 
 fn details(answer: &SessionAnswer, now: Time) -> Vec<(&'static str, String)> {
@@ -144,7 +142,7 @@ fn details(answer: &SessionAnswer, now: Time) -> Vec<(&'static str, String)> {
     };
     let session = explanation.session.as_ref();
     let at = |timestamp| Some(absolute(Some(time(timestamp)?), now));
-    let known = |text: &String| (!text.is_empty()).then(|| cut(printable(text), MAX_SUBJECT_CHARS));
+    let known = |text: &String| (!text.is_empty()).then(|| cut(printable(text), MAX_SUBJECT_COLUMNS));
     let subject = session.and_then(|session| known(&session.subject));
     let details = [
         ("session", known(&explanation.id)),
@@ -168,12 +166,18 @@ fn log_line(ReplicaLog { address, state }: &ReplicaLog) -> Option<String> {
         LogState::NotAsked => return None,
         LogState::Failed(error) => printable(error),
         LogState::Off => format!("{address}: this replica has no audit log; set folder in [audit]"),
-        LogState::Read { begin_time, lost } => {
+        LogState::Read { begin_time, lost, failure } => {
             let begin = begin_time
                 .as_ref()
                 .map_or_else(|| "it is empty".to_owned(), |time| format!("from {}", timestamp::text(*time)));
-            let lost = if *lost == 0 { String::new() } else { format!(", without {lost} ends that were lost") };
-            format!("{address}: {begin}{lost}")
+            let lost = if *lost == 0 {
+                String::new()
+            } else {
+                format!(", without {} lost", counted(*lost, "end that was", "ends that were"))
+            };
+            let failure =
+                failure.as_ref().map(|error| format!("; of some sessions it could not tell: {}", printable(error)));
+            format!("{address}: {begin}{lost}{}", failure.unwrap_or_default())
         }
     })
 }
@@ -183,7 +187,8 @@ const MAX_COLUMNS: usize = 80;
 /// As wide as the longest name, SUPERSEDED, and a space.
 const ROW_NAME_COLUMNS: usize = 11;
 
-const MAX_SUBJECT_CHARS: usize = 60;
+/// As wide as a subject may be; the rest is left out.
+const MAX_SUBJECT_COLUMNS: usize = 60;
 
 const MAX_LIVE_ROWS: usize = 10;
 

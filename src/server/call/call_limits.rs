@@ -58,7 +58,7 @@ impl CallLimits {
 /// Returns how long the caller waits, if it says so.
 fn requested_timeout(headers: &HeaderMap, protocol: Protocol) -> Result<Option<Duration>, Rejection> {
     match protocol {
-        Protocol::Grpc => timeout::from_headers(headers).map_err(|_| Rejection::TimeoutMalformed),
+        Protocol::Grpc | Protocol::ExtAuthz => timeout::from_headers(headers).map_err(|_| Rejection::TimeoutMalformed),
         Protocol::ConnectUnary(_) | Protocol::ConnectStream(_) => connect::timeout(headers),
         Protocol::ForwardAuth => Ok(None),
     }
@@ -102,7 +102,7 @@ async fn call<S: GrpcService>(
             }
         }
         // In a box, so that the futures of gRPC calls do not get larger.
-        Protocol::ConnectUnary(_) | Protocol::ConnectStream(_) | Protocol::ForwardAuth => {
+        Protocol::ConnectUnary(_) | Protocol::ConnectStream(_) | Protocol::ForwardAuth | Protocol::ExtAuthz => {
             Box::pin(connect::call(service, *request, protocol, schema)).await
         }
     }

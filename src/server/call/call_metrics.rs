@@ -77,6 +77,7 @@ impl CallMetrics {
             Protocol::Grpc => 0,
             Protocol::ConnectUnary(_) | Protocol::ConnectStream(_) => 1,
             Protocol::ForwardAuth => 2,
+            Protocol::ExtAuthz => 3,
         };
         self.counters.local()[rpc.0].ended[protocol][code as usize].fetch_add(1, Ordering::Relaxed);
     }
@@ -133,8 +134,8 @@ const UNKNOWN: &str = "unknown";
 /// The reason of failures whose status has none.
 const NO_REASON: &str = "NONE";
 
-/// The names of the protocols: all but gRPC is Connect.
-const PROTOCOLS: [&str; 3] = ["grpc", "connect", "forward_auth"];
+/// The names of the protocols, in the order of [`CallMetrics::count_end`].
+const PROTOCOLS: [&str; 4] = ["grpc", "connect", "forward_auth", "ext_authz"];
 
 const MAX_REASONS: usize = 128;
 

@@ -98,8 +98,8 @@ impl CallRecorder {
             if let Ok(id) = HeaderValue::try_from(self.context.id().to_string()) {
                 response.headers_mut().insert(CallId::header().clone(), id);
             }
-        } else if let Protocol::ConnectUnary(_) | Protocol::ForwardAuth = self.protocol {
-            // The response is whole, and it has no trailers.
+        } else if let Protocol::ConnectUnary(_) | Protocol::ForwardAuth | Protocol::ExtAuthz = self.protocol {
+            // The response is whole, and it has no trailers that say more.
             self.record_end(Code::Ok);
         } else {
             // A stream may go on for days.
@@ -179,6 +179,7 @@ fn call_attributes(rpc: &'static str, protocol: Protocol, code: Code, id: &CallI
         Protocol::Grpc => "grpc",
         Protocol::ConnectUnary(_) | Protocol::ConnectStream(_) => "connect_rpc",
         Protocol::ForwardAuth => "forward_auth",
+        Protocol::ExtAuthz => "ext_authz",
     };
     let mut attributes = vec![
         ("rpc.system", system.into()),

@@ -120,7 +120,7 @@ fn check_protocol(
         return Err(Rejection::HttpMethodUnsupported);
     }
     match protocol {
-        Some(Protocol::ForwardAuth) if !context.protocols.serves(Protocol::ForwardAuth) => {
+        Some(protocol @ (Protocol::ForwardAuth | Protocol::ExtAuthz)) if !context.protocols.serves(protocol) => {
             Err(Rejection::ServiceUnknown)
         }
         Some(protocol) if !context.protocols.serves(protocol) && !is_public => Err(Rejection::ContentTypeUnsupported),
@@ -139,7 +139,7 @@ fn refuse(rejection: Rejection, protocol: Protocol, version: Version) -> Respons
     let is_wrong_method = rejection == Rejection::HttpMethodUnsupported;
     // Clients of gRPC read a status of gRPC only. The others read the HTTP status first. To a proxy a 403 is an answer.
     let is_grpc = protocol == Protocol::Grpc && version == Version::HTTP_2 && !is_wrong_method;
-    let is_connect = !is_grpc && protocol != Protocol::ForwardAuth;
+    let is_connect = !is_grpc && !matches!(protocol, Protocol::ForwardAuth | Protocol::ExtAuthz);
     let protocol = if http_status.is_some() && is_connect { Protocol::ConnectUnary(Codec::Json) } else { protocol };
     let mut response = protocol.error_response(Status::from(rejection), http_status);
     if is_wrong_method {

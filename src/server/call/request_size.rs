@@ -18,7 +18,7 @@ impl RequestSize {
     pub(super) fn new(protocol: Option<Protocol>, path: &str, declared: Option<u64>) -> Self {
         match protocol {
             Some(Protocol::Grpc | Protocol::ConnectStream(_)) => Self::Framed(FrameLengths::default()),
-            Some(Protocol::ConnectUnary(_) | Protocol::ForwardAuth) | None => {
+            Some(Protocol::ConnectUnary(_) | Protocol::ForwardAuth | Protocol::ExtAuthz) | None => {
                 Self::Whole { max: grpc::max_request_bytes(path), declared, paid: 0 }
             }
         }

@@ -52,7 +52,7 @@ impl http_body::Body for ResponseBody {
             && let Some(trailers) = frame.trailers_ref()
         {
             call.record_trailers(trailers);
-            if call.protocol != Protocol::Grpc {
+            if !matches!(call.protocol, Protocol::Grpc | Protocol::ExtAuthz) {
                 // Its last envelope has said the same.
                 return Poll::Ready(None);
             }

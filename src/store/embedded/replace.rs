@@ -15,10 +15,10 @@ impl Replace for Embedded {
         replacement: Replacement,
     ) -> Result<bool, Error> {
         let (session_key, read) = (session_key.clone(), read.cloned());
-        // A mark takes less room than the session that it replaces.
+        // What takes the place of a record is no larger than that, but for copies.
         let purpose = match &replacement {
             Replacement::Nothing => Purpose::Ending,
-            Replacement::Record(record) if read.is_some() && record.entries.count() == 0 => Purpose::Ending,
+            Replacement::Record(_) if read.is_some() => Purpose::Ending,
             Replacement::Record(_) | Replacement::Copy(_) => Purpose::Ordinary,
         };
         let replace = move |tables: &mut Tables<'_>| {

@@ -1,10 +1,9 @@
 //! What scans and exports need: the pages of the old store, then those of the new one.
 
 use super::cursor::ListPosition;
-use super::{Authority, InOld, Mark, Moving, mark_of, without_mark};
+use super::{Authority, InOld, Mark, Moving, mark_of};
 use crate::store::transfer::{AppRevocationState, ExportPage, RevocationPage};
 use crate::store::{Cursor, Error, ExportSource, SessionKey, Snapshot};
-use crate::token::SessionId;
 use crate::types::AppName;
 
 impl ExportSource for Moving {
@@ -27,10 +26,11 @@ impl ExportSource for Moving {
         for (id, snapshot) in sessions {
             match (snapshot.as_ref().and_then(|snapshot| mark_of(&snapshot.record)), &position) {
                 (None, _) => found.push((id, snapshot)),
-                (Some(Mark::Arriving), ListPosition::New(_)) => {
-                    found.extend(self.arrived(app, id, snapshot).await?.map(|snapshot| (id, Some(snapshot))));
+                (Some(Mark::Arriving), position) => {
+                    let arrived = self.arrived(&SessionKey { app: app.clone(), id }, position).await?;
+                    found.extend(arrived.map(|snapshot| (id, Some(snapshot))));
                 }
-                (Some(Mark::Moved | Mark::Arriving), _) => {}
+                (Some(Mark::Moved), _) => {}
             }
         }
         Ok(ExportPage { sessions: found, next: position.after(next) })
@@ -47,16 +47,12 @@ impl ExportSource for Moving {
 }
 
 impl Moving {
-    /// Returns the session of a copy, if the old store says that it has moved.
-    async fn arrived(
-        &self,
-        app: &AppName,
-        id: SessionId,
-        snapshot: Option<Snapshot>,
-    ) -> Result<Option<Snapshot>, Error> {
-        let in_old = self.old.load(&SessionKey { app: app.clone(), id }).await?;
-        let has_moved = matches!(Authority::of(in_old), Authority::New(InOld::Moved));
-        let whole = |snapshot: Snapshot| Snapshot { record: without_mark(&snapshot.record), ..snapshot };
-        Ok(snapshot.filter(|_| has_moved).map(whole))
+    /// Loads the session of a copy that was found in one of the stores, if that store has the say on it.
+    async fn arrived(&self, session_key: &SessionKey, position: &ListPosition) -> Result<Option<Snapshot>, Error> {
+        match (Authority::of(self.load_from_old(session_key).await?), position) {
+            (Authority::Old(snapshot), ListPosition::Old(_)) => Ok(Some(*snapshot)),
+            (Authority::New(InOld::Moved), ListPosition::New(_)) => self.load_from_new(session_key, InOld::Moved).await,
+            (Authority::Old(_) | Authority::New(_), _) => Ok(None),
+        }
     }
 }

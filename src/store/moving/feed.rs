@@ -24,8 +24,10 @@ impl Feed for Moving {
             let FeedRead::Entries(read, end) = self.old.read_feed(app, &old).await? else {
                 return Ok(FeedRead::CursorExpired);
             };
-            (old, entries) = (end, [entries, read.clone()].concat());
-            if read.len() < LAST {
+            let is_last = read.len() < LAST;
+            old = end;
+            entries.extend(read);
+            if is_last {
                 entries.extend(later);
                 return Ok(FeedRead::Entries(entries, join(&old, &new_end)));
             }

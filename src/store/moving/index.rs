@@ -10,7 +10,11 @@ use crate::token::SessionId;
 
 impl Index for Moving {
     async fn add_to_index(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<Vec<IndexEntry>, Error> {
-        let offered = self.old.add_to_index(subject_ref, entry).await?;
+        let offered = match self.old.add_to_index(subject_ref, entry).await {
+            // The new store has the session or gets it, and every replica knows that store.
+            Err(Error::Full(_)) if self.creates_in_new() => Vec::new(),
+            offered => offered?,
+        };
         let others = self.new.add_to_index(subject_ref, entry).await?;
         Ok(if offered.is_empty() { others } else { offered })
     }

@@ -11,6 +11,9 @@
 //! So a move that stops between two steps loses nothing. A copy whose session never moved is never used: the old store
 //! has no mark for it, and it is deleted when the session would have expired at the latest.
 //!
+//! The direction may turn round before an earlier move has finished. Then the old store may have a copy whose session has
+//! a mark in the new one. The next operation that finds it does the last step of that move: the copy loses its mark.
+//!
 //! Marks stay in here. No caller sees a record that has one.
 
 mod cursor;
@@ -109,6 +112,24 @@ impl Moving {
         Handle::new(Backend::Moving(self), metrics.unwrap_or_else(|| Arc::new(StoreMetrics::default())))
     }
 
+    /// Loads what the old store has. The last step of an earlier move in the other direction is done, if it is missing.
+    async fn load_from_old(&self, session_key: &SessionKey) -> Result<Option<Snapshot>, Error> {
+        for _ in 0..MAX_ATTEMPTS {
+            let found = self.old.load(session_key).await?;
+            let Some(copy) = found.as_ref().filter(|found| mark_of(&found.record) == Some(Mark::Arriving)) else {
+                return Ok(found);
+            };
+            if !has_mark(self.new.load(session_key).await?.as_ref(), Mark::Moved) {
+                return Ok(found);
+            }
+            let record = without_mark(&copy.record);
+            if self.old.replace(session_key, Some(copy), Replacement::Record(record.clone())).await? {
+                return Ok(Some(Snapshot { record, generation: copy.generation }));
+            }
+        }
+        Err(changes_again_and_again())
+    }
+
     /// Loads a session from the new store. One that has arrived loses its mark.
     async fn load_from_new(&self, session_key: &SessionKey, in_old: InOld) -> Result<Option<Snapshot>, Error> {
         for _ in 0..MAX_ATTEMPTS {
@@ -173,6 +194,10 @@ fn mark_of(record: &Record) -> Option<Mark> {
     }
 }
 
+fn has_mark(found: Option<&Snapshot>, mark: Mark) -> bool {
+    found.is_some_and(|found| mark_of(&found.record) == Some(mark))
+}
+
 /// The record as it arrives in the new store. It stays as long as the record itself would.
 fn arriving(mut record: Record) -> Record {
     let time = record.head.expire_time(record.head.access_time);
@@ -188,11 +213,11 @@ fn without_mark(record: &Record) -> Record {
 
 /// What takes the place of a record in the old store.
 ///
-/// It stays at least as long as a replica may run that still creates sessions in the old store: one of the same id, such
-/// as an external one, must not be created there again.
+/// It stays as long as the record would, and as long as a replica may run that still creates sessions in the old store:
+/// one of the same id, such as an external one, must not be created there again.
 fn moved(record: &Record) -> Record {
     let Head { create_time, access_time, deadline_time, .. } = record.head;
-    let until = deadline_time.max(access_time + MARK_TTL);
+    let until = deadline_time.max(access_time + MARK_TTL).max(record.head.purge_time());
     let mut head = Head::new(VerifierHash::from_bytes([0; 16]), create_time, Duration::ZERO, Duration::ZERO);
     head.end = Some(End { reason: EndReason::Moved, time: until });
     Record { head, entries: crate::session::Entries::default() }

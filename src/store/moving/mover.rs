@@ -8,7 +8,10 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio::time::sleep;
 
-use super::{Authority, InOld, MAX_ATTEMPTS, Mark, Moving, Replacement, arriving, is_outdated, mark_of, moved};
+use super::{
+    Authority, InOld, MAX_ATTEMPTS, Mark, Moving, Replacement, arriving, has_mark, is_outdated, mark_of, moved,
+    without_mark,
+};
 use crate::session::Record;
 use crate::store::transfer::{exported_record, imported_revocations, index_entry};
 use crate::store::{Cursor, Error, ImportApp, Position, SessionKey, Snapshot, SubjectRef};
@@ -170,14 +173,17 @@ impl Mover {
             let session_key = SessionKey { app: app.clone(), id };
             match snapshot.map(|snapshot| mark_of(&snapshot.record)) {
                 None => self.count(Outcome::Skipped(SkipReason::Corrupt)),
-                Some(None) => unmoved.push(session_key),
+                // A copy may be what an earlier move in the other direction did not finish.
+                Some(None | Some(Mark::Arriving)) => unmoved.push(session_key),
                 Some(Some(Mark::Moved)) => marked.push(session_key),
-                Some(Some(Mark::Arriving)) => {}
             }
         }
         for batch in unmoved.chunks(CONCURRENT_MOVES) {
             for outcome in join_all(batch.iter().map(|session_key| self.move_session(session_key))).await {
-                self.count(outcome?);
+                self.count(match outcome {
+                    Err(Error::Corrupt) => Outcome::Skipped(SkipReason::Corrupt),
+                    outcome => outcome?,
+                });
             }
         }
         if self.mode == MoveMode::Write {
@@ -197,7 +203,7 @@ impl Mover {
     async fn complete_moves(&self, session_keys: &[SessionKey]) -> Result<(), Error> {
         let heads = self.moving.new.sample_heads(session_keys).await?;
         for (session_key, head) in session_keys.iter().zip(heads) {
-            if head.is_some_and(|head| mark_of(&head.record) == Some(Mark::Arriving)) {
+            if has_mark(head.as_ref(), Mark::Arriving) {
                 self.moving.load_from_new(session_key, InOld::Moved).await?;
             }
         }
@@ -209,9 +215,9 @@ impl Mover {
         self.report.is_complete = self.mode == MoveMode::Write && self.in_pass == 0;
         let is_last = self.in_pass == self.report.skipped.values().sum::<u64>() || self.passes == MAX_PASSES;
         match (self.mode, self.report.is_complete, is_last) {
-            (MoveMode::DryRun, ..) | (MoveMode::Write, false, true) => Step::Done,
-            (MoveMode::Write, true, _) => Step::Marks(Position::default()),
+            (MoveMode::DryRun, ..) => Step::Done,
             (MoveMode::Write, false, false) => Step::BeginPass,
+            (MoveMode::Write, ..) => Step::Marks(Position::default()),
         }
     }
 
@@ -222,7 +228,11 @@ impl Mover {
         let heads = self.moving.new.sample_heads(&page.session_keys).await?;
         for (session_key, head) in page.session_keys.iter().zip(heads) {
             if head.is_some_and(|head| mark_of(&head.record).is_some()) {
-                self.remove_mark(session_key).await?;
+                match self.remove_mark(session_key).await {
+                    // What the old store has is not known, so the mark stays.
+                    Err(Error::Corrupt) => {}
+                    removed => removed?,
+                }
             }
         }
         sleep(PAUSE).await;
@@ -232,7 +242,7 @@ impl Mover {
     async fn remove_mark(&self, session_key: &SessionKey) -> Result<(), Error> {
         // The old store after the new one: what begins to move later changes what was read first.
         let Some(found) = self.moving.new.load(session_key).await? else { return Ok(()) };
-        match (mark_of(&found.record), Authority::of(self.moving.old.load(session_key).await?)) {
+        match (mark_of(&found.record), Authority::of(self.moving.load_from_old(session_key).await?)) {
             (None, _) | (Some(_), Authority::Old(_)) => {}
             (Some(Mark::Arriving), Authority::New(InOld::Moved)) => {
                 self.moving.load_from_new(session_key, InOld::Moved).await?;
@@ -265,7 +275,14 @@ impl Mover {
             // The new store first: what has changed there since then shows that another process moved the session.
             let begin = self.clock.now();
             let copy = self.moving.new.load(session_key).await?;
-            let Some(found) = self.moving.old.load(session_key).await? else { return Ok(Outcome::Gone) };
+            let found = match self.mode {
+                MoveMode::Write => self.moving.load_from_old(session_key).await?,
+                MoveMode::DryRun => self.moving.old.load(session_key).await?,
+            };
+            let Some(mut found) = found else { return Ok(Outcome::Gone) };
+            if mark_of(&found.record) == Some(Mark::Arriving) && has_mark(copy.as_ref(), Mark::Moved) {
+                found.record = without_mark(&found.record);
+            }
             if mark_of(&found.record).is_some() {
                 return Ok(Outcome::Gone);
             }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{
-    Authority, CreatesIn, InOld, MAX_ATTEMPTS, Mark, Moving, Replacement, changes_again_and_again, mark_of, moved,
+    Authority, CreatesIn, InOld, MAX_ATTEMPTS, Mark, Moving, Replacement, changes_again_and_again, has_mark, mark_of,
+    moved,
 };
 use crate::session::{Denial, EndReason, Precondition, Record};
 use crate::store::{
@@ -17,7 +18,7 @@ impl Store for Moving {
     }
 
     async fn load(&self, session_key: &SessionKey) -> Result<Option<Snapshot>, Error> {
-        match Authority::of(self.old.load(session_key).await?) {
+        match Authority::of(self.load_from_old(session_key).await?) {
             Authority::Old(snapshot) => Ok(Some(*snapshot)),
             Authority::New(in_old) => self.load_from_new(session_key, in_old).await,
         }
@@ -37,7 +38,7 @@ impl Store for Moving {
         write: &Write,
     ) -> Result<Applied, Error> {
         for _ in 0..MAX_ATTEMPTS {
-            let in_old = match Authority::of(self.old.load(session_key).await?) {
+            let in_old = match Authority::of(self.load_from_old(session_key).await?) {
                 Authority::New(in_old) => in_old,
                 Authority::Old(_) => match self.old.apply(session_key, precondition, write).await? {
                     // It has moved since it was read.
@@ -63,11 +64,11 @@ impl Store for Moving {
     }
 
     async fn touch(&self, session_key: &SessionKey, touch: &Touch) -> Result<(), Error> {
-        if let Authority::Old(_) = Authority::of(self.old.load(session_key).await?) {
+        if let Authority::Old(_) = Authority::of(self.load_from_old(session_key).await?) {
             self.old.touch(session_key, touch).await?;
         }
         // It may have moved since it was read.
-        if let Authority::New(in_old) = Authority::of(self.old.load(session_key).await?)
+        if let Authority::New(in_old) = Authority::of(self.load_from_old(session_key).await?)
             && self.load_from_new(session_key, in_old).await?.is_some()
         {
             self.new.touch(session_key, touch).await?;
@@ -88,7 +89,9 @@ impl Store for Moving {
     }
 
     async fn sweep(&self, now: Time) -> Result<usize, Error> {
-        Ok(self.old.sweep(now).await? + self.new.sweep(now).await?)
+        // Each of them, whether the other one answers or not.
+        let (old, new) = (self.old.sweep(now).await, self.new.sweep(now).await);
+        Ok(old? + new?)
     }
 
     async fn ping(&self) -> Result<(), Error> {
@@ -100,14 +103,22 @@ impl Store for Moving {
 impl Moving {
     async fn create_in_old(&self, session_key: &SessionKey, record: &Record) -> Result<Created, Error> {
         for _ in 0..MAX_ATTEMPTS {
+            // A move in the other direction may have left sessions in the new store. Others have a mark in the old one.
+            if self.load_from_new(session_key, InOld::Nothing).await?.is_some() {
+                return Ok(Created::Occupied);
+            }
             let created = self.old.create(session_key, record).await?;
             if created != Created::Occupied {
                 return Ok(created);
             }
-            let Some(found) = self.old.load(session_key).await? else { continue };
+            let Some(found) = self.load_from_old(session_key).await? else { continue };
             match mark_of(&found.record) {
                 None => return Ok(Created::Occupied),
-                Some(Mark::Moved) => return self.create_beside_mark(session_key, record).await,
+                Some(Mark::Moved) => {
+                    if let Some(created) = self.create_beside_mark(session_key, record).await? {
+                        return Ok(created);
+                    }
+                }
                 Some(Mark::Arriving) => _ = self.old.replace(session_key, Some(&found), Replacement::Nothing).await?,
             }
         }
@@ -119,37 +130,46 @@ impl Moving {
     /// Without the mark, a replica that still creates sessions in the old store could create the same one there.
     async fn create_in_new(&self, session_key: &SessionKey, record: &Record) -> Result<Created, Error> {
         for _ in 0..MAX_ATTEMPTS {
-            let found = self.old.load(session_key).await?;
-            match Authority::of(found.clone()) {
+            let found = self.load_from_old(session_key).await?;
+            let is_marked = match Authority::of(found.clone()) {
                 Authority::Old(_) => return Ok(Created::Occupied),
-                Authority::New(InOld::Moved) => return self.create_beside_mark(session_key, record).await,
+                Authority::New(InOld::Moved) => true,
                 Authority::New(InOld::Nothing) => {
                     self.remove_marked_copy(session_key).await?;
                     let mark = Replacement::Record(moved(record));
-                    if self.old.replace(session_key, found.as_ref(), mark).await? {
-                        return self.create_beside_mark(session_key, record).await;
+                    match self.old.replace(session_key, found.as_ref(), mark).await {
+                        // A file has no other replica, so that nobody else creates sessions there.
+                        Err(Error::Full(_)) if self.old.redis().is_none() => true,
+                        marked => marked?,
                     }
                 }
+            };
+            if is_marked && let Some(created) = self.create_beside_mark(session_key, record).await? {
+                return Ok(created);
             }
         }
         Err(changes_again_and_again())
     }
 
-    /// Creates a session in the new store. The old one has a mark that says so.
-    async fn create_beside_mark(&self, session_key: &SessionKey, record: &Record) -> Result<Created, Error> {
+    /// Creates a session in the new store. The old one has a mark that says so. `None`: begin anew.
+    async fn create_beside_mark(&self, session_key: &SessionKey, record: &Record) -> Result<Option<Created>, Error> {
         if record.head.imported_from.is_some() {
             self.bring_app_revocation(&session_key.app, record.head.access_time).await?;
         }
         for _ in 0..MAX_ATTEMPTS {
             let created = self.new.create(session_key, record).await?;
             if created != Created::Occupied {
-                return Ok(created);
+                return Ok(Some(created));
             }
             match self.new.load(session_key).await? {
                 Some(found) if mark_of(&found.record) == Some(Mark::Moved) => {
                     self.new.replace(session_key, Some(&found), Replacement::Nothing).await?;
+                    // A replica that moves sessions in the other direction may have created this one there, or may do so.
+                    if !has_mark(self.load_from_old(session_key).await?.as_ref(), Mark::Moved) {
+                        return Ok(None);
+                    }
                 }
-                Some(_) => return Ok(Created::Occupied),
+                Some(_) => return Ok(Some(Created::Occupied)),
                 None => {}
             }
         }

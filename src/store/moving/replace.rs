@@ -7,6 +7,8 @@ use crate::store::{Error, SessionKey, Snapshot};
 pub(in crate::store) trait Replace {
     /// Does the replacement if the store still has what was read, and the app's generation of then. One atomic step.
     ///
+    /// Redis compares the meta field, the access time and the end: each write changes one of them.
+    ///
     /// Returns whether it was done. If there was no record, the generation does not matter.
     fn replace(
         &self,

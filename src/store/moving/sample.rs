@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Authority, InOld, Mark, Moving, Side, mark_of, without_mark};
+use super::{Authority, InOld, Mark, Moving, Side, has_mark, mark_of, without_mark};
 use crate::store::{Error, Position, Sample, SampledKeys, SessionKey, Snapshot};
 use crate::types::AppName;
 
@@ -26,14 +26,20 @@ impl Sample for Moving {
     async fn sample_heads(&self, session_keys: &[SessionKey]) -> Result<Vec<Option<Snapshot>>, Error> {
         let of_old = self.old.sample_heads(session_keys).await?;
         let of_new = self.new.sample_heads(session_keys).await?;
-        let choose = |(old, new): (Option<Snapshot>, Option<Snapshot>)| match (Authority::of(old), new) {
-            (Authority::Old(snapshot), _) => Some(*snapshot),
-            (Authority::New(in_old), Some(new)) => match (mark_of(&new.record), in_old) {
-                (None, _) => Some(new),
-                (Some(Mark::Arriving), InOld::Moved) => Some(Snapshot { record: without_mark(&new.record), ..new }),
-                (Some(_), _) => None,
-            },
-            (Authority::New(_), None) => None,
+        let arrived = |copy: Snapshot| Some(Snapshot { record: without_mark(&copy.record), ..copy });
+        let choose = |(old, new): (Option<Snapshot>, Option<Snapshot>)| {
+            if has_mark(old.as_ref(), Mark::Arriving) && has_mark(new.as_ref(), Mark::Moved) {
+                return old.and_then(arrived);
+            }
+            match (Authority::of(old), new) {
+                (Authority::Old(snapshot), _) => Some(*snapshot),
+                (Authority::New(in_old), Some(new)) => match (mark_of(&new.record), in_old) {
+                    (None, _) => Some(new),
+                    (Some(Mark::Arriving), InOld::Moved) => arrived(new),
+                    (Some(_), _) => None,
+                },
+                (Authority::New(_), None) => None,
+            }
         };
         Ok(of_old.into_iter().zip(of_new).map(choose).collect())
     }

@@ -11,8 +11,8 @@ if (stored[1] or '') ~= ARGV[1] or (stored[2] or '') ~= ARGV[2] or (stored[3] or
    or (ARGV[4] ~= '' and generation ~= ARGV[4]) then
   return 0
 end
--- DEL needs no room, and after it Redis does not check whether there is some: what is moved away can be marked there.
-if stored[1] then redis.call('DEL', key) end
+-- DEL needs no room, and after it Redis does not check whether there is some: so a full Redis takes marks.
+if stored[1] or ARGV[5] == 'k' then redis.call('DEL', key) end
 if ARGV[5] == 'd' then return 1 end
 local meta = ARGV[7]
 if ARGV[5] == 'c' then meta = string.sub(meta, 1, -5) .. struct.pack('>I4', tonumber(generation)) end

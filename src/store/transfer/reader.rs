@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, BufRead, Read as _};
 
 use super::item::{Counts, ExportedApp, Item};
-use crate::types::AppName;
+use crate::types::{AppName, counted};
 
 /// Reads the items of an export.
 #[derive(Debug)]
@@ -35,11 +35,15 @@ pub enum FileError {
     #[error("it has something that this program does not know; use the cloakroom that wrote it, {0}, or a newer one")]
     Unknown(String),
     #[error(
-        "it ends in the middle, after {sessions} sessions: the export did not finish, or the copy is not complete; copy \
-         it again, or take another export"
+        "it ends in the middle, after {}: the export did not finish, or the copy is not complete; copy it again, or take \
+         another export",
+        counted(*.sessions, "session", "sessions")
     )]
     Truncated { sessions: u64 },
-    #[error("it is damaged, after {sessions} sessions: a checksum is wrong; copy it again, or take another export")]
+    #[error(
+        "it is damaged, after {}: a checksum is wrong; copy it again, or take another export",
+        counted(*.sessions, "session", "sessions")
+    )]
     Damaged { sessions: u64 },
 }
 

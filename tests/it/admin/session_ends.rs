@@ -214,6 +214,24 @@ async fn a_repeated_call_is_one_end_in_the_audit_log() {
 }
 
 #[tokio::test]
+async fn a_log_that_cannot_be_read_is_an_error_and_no_empty_log() {
+    let service = start(StoreKind::Memory).await;
+    let session = service.logged_in("ann").await;
+    service.destroy(&session.token).await;
+    service.ends_of(&session.id, 1).await;
+    let refusal = async |wanted| reason(&service.try_list_ends("", wanted).await.err().unwrap());
+    let unreadable = (Code::FailedPrecondition, "AUDIT_LOG_UNREADABLE".to_owned());
+
+    fs::create_dir(service.audit_folder().join("session-ends-2020-01-01.jsonl")).unwrap();
+    assert_eq!(refusal(id(&session.id)).await, unreadable);
+    assert_eq!(refusal(subject("ann")).await, unreadable);
+    fs::remove_dir(service.audit_folder().join("session-ends-2020-01-01.jsonl")).unwrap();
+    assert_eq!(service.ends_of(&session.id, 1).await.len(), 1);
+    fs::remove_dir_all(service.audit_folder()).unwrap();
+    assert_eq!(refusal(id(&session.id)).await, unreadable);
+}
+
+#[tokio::test]
 async fn without_an_audit_log_the_answer_says_so() {
     let service = TestService::new(StoreKind::Memory).await;
     let session = service.logged_in("ann").await;

@@ -45,6 +45,15 @@ fn it_says_where_sessions_are_and_what_a_restart_loses() {
 }
 
 #[test]
+fn it_names_the_store_that_sessions_move_from_as_well() {
+    let moving = [("CLOAKROOM__STORE__KIND", "redis"), ("CLOAKROOM__STORE__PREVIOUS__KIND", "embedded")];
+
+    let text = banner_in(&moving, &DefaultKey::Configured, &[]);
+
+    assert!(text.contains("sessions in Redis\n           and, as [store.previous], in data, on this disk\n"), "{text}");
+}
+
+#[test]
 fn with_redis_and_no_key_it_says_what_to_do() {
     let text = banner_in(&[("CLOAKROOM__STORE__KIND", "redis")], &DefaultKey::Missing, &[]);
 

@@ -99,6 +99,45 @@ async fn it_finds_a_running_service_at_both_its_addresses() {
 }
 
 #[test]
+fn the_folder_of_the_audit_log_is_looked_at() {
+    let folder = |prepare: fn(&Path)| {
+        let (_, findings) =
+            examine(&[("CLOAKROOM__AUDIT__FOLDER", "audit")], |program| prepare(&program.path("audit")));
+        findings.into_iter().filter(|(check, _)| check.starts_with("audit ")).collect::<Vec<_>>()
+    };
+    let is = |findings: &[(String, Found)], check: &str, verdict: &str, words: &str| {
+        assert!(findings.iter().any(|(at, found)| at == check && found.is(verdict, words)), "{check}: {findings:?}");
+    };
+
+    let missing = folder(|_| {});
+    let there = folder(|path| fs::create_dir(path).unwrap());
+    let file = folder(|path| fs::write(path, "").unwrap());
+    let open_to_all = folder(|path| {
+        fs::create_dir(path).unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(0o777)).unwrap();
+    });
+    let unreadable = folder(|path| fs::create_dir_all(path.join("session-ends-2026-01-31.jsonl")).unwrap());
+    let (_, without) = examine(&[], |_| {});
+
+    is(&missing, "audit folder", "ok", "it is not there yet");
+    is(&missing, "audit disk", "ok", "there is room");
+    is(&there, "audit folder", "ok", "this user may write there");
+    is(&there, "audit files", "ok", "this user may read them");
+    is(&file, "audit folder", "failed", "it is no folder");
+    is(&open_to_all, "audit folder", "failed", "every user of this machine may write there");
+    is(&unreadable, "audit files", "failed", "session-ends-2026-01-31.jsonl cannot be read: it is no regular file");
+    assert!(without.iter().all(|(check, _)| !check.starts_with("audit ")), "{without:?}");
+}
+
+#[test]
+fn one_of_a_kind_is_in_the_singular() {
+    let (program, _sockets) = doctor(&[]);
+    let ended = program.env("CLOAKROOM__STORE__KIND", "embedded").run();
+
+    assert!(ended.stdout.contains("with 1 app and 0 callers"), "{}", ended.stdout);
+}
+
+#[test]
 fn a_service_that_does_not_run_is_a_warning_and_another_program_in_its_place_a_failure() {
     let (_, absent) = examine(&[], |_| {});
     let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
@@ -147,6 +186,26 @@ fn a_redis_that_the_service_can_work_with_is_described() {
         .find_map(|line| ["valkey_version:", "redis_version:"].into_iter().find_map(|name| line.strip_prefix(name)));
     assert!(at(&findings, "redis version").verdict == "ok", "{findings:?}");
     assert!(version.is_some_and(|version| !version.trim().is_empty()));
+}
+
+#[test]
+fn the_store_that_sessions_move_from_is_looked_at_too() {
+    let (redis, previous) = (RedisServer::start_with("--appendonly yes"), RedisServer::start());
+    let (url, previous_url) = (redis.url(), previous.url());
+    let both = [
+        ("CLOAKROOM__STORE__KIND", "redis"),
+        ("CLOAKROOM__STORE__REDIS__URL", url.as_str()),
+        ("CLOAKROOM__STORE__PREVIOUS__KIND", "redis"),
+        ("CLOAKROOM__STORE__PREVIOUS__REDIS__URL", previous_url.as_str()),
+        ("CLOAKROOM__STORE__PREVIOUS__REDIS__TIMEOUT", "60s"),
+    ];
+    let of_redis = examine(&both, |_| {}).1;
+    let of_file = examine(&[both[0], both[1], ("CLOAKROOM__STORE__PREVIOUS__KIND", "embedded")], |_| {}).1;
+
+    assert!(at(&of_redis, "redis at [store.previous]").is("ok", "the service can work with it"), "{of_redis:?}");
+    assert!(at(&of_redis, "redis persistence").is("ok", "append-only file"), "{of_redis:?}");
+    assert_eq!(at(&of_redis, "redis persistence at [store.previous]").verdict, "warning", "{of_redis:?}");
+    assert!(at(&of_file, "data folder at [store.previous]").is("ok", "data"), "{of_file:?}");
 }
 
 #[test]

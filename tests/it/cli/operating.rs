@@ -2,12 +2,13 @@
 
 use std::io::{BufRead as _, BufReader};
 
-use cloakroom::grpc::wire::{Changes, RotationCause};
+use cloakroom::grpc::wire::{Changes, RequestContext, RotationCause, SaveSessionRequest};
+use cloakroom::types::{Time, timestamp};
 use serde_json::Value;
 
 use super::program::{Ended, Program};
 use crate::support::calls::{ChangesExt as _, save};
-use crate::support::sessions::{LifetimeExt as _, SECOND};
+use crate::support::sessions::{HOUR, LifetimeExt as _, MINUTE, SECOND};
 use crate::support::{StoreKind, TestService};
 
 fn address(service: &TestService) -> String {
@@ -56,6 +57,102 @@ async fn an_operator_lists_shows_ends_and_counts_sessions() {
     let all = sessions(&service, &["revoke-app", "--yes"]).await;
     let none = sessions(&service, &["list"]).await;
     assert_eq!((all.code, none.stdout.contains(&grace)), (Some(0), false));
+}
+
+/// Returns the ids that `sessions list --json` prints with these arguments.
+async fn listed(service: &TestService, arguments: &str) -> Vec<String> {
+    let arguments: Vec<&str> = ["list", "--json"].into_iter().chain(arguments.split_whitespace()).collect();
+    let ended = sessions(service, &arguments).await;
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(0), ""), "{arguments:?}");
+    let id = |line| serde_json::from_str::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned();
+    ended.stdout.lines().map(id).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_is_sorted_filtered_and_limited() {
+    let service = TestService::with_lifetimes(StoreKind::Memory, HOUR, 9 * HOUR).await;
+    let mut ids = Vec::new();
+    let mut times = Vec::new();
+    for subject in ["ada", "bob", "ada"] {
+        service.advance(MINUTE);
+        ids.push(logged_in(&service, subject).await);
+        times.push(timestamp::text(Time::from_millis(service.millis())));
+    }
+    let [first, second, third] = [0, 1, 2].map(|n: usize| ids[n].clone());
+    let sorted = |mut ids: Vec<String>| {
+        ids.sort();
+        ids
+    };
+
+    let newest = [third.clone(), second.clone(), first.clone()];
+    assert_eq!(listed(&service, "--sort created").await, newest);
+    assert_eq!(listed(&service, "--sort used --limit 2").await, newest[..2]);
+    assert_eq!(listed(&service, "--sort created --reverse --limit 1").await, newest[2..]);
+    assert_eq!(listed(&service, "--sort expires --subject ada").await, [first.clone(), third.clone()]);
+    assert_eq!(listed(&service, "--sort subject").await[2], second);
+    let since = format!("--created-since {} --sort created", times[1]);
+    assert_eq!(listed(&service, &since).await, newest[..2]);
+    assert_eq!(listed(&service, &format!("--created-before {}", times[1])).await, newest[2..]);
+    assert_eq!(listed(&service, &format!("--used-since {}", times[2])).await, newest[..1]);
+    assert_eq!(
+        sorted(listed(&service, &format!("--used-before {}", times[2])).await),
+        sorted(vec![first.clone(), second])
+    );
+    assert_eq!(listed(&service, "--expires-before 2026-01-01").await, [""; 0]);
+    assert_eq!(listed(&service, "--anonymous").await, [""; 0]);
+    let text = sessions(&service, &["list", "--sort", "created", "--limit", "1"]).await;
+    assert!(text.stdout.lines().nth(1).unwrap().starts_with(&third), "{text:?}");
+    assert_eq!(text.stderr, "1 session\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn filters_and_orders_apply_to_all_pages() {
+    let service = TestService::with_lifetimes(StoreKind::Memory, HOUR, 9 * HOUR).await;
+    let mut ids = Vec::new();
+    // With entries, a page has 50.
+    for _ in 0..120 {
+        service.advance(SECOND);
+        ids.push(logged_in(&service, "ada").await);
+    }
+    let last = timestamp::text(Time::from_millis(service.millis()));
+
+    let newest: Vec<_> = ids.iter().rev().take(3).cloned().collect();
+    assert_eq!(listed(&service, "--entries --sort created --limit 3").await, newest);
+    assert_eq!(listed(&service, &format!("--entries --created-since {last}")).await, newest[..1]);
+    assert_eq!(listed(&service, "--entries --used-since 2020-01-01 --limit 60").await.len(), 60);
+}
+
+/// Runs a command of `sessions` on a terminal, and returns what it prints there.
+async fn on_terminal(service: &TestService, columns: u16, arguments: &[&str]) -> String {
+    let address = address(service);
+    let program = Program::new(&[&["sessions", "--address", &address], arguments].concat());
+    let (code, printed) = tokio::task::spawn_blocking(move || program.run_on_terminal(columns)).await.unwrap();
+    assert_eq!(code, Some(0), "{printed}");
+    printed
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_list_is_a_table_if_it_fits_on_the_terminal_and_else_folded() {
+    let service = TestService::new(StoreKind::Memory).await;
+    let context =
+        RequestContext { user_agent: "東京 Browser/1.0 ".repeat(10), remote_address: "192.0.2.1".to_owned() };
+    let login = save(&service.open_new().await.token, Changes::default().set("a", "1").subject("ada"));
+    let id = service.save(SaveSessionRequest { context: Some(context), ..login }).await.session.unwrap().id;
+
+    for columns in [20, 40, 80, 120, 200] {
+        let list = on_terminal(&service, columns, &["list"]).await;
+        let show = on_terminal(&service, columns, &["show", "--entries", &id]).await;
+        for printed in [list, show] {
+            assert!(printed.contains(&id) && printed.contains("ada"), "{columns}: {printed}");
+        }
+    }
+    let narrow = on_terminal(&service, 80, &["list"]).await;
+    let wide = on_terminal(&service, 120, &["list"]).await;
+    let piped = sessions(&service, &["list"]).await.stdout;
+
+    assert!(narrow.starts_with(&format!("{id}\n  subject: ada   created: ")), "{narrow}");
+    assert!(wide.starts_with("SESSION ") && wide.contains("東京 Browser/1.0 東京") && wide.contains('…'), "{wide}");
+    assert!(piped.starts_with("SESSION ") && piped.matches("Browser").count() == 10, "{piped}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -22,6 +22,11 @@ fn a_command_with_missing_or_invalid_arguments_is_a_usage_error() {
         &["revoke-subject", ""],
         &["revoke-subject", "user-1", "--except", "x"],
         &["list", "--subject", ""],
+        &["list", "--subject", "user-1", "--anonymous"],
+        &["list", "--limit", "0"],
+        &["list", "--sort", "colour"],
+        &["list", "--reverse"],
+        &["list", "--used-since", "yesterday"],
         &["list", "--address", "nowhere"],
         &["list", "--timeout", "5"],
     ] {

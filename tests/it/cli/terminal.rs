@@ -57,6 +57,9 @@ fn every_command_has_a_man_page() {
     assert!(page("cloakroom-sessions-revoke.1").contains("End sessions by their ids"));
     assert!(page("cloakroom.1").contains("the configuration is wrong"));
     assert!(!page("cloakroom.1").contains("man-pages"), "it is for packages alone");
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        assert!(!std::fs::read_to_string(file.unwrap().path()).unwrap().contains('\u{1b}'), "styles are for terminals");
+    }
 }
 
 #[test]
@@ -69,4 +72,66 @@ fn version_says_how_the_program_was_built() {
     let facts: Vec<&str> = long.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
     assert_eq!(facts, ["commit", "profile", "target", "compiler"], "{long}");
     assert!(long.contains("rustc 1.") && long.contains("-linux-"), "{long}");
+}
+
+/// Returns what a command prints on a terminal with these variables.
+fn on_terminal(arguments: &[&str], variables: &[(&str, &str)]) -> String {
+    let program = variables.iter().fold(Program::new(arguments), |program, (name, value)| program.env(name, value));
+    program.run_on_terminal(80).1
+}
+
+#[test]
+fn a_terminal_gets_colours_unless_it_or_its_user_refuses_them() {
+    let doctor: &[&str] = &["doctor", "--timeout", "1ms"];
+    for arguments in
+        [&["--help"], &["serve", "--wrong"][..], &["sessions", "stats", "--address", "unix:/nowhere"], doctor]
+    {
+        let colored = on_terminal(arguments, &[("TERM", "xterm"), ("NO_COLOR", "")]);
+        let refused = on_terminal(arguments, &[("TERM", "xterm"), ("NO_COLOR", "1")]);
+        let dumb = on_terminal(arguments, &[("TERM", "dumb")]);
+
+        assert!(colored.contains('\u{1b}'), "{arguments:?}: {colored}");
+        assert!(!refused.contains('\u{1b}') && !refused.is_empty(), "{arguments:?}: {refused}");
+        assert!(!dumb.contains('\u{1b}') && !dumb.is_empty(), "{arguments:?}: {dumb}");
+    }
+}
+
+#[test]
+fn a_pipe_gets_no_colours_unless_they_are_forced_and_json_never() {
+    let doctor = |format: &str| Program::new(&["doctor", "--timeout", "1ms", "--format", format]).env("TERM", "xterm");
+
+    let piped = doctor("text").run();
+    let forced = doctor("text").env("CLICOLOR_FORCE", "1").run();
+    let json = doctor("json").env("CLICOLOR_FORCE", "1").run();
+    let on_terminal = doctor("json").run_on_terminal(80).1;
+
+    assert!(!piped.stdout.contains('\u{1b}') && piped.stdout.contains("ok "), "{}", piped.stdout);
+    assert!(forced.stdout.contains('\u{1b}'), "{}", forced.stdout);
+    assert!(!json.stdout.contains('\u{1b}') && !on_terminal.contains('\u{1b}'), "{}", json.stdout);
+}
+
+#[test]
+fn help_fits_the_terminal_and_breaks_at_words() {
+    for columns in [40, 60, 80, 200] {
+        let help = Program::new(&["sessions", "list", "--help"]).run_on_terminal(columns).1;
+
+        let longest = help.lines().map(|line| line.chars().count()).max().unwrap();
+        assert!(
+            longest <= usize::from(columns.min(80)) && help.contains("--used-since"),
+            "{columns}: {longest}\n{help}"
+        );
+    }
+}
+
+#[test]
+fn findings_fit_the_terminal() {
+    let columns = |columns| Program::new(&["doctor", "--timeout", "1ms"]).run_on_terminal(columns).1;
+
+    for narrow in [20, 40, 80] {
+        for line in columns(narrow).lines() {
+            let is_one_word = !line.trim().contains(' ');
+            assert!(line.chars().count() <= usize::from(narrow) || is_one_word, "{narrow}: {line}");
+        }
+    }
+    assert!(columns(80).lines().count() > columns(2000).lines().count());
 }

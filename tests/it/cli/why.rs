@@ -200,6 +200,21 @@ async fn the_audit_logs_of_all_replicas_say_what_ended_a_session_and_which_of_th
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_audit_log_that_cannot_be_read_is_named_and_no_empty_one() {
+    let service = TestService::with_audit_log(StoreKind::Memory, [("default", app_settings())]).await;
+    let session = service.logged_in("ann").await;
+    service.destroy(&session.token).await;
+    service.ends_of(&session.id, 1).await;
+    std::fs::create_dir(service.audit_folder().join("session-ends-2020-01-01.jsonl")).unwrap();
+
+    let of_id = explain(&service, &[], &session.id).await;
+
+    let named = format!("log: {}: the audit log of this replica cannot be read", address(&service));
+    check(&of_id, 1, &["1: ENDED DESTROYED", &named, "let the user of the service read", "AUDIT_LOG_UNREADABLE"]);
+    assert!(!words(&of_id.stdout).contains("no audit log has"), "{}", of_id.stdout);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sessions_of_a_subject_are_shown_with_the_ends_of_the_whole_app() {
     let service = TestService::with_audit_log(StoreKind::Memory, [("default", app_settings())]).await;
     let before = service.logged_in("ann").await;

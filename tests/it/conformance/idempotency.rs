@@ -11,7 +11,7 @@ fn request(n: u8, now: cloakroom::types::Time) -> Precondition {
     Precondition { fingerprint: Some(fingerprint(n, 1)), ..by_token(1, now) }
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn a_repeated_save_is_one_save(store: Arc<impl Store>) {
     let session_key = create_session(&*store).await;
     commit(&*store, &session_key, &request(1, START), &save(increment("n", 5))).await;
@@ -22,7 +22,7 @@ async fn a_repeated_save_is_one_save(store: Arc<impl Store>) {
     assert_eq!(load_record(&*store, &session_key).await.head.version, Version(2));
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn a_request_id_with_another_request_is_rejected(store: Arc<impl Store>) {
     let session_key = create_session(&*store).await;
     commit(&*store, &session_key, &request(1, START), &save(set("a", "1"))).await;
@@ -32,7 +32,7 @@ async fn a_request_id_with_another_request_is_rejected(store: Arc<impl Store>) {
     assert_eq!(rejection(&*store, &session_key, &other, &save(set("a", "2"))).await, Denial::RequestIdReused);
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn another_request_id_with_the_same_request_is_another_call(store: Arc<impl Store>) {
     let session_key = create_session(&*store).await;
 
@@ -43,7 +43,7 @@ async fn another_request_id_with_the_same_request_is_another_call(store: Arc<imp
     assert_eq!(load_record(&*store, &session_key).await.head.version, Version(3));
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn calls_without_a_request_id_are_never_a_repetition(store: Arc<impl Store>) {
     let session_key = create_session(&*store).await;
 
@@ -54,7 +54,7 @@ async fn calls_without_a_request_id_are_never_a_repetition(store: Arc<impl Store
     assert!(load_record(&*store, &session_key).await.head.idempotency.is_empty());
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn an_idempotency_record_counts_for_ten_minutes(store: Arc<impl Store>) {
     let session_key = create_session(&*store).await;
     commit(&*store, &session_key, &request(1, START), &save(set("a", "1"))).await;
@@ -67,7 +67,7 @@ async fn an_idempotency_record_counts_for_ten_minutes(store: Arc<impl Store>) {
     assert_eq!(load_record(&*store, &session_key).await.head.version, Version(3));
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn a_session_remembers_its_last_sixteen_calls(store: Arc<impl Store>) {
     let session_key = create_session(&*store).await;
     for n in 0..16 {
@@ -83,7 +83,7 @@ async fn a_session_remembers_its_last_sixteen_calls(store: Arc<impl Store>) {
     commit(&*store, &session_key, &request(0, START), &save(set("a", "1"))).await;
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn a_refused_save_leaves_no_idempotency_record(store: Arc<impl Store>) {
     let session_key = create_session(&*store).await;
     let limits = Limits { max_entries: 1, max_bytes: 1024 };
@@ -95,7 +95,7 @@ async fn a_refused_save_leaves_no_idempotency_record(store: Arc<impl Store>) {
     commit(&*store, &session_key, &request(1, START), &save(set("a", "1"))).await;
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn a_repeated_rotation_is_one_rotation(store: Arc<impl Store>) {
     let session_key = create_session(&*store).await;
     let rotation = rotate(Rotation::Always(privilege(1, 2, START)));
@@ -108,7 +108,7 @@ async fn a_repeated_rotation_is_one_rotation(store: Arc<impl Store>) {
     assert_eq!(load_record(&*store, &session_key).await.head.verifier_hash, verifier_hash(2));
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn a_repeated_end_is_one_end(store: Arc<impl Store>) {
     let session_key = create_session(&*store).await;
     commit(&*store, &session_key, &request(1, START), &Write::End(EndReason::Destroyed)).await;
@@ -118,7 +118,7 @@ async fn a_repeated_end_is_one_end(store: Arc<impl Store>) {
     assert_eq!(verdict, Denial::Replay(WriteEffect::Deleted));
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn a_repeated_save_that_emptied_the_session_is_a_deletion_again(store: Arc<impl Store>) {
     let session_key = create_session(&*store).await;
     let first = commit(&*store, &session_key, &request(1, START), &save(unset("lang"))).await;

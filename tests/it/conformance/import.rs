@@ -30,7 +30,7 @@ fn anna() -> SubjectRef {
     SubjectRef { app: app("default"), subject: subject("anna") }
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn no_write_changes_where_a_session_was_imported_from(store: Arc<impl Store>) {
     let full = full_record();
     let full = Record { head: Head { imported_from: Some(imported_from()), ..full.head }, ..full };
@@ -51,7 +51,7 @@ async fn no_write_changes_where_a_session_was_imported_from(store: Arc<impl Stor
     assert_eq!(origins, [Some(imported_from()); 6]);
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn the_reason_of_an_end_is_forgotten_before_its_tombstone(store: Arc<impl Store>) {
     let session_key = create(&*store, session_key(1), &imported()).await;
 
@@ -63,7 +63,7 @@ async fn the_reason_of_an_end_is_forgotten_before_its_tombstone(store: Arc<impl 
     assert_eq!(load_record(&*store, &session_key).await.head.purge_time(), START + LEGACY);
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn a_credential_that_was_issued_before_a_revocation_is_not_imported(store: Arc<impl Store>) {
     let issued = |issued: Option<Time>| {
         let mut record = imported();
@@ -87,7 +87,7 @@ async fn a_credential_that_was_issued_before_a_revocation_is_not_imported(store:
     assert_eq!(load_record(&*store, &session_key(5)).await.head.generation, Generation(2));
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn an_occupied_key_stays_occupied_after_a_revocation(store: Arc<impl Store>) {
     let session_key = create(&*store, session_key(1), &imported()).await;
     store.revoke_app(&app("default"), START).await.expect("the store answers");
@@ -97,7 +97,7 @@ async fn an_occupied_key_stays_occupied_after_a_revocation(store: Arc<impl Store
     assert_eq!(again, Created::Occupied);
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn the_revocation_of_a_subject_is_stored_apart_from_its_index(store: Arc<impl Store>) {
     let revocation = |time, except| Revocation { time, until: START + LEGACY, except };
     let entry = IndexEntry { id: session_key(1).id, add_time: START, until: START + SPAN };

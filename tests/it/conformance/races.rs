@@ -32,7 +32,7 @@ fn number(record: &Record, name: &str) -> i64 {
     record.entries.to_map().get(name).and_then(|value| cloakroom::session::counter(value)).unwrap_or_default()
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn no_save_revives_a_session_that_ends_meanwhile(store: Arc<impl Store>) {
     race_in_rounds(store, |store, session_key| async move {
         let (saving, saved_key) = (Arc::clone(&store), session_key.clone());
@@ -58,7 +58,7 @@ async fn no_save_revives_a_session_that_ends_meanwhile(store: Arc<impl Store>) {
     .await;
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn saves_of_different_entries_all_survive_and_counters_add_up(store: Arc<impl Store>) {
     race_in_rounds(store, |store, session_key| async move {
         let mut saves = JoinSet::new();
@@ -84,7 +84,7 @@ async fn saves_of_different_entries_all_survive_and_counters_add_up(store: Arc<i
     .await;
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn exactly_one_privilege_rotation_wins(store: Arc<impl Store>) {
     race_in_rounds(store, |store, session_key| async move {
         let rotation = |new| rotate(Rotation::Always(privilege(1, new, START)));
@@ -104,7 +104,7 @@ async fn exactly_one_privilege_rotation_wins(store: Arc<impl Store>) {
     .await;
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn exactly_one_renewal_wins_and_the_other_gets_its_nonce(store: Arc<impl Store>) {
     race_in_rounds(store, |store, session_key| async move {
         let rotation = |new| rotate(Rotation::Always(renewal(1, new, START)));
@@ -124,7 +124,7 @@ async fn exactly_one_renewal_wins_and_the_other_gets_its_nonce(store: Arc<impl S
     .await;
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn exactly_one_creation_is_stored(store: Arc<impl Store>) {
     race_in_rounds(store, |store, session_key| async move {
         // The same id in another app, where there is no session yet.
@@ -146,7 +146,7 @@ async fn exactly_one_creation_is_stored(store: Arc<impl Store>) {
     .await;
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn a_save_that_races_a_rotation_is_written_before_it_or_superseded(store: Arc<impl Store>) {
     race_in_rounds(store, |store, session_key| async move {
         let save = owned_apply(Arc::clone(&store), session_key.clone(), 1, save(set("a", "1")));
@@ -170,7 +170,7 @@ async fn a_save_that_races_a_rotation_is_written_before_it_or_superseded(store: 
     .await;
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn a_touch_that_races_an_end_revives_nothing(store: Arc<impl Store>) {
     race_in_rounds(store, |store, session_key| async move {
         let (touching, touched_key) = (Arc::clone(&store), session_key.clone());
@@ -210,7 +210,7 @@ async fn a_creation_that_races_the_revocation_of_its_app_is_before_or_after_it(s
     .await;
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn two_saves_at_once_do_not_exceed_a_limit(store: Arc<impl Store>) {
     race_in_rounds(store, |store, session_key| async move {
         let limits = Limits { max_entries: 2, max_bytes: 1024 };
@@ -227,7 +227,7 @@ async fn two_saves_at_once_do_not_exceed_a_limit(store: Arc<impl Store>) {
     .await;
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn a_load_finds_every_acknowledged_save(store: Arc<impl Store>) {
     race_in_rounds(store, |store, session_key| async move {
         for n in 2..5 {

@@ -149,7 +149,7 @@ fn session_of(saved: Saved) -> SavedSession {
     SavedSession { id: session.id.expect("it has an id"), token: session.token }
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn a_login_during_a_revocation_is_ended_by_it_or_by_the_next(store: Arc<impl Store>) {
     race_in_rounds(store, settings(), |round| async move {
         let [before, anonymous] = [round.new_logged_in().await, round.new_anonymous().await];
@@ -164,7 +164,7 @@ async fn a_login_during_a_revocation_is_ended_by_it_or_by_the_next(store: Arc<im
     .await;
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn a_creation_during_a_revocation_is_ended_by_it_or_by_the_next(store: Arc<impl Store>) {
     race_in_rounds(store, settings(), |round| async move {
         let (before, ticket) = (round.new_logged_in().await, round.left.clone().ticket().await);
@@ -179,7 +179,7 @@ async fn a_creation_during_a_revocation_is_ended_by_it_or_by_the_next(store: Arc
     .await;
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn a_save_undoes_no_revocation_of_its_subject(store: Arc<impl Store>) {
     race_in_rounds(store, settings(), |round| async move {
         let session = round.new_logged_in().await;
@@ -200,7 +200,7 @@ async fn a_save_undoes_no_revocation_of_its_subject(store: Arc<impl Store>) {
     .await;
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn a_revocation_by_id_ends_a_session_that_loses_its_subject(store: Arc<impl Store>) {
     race_in_rounds(store, settings(), |round| async move {
         let session = round.new_logged_in().await;
@@ -217,7 +217,7 @@ async fn a_revocation_by_id_ends_a_session_that_loses_its_subject(store: Arc<imp
     .await;
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn a_session_that_changes_subjects_is_ended_for_the_first_or_alive_for_the_next(store: Arc<impl Store>) {
     race_in_rounds(store, settings(), |round| async move {
         let (session, first) = (round.new_logged_in().await, round.subject.clone());
@@ -265,7 +265,7 @@ async fn the_revocation_of_an_app_ends_sessions_that_are_logged_in_meanwhile(sto
     .await;
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn a_listing_that_repairs_the_index_loses_no_login(store: Arc<impl Store>) {
     race_in_rounds(store, settings(), |round| async move {
         let session = round.new_logged_in().await;
@@ -284,7 +284,7 @@ async fn a_listing_that_repairs_the_index_loses_no_login(store: Arc<impl Store>)
     .await;
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn two_logins_at_once_keep_the_session_limit(store: Arc<impl Store>) {
     let settings = app::Settings { max_sessions_per_subject: 2, on_session_limit: OnSessionLimit::Evict, ..settings() };
     race_in_rounds(store, settings, |round| async move {

@@ -19,7 +19,7 @@ async fn rotated_twice(store: &impl Store) -> SessionKey {
     session_key
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn the_current_token_ends_the_session(store: Arc<impl Store>) {
     let session_key = rotated_twice(&*store).await;
 
@@ -30,7 +30,7 @@ async fn the_current_token_ends_the_session(store: Arc<impl Store>) {
     assert_eq!(load_record(&*store, &session_key).await.head.end, Some(end));
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn the_previous_token_ends_the_session_for_ten_minutes(store: Arc<impl Store>) {
     let session_key = rotated_twice(&*store).await;
 
@@ -41,7 +41,7 @@ async fn the_previous_token_ends_the_session_for_ten_minutes(store: Arc<impl Sto
     assert!(load_record(&*store, &session_key).await.head.end.is_some());
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn an_older_token_ends_nothing(store: Arc<impl Store>) {
     let session_key = rotated_twice(&*store).await;
 
@@ -50,7 +50,7 @@ async fn an_older_token_ends_nothing(store: Arc<impl Store>) {
     assert_eq!(verdict, gone(EndReason::Superseded));
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn an_administrator_ends_the_session(store: Arc<impl Store>) {
     let session_key = create_session(&*store).await;
 
@@ -60,7 +60,7 @@ async fn an_administrator_ends_the_session(store: Arc<impl Store>) {
     assert_eq!(load_record(&*store, &session_key).await.head.end, Some(end));
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn a_tombstone_keeps_tokens_and_idempotency_records_but_no_data(store: Arc<impl Store>) {
     let mut before = full_record();
     before.head.previous = Some(Box::new(renewal(4, 1, START).previous));
@@ -92,7 +92,7 @@ async fn a_tombstone_keeps_tokens_and_idempotency_records_but_no_data(store: Arc
     assert_eq!(record, Record { head, entries: Entries::default() });
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn nothing_is_written_to_an_ended_session(store: Arc<impl Store>) {
     let session_key = create_session(&*store).await;
     commit(&*store, &session_key, &by_token(1, START), &LOGOUT).await;
@@ -105,7 +105,7 @@ async fn nothing_is_written_to_an_ended_session(store: Arc<impl Store>) {
     }
 }
 
-#[apply(every_store)]
+#[apply(every_store_and_move)]
 async fn the_reason_of_an_end_is_known_for_sixteen_minutes(store: Arc<impl Store>) {
     let session_key = create_session(&*store).await;
     commit(&*store, &session_key, &by_token(1, START), &LOGOUT).await;

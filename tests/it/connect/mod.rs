@@ -2,6 +2,7 @@
 //!
 //! What both protocols have in common is tested over both, where it is tested: `errors.rs`, `server/caller_access.rs`.
 
+mod ext_authz;
 mod forward_auth;
 mod health;
 mod json;

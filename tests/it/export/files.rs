@@ -166,7 +166,7 @@ fn apps_are_chosen_by_name_and_those_of_the_file_have_to_be_known() {
         unknown.code == Some(1) && unknown.stderr.contains("sessions of the apps other are not imported"),
         "{unknown:?}"
     );
-    assert!(one.code == Some(0) && one.stdout.contains("250  sessions left out: they are of other apps"), "{one:?}");
+    assert!(one.code == Some(0) && one.stdout.contains("250  sessions left out: of other apps"), "{one:?}");
     assert!(none.code == Some(1) && none.stderr.contains("no app shop"), "{none:?}");
     assert!(exported.stderr.contains("250 sessions exported"), "{exported:?}");
 }

@@ -126,7 +126,7 @@ async fn a_newer_export_replaces_what_an_older_one_wrote() {
         assert_eq!((saved.head.version, saved.entries.to_map()["a"]), (Version(2), b"2".as_slice()));
         assert_eq!(end_reason(&store, &key_in("other", 101)).await, Some(EndReason::Destroyed));
         assert!(load(&store, &key_in("other", 999)).await.is_some());
-        assert!(said.contains("2  live sessions written") && said.contains("1  ended sessions written"), "{said}");
+        assert!(said.contains("2  live sessions written") && said.contains("1  ended session written"), "{said}");
     }
 }
 
@@ -213,5 +213,5 @@ async fn sessions_that_have_expired_are_left_out() {
 
     let ended = source.run(&["export", file.to_str().unwrap()]);
 
-    assert!(ended.stderr.contains("1 sessions exported"), "{ended:?}");
+    assert!(ended.stderr.contains("1 session exported"), "{ended:?}");
 }

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use cloakroom::auth::{Callers, Role};
+use cloakroom::grpc::envoy::service::auth::v3::check_response::HttpResponse;
+use cloakroom::grpc::envoy::service::auth::v3::{AttributeContext, CheckRequest, CheckResponse};
 use cloakroom::grpc::wire;
 use cloakroom::server::{AdminSettings, Settings};
 use http::Request;
@@ -305,6 +307,35 @@ async fn every_rpc_is_refused_without_the_right_certificate() {
     for protocol in Protocol::ALL {
         check_every_rpc(CredentialKind::Certificate, protocol).await;
     }
+}
+
+/// Its path and its message are Envoy's, and its answer is always one that Envoy passes on.
+#[tokio::test]
+async fn a_question_of_envoy_needs_the_role_and_the_app_of_an_open() {
+    let service = TlsService::new(callers()).await;
+    let client = service.client(service.frontends).await;
+    let context_extensions = [("app".to_owned(), "shop".to_owned())].into();
+    let question = AttributeContext { context_extensions, ..Default::default() };
+    let body = connect::envelope(&CheckRequest { attributes: Some(question) }.encode_to_vec());
+    let answer = async |token: Option<&str>| {
+        let reply = with_timeout(client.send(call("/envoy.service.auth.v3.Authorization/Check", token), body.clone()));
+        let (_, message) = connect::take(&mut BytesMut::from(&*reply.await.body)).unwrap();
+        let Some(HttpResponse::DeniedResponse(denied)) = CheckResponse::decode(message).unwrap().http_response else {
+            panic!("{token:?} has passed");
+        };
+        let reason = denied.headers.into_iter().filter_map(|option| option.header);
+        let reason = reason.filter(|header| header.key == "cloakroom-reason").map(|header| header.value);
+        (denied.status.unwrap().code, reason.collect::<String>())
+    };
+    let fault = |reason: &str| (500, reason.to_owned());
+
+    assert_eq!(answer(None).await, fault("CALLER_UNKNOWN"));
+    assert_eq!(answer(Some("stranger")).await, fault("CALLER_UNKNOWN"));
+    for role in ROLES.into_iter().filter(|role| *role != Role::Frontend) {
+        assert_eq!(answer(Some(&token(&name(role, "shop")))).await, fault("ROLE_MISSING"), "{role:?}");
+    }
+    assert_eq!(answer(Some(&token(&name(Role::Frontend, "desk")))).await, fault("APP_NOT_ALLOWED"));
+    assert_eq!(answer(Some(&token(&name(Role::Frontend, "shop")))).await, (401, "NO_SESSION".to_owned()));
 }
 
 /// Calls GetAppPolicy of the app `shop` with a token; returns the refusal.

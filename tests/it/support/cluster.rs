@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use cloakroom::store::{RedisMode, RedisSettings};
 
+use super::environment::number;
 use super::redis::{RedisServer, documented_rights};
 use super::sentinel::free_port;
 
@@ -56,7 +57,10 @@ fn settings_in(key_prefix: String) -> RedisSettings {
 fn shared() -> &'static Cluster {
     static CLUSTER: OnceLock<Cluster> = OnceLock::new();
     // Nothing fails here, so no busy node should be taken for one that has failed.
-    CLUSTER.get_or_init(|| Cluster::start(3, 0, Duration::from_secs(60)))
+    CLUSTER.get_or_init(|| {
+        let primaries = number("CLOAKROOM_TEST_PRIMARIES").unwrap_or(6);
+        Cluster::start(primaries, 0, Duration::from_secs(60))
+    })
 }
 
 /// Primaries that share the slots evenly, and their replicas.
@@ -102,6 +106,28 @@ impl Cluster {
         cluster
     }
 
+    /// Adds a replica of a node, and returns when it has all keys.
+    pub(crate) fn add_replica(&mut self, primary: usize) {
+        self.add();
+        let replica = self.nodes.last().expect("it was added");
+        replica.run(&["cluster", "replicate", &self.nodes[primary].id]);
+        until("the replica", || replica.redis.cli(&["info", "replication"]).contains("master_link_status:up"));
+        let online = format!("port={},state=online", replica.port);
+        until("the primary", || self.nodes[primary].redis.cli(&["info", "replication"]).contains(&online));
+        // All have to know it before they vote for it.
+        self.until("the replica", |node| {
+            let nodes = node.redis.cli(&["cluster", "nodes"]);
+            nodes.lines().any(|line| line.starts_with(&replica.id) && line.contains("slave"))
+        });
+    }
+
+    /// Removes a node that has no slot: the others forget it, and it is stopped.
+    pub(crate) fn remove(&mut self, number: usize) {
+        let Node { id, redis, .. } = self.nodes.remove(number);
+        self.nodes.iter().for_each(|node| node.run(&["cluster", "forget", &id]));
+        drop(redis);
+    }
+
     /// Adds a node that has no slot, and is known to the others.
     pub(crate) fn add(&mut self) {
         let node = Node::start(Duration::from_secs(60));
@@ -140,6 +166,46 @@ impl Cluster {
         for node in [to, from].into_iter().chain(primaries) {
             node.run(&["cluster", "setslot", slot, "node", &to.id]);
         }
+    }
+
+    /// Moves all slots of a node with all their keys, and returns when the node knows that.
+    pub(crate) fn move_all_slots(&self, from: &Node, to: &Node) {
+        let slots = from.slots();
+        let set = |node: &Node, state: &str, other: &Node| {
+            let command = |slot| format!("cluster setslot {slot} {state} {}\r\n", other.id);
+            node.redis.run_all(&slots.iter().map(command).collect::<String>());
+        };
+        set(to, "importing", from);
+        set(from, "migrating", to);
+        loop {
+            let keys = from.redis.cli(&["keys", "*"]);
+            let mut keys: Vec<&str> = keys.lines().filter(|key| !key.is_empty()).collect();
+            if keys.is_empty() {
+                break;
+            }
+            // Keys without a tag have slots of their own.
+            let tag = |key: &&str| {
+                key.split_once('{').and_then(|(_, rest)| rest.split_once('}')).map_or(*key, |(tag, _)| tag).to_owned()
+            };
+            keys.sort_by_key(tag);
+            keys.chunk_by(|one, other| tag(one) == tag(other)).for_each(|keys| self.move_keys(from, to, keys));
+        }
+        let primaries = self.nodes.iter().filter(|node| node.redis.cli(&["role"]).starts_with("master"));
+        // Its new owner tells the old one, which may become a replica of it at that moment, and then take no command.
+        let others = primaries.filter(|node| node.port != from.port && node.port != to.port);
+        [to].into_iter().chain(others).for_each(|node| set(node, "node", to));
+        until("a node without slots", || from.slots().is_empty());
+    }
+
+    /// Moves slots with all their keys in one step, which only Valkey can do.
+    pub(crate) fn move_slots_at_once(&self, [first, last]: [&str; 2], from: &Node, to: &Node) {
+        from.run(&["cluster", "migrateslots", "slotsrange", first, last, "node", &to.id]);
+        until("the slots", || {
+            let moves = from.redis.cli(&["cluster", "getslotmigrations"]);
+            assert!(!moves.contains("failed") && !moves.contains("cancelled"), "{moves}");
+            // The others are finished.
+            moves.matches("\nstate\n").count() == moves.matches("\nstate\nsuccess\n").count()
+        });
     }
 
     /// Lets two nodes know that a slot is being moved.
@@ -183,6 +249,19 @@ impl Node {
 
     fn meet(&self, other: &Self) {
         self.run(&["cluster", "meet", "127.0.0.1", &other.port.to_string(), &other.bus_port.to_string()]);
+    }
+
+    /// Returns all its slots.
+    fn slots(&self) -> Vec<usize> {
+        let nodes = self.redis.cli(&["cluster", "nodes"]);
+        let myself = nodes.lines().find(|line| line.contains("myself")).expect("a node knows itself");
+        // What is in brackets is a slot that is being moved.
+        let ranges = myself.split_whitespace().skip(8).filter(|range| !range.starts_with('['));
+        let parse = |slot: &str| slot.parse::<usize>().unwrap();
+        ranges
+            .map(|range| range.split_once('-').unwrap_or((range, range)))
+            .flat_map(|(a, b)| parse(a)..=parse(b))
+            .collect()
     }
 
     /// Runs a command that has to succeed.

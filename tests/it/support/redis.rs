@@ -1,5 +1,6 @@
 //! One real Redis for the whole test run, with a key space for each test.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -114,6 +115,16 @@ impl RedisServer {
     pub(crate) fn cli(&self, arguments: &[&str]) -> String {
         let output = Command::new("redis-cli").arg("-s").arg(self.socket()).args(arguments).output().unwrap();
         String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    /// Runs commands, one on each line, all of which have to succeed.
+    pub(crate) fn run_all(&self, commands: &str) {
+        let mut cli = Command::new("redis-cli");
+        cli.arg("-s").arg(self.socket()).arg("--pipe").stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut cli = cli.spawn().unwrap();
+        cli.stdin.take().unwrap().write_all(commands.as_bytes()).unwrap();
+        let printed = String::from_utf8(cli.wait_with_output().unwrap().stdout).unwrap();
+        assert!(printed.contains("errors: 0,"), "{printed}");
     }
 
     /// Returns all keys but the layout marker, which the first look at a Redis writes.

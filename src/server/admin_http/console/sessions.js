@@ -10,7 +10,7 @@ export const sessionLink = (app, id) => el('a', { className: 'id', href: link('s
 export const subjectLink = (app, subject) => el('a', { href: link('sessions', { app, subject }) }, subject);
 export const link = (view, parameters) => `#/${view}?${new URLSearchParams(parameters)}`;
 
-// The list of an app's sessions, or of a subject's.
+// The list of an app's sessions, or of a subject's with their ends.
 export async function sessionsView({ app, subject = '' }, { go, info }) {
   const rows = el('div');
   const more = el('button', { hidden: true }, 'More');
@@ -31,11 +31,12 @@ export async function sessionsView({ app, subject = '' }, { go, info }) {
     onclick: async () => {
       if (!await confirm(`End ${count(first.length, 'session', 'sessions')} of ${subject} in ${app}?`, 'End them all')) return;
       const { revoked = 0 } = await call('RevokeSubject', { app, subject });
-      await go(link('sessions', { app, subject }), note(`${revoked} sessions of ${subject} have ended.`));
+      await go(link('sessions', { app, subject }), note(`${count(Number(revoked), 'session', 'sessions')} of ${subject} ${Number(revoked) === 1 ? 'has' : 'have'} ended.`));
     },
   }, `End all sessions of ${subject}`);
   const title = subject ? `Sessions of ${subject}` : `Sessions of ${app}`;
-  return [el('h1', {}, title), search(app, subject, go), end && el('div', { className: 'row' }, end), rows, more, explainForm(app)];
+  const ended = subject && await ends(app, { subject });
+  return [el('h1', {}, title), search(app, subject, go), end && el('div', { className: 'row' }, end), rows, more, ended, explainForm(app)];
 }
 
 function search(app, subject, go) {
@@ -62,9 +63,16 @@ function row(app, session) {
   ];
 }
 
-// One session.
+// One session. The audit log may have the end of one that the store does not know any more.
 export async function sessionView({ app, id }, { go, info }) {
-  const { session } = await call('GetSession', { app, id });
+  const [{ session, reason }, ended] = await Promise.all([
+    call('GetSession', { app, id }).catch((error) => {
+      if (error.reason !== 'SESSION_UNKNOWN') throw error;
+      return { reason: error.message };
+    }),
+    ends(app, { id }),
+  ]);
+  if (!session) return [el('h1', {}, 'Session ', el('code', {}, id)), note(reason, 'bad'), ended];
   const hasEnded = Boolean(session.endReason);
   const entries = el('div', {}, el('button', {
     onclick: async () => {
@@ -86,6 +94,7 @@ export async function sessionView({ app, id }, { go, info }) {
     sessionFacts(app, session),
     el('div', { className: 'row' }, end),
     !hasEnded && [el('h2', {}, count(session.entryCount, 'entry', 'entries')), entries],
+    ended,
   ];
 }
 
@@ -108,6 +117,39 @@ function entryTable(entries) {
   const rows = Object.entries(entries).sort(([one], [other]) => (one < other ? -1 : 1));
   const text = (value) => value.json ?? `${value.raw ?? ''} (base64)`;
   return table(['Name', 'Value'], rows.map(([name, value]) => [el('code', {}, name), el('pre', {}, text(value))]));
+}
+
+// What the audit log of this replica has of a session, or of the sessions of a subject.
+async function ends(app, wanted) {
+  const title = el('h2', {}, 'Ends in the audit log');
+  let answer;
+  try {
+    answer = await call('ListSessionEnds', { app, ...wanted });
+  } catch (error) {
+    return [title, note(error.message, 'bad')];
+  }
+  // Only a replica with an audit log counts what it has lost.
+  if (answer.lost === undefined) return [title, note('This replica has no audit log; set folder in [audit].')];
+  const { ends: list = [], beginTime, lost } = answer;
+  const since = beginTime ? ['It has the ends that this replica made since ', time(beginTime), '.'] : 'It is empty.';
+  const missing = lost === '0' ? '' : ` ${count(Number(lost), 'end was', 'ends were')} lost.`;
+  return [
+    title,
+    list.length > 0 && table(END_TITLES, list.map((each) => endRow(app, each))),
+    el('p', { className: 'soft' }, list.length ? '' : 'No end is in it. ', since, missing),
+  ];
+}
+
+const END_TITLES = ['Time', 'Reason', 'Session', 'By', 'Call'];
+
+function endRow(app, { time: at, id, reason, caller, rpc = '', callId = '' }) {
+  return [
+    time(at),
+    word(reason, 'END_REASON_'),
+    id ? sessionLink(app, id) : 'all of the app',
+    caller || 'the service',
+    [rpc.replace('cloakroom.v1.', ''), callId && el('span', { className: 'soft' }, ` ${callId}`)],
+  ];
 }
 
 const REASONS = {

@@ -110,6 +110,12 @@ async fn create(service: &TestService) -> Session {
     created.expect("it was waited for")
 }
 
+/// Checks that no increment failed, was lost or was done twice.
+pub(super) async fn check_all_done(service: &TestService, counters: &[Counter]) {
+    assert_eq!(counters.iter().map(|counter| counter.failed).sum::<i64>(), 0, "errors");
+    assert_eq!(check(service, counters, 0).await, 0);
+}
+
 /// Checks that nothing was done twice, and that no counter has lost more than so many increments. Returns how many all
 /// of them have lost.
 pub(super) async fn check(service: &TestService, counters: &[Counter], most: i64) -> i64 {

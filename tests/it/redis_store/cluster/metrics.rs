@@ -11,7 +11,7 @@ use crate::support::TestService;
 use crate::support::calls::open_cookie;
 use crate::support::cluster::{Cluster, Node};
 
-fn of_node(metric: &str, node: &Node) -> String {
+pub(super) fn of_node(metric: &str, node: &Node) -> String {
     format!("cloakroom_redis_node_{metric}{{node=\"127.0.0.1:{}\"}}", node.port)
 }
 

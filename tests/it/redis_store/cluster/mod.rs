@@ -1,6 +1,8 @@
 //! The mode `cluster`: redirections, failures of nodes, and slots that are moved.
 
 mod acknowledge;
+mod atomic_moves;
+mod changes;
 mod counters;
 mod faults;
 mod feed;
