@@ -61,12 +61,16 @@ impl Report {
         }
     }
 
-    /// Whether there are audit logs, and each was read and asked about everything.
-    pub(super) fn has_all_logs(&self) -> bool {
-        let is_read = |log: &ReplicaLog| matches!(log.state, LogState::Read { failure: None, .. });
-        let is_missing =
+    /// Whether any audit log was read.
+    pub(super) fn has_log(&self) -> bool {
+        self.logs.iter().any(|log| matches!(log.state, LogState::Read { .. }))
+    }
+
+    /// Whether each audit log was read, and asked about everything.
+    pub(super) fn has_whole_logs(&self) -> bool {
+        let is_partial =
             |log: &ReplicaLog| matches!(log.state, LogState::Failed(_) | LogState::Read { failure: Some(_), .. });
-        self.logs.iter().any(is_read) && !self.logs.iter().any(is_missing)
+        self.has_log() && !self.logs.iter().any(is_partial)
     }
 }
 

@@ -100,7 +100,7 @@ impl Page<'_> {
             Answer::Sessions(answers) => answers.iter().any(|answer| !answer.ends.is_empty()),
             Answer::Subject(answer) => !answer.ends.is_empty(),
         };
-        if self.report.has_all_logs() && !has_ends {
+        if self.report.has_whole_logs() && !has_ends {
             self.paragraph("", "no audit log has an end of it");
         }
         for log in &self.report.logs {

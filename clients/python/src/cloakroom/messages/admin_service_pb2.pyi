@@ -403,3 +403,31 @@ class CorruptSession(_message.Message):
     app: str
     id: str
     def __init__(self, app: _Optional[str] = ..., id: _Optional[str] = ...) -> None: ...
+
+class MigrateStoreRequest(_message.Message):
+    __slots__ = ("dry_run",)
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    dry_run: bool
+    def __init__(self, dry_run: bool = ...) -> None: ...
+
+class MigrateStoreResponse(_message.Message):
+    __slots__ = ("live_count", "ended_count", "expired_count", "revocation_count", "left_count", "corrupt_count", "duplicate_count", "busy_count", "complete")
+    LIVE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    ENDED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    EXPIRED_COUNT_FIELD_NUMBER: _ClassVar[int]
+    REVOCATION_COUNT_FIELD_NUMBER: _ClassVar[int]
+    LEFT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    CORRUPT_COUNT_FIELD_NUMBER: _ClassVar[int]
+    DUPLICATE_COUNT_FIELD_NUMBER: _ClassVar[int]
+    BUSY_COUNT_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    live_count: int
+    ended_count: int
+    expired_count: int
+    revocation_count: int
+    left_count: int
+    corrupt_count: int
+    duplicate_count: int
+    busy_count: int
+    complete: bool
+    def __init__(self, live_count: _Optional[int] = ..., ended_count: _Optional[int] = ..., expired_count: _Optional[int] = ..., revocation_count: _Optional[int] = ..., left_count: _Optional[int] = ..., corrupt_count: _Optional[int] = ..., duplicate_count: _Optional[int] = ..., busy_count: _Optional[int] = ..., complete: bool = ...) -> None: ...
