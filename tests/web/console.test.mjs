@@ -111,7 +111,7 @@ test('a session that the store does not know has no end in the log, and the page
 
 test('an audit log that cannot be read is not shown as an empty one', async () => {
   const { id } = await logIn('ines');
-  const noFile = path.join(auditFolder, 'session-ends-2020-01-01.jsonl');
+  const noFile = path.join(auditFolder, 'session-ends-2999-01-01.jsonl');
   fs.mkdirSync(noFile);
   await open('viewer');
 
