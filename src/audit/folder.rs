@@ -62,7 +62,10 @@ pub fn check_room(folder: &Path) -> io::Result<()> {
     if disk.f_bavail >= (disk.f_blocks / 20).min(RESERVE / disk.f_frsize.max(1)) {
         return Ok(());
     }
-    Err(io::Error::new(io::ErrorKind::StorageFull, "the disk has less free than the audit log leaves"))
+    Err(io::Error::new(
+        io::ErrorKind::StorageFull,
+        "No space left for the audit log: it leaves a part of the disk free",
+    ))
 }
 
 impl Folder {
