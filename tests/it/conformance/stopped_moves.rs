@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use cloakroom::session::{Denial, EndReason, Head, ImportedFrom, Record};
 use cloakroom::store::{
-    Applied, Created, Embedded, EmbeddedSettings, Error, ImportApp, Index as _, IndexEntry, MoveMode, Mover, Moving,
-    Redis, RedisSettings, Settings, SideSettings, SkipReason, Store, StoreKind, SubjectRef, Write,
+    Applied, Created, Embedded, EmbeddedSettings, Error, ImportApp, Index as _, IndexEntry, MoveMode, MoveReport,
+    Mover, Moving, Redis, RedisSettings, Settings, SideSettings, SkipReason, Store, StoreKind, SubjectRef, Write,
 };
 use cloakroom::types::{ManualClock, Time, random};
 use tempfile::TempDir;
@@ -29,6 +29,14 @@ impl Sides {
     fn new() -> Self {
         let (embedded, folder) = super::embedded_settings();
         Self { embedded, redis: crate::support::redis::settings(), _folder: folder }
+    }
+
+    /// Stores some sessions in the file.
+    async fn fill_file(&self) {
+        let file = Embedded::open(&self.embedded).expect("the folder is empty");
+        for n in 0..ROUNDS {
+            create(&file, session_key(n), &full_record()).await;
+        }
     }
 
     fn file(&self) -> Settings {
@@ -60,6 +68,12 @@ fn mover(store: &Arc<Moving>, now: Time, mode: MoveMode) -> Mover {
     Mover::new(Arc::clone(store), Arc::new(ManualClock::new(now)), apps, mode)
 }
 
+/// Moves until it is done.
+async fn finish(mut mover: Mover) -> MoveReport {
+    while mover.advance().await.expect("the stores answer") {}
+    mover.report().clone()
+}
+
 /// Moves until it is done, or until other tasks had so many turns.
 async fn stop_after(turns: u32, mut mover: Mover) {
     let end = async {
@@ -76,11 +90,7 @@ async fn stop_after(turns: u32, mut mover: Mover) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_that_ended_after_a_stopped_move_never_comes_back() {
     let sides = Sides::new();
-    let file = Embedded::open(&sides.embedded).expect("the folder is empty");
-    for n in 0..ROUNDS {
-        create(&file, session_key(n), &full_record()).await;
-    }
-    drop(file);
+    sides.fill_file().await;
 
     let store = Sides::moving(sides.redis(), sides.file());
     for turns in 0..ROUNDS {
@@ -94,9 +104,8 @@ async fn a_session_that_ended_after_a_stopped_move_never_comes_back() {
         assert_ended(&*store, n, later).await;
     }
     // As after a restart without the previous store.
-    let mut last = mover(&store, later, MoveMode::Write);
-    while last.advance().await.expect("the stores answer") {}
-    assert!(last.report().is_complete, "{:?}", last.report());
+    let last = finish(mover(&store, later, MoveMode::Write)).await;
+    assert!(last.is_complete, "{last:?}");
     let redis = Redis::new(&sides.redis).expect("the settings are right");
     for n in 0..ROUNDS {
         assert_ended(&redis, n, later).await;
@@ -125,12 +134,9 @@ async fn sessions_that_move_there_and_back_are_what_they_were() {
 
     for (to, from) in [(sides.redis(), sides.file()), (sides.file(), sides.redis())] {
         let store = Sides::moving(to, from);
-        let mut dry = mover(&store, START, MoveMode::DryRun);
-        while dry.advance().await.expect("the stores answer") {}
-        assert_eq!((dry.report().live, dry.report().ended), (u64::from(ROUNDS) - 1, 1));
-        let mut mover = mover(&store, START, MoveMode::Write);
-        while mover.advance().await.expect("the stores answer") {}
-        let report = mover.report();
+        let dry = finish(mover(&store, START, MoveMode::DryRun)).await;
+        assert_eq!((dry.live, dry.ended), (u64::from(ROUNDS) - 1, 1));
+        let report = finish(mover(&store, START, MoveMode::Write)).await;
         assert_eq!((report.live, report.ended, report.is_complete), (u64::from(ROUNDS) - 1, 1, true), "{report:?}");
     }
 
@@ -150,10 +156,9 @@ async fn a_session_that_an_app_revocation_ended_does_not_move_alive() {
     drop(file);
 
     let store = Sides::moving(sides.redis(), sides.file());
-    let mut mover = mover(&store, START + Duration::from_secs(120), MoveMode::Write);
-    while mover.advance().await.expect("the stores answer") {}
+    let report = finish(mover(&store, START + Duration::from_secs(120), MoveMode::Write)).await;
 
-    assert_eq!((mover.report().live, mover.report().ended), (1, 1));
+    assert_eq!((report.live, report.ended), (1, 1));
     let redis = Redis::new(&sides.redis).expect("the settings are right");
     let applied = apply(&redis, &session_key(1), &by_token(1, START + MINUTE), &save(set("a", "2"))).await;
     assert_eq!(applied, Applied::Denied(gone(EndReason::Revoked)));
@@ -196,9 +201,8 @@ async fn no_session_is_lost_by_moves_that_stop_and_turn_round() {
     }
 
     let store = Sides::moving(sides.redis(), sides.file());
-    let mut last = mover(&store, START, MoveMode::Write);
-    while last.advance().await.expect("the stores answer") {}
-    assert!(last.report().is_complete, "{:?}", last.report());
+    let last = finish(mover(&store, START, MoveMode::Write)).await;
+    assert!(last.is_complete, "{last:?}");
     let redis = Redis::new(&sides.redis).expect("the settings are right");
     for (n, expected) in (0..ROUNDS).zip(expected) {
         assert_eq!(load_record(&redis, &session_key(n)).await, expected, "session {n}");
@@ -208,11 +212,7 @@ async fn no_session_is_lost_by_moves_that_stop_and_turn_round() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stopped_move_that_turned_round_moves_every_session_back() {
     let sides = Sides::new();
-    let file = Embedded::open(&sides.embedded).expect("the folder is empty");
-    for n in 0..ROUNDS {
-        create(&file, session_key(n), &full_record()).await;
-    }
-    drop(file);
+    sides.fill_file().await;
     let store = Sides::moving(sides.redis(), sides.file());
     for turns in 0..TURNS {
         stop_after(turns * 100, mover(&store, START, MoveMode::Write)).await;
@@ -221,13 +221,11 @@ async fn a_stopped_move_that_turned_round_moves_every_session_back() {
 
     // Nobody opens a session before they move back.
     let store = Sides::moving(sides.file(), sides.redis());
-    let mut dry = mover(&store, START, MoveMode::DryRun);
-    while dry.advance().await.expect("the stores answer") {}
-    let mut back = mover(&store, START, MoveMode::Write);
-    while back.advance().await.expect("the stores answer") {}
+    let dry = finish(mover(&store, START, MoveMode::DryRun)).await;
+    let back = finish(mover(&store, START, MoveMode::Write)).await;
 
-    assert!(back.report().is_complete, "{:?}", back.report());
-    assert_eq!(dry.report().live, back.report().live, "a dry run counts what would move");
+    assert!(back.is_complete, "{back:?}");
+    assert_eq!(dry.live, back.live, "a dry run counts what would move");
     drop((back, dry, store));
     let file = Embedded::open(&sides.embedded).expect("nobody has it open");
     for n in 0..ROUNDS {
@@ -278,8 +276,7 @@ async fn creates_beside_a_full_store(store: &Arc<Moving>) {
         store.add_to_index(&subject_ref, &entry).await.expect("the new store has room");
     }
     commit(&**store, &session_key(2), &by_token(1, START), &save(set("a", "2"))).await;
-    let mut mover = mover(store, START, MoveMode::Write);
-    while mover.advance().await.expect("the stores answer") {}
+    finish(mover(store, START, MoveMode::Write)).await;
     assert!(load(&**store, &session_key(1)).await.is_some());
     assert!(load(&**store, &session_key(999)).await.is_some());
 }
@@ -293,9 +290,8 @@ async fn the_mark_of_an_imported_session_stays_as_long_as_the_session() {
     create(&file, session_key(1), &record).await;
     drop(file);
     let store = Sides::moving(sides.redis(), sides.file());
-    let mut mover = mover(&store, START, MoveMode::Write);
-    while mover.advance().await.expect("the stores answer") {}
-    drop((mover, store));
+    finish(mover(&store, START, MoveMode::Write)).await;
+    drop(store);
 
     // The session has expired, but its credential is still valid.
     let file = Embedded::open(&sides.embedded).expect("nobody has it open");
@@ -338,9 +334,8 @@ async fn marks_are_removed_though_a_corrupt_session_stays() {
     }
     drop(file);
     let store = Sides::moving(sides.redis(), sides.file());
-    let mut there = mover(&store, START, MoveMode::Write);
-    while there.advance().await.expect("the stores answer") {}
-    drop((there, store));
+    finish(mover(&store, START, MoveMode::Write)).await;
+    drop(store);
     let key = |n| {
         let id = session_key(n).id;
         format!("{}:{{{:02}}}:default:{id}", sides.redis.key_prefix, id.as_bytes()[0] >> 2)
@@ -352,11 +347,10 @@ async fn marks_are_removed_though_a_corrupt_session_stays() {
     assert_eq!((damaged, removed), (0, 1));
 
     let store = Sides::moving(sides.file(), sides.redis());
-    let mut back = mover(&store, START, MoveMode::Write);
-    while back.advance().await.expect("the stores answer") {}
+    let back = finish(mover(&store, START, MoveMode::Write)).await;
 
-    assert_eq!(back.report().skipped, BTreeMap::from([(SkipReason::Corrupt, 1)]));
-    assert!(!back.report().is_complete);
+    assert_eq!(back.skipped, BTreeMap::from([(SkipReason::Corrupt, 1)]));
+    assert!(!back.is_complete);
     drop((back, store));
     let file = Embedded::open(&sides.embedded).expect("nobody has it open");
     assert!(load(&file, &session_key(1)).await.is_some(), "no session of the corrupt one's id is created in the file");
