@@ -7,7 +7,7 @@ use cloakroom::store::{Store, Write};
 
 use super::fixtures::*;
 
-#[apply(every_store_and_move)]
+#[apply(stores_without_moves)]
 async fn a_revocation_ends_every_session_that_was_created_before(store: Arc<impl Store>) {
     let first = create(&*store, session_key(1), &record()).await;
     let second = create(&*store, session_key(2), &record()).await;
@@ -43,7 +43,7 @@ async fn a_revocation_leaves_other_apps_alone(store: Arc<impl Store>) {
     commit(&*store, &session_key, &by_token(1, START), &save(set("a", "1"))).await;
 }
 
-#[apply(every_store_and_move)]
+#[apply(stores_without_moves)]
 async fn every_revocation_counts_up_the_generation(store: Arc<impl Store>) {
     let session_key = create_session(&*store).await;
     for n in 1..4 {

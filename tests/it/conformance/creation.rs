@@ -74,7 +74,7 @@ async fn the_same_id_in_two_apps_is_two_sessions(store: Arc<impl Store>) {
     assert_eq!(load_record(&*store, &there).await, record());
 }
 
-#[apply(every_store_and_move)]
+#[apply(stores_without_moves)]
 async fn a_creation_takes_the_generation_of_its_app(store: Arc<impl Store>) {
     store.revoke_app(&app("default"), START).await.expect("the store answers");
 

@@ -63,7 +63,7 @@ async fn the_reason_of_an_end_is_forgotten_before_its_tombstone(store: Arc<impl 
     assert_eq!(load_record(&*store, &session_key).await.head.purge_time(), START + LEGACY);
 }
 
-#[apply(every_store_and_move)]
+#[apply(stores_without_moves)]
 async fn a_credential_that_was_issued_before_a_revocation_is_not_imported(store: Arc<impl Store>) {
     let issued = |issued: Option<Time>| {
         let mut record = imported();

@@ -134,7 +134,8 @@ macro_rules! every_store_and_move {
     ($($function:tt)*) => { tests_on_stores! { [memory, embedded, redis, redis_with_1024_partitions, redis_cluster, moving, moving_to_redis, moving_from_redis] $($function)* } };
 }
 
-/// The same without those in which sessions move meanwhile: a scan or a sample may have one of those twice.
+/// The same without those in which sessions move meanwhile: a scan or a sample may have one of those twice, and a move may
+/// raise the generation of an app once more, and add a session to the index.
 macro_rules! stores_without_moves {
     ($($function:tt)*) => { tests_on_stores! { [memory, embedded, redis, redis_with_1024_partitions, redis_cluster, moving] $($function)* } };
 }
