@@ -52,7 +52,7 @@ async fn every_revocation_counts_up_the_generation(store: Arc<impl Store>) {
     }
 }
 
-#[apply(every_store_and_move)]
+#[apply(stores_without_moves)]
 async fn a_tombstone_keeps_its_own_reason(store: Arc<impl Store>) {
     let session_key = create_session(&*store).await;
     commit(&*store, &session_key, &by_token(1, START), &Write::End(EndReason::Destroyed)).await;
