@@ -14,7 +14,7 @@ use super::progress::Progress;
 use super::{CliError, ConfigFile, output, with_causes};
 use crate::config::LoadedConfig;
 use crate::store::{Import, ImportApp, ImportMode, ImportSummary, Reader};
-use crate::types::{AppName, SystemClock, counted};
+use crate::types::{AppName, SystemClock, counted, noun};
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
@@ -112,16 +112,15 @@ fn text(summary: &ImportSummary, dry_run: bool) -> String {
     let ImportSummary { live, ended, kept, expired, revoked, left_out, revocations } = summary;
     let verb = if dry_run { "would be written" } else { "written" };
     let left_out: u64 = left_out.values().sum();
-    let noun = |count: u64, one, many| if count == 1 { one } else { many };
     let sessions = |count| noun(count, "session", "sessions");
     let lines = [
-        (*live, format!("live {} {verb}", sessions(*live))),
-        (*ended, format!("ended {} {verb}, to stay ended", sessions(*ended))),
-        (*kept, format!("{} kept: the store has the same, a newer copy, or the end", sessions(*kept))),
-        (*expired, format!("{} left out: expired", sessions(*expired))),
-        (*revoked, format!("{} left out: the store has revoked all of the app since the export", sessions(*revoked))),
-        (left_out, format!("{} left out: of other apps", sessions(left_out))),
-        (*revocations, format!("{} {verb}, for legacy sessions", noun(*revocations, "revocation", "revocations"))),
+        (*live, format!("live {} {verb}", sessions(live))),
+        (*ended, format!("ended {} {verb}, to stay ended", sessions(ended))),
+        (*kept, format!("{} kept: the store has the same, a newer copy, or the end", sessions(kept))),
+        (*expired, format!("{} left out: expired", sessions(expired))),
+        (*revoked, format!("{} left out: the store has revoked all of the app since the export", sessions(revoked))),
+        (left_out, format!("{} left out: of other apps", sessions(&left_out))),
+        (*revocations, format!("{} {verb}, for legacy sessions", noun(revocations, "revocation", "revocations"))),
     ];
     let mut text = format!("{} in the export\n", counted(summary.sessions(), "session", "sessions"));
     for (count, what) in lines.into_iter().filter(|(count, _)| *count > 0) {

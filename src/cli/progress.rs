@@ -31,9 +31,7 @@ impl Progress {
             (self.shown, self.has_line) = (Some(Instant::now()), true);
         }
     }
-}
 
-impl Progress {
     /// Prints a note on a line of its own.
     pub(super) fn note(&self, text: &str) {
         if self.has_line {

@@ -67,8 +67,8 @@ impl Settings {
 impl SideSettings {
     /// The store of the table `[store]` itself.
     pub(super) fn of(settings: &Settings) -> Self {
-        let Settings { kind, embedded, redis, next: _, previous: _ } = settings.clone();
-        Self { kind, embedded, redis }
+        let Settings { kind, embedded, redis, next: _, previous: _ } = settings;
+        Self { kind: *kind, embedded: embedded.clone(), redis: redis.clone() }
     }
 
     /// Whether both name the same files, or the same keys of the same Redis. A second name of a place is not noticed.

@@ -4,8 +4,12 @@ use std::fmt::Display;
 
 /// Returns a number with its noun in the singular or the plural: `1 session`, `2 sessions`.
 pub fn counted<N: Display + PartialEq + From<u8>>(count: N, one: &str, many: &str) -> String {
-    let noun = if count == N::from(1) { one } else { many };
-    format!("{count} {noun}")
+    format!("{count} {}", noun(&count, one, many))
+}
+
+/// Returns the noun of a number, in the singular or the plural.
+pub fn noun<'n, N: PartialEq + From<u8>>(count: &N, one: &'n str, many: &'n str) -> &'n str {
+    if *count == N::from(1) { one } else { many }
 }
 
 #[cfg(test)]

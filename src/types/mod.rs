@@ -16,6 +16,6 @@ pub mod timestamp;
 pub use app_name::{AppName, AppNameError};
 pub use clock::{Clock, ManualClock, SystemClock, Time};
 pub use config_key::ConfigKey;
-pub use counted::counted;
+pub use counted::{counted, noun};
 pub use secret::Secret;
 pub use setting_error::{SettingError, check_duration};

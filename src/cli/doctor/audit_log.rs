@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::finding::Finding;
-use super::folder::{Folder, existing};
+use super::folder::{FolderCheck, existing};
 use crate::audit;
 use crate::cli::with_causes;
 use crate::config::LoadedConfig;
@@ -22,7 +22,7 @@ pub(super) fn examine(loaded: &LoadedConfig) -> Vec<Finding> {
 
 fn folder_finding(path: &Path) -> Finding {
     let check = "audit folder";
-    Folder { check, setting: "audit.folder", path }.examine(|metadata| {
+    FolderCheck { check, setting: "audit.folder", path }.examine(|metadata| {
         (metadata.permissions().mode() & 0o002 != 0).then(|| {
             let shown = path.display();
             Finding::failed(

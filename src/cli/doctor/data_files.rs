@@ -5,7 +5,7 @@ use std::path::Path;
 use rustix::fs::{StatVfs, statvfs};
 
 use super::finding::Finding;
-use super::folder::{Folder, existing};
+use super::folder::{FolderCheck, existing};
 use crate::cli::with_causes;
 use crate::config::LoadedConfig;
 use crate::store::{EmbeddedSettings, SideSettings, StoreKind, is_open_to_all};
@@ -42,7 +42,7 @@ fn place_findings(settings: &SideSettings) -> Vec<Finding> {
 
 fn folder_finding(path: &Path) -> Finding {
     let check = "data folder";
-    Folder { check, setting: "store.embedded.path", path }.examine(|metadata| {
+    FolderCheck { check, setting: "store.embedded.path", path }.examine(|metadata| {
         is_open_to_all(metadata).then(|| {
             Finding::warning(
                 check,

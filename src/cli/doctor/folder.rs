@@ -9,13 +9,13 @@ use rustix::fs::{Access, access};
 use super::finding::Finding;
 
 /// A folder, the name of its check, and the setting that names it.
-pub(super) struct Folder<'a> {
+pub(super) struct FolderCheck<'a> {
     pub(super) check: &'static str,
     pub(super) setting: &'static str,
     pub(super) path: &'a Path,
 }
 
-impl Folder<'_> {
+impl FolderCheck<'_> {
     /// Looks whether this user may write there, and then for a fault of the folder's own.
     pub(super) fn examine(&self, fault: impl FnOnce(&Metadata) -> Option<Finding>) -> Finding {
         let (check, shown) = (self.check, self.path.display());

@@ -198,6 +198,11 @@ fn has_mark(found: Option<&Snapshot>, mark: Mark) -> bool {
     found.is_some_and(|found| mark_of(&found.record) == Some(mark))
 }
 
+/// Whether a move in the other direction did not finish: what the old store has is a copy, and its session has moved.
+fn lacks_last_step(in_old: Option<&Snapshot>, in_new: Option<&Snapshot>) -> bool {
+    has_mark(in_old, Mark::Arriving) && has_mark(in_new, Mark::Moved)
+}
+
 /// The record as it arrives in the new store. It stays as long as the record itself would.
 fn arriving(mut record: Record) -> Record {
     let time = record.head.expire_time(record.head.access_time);

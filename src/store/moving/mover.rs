@@ -9,8 +9,8 @@ use futures_util::future::join_all;
 use tokio::time::sleep;
 
 use super::{
-    Authority, InOld, MAX_ATTEMPTS, Mark, Moving, Replacement, arriving, has_mark, is_outdated, mark_of, moved,
-    without_mark,
+    Authority, InOld, MAX_ATTEMPTS, Mark, Moving, Replacement, arriving, has_mark, is_outdated, lacks_last_step,
+    mark_of, moved, without_mark,
 };
 use crate::session::Record;
 use crate::store::transfer::{exported_record, imported_revocations, index_entry};
@@ -86,7 +86,7 @@ enum Step {
 }
 
 /// What was done with a session.
-enum Outcome {
+enum MoveOutcome {
     Live,
     Ended,
     Expired,
@@ -172,7 +172,7 @@ impl Mover {
         for (id, snapshot) in page.sessions {
             let session_key = SessionKey { app: app.clone(), id };
             match snapshot.map(|snapshot| mark_of(&snapshot.record)) {
-                None => self.count(Outcome::Skipped(SkipReason::Corrupt)),
+                None => self.count(MoveOutcome::Skipped(SkipReason::Corrupt)),
                 // A copy may be what an earlier move in the other direction did not finish.
                 Some(None | Some(Mark::Arriving)) => unmoved.push(session_key),
                 Some(Some(Mark::Moved)) => marked.push(session_key),
@@ -181,7 +181,7 @@ impl Mover {
         for batch in unmoved.chunks(CONCURRENT_MOVES) {
             for outcome in join_all(batch.iter().map(|session_key| self.move_session(session_key))).await {
                 self.count(match outcome {
-                    Err(Error::Corrupt) => Outcome::Skipped(SkipReason::Corrupt),
+                    Err(Error::Corrupt) => MoveOutcome::Skipped(SkipReason::Corrupt),
                     outcome => outcome?,
                 });
             }
@@ -254,23 +254,23 @@ impl Mover {
         Ok(())
     }
 
-    fn count(&mut self, outcome: Outcome) {
+    fn count(&mut self, outcome: MoveOutcome) {
         let count = match outcome {
-            Outcome::Gone => return,
-            Outcome::Expired => {
+            MoveOutcome::Gone => return,
+            MoveOutcome::Expired => {
                 // It is found again in each pass, until the store deletes it.
                 self.report.expired += u64::from(self.passes == 1);
                 return;
             }
-            Outcome::Live => &mut self.report.live,
-            Outcome::Ended => &mut self.report.ended,
-            Outcome::Skipped(reason) => self.report.skipped.entry(reason).or_default(),
+            MoveOutcome::Live => &mut self.report.live,
+            MoveOutcome::Ended => &mut self.report.ended,
+            MoveOutcome::Skipped(reason) => self.report.skipped.entry(reason).or_default(),
         };
         *count += 1;
         self.in_pass += 1;
     }
 
-    async fn move_session(&self, session_key: &SessionKey) -> Result<Outcome, Error> {
+    async fn move_session(&self, session_key: &SessionKey) -> Result<MoveOutcome, Error> {
         for _ in 0..MAX_ATTEMPTS {
             // The new store first: what has changed there since then shows that another process moved the session.
             let begin = self.clock.now();
@@ -279,14 +279,15 @@ impl Mover {
                 MoveMode::Write => self.moving.load_from_old(session_key).await?,
                 MoveMode::DryRun => self.moving.old.load(session_key).await?,
             };
-            let Some(mut found) = found else { return Ok(Outcome::Gone) };
-            if mark_of(&found.record) == Some(Mark::Arriving) && has_mark(copy.as_ref(), Mark::Moved) {
+            let lacks_last_step = lacks_last_step(found.as_ref(), copy.as_ref());
+            let Some(mut found) = found else { return Ok(MoveOutcome::Gone) };
+            if lacks_last_step {
                 found.record = without_mark(&found.record);
             }
             if mark_of(&found.record).is_some() {
-                return Ok(Outcome::Gone);
+                return Ok(MoveOutcome::Gone);
             }
-            let Some(record) = exported_record(found.clone(), begin, begin) else { return Ok(Outcome::Expired) };
+            let Some(record) = exported_record(found.clone(), begin, begin) else { return Ok(MoveOutcome::Expired) };
             let (is_same_end, is_other) = match copy.as_ref().map(|copy| (mark_of(&copy.record), &copy.record.head)) {
                 None | Some((Some(_), _)) => (false, false),
                 Some((None, head)) => {
@@ -295,9 +296,9 @@ impl Mover {
                 }
             };
             if is_other {
-                return Ok(Outcome::Skipped(SkipReason::InBoth));
+                return Ok(MoveOutcome::Skipped(SkipReason::InBoth));
             }
-            let outcome = if record.head.end.is_some() { Outcome::Ended } else { Outcome::Live };
+            let outcome = if record.head.end.is_some() { MoveOutcome::Ended } else { MoveOutcome::Live };
             if self.mode == MoveMode::DryRun {
                 return Ok(outcome);
             }
@@ -306,7 +307,7 @@ impl Mover {
                 return Ok(outcome);
             }
         }
-        Ok(Outcome::Skipped(SkipReason::Busy))
+        Ok(MoveOutcome::Skipped(SkipReason::Busy))
     }
 
     /// Writes the copy, unless the new store has changed. What has ended is final, and so is its copy.

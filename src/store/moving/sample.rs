@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Authority, InOld, Mark, Moving, Side, has_mark, mark_of, without_mark};
+use super::{Authority, InOld, Mark, Moving, Side, lacks_last_step, mark_of, without_mark};
 use crate::store::{Error, Position, Sample, SampledKeys, SessionKey, Snapshot};
 use crate::types::AppName;
 
@@ -28,7 +28,7 @@ impl Sample for Moving {
         let of_new = self.new.sample_heads(session_keys).await?;
         let arrived = |copy: Snapshot| Some(Snapshot { record: without_mark(&copy.record), ..copy });
         let choose = |(old, new): (Option<Snapshot>, Option<Snapshot>)| {
-            if has_mark(old.as_ref(), Mark::Arriving) && has_mark(new.as_ref(), Mark::Moved) {
+            if lacks_last_step(old.as_ref(), new.as_ref()) {
                 return old.and_then(arrived);
             }
             match (Authority::of(old), new) {

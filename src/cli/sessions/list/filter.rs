@@ -16,25 +16,25 @@ pub(super) struct FilterArgs {
     anonymous: bool,
     /// List only sessions that were used at this time or later: a span back from now, such as 2h or 7d, or a time, such
     /// as 2027-01-31 or 2027-01-31T18:00:00Z
-    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
-    used_since: Option<Moment>,
+    #[arg(long, value_name = "TIME", value_parser = parse_time_arg)]
+    used_since: Option<TimeArg>,
     /// List only sessions that were last used before this time
-    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
-    used_before: Option<Moment>,
+    #[arg(long, value_name = "TIME", value_parser = parse_time_arg)]
+    used_before: Option<TimeArg>,
     /// List only sessions that were created at this time or later
-    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
-    created_since: Option<Moment>,
+    #[arg(long, value_name = "TIME", value_parser = parse_time_arg)]
+    created_since: Option<TimeArg>,
     /// List only sessions that were created before this time
-    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
-    created_before: Option<Moment>,
+    #[arg(long, value_name = "TIME", value_parser = parse_time_arg)]
+    created_before: Option<TimeArg>,
     /// List only sessions that expire before this time if they are not used again; here a span is one from now on
-    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
-    expires_before: Option<Moment>,
+    #[arg(long, value_name = "TIME", value_parser = parse_time_arg)]
+    expires_before: Option<TimeArg>,
 }
 
 /// A time as it was written on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Moment {
+enum TimeArg {
     At(Time),
     FromNow(Duration),
 }
@@ -68,8 +68,8 @@ impl FilterArgs {
     }
 
     pub(super) fn at(&self, now: Time) -> Filter {
-        let ago = |moment: Option<Moment>| Some(moment?.resolve(|span| now.before(span)));
-        let ahead = |moment: Option<Moment>| Some(moment?.resolve(|span| now + span));
+        let ago = |arg: Option<TimeArg>| Some(arg?.resolve(|span| now.before(span)));
+        let ahead = |arg: Option<TimeArg>| Some(arg?.resolve(|span| now + span));
         Filter {
             anonymous: self.anonymous,
             used: Period { since: ago(self.used_since), before: ago(self.used_before) },
@@ -79,7 +79,7 @@ impl FilterArgs {
     }
 }
 
-impl Moment {
+impl TimeArg {
     fn resolve(self, from_now: impl FnOnce(Duration) -> Time) -> Time {
         match self {
             Self::At(time) => time,
@@ -104,9 +104,9 @@ impl Period {
     }
 }
 
-fn parse_moment(text: &str) -> Result<Moment, String> {
-    let span = duration::parse(text).map(Moment::FromNow);
-    span.or_else(|_| timestamp::parse(text).map(Moment::At)).map_err(|_| {
+fn parse_time_arg(text: &str) -> Result<TimeArg, String> {
+    let span = duration::parse(text).map(TimeArg::FromNow);
+    span.or_else(|_| timestamp::parse(text).map(TimeArg::At)).map_err(|_| {
         format!(
             "`{text}` is no time; write a span such as 2h or 7d, or a time such as 2027-01-31 or 2027-01-31T18:00:00Z"
         )
@@ -126,7 +126,7 @@ mod tests {
     fn a_span_is_back_from_now_and_of_an_expiry_ahead() {
         // Created 2 days ago, used 3 minutes ago, expires in 30 days.
         let session = example::full();
-        let span = |text| parse_moment(text).ok();
+        let span = |text| parse_time_arg(text).ok();
 
         assert!(includes(FilterArgs { used_since: span("3m"), ..Default::default() }, &session));
         assert!(!includes(FilterArgs { used_since: span("2m"), ..Default::default() }, &session));
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn all_conditions_have_to_hold() {
-        let time = |text| parse_moment(text).ok();
+        let time = |text| parse_time_arg(text).ok();
         let args =
             || FilterArgs { created_since: time("2026-01-01"), used_before: time("2026-01-03"), ..Default::default() };
 
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_text_that_is_no_time_is_refused_with_examples() {
-        let error = parse_moment("yesterday").unwrap_err();
+        let error = parse_time_arg("yesterday").unwrap_err();
 
         assert!(error.starts_with("`yesterday` is no time; write a span such as 2h"), "{error}");
     }

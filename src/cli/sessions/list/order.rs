@@ -21,28 +21,28 @@ pub(super) enum SortField {
     Size,
 }
 
-/// A field, and whether its smallest or its greatest value comes first.
+/// A field and a direction.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Order {
     field: SortField,
-    pub(super) first: First,
+    pub(super) direction: Direction,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum First {
-    Smallest,
-    Greatest,
+pub(super) enum Direction {
+    Ascending,
+    Descending,
 }
 
 /// The rank of a session in the ascending order of a field. Sessions of the same value are in the order of their ids.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
-    value: Value,
+    value: SortValue,
     pub(super) id: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Value {
+enum SortValue {
     Time(Option<Time>),
     Text(String),
     Number(u32),
@@ -50,17 +50,17 @@ enum Value {
 
 impl Order {
     pub(super) const fn new(field: SortField, reverse: bool) -> Self {
-        let smallest_first = matches!(field, SortField::Expires | SortField::Subject);
-        Self { field, first: if smallest_first == reverse { First::Greatest } else { First::Smallest } }
+        let is_ascending = matches!(field, SortField::Expires | SortField::Subject);
+        Self { field, direction: if is_ascending == reverse { Direction::Descending } else { Direction::Ascending } }
     }
 
     pub(super) fn rank(self, session: &SessionInfo) -> Rank {
         let value = match self.field {
-            SortField::Used => Value::Time(time(&session.access_time)),
-            SortField::Created => Value::Time(time(&session.create_time)),
-            SortField::Expires => Value::Time(time(&session.expire_time)),
-            SortField::Subject => Value::Text(session.subject.clone()),
-            SortField::Size => Value::Number(session.entry_bytes),
+            SortField::Used => SortValue::Time(time(&session.access_time)),
+            SortField::Created => SortValue::Time(time(&session.create_time)),
+            SortField::Expires => SortValue::Time(time(&session.expire_time)),
+            SortField::Subject => SortValue::Text(session.subject.clone()),
+            SortField::Size => SortValue::Number(session.entry_bytes),
         };
         Rank { value, id: session.id.clone() }
     }

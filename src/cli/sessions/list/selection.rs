@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use prost::Message as _;
 
-use super::order::{First, Order, Rank};
+use super::order::{Direction, Order, Rank};
 use crate::cli::CliError;
 use crate::grpc::wire::SessionInfo;
 
@@ -33,9 +33,9 @@ impl Selection {
         self.bytes += memory_of(&session);
         self.sessions.insert(rank, session);
         if self.sessions.len() > self.max_sessions {
-            let last = match self.order.first {
-                First::Smallest => self.sessions.last_key_value(),
-                First::Greatest => self.sessions.first_key_value(),
+            let last = match self.order.direction {
+                Direction::Ascending => self.sessions.last_key_value(),
+                Direction::Descending => self.sessions.first_key_value(),
             };
             if let Some(last) = last.map(|(rank, _)| rank.clone()) {
                 self.ranks.remove(&last.id);
@@ -53,9 +53,9 @@ impl Selection {
     /// Returns the sessions in their order.
     pub(super) fn into_sorted(self) -> Vec<SessionInfo> {
         let sessions = self.sessions.into_values();
-        match self.order.first {
-            First::Smallest => sessions.collect(),
-            First::Greatest => sessions.rev().collect(),
+        match self.order.direction {
+            Direction::Ascending => sessions.collect(),
+            Direction::Descending => sessions.rev().collect(),
         }
     }
 
