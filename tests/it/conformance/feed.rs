@@ -214,7 +214,7 @@ async fn many_entries_are_read_in_pages_and_in_order(store: Arc<impl Store>) {
     }
 }
 
-#[apply(every_store)]
+#[apply(stores_without_moves)]
 async fn the_cursor_of_a_reader_that_is_too_slow_expires(store: Arc<impl Store>) {
     let begin = latest(&*store, "default").await;
     let mut writers = JoinSet::new();

@@ -135,7 +135,7 @@ macro_rules! every_store_and_move {
 }
 
 /// The same without those in which sessions move meanwhile: a scan or a sample may have one of those twice, and a move may
-/// raise the generation of an app once more, and add a session to the index.
+/// raise the generation of an app once more, add a session to the index, and divide its events between two feeds.
 macro_rules! stores_without_moves {
     ($($function:tt)*) => { tests_on_stores! { [memory, embedded, redis, redis_with_1024_partitions, redis_cluster, moving] $($function)* } };
 }
