@@ -1,7 +1,7 @@
 //! The output of commands: results to stdout, notes and errors to stderr.
 //!
 //! Styles are for terminals: a pipe and a file get none, unless `CLICOLOR_FORCE` is set, and a terminal none if `NO_COLOR`
-//! is set or TERM is `dumb`.
+//! is set, or if TERM is `dumb` and neither `CI` nor `CLICOLOR` is set.
 
 use std::io::{self, ErrorKind, Write as _};
 use std::ops::ControlFlow;

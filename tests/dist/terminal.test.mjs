@@ -18,7 +18,9 @@ async function logOnTerminal(env) {
     CLOAKROOM__SERVER__UNIX_SOCKET: path.join(folder, 'socket'),
     CLOAKROOM__ADMIN__LISTEN: '127.0.0.1:0',
   };
-  const settings = { PROGRAM: staticProgram(), CLOAKROOM__STORE__KIND: 'memory', TERM: 'xterm', ...addresses, ...env };
+  // A terminal of continuous integration has colours although it is dumb.
+  const here = { CI: undefined, CLICOLOR: undefined, CLICOLOR_FORCE: undefined };
+  const settings = { PROGRAM: staticProgram(), CLOAKROOM__STORE__KIND: 'memory', TERM: 'xterm', ...here, ...addresses, ...env };
   const log = await run('timeout', ['120', 'script', '--quiet', '--return', '--command', SERVE, '/dev/null'], { env: settings });
   fs.rmSync(folder, { recursive: true });
   return log;
