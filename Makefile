@@ -3,28 +3,39 @@
 MAKEFLAGS += --no-builtin-rules
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-# Tests measure time, and `make check` says what it installs before it does.
+# Several parts install the same tools, and `make check` says what it installs before it does.
 .NOTPARALLEL:
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 export CLOAKROOM_TOOLS := $(CURDIR)/.tools/bin
 
+# The others name its files as prerequisites.
+include make/tools.mk $(filter-out make/tools.mk,$(wildcard make/*.mk))
+
 # What needs neither Redis nor another tool: the memory store, configuration, and the formats of other session libraries.
 UNIT_TESTS := memory config:: django:: express:: scs:: flask::vectors flask::signer --skip redis
-TESTS := lint lint-proto doc \
-	test-rust test-connect test-valkey \
+# These compile and use all processors.
+TESTS_FIRST := lint lint-proto doc
+# These wait most of the time, so several of them run at once. The longest come first, so that the end is short.
+TESTS_AT_ONCE ?= 2
+TESTS := test-rust \
+	test-connect \
 	test-web \
 	test-python \
+	test-clients \
+	test-valkey \
 	test-node test-next test-node-stores \
-	test-php \
 	test-go \
-	test-ruby \
+	test-kit \
 	test-java \
 	test-stores \
-	test-packages test-kit test-clients \
+	test-php \
+	test-ruby \
 	test-observe \
 	test-forward-auth \
-	test-helm test-deploy test-dist \
+	test-helm \
 	test-load test-bench
+# These have a machine of their own: the deadlines of containers are short, and two of them build the same packages.
+TESTS_ALONE := test-packages test-deploy test-dist
 
 help: ## Lists these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,17 +46,37 @@ unit: tidy ## Runs the tests that need nothing but Rust: about half a minute aft
 
 check: plan lint test-rust ## Lints and all Rust tests, for daily work. Says what it installs before it does.
 
-test: $(addprefix timed-,$(TESTS)) ## Runs everything, as CI does, and says how long each part took.
-	@cat target/test-times
+test: installed built ## Runs everything, as CI does, and says how long each part took.
+	@rm -rf target/tests && mkdir -p target/tests
+	@echo 'What a part prints is in target/tests, and at the end of this if it fails.'
+	@status=0; \
+	if $(call run_parts,1,$(TESTS_FIRST)); \
+	then $(call run_parts,$(TESTS_AT_ONCE),$(TESTS)) || status=1; $(call run_parts,1,$(TESTS_ALONE)) || status=1; \
+	else status=1; fi; \
+	cd target/tests; for failed in *.failed; do test ! -e $$failed || tail --lines=400 $${failed%.failed}; done; \
+	test $$status = 0 || echo 'failed:' *.failed; exit $$status
 	@echo 'all tests passed'
 
-# Counting instructions takes a minute and more: `make test-bench` alone does that as well.
-timed-%: | target/test-times
-	@$(MAKE) --no-print-directory $* BENCH_TESTS='every .* is measured' && printf '%-18s %4d s\n' $* $$SECONDS >>target/test-times
+# $(call run_parts,how many at once,parts) runs all of them, and fails if one has failed.
+run_parts = printf '%s\n' $(2) | xargs --max-procs=$(1) --replace=PART $(MAKE) --no-print-directory timed-PART
 
-.PHONY: target/test-times
-target/test-times:
-	@mkdir -p target && : >$@
+# Counting instructions takes a minute and more: `make test-bench` alone does that as well.
+timed-%:
+	@echo '$* ...'
+	@if $(MAKE) --no-print-directory $* BENCH_TESTS='every .* is measured' >target/tests/$* 2>&1; \
+	then printf '%-18s %4d s\n' $* $$SECONDS; \
+	else printf '%-18s %4d s, failed\n' $* $$SECONDS; touch target/tests/$*.failed; exit 1; fi
+
+# What several parts need, so that no two of them make it at the same time.
+.PHONY: installed built
+installed: tools node-packages php-packages go-packages ruby-packages java-packages kit-packages web-deps \
+	deploy-tools dist-tools load-tools bench-tools $(BUF) $(CONFORMANCE) $(STATICCHECK) $(CUSTOM_RESOURCES) $(ENVOY) \
+	$(PYTHON_SUITES) $(NODE_INSTALLED) $(NEXT_INSTALLED) $(STORE_INSTALLED) $(KIT_FILES)
+
+built:
+	cargo test --locked --package cloakroom --package cloakroom-load-data --no-run
+	cargo build --locked --package cloakroom-bench --package cloakroom-connect-conformance --package cloakroom-load-data
+	cargo build --locked --bin cloakroom
 
 lint: tidy ## Checks format, lints and the tree as a whole.
 	cargo fmt --all --check
@@ -72,8 +103,6 @@ soak: tools ## Runs for hours what is random by nature: races, model, cookies, t
 clean: ## Removes everything that was built or installed here.
 	rm -rf target .tools
 
-# The others name its files as prerequisites.
-include make/tools.mk $(filter-out make/tools.mk,$(wildcard make/*.mk))
 
 # A target with a line of help is a command and no file.
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*## .*/\1/p' $(MAKEFILE_LIST))

@@ -25,9 +25,9 @@ shows_python3-venv := python3 -c 'import ensurepip'
 shows_systemd := type systemd-analyze
 lacking = lacking=; PATH+=:/usr/sbin; \
 	$(foreach package,$(1),{ $(or $(shows_$(package)),type $(package)); } &>/dev/null || lacking+=' $(package)';)
-# $(call apt,packages) installs those that are not there.
+# $(call apt,packages) installs those that are not there. Parts of the tests that run at the same time wait for each other.
 apt = $(call lacking,$(1)) test -z "$$lacking" || \
-	{ $(SUDO) apt-get update && $(SUDO) apt-get install --yes --no-install-recommends $$lacking; }
+	{ mkdir -p .tools && flock .tools/apt.lock sh -c "$(SUDO) apt-get update && $(SUDO) apt-get install --yes --no-install-recommends $$lacking"; }
 # $(call venv,folder,arguments) makes a virtual environment, and pip installs into it.
 venv = python3 -m venv --clear $(1) && $(call pip,$(1)) install $(2)
 pip = $(1)/bin/python -m pip --quiet --disable-pip-version-check
