@@ -6,7 +6,7 @@ test-valkey: tools ## Runs the tests of the Redis store on Valkey.
 	ln -sf "$$(find $(CURDIR)/.tools/python/lib -name valkey-server)" .tools/valkey/redis-server
 	.tools/valkey/redis-server --version | grep --quiet '^Valkey'
 	# That Valkey is built without TLS.
-	PATH="$(CURDIR)/.tools/valkey:$$PATH" cargo test --locked --test it -- on_redis redis_store outage random_saves --skip tls
+	PATH="$(CURDIR)/.tools/valkey:$$PATH" cargo test --locked --test it -- on_redis redis_store outage random_saves upgrade --skip tls
 	PATH="$(CURDIR)/.tools/valkey:$$PATH" cargo test --locked --test it -- --ignored atomic_moves
 	# The Redis Cluster of the other tests has six primaries.
 	PATH="$(CURDIR)/.tools/valkey:$$PATH" CLOAKROOM_TEST_PRIMARIES=3 cargo test --locked --test it -- redis_cluster

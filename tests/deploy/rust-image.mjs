@@ -6,6 +6,8 @@ import { ROOT, run } from './engine.mjs';
 const RUST = '/usr/local/rust';
 const REGISTRY = '/usr/local/cargo/registry';
 const CERTIFICATES = '/etc/ssl/certs';
+// On a busy machine.
+const DEBOOTSTRAP_TIMEOUT_MS = 20 * 60_000;
 
 // Builds the image under the name in the Dockerfile's first FROM line. Returns the options to build on it: they mount this
 // machine's Rust, its downloaded crates and its CA certificates.
@@ -14,7 +16,8 @@ export async function buildRust(engine) {
   const context = path.join(engine.folder, 'rust');
   fs.mkdirSync(context);
   const root = path.join(context, 'root');
-  await run('debootstrap', ['--variant=minbase', '--include=gcc,libc6-dev', name.match(/[a-z]+$/)[0], root]);
+  const args = ['--variant=minbase', '--include=gcc,libc6-dev', name.match(/[a-z]+$/)[0], root];
+  await run('debootstrap', args, { timeout: DEBOOTSTRAP_TIMEOUT_MS });
   const dockerfile = ['FROM scratch', 'COPY root /', `ENV PATH=${RUST}/bin:/usr/sbin:/usr/bin CARGO_HOME=${path.dirname(REGISTRY)}`];
   fs.writeFileSync(path.join(context, 'Dockerfile'), dockerfile.join('\n'));
   await engine.build(`docker.io/library/${name}`, context);

@@ -108,6 +108,18 @@ test("the unit's command serves with the package's configuration, and its sessio
   assert.notDeepEqual(fs.readdirSync(path.join(root, 'var/lib/cloakroom')), [], 'the sessions are elsewhere');
 });
 
+test('the unit runs only programs that each Debian has', async () => {
+  const root = await installed();
+  const unit = fs.readFileSync(path.join(root, UNIT), 'utf8');
+  const programs = [...unit.matchAll(/^Exec\w+=(\S+)/gm)].map(([, program]) => program).filter((program) => !exists(root, program));
+
+  assert.notDeepEqual(programs, []);
+  for (const program of programs) {
+    const owner = (await run('dpkg-query', ['--search', program])).match(/^(\S+): /m)[1];
+    assert.equal(await run('dpkg-query', ['--show', '--showformat=${Essential}', owner]), 'yes', `${program} of ${owner}`);
+  }
+});
+
 test('systemd accepts the unit and finds it well protected', async () => {
   const root = await installed();
   const unit = path.join(root, 'cloakroom.service');

@@ -35,6 +35,7 @@ mod crash;
 mod export;
 mod model;
 mod redis_store;
+mod upgrade;
 
 // Server and process.
 mod attacks;
