@@ -28,7 +28,7 @@
 //! | [`session`] | [`session::judge()`] and [`session::edit()`], the rules; [`session::Head`], what is stored |
 //! | [`token`] | [`token::SplitToken`], and [`token::sign_token`] and [`token::verify_token`] |
 //! | [`cookie`] | [`cookie::values`] reads a `Cookie` header, [`cookie::Template`] writes `Set-Cookie` |
-//! | [`otlp`] | [`otlp::Exporter`], which sends spans to a collector |
+//! | [`otlp`] | [`otlp::Exporters`], which send spans and metrics to a collector |
 //! | [`telemetry`] | [`telemetry::CallContext`], the id of a call in the logs; [`telemetry::spans::Tracer`] |
 //! | [`tls`] | [`tls::Error`], what may be wrong with a PEM file |
 //! | [`types`] | [`types::Clock`], [`types::AppName`] |

@@ -220,7 +220,8 @@ fn start_service() -> PathBuf {
                 store: Handle::from(Memory::new()),
                 clock: Arc::new(SystemClock),
                 callers: Callers::default(),
-                traces: cloakroom::otlp::Settings::default(),
+                traces: cloakroom::otlp::TracesSettings::default(),
+                metrics: cloakroom::otlp::MetricsSettings::default(),
                 audit_log: AuditLog::default(),
             };
             let service = Cloakroom::bind(&settings, &admin, dependencies).await.expect("the socket is free");

@@ -6,7 +6,7 @@ use tokio::runtime;
 
 use super::style::{WARNING, styled};
 use super::{CliError, ConfigFile, banner, config_checks, output};
-use crate::config::LoadedConfig;
+use crate::config::{LoadedConfig, Settings};
 use crate::types::{Clock as _, SystemClock, Time};
 
 #[derive(Debug, Args)]
@@ -35,7 +35,9 @@ impl CheckArgs {
         for certificate in config_checks::certificates(&loaded, now) {
             note_expiry(&certificate.name, certificate.end?);
         }
-        loaded.settings.traces.check_files().map_err(|error| CliError::Failed(error.under("traces").into()))?;
+        let Settings { traces, metrics, .. } = &loaded.settings;
+        traces.check_files().map_err(|error| CliError::Failed(error.under("traces").into()))?;
+        metrics.check_files().map_err(|error| CliError::Failed(error.under("metrics").into()))?;
         if self.connect {
             comments += &connect(&loaded)?;
         }

@@ -47,12 +47,13 @@ impl ServeArgs {
 async fn serve(active: ActiveConfig, stop: CancellationToken) -> Result<(), CliError> {
     let hangups = reload::hangups()?;
     let ActiveConfig { loaded, key } = &active;
-    let Settings { server, admin, store, traces, audit, .. } = &loaded.settings;
+    let Settings { server, admin, store, traces, metrics, audit, .. } = &loaded.settings;
     let (apps, callers) = (loaded.apps.clone(), loaded.callers.clone());
     let store = Handle::open(store)?;
     let (audit_log, _audit_guard) = AuditLog::open(audit, Arc::new(SystemClock))?;
-    let traces = traces.clone();
-    let dependencies = Dependencies { apps, store, clock: Arc::new(SystemClock), callers, traces, audit_log };
+    let (traces, metrics) = (traces.clone(), metrics.clone());
+    let clock = Arc::new(SystemClock);
+    let dependencies = Dependencies { apps, store, clock, callers, traces, metrics, audit_log };
     let cloakroom = Cloakroom::bind(server, admin, dependencies).await?;
 
     let bound = |address: SocketAddr| Address::Tcp(address.to_string());

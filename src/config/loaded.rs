@@ -68,7 +68,7 @@ impl LoadedConfig {
 
 /// Returns what is wrong in the other tables. The listeners can be checked only with right callers.
 fn table_problems(settings: &Settings, callers: Option<&Callers>, sources: &Sources) -> Vec<Problem> {
-    let Settings { server, admin, store, traces, audit, reload, .. } = settings;
+    let Settings { server, admin, store, traces, metrics, audit, reload, .. } = settings;
     let listeners = callers.map(|callers| {
         let server_check = server.check(callers).map_err(|error| error.under("server"));
         [server_check, admin.check(server, callers).map_err(|error| error.under("admin"))]
@@ -76,6 +76,7 @@ fn table_problems(settings: &Settings, callers: Option<&Callers>, sources: &Sour
     let others = [
         store.check().map_err(|error| error.under("store")),
         traces.check().map_err(|error| error.under("traces")),
+        metrics.check().map_err(|error| error.under("metrics")),
         audit.check().map_err(|error| error.under("audit")),
         reload.check().map_err(|error| error.under("reload")),
     ];

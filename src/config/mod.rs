@@ -54,7 +54,9 @@ pub struct Settings {
     /// What is logged, and how.
     pub log: telemetry::Settings,
     /// Where spans are sent.
-    pub traces: otlp::Settings,
+    pub traces: otlp::TracesSettings,
+    /// Where metrics are sent, beside the page that has them.
+    pub metrics: otlp::MetricsSettings,
     /// The log of sessions that ended.
     pub audit: audit::Settings,
     /// How a running process takes up changes.
@@ -72,7 +74,8 @@ impl Default for Settings {
             admin: server::AdminSettings::default(),
             store: store::Settings::default(),
             log: telemetry::Settings::default(),
-            traces: otlp::Settings::default(),
+            traces: otlp::TracesSettings::default(),
+            metrics: otlp::MetricsSettings::default(),
             audit: audit::Settings::default(),
             reload: ReloadSettings::default(),
             callers: BTreeMap::new(),

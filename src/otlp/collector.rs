@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Uri};
 use hyper_util::rt::TokioIo;
+use prost::Message;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -19,8 +20,7 @@ use tonic::transport::{self, Channel, Endpoint};
 use tonic::{Extensions, Request, Status};
 use tonic_prost::ProstCodec;
 
-use super::messages::{ExportRequest, ExportResponse};
-use super::settings::{Settings, Target};
+use super::collector_settings::{CollectorSettings, Target};
 use crate::tls;
 use crate::types::SettingError;
 
@@ -44,7 +44,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
 
 impl Collector {
     /// Reads the files of the settings. `None`: there is no collector. Blocks on the disk.
-    pub(super) fn open(settings: &Settings) -> Result<Option<Self>, SettingError> {
+    pub(super) fn open(settings: &CollectorSettings) -> Result<Option<Self>, SettingError> {
         let Some(target) = settings.target()? else { return Ok(None) };
         let tls = if target.is_encrypted { Some(tls_config(settings)?) } else { None };
         Ok(Some(Self { target, tls, headers: settings.read_headers()? }))
@@ -69,14 +69,17 @@ impl Collector {
 }
 
 impl Connection {
-    /// Exports spans once. Has no deadline of its own.
-    pub(super) async fn export(&self, request: ExportRequest) -> Result<ExportResponse, Status> {
+    /// Makes one call of a collector's service. Has no deadline of its own.
+    pub(super) async fn call<Q, R>(&self, path: PathAndQuery, request: Q) -> Result<R, Status>
+    where
+        Q: Message + 'static,
+        R: Message + Default + 'static,
+    {
         let mut client = Grpc::new(self.channel.clone());
         client.ready().await.map_err(|error| Status::from_error(error.into()))?;
         let metadata = MetadataMap::from_headers(self.headers.clone());
         let request = Request::from_parts(metadata, Extensions::default(), request);
-        let codec = ProstCodec::<ExportRequest, ExportResponse>::default();
-        Ok(client.unary(request, EXPORT, codec).await?.into_inner())
+        Ok(client.unary(request, path, ProstCodec::<Q, R>::default()).await?.into_inner())
     }
 }
 
@@ -89,7 +92,7 @@ async fn open_socket(target: &Target, tls: Option<Arc<ClientConfig>>) -> io::Res
     Ok(Box::new(TlsConnector::from(tls).connect(name, socket).await?))
 }
 
-fn tls_config(settings: &Settings) -> Result<Arc<ClientConfig>, SettingError> {
+fn tls_config(settings: &CollectorSettings) -> Result<Arc<ClientConfig>, SettingError> {
     let roots = match settings.ca_file() {
         Some(file) => {
             let wrong = |error: tls::Error| SettingError::new("ca_file", error);
@@ -102,5 +105,3 @@ fn tls_config(settings: &Settings) -> Result<Arc<ClientConfig>, SettingError> {
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(Arc::new(config))
 }
-
-const EXPORT: PathAndQuery = PathAndQuery::from_static("/opentelemetry.proto.collector.trace.v1.TraceService/Export");

@@ -10,9 +10,10 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
 use tracing::warn;
 
-use super::admin_http::{AdminHttp, ListenerSources, MetricsSources};
+use super::admin_http::AdminHttp;
 use super::call::CallMetrics;
 use super::health::HealthPublisher;
+use super::metrics::{ListenerSources, MetricsSources};
 use super::reloader::Reloader;
 use super::settings::is_loopback;
 use super::tls::Tls;
@@ -21,10 +22,10 @@ use crate::app::Apps;
 use crate::audit::AuditLog;
 use crate::auth::{Authenticator, CallerRegistry, Callers, generate_token};
 use crate::connect::Schema;
-use crate::otlp::Exporter;
+use crate::otlp::{Exporters, MetricsSettings, TracesSettings};
 use crate::service::Service;
 use crate::types::Clock;
-use crate::{grpc, otlp, store};
+use crate::{grpc, store};
 
 /// What a service is built from, besides its listeners.
 #[derive(Debug)]
@@ -35,7 +36,9 @@ pub struct Dependencies {
     /// Without any, no call needs a credential.
     pub callers: Callers,
     /// Where the spans of calls are sent. By default nowhere.
-    pub traces: otlp::Settings,
+    pub traces: TracesSettings,
+    /// Where metrics are sent, beside the page that has them. By default nowhere.
+    pub metrics: MetricsSettings,
     pub audit_log: AuditLog,
 }
 
@@ -47,7 +50,8 @@ pub struct Cloakroom {
     service: Service,
     health: HealthPublisher,
     reloader: Reloader,
-    exporter: Option<Exporter>,
+    exporters: Exporters,
+    metrics: Arc<MetricsSources>,
     console_key: Option<String>,
     clock: Arc<dyn Clock>,
     shutdown_delay: Duration,
@@ -62,12 +66,11 @@ impl Cloakroom {
         admin: &AdminSettings,
         dependencies: Dependencies,
     ) -> Result<Self, BindError> {
-        let Dependencies { apps, store, clock, callers, traces, audit_log } = dependencies;
+        let Dependencies { apps, store, clock, callers, traces, metrics, audit_log } = dependencies;
         settings.check(&callers)?;
         admin.check(settings, &callers)?;
-        let (tracer, exporter) = Exporter::open(&traces, &clock).map_err(|error| error.under("traces"))?;
-        let has_console = admin.console;
-        let notes_callers = audit_log.is_on();
+        let (tracer, exporters) = Exporters::open(&traces, &metrics, &clock)?;
+        let (has_console, notes_callers) = (admin.console, audit_log.is_on());
         let service = Service::new(apps, store, Arc::clone(&clock)).with_audit_log(audit_log);
         let max_connections = file_limit::max_connections(settings.max_connections);
         let fitting = Settings { max_connections, ..settings.clone() };
@@ -91,18 +94,18 @@ impl Cloakroom {
             server.context.tracer = tracer.clone();
             server.context.notes_callers = notes_callers;
         }
+        let metrics = Arc::new(MetricsSources {
+            call_metrics,
+            listeners: listener_sources(&server, admin.as_ref()),
+            service: service.clone(),
+            store: service.store().clone(),
+            health: Arc::clone(&health.state),
+            reloads: Arc::clone(reloader.metrics()),
+            spans: tracer.counts().cloned().unwrap_or_default(),
+            metric_exports: exporters.metric_export_counts(),
+        });
         if let Some(admin) = &mut admin {
-            let listeners = [("frontends", &server.context), ("operators", &admin.context)];
-            let metrics = MetricsSources {
-                call_metrics,
-                listeners: listeners.map(|(name, context)| ListenerSources::new(name, context)),
-                service: service.clone(),
-                store: service.store().clone(),
-                health: Arc::clone(&health.state),
-                reloads: Arc::clone(reloader.metrics()),
-                spans: tracer.counts().cloned().unwrap_or_default(),
-            };
-            admin.context.admin_http = Some(Arc::new(AdminHttp { metrics, has_console }));
+            admin.context.admin_http = Some(Arc::new(AdminHttp { metrics: Arc::clone(&metrics), has_console }));
             admin.context.has_console = has_console;
             admin.context.authenticator = authenticator.with_console_key(&console_key);
         }
@@ -114,7 +117,8 @@ impl Cloakroom {
             service,
             health,
             reloader,
-            exporter,
+            exporters,
+            metrics,
             console_key,
             clock,
             shutdown_delay,
@@ -181,15 +185,11 @@ impl Cloakroom {
         };
         let stop_export = CancellationToken::new();
         let serve = async {
-            // Once all calls have ended, there are no more spans.
+            // Once all calls have ended, there are no more spans, and metrics have their last values.
             let _stop_export = stop_export.clone().drop_guard();
             tokio::try_join!(frontends, operators, background)
         };
-        let export = async {
-            if let Some(exporter) = self.exporter {
-                exporter.run(stop_export.clone()).await;
-            }
-        };
+        let export = self.exporters.run(|writer| self.metrics.write(writer), stop_export.clone());
         let (served, ()) = tokio::join!(serve, export);
         let (frontends, operators, ()) = served?;
         Ok(ShutdownReport { cut_connections: frontends.cut_connections + operators.cut_connections })
@@ -199,6 +199,12 @@ impl Cloakroom {
 /// Returns the TLS of each listener that has it.
 fn tls_of(server: &Server, admin: Option<&Server>) -> Vec<Arc<Tls>> {
     [Some(server), admin].into_iter().flatten().filter_map(|server| server.context.tls.clone()).collect()
+}
+
+/// Returns where the metrics of each listener come from.
+fn listener_sources(server: &Server, admin: Option<&Server>) -> Vec<ListenerSources> {
+    let listeners = [("frontends", Some(server)), ("operators", admin)];
+    listeners.into_iter().filter_map(|(name, server)| Some(ListenerSources::new(name, &server?.context))).collect()
 }
 
 /// Reads the messages of all RPCs.

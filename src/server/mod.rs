@@ -15,6 +15,7 @@ mod connection;
 mod context;
 mod file_limit;
 mod health;
+mod metrics;
 mod reloader;
 mod settings;
 mod tls;

@@ -24,6 +24,7 @@ mod errors;
 mod express;
 mod external;
 mod flask;
+mod metrics;
 mod migration;
 mod reflection;
 mod scs;

@@ -3,21 +3,21 @@
 //! A page neither waits nor reads the store, so it also responds during an outage of the store.
 
 pub(super) mod console;
-mod metrics;
+
+use std::sync::Arc;
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use tonic::body::Body;
 
-pub(super) use metrics::{ListenerSources, MetricsSources};
-
+use super::metrics::MetricsSources;
 use crate::auth::Peer;
-use crate::telemetry::metrics::MetricsText;
+use crate::telemetry::metrics::TextFormat;
 
 /// The pages of the admin listener.
 #[derive(Debug)]
 pub(super) struct AdminHttp {
-    pub(super) metrics: MetricsSources,
+    pub(super) metrics: Arc<MetricsSources>,
     pub(super) has_console: bool,
 }
 
@@ -41,7 +41,10 @@ impl AdminHttp {
         }
         match path {
             "/metrics" => match peer.authenticate_for_metrics(request.headers()) {
-                Ok(()) => page(StatusCode::OK, MetricsText::CONTENT_TYPE, self.metrics.page()),
+                Ok(()) => {
+                    let format = TextFormat::of_request(request.headers());
+                    page(StatusCode::OK, format.content_type(), self.metrics.page(format))
+                }
                 Err(status) => unauthorized(status),
             },
             "/healthz" => page(StatusCode::OK, PLAIN, "alive\n"),

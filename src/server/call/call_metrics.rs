@@ -13,7 +13,7 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use crate::connect::Protocol;
-use crate::telemetry::metrics::{Histogram, HistogramSnapshot, Striped};
+use crate::telemetry::metrics::{Exemplar, Exemplars, Histogram, HistogramSnapshot, Striped};
 
 /// The metrics of all calls of the process.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(in crate::server) struct CallMetrics {
     /// By index. The last one is [`UNKNOWN`].
     names: Vec<&'static str>,
     counters: Striped<Box<[RpcCounters]>>,
+    /// Of the durations, by index.
+    exemplars: Box<[Exemplars]>,
     reasons: Mutex<BTreeMap<String, u64>>,
 }
 
@@ -52,7 +54,8 @@ impl CallMetrics {
         let names: Vec<&'static str> = rpcs.iter().map(String::as_str).chain([UNKNOWN]).collect();
         let indexes = names.iter().enumerate().map(|(index, name)| (*name, RpcIndex(index))).collect();
         let counters = Striped::new(|| names.iter().map(|_| RpcCounters::default()).collect());
-        Self { indexes, names, counters, reasons: Mutex::default() }
+        let exemplars = names.iter().map(|_| Exemplars::default()).collect();
+        Self { indexes, names, counters, exemplars, reasons: Mutex::default() }
     }
 
     /// Returns the RPC that a path names.
@@ -69,6 +72,11 @@ impl CallMetrics {
     /// Records the time until the response began, or until the call was cancelled.
     pub(super) fn observe_duration(&self, rpc: RpcIndex, duration: Duration) {
         self.counters.local()[rpc.0].durations.observe(duration);
+    }
+
+    /// Notes a sampled call as an example of its duration.
+    pub(super) fn note_exemplar(&self, rpc: RpcIndex, exemplar: Exemplar) {
+        self.exemplars[rpc.0].note(exemplar);
     }
 
     /// Counts the end of a call.
@@ -101,12 +109,13 @@ impl CallMetrics {
             let ended = |protocol: usize, code: usize| {
                 self.counters.sum(|copy| copy[index].ended[protocol][code].load(Ordering::Relaxed))
             };
+            let durations = Histogram::read(&self.counters, |copy| &copy[index].durations);
             RpcMetrics {
                 rpc,
                 ended: std::array::from_fn(|protocol| {
                     (PROTOCOLS[protocol], std::array::from_fn(|code| (CODES[code], ended(protocol, code))))
                 }),
-                durations: Histogram::read(&self.counters, |copy| &copy[index].durations),
+                durations: HistogramSnapshot { exemplars: self.exemplars[index].read().to_vec(), ..durations },
             }
         })
     }

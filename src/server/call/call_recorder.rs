@@ -139,7 +139,11 @@ impl CallRecorder {
     fn record_response_start(&mut self) {
         if self.phase == CallPhase::Running {
             self.phase = CallPhase::Responding;
-            self.connection.call_metrics.observe_duration(self.rpc, self.start.elapsed());
+            let duration = self.start.elapsed();
+            self.connection.call_metrics.observe_duration(self.rpc, duration);
+            if let Some(span) = self.context.span() {
+                self.connection.call_metrics.note_exemplar(self.rpc, span.exemplar(duration));
+            }
         }
     }
 

@@ -3,13 +3,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::Striped;
+use super::{Exemplar, Striped};
 
 /// Counts durations by the lowest bound that is not below them.
 #[derive(Debug, Default)]
 pub struct Histogram {
     /// One for each bound, and one for durations above the highest.
-    buckets: [AtomicU64; BOUNDS.len() + 1],
+    buckets: [AtomicU64; BUCKETS],
     sum_nanos: AtomicU64,
 }
 
@@ -22,14 +22,15 @@ pub struct HistogramSnapshot {
     pub count: u64,
     /// The sum of all durations, in seconds.
     pub sum: f64,
+    /// The exemplar of each bucket, and of the durations above all bounds. Empty: the histogram has none.
+    pub exemplars: Vec<Option<Exemplar>>,
 }
 
 impl Histogram {
     /// Counts a duration.
     pub fn observe(&self, duration: Duration) {
         let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        let bucket = BOUNDS.iter().position(|bound| nanos <= *bound).unwrap_or(BOUNDS.len());
-        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        self.buckets[bucket(nanos)].fetch_add(1, Ordering::Relaxed);
         self.sum_nanos.fetch_add(nanos, Ordering::Relaxed);
     }
 
@@ -44,14 +45,22 @@ impl Histogram {
         let buckets = buckets.collect();
         count += bucket(BOUNDS.len());
         let sum = copies.sum(|copy| histogram(copy).sum_nanos.load(Ordering::Relaxed));
-        HistogramSnapshot { buckets, count, sum: seconds(sum) }
+        HistogramSnapshot { buckets, count, sum: seconds(sum), exemplars: Vec::new() }
     }
+}
+
+/// Returns the index of the bucket that counts a duration.
+pub(super) fn bucket(nanos: u64) -> usize {
+    BOUNDS.iter().position(|bound| nanos <= *bound).unwrap_or(BOUNDS.len())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a sum of 104 days is still exact to the nanosecond")]
 fn seconds(nanos: u64) -> f64 {
     nanos as f64 / 1e9
 }
+
+/// One for each bound, and one for durations above the highest.
+pub(super) const BUCKETS: usize = BOUNDS.len() + 1;
 
 const MICROS: u64 = 1000;
 const MILLIS: u64 = 1000 * MICROS;

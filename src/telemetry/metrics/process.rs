@@ -4,23 +4,24 @@
 
 use std::fs;
 
-use super::{MetricKind, MetricsText};
+use super::{MetricKind, MetricsWriter};
 
-/// Adds CPU time, memory and open files to a page.
-pub fn process(page: &mut MetricsText) {
+/// Adds CPU time, memory and open files to a writer.
+pub fn process(writer: &mut dyn MetricsWriter) {
     if let Some(seconds) = cpu_seconds() {
-        page.family("process_cpu_seconds_total", MetricKind::Counter, "CPU time of the process, user and system.");
-        page.seconds(&[], seconds);
+        writer.family("process_cpu_seconds_total", MetricKind::Counter, "CPU time of the process, user and system.");
+        writer.seconds(&[], seconds);
     }
     if let Some(bytes) = resident_bytes() {
-        page.family("process_resident_memory_bytes", MetricKind::Gauge, "Memory of the process that is in RAM.");
-        page.sample(&[], bytes);
+        writer.family("process_resident_memory_bytes", MetricKind::Gauge, "Memory of the process that is in RAM.");
+        writer.sample(&[], bytes);
     }
     if let Some(files) = open_files() {
-        page.family("process_open_fds", MetricKind::Gauge, "Open files and sockets.").sample(&[], files);
+        writer.family("process_open_fds", MetricKind::Gauge, "Open files and sockets.").sample(&[], files);
     }
     if let Some(files) = max_files() {
-        page.family("process_max_fds", MetricKind::Gauge, "The most open files and sockets there may be.")
+        writer
+            .family("process_max_fds", MetricKind::Gauge, "The most open files and sockets there may be.")
             .sample(&[], files);
     }
 }

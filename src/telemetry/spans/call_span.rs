@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::queue::SpanQueue;
 use super::{AttributeValue, Attributes, Parent, Span, SpanKind};
+use crate::telemetry::metrics::Exemplar;
 
 /// The span of a call that has not ended.
 #[derive(Debug)]
@@ -51,6 +52,16 @@ impl CallSpan {
         let mut notes = self.notes.lock();
         notes.retain(|(noted, _)| *noted != name);
         notes.push((name, value.into()));
+    }
+
+    /// Returns the call as an example of its duration so far.
+    pub fn exemplar(&self, duration: Duration) -> Exemplar {
+        Exemplar {
+            trace_id: self.trace_id,
+            span_id: self.id,
+            nanos: u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX),
+            time: self.time(self.begin + duration),
+        }
     }
 
     /// Ends the span: puts it into the queue, with these attributes beside the noted ones.

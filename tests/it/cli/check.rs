@@ -141,11 +141,16 @@ fn an_unknown_command_is_a_usage_error() {
 }
 
 #[test]
-fn it_reads_the_files_of_traces_and_repeats_nothing_of_them() {
+fn it_reads_the_files_of_traces_and_metrics_and_repeats_nothing_of_them() {
+    ["traces", "metrics"].into_iter().for_each(check_files_of);
+}
+
+fn check_files_of(table: &str) {
     let check = |files: &[(&str, &str)]| {
-        let traces =
-            "[traces]\nendpoint = \"https://collector:4317\"\nca_file = \"ca.crt\"\nheaders_file = \"headers\"\n";
-        let program = Program::new(&["check"]).file("cloakroom.toml", traces);
+        let config = format!(
+            "[{table}]\nendpoint = \"https://collector:4317\"\nca_file = \"ca.crt\"\nheaders_file = \"headers\"\n"
+        );
+        let program = Program::new(&["check"]).file("cloakroom.toml", &config);
         files.iter().fold(program, |program, (name, text)| program.file(name, text)).run()
     };
     let authority = CertificateAuthority::new().pem();
@@ -159,11 +164,11 @@ fn it_reads_the_files_of_traces_and_repeats_nothing_of_them() {
     assert_eq!(right.code, Some(0), "{right:?}");
     assert!(right.stdout.contains("headers_file = \"headers\"  # cloakroom.toml:4"), "{right:?}");
     for (ended, words) in [
-        (&wrong_line, "traces.headers_file: headers: line 2 is no header; write"),
-        (&no_headers, "traces.headers_file: headers: it cannot be read: "),
-        (&no_authority, "traces.ca_file: ca.crt: there is no certificate in PEM in it"),
+        (&wrong_line, ".headers_file: headers: line 2 is no header; write"),
+        (&no_headers, ".headers_file: headers: it cannot be read: "),
+        (&no_authority, ".ca_file: ca.crt: there is no certificate in PEM in it"),
     ] {
-        assert!(ended.code == Some(1) && ended.stderr.contains(words), "{words}: {ended:?}");
+        assert!(ended.code == Some(1) && ended.stderr.contains(&format!("{table}{words}")), "{words}: {ended:?}");
     }
     assert!(![right, wrong_line].iter().any(|ended| format!("{ended:?}").contains("s3")));
 }

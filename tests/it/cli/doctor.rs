@@ -357,7 +357,9 @@ fn the_rights_of_files_are_told() {
         fs::write(&path, Key::generate()).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
     };
-    let environment = [("CLOAKROOM__APPS__DEFAULT__KEYS_FILE", "keys"), ("CLOAKROOM__TRACES__HEADERS_FILE", "keys")];
+    let environment = ["APPS__DEFAULT__KEYS_FILE", "TRACES__HEADERS_FILE", "METRICS__HEADERS_FILE"];
+    let environment = environment.map(|name| format!("CLOAKROOM__{name}"));
+    let environment = environment.each_ref().map(|name| (name.as_str(), "keys"));
 
     for (mode, verdict, words) in [
         (0o600, "ok", "mode 600"),
@@ -367,7 +369,7 @@ fn the_rights_of_files_are_told() {
     ] {
         let (_, findings) = examine(&environment, |program| set(program, mode));
 
-        for setting in ["apps.default.keys_file", "traces.headers_file"] {
+        for setting in ["apps.default.keys_file", "traces.headers_file", "metrics.headers_file"] {
             let found = at(&findings, setting);
             assert!(found.is(verdict, words), "{findings:?}");
             assert_eq!(found.advice.starts_with("chmod o"), verdict != "ok", "{found:?}");

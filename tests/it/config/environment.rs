@@ -26,7 +26,7 @@ fn an_unknown_setting_is_refused_with_the_known_ones() {
     refused(
         "CLOAKROOM__COLOUR",
         "red",
-        "colour: there is no such setting; accepted here: server, admin, store, log, traces, audit, reload, callers, apps",
+        "colour: there is no such setting; accepted here: server, admin, store, log, traces, metrics, audit, reload, callers, apps",
     );
 }
 

@@ -143,9 +143,15 @@ impl Process {
 
     /// Gets a page of the admin listener; empty if it does not answer.
     pub(crate) async fn page(&self, path: &str) -> String {
+        self.page_as(path, "*/*").await
+    }
+
+    /// Gets a page in a format; empty if it does not answer.
+    pub(crate) async fn page_as(&self, path: &str, accept: &str) -> String {
         let mut text = String::new();
         if let Ok(mut socket) = TcpStream::connect(self.admin).await {
-            let head = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+            let head =
+                format!("GET {path} HTTP/1.1\r\nhost: localhost\r\naccept: {accept}\r\nconnection: close\r\n\r\n");
             let _ = socket.write_all(head.as_bytes()).await;
             let _ = socket.read_to_string(&mut text).await;
         }

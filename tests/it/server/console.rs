@@ -49,6 +49,7 @@ impl Plain {
             clock: Arc::new(SystemClock),
             callers,
             traces: Default::default(),
+            metrics: Default::default(),
             audit_log: AuditLog::default(),
         };
         let cloakroom = Cloakroom::bind(&settings, &admin, dependencies).await.unwrap();

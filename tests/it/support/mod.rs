@@ -5,6 +5,7 @@ pub(crate) mod authority;
 pub(crate) mod browser;
 pub(crate) mod calls;
 pub(crate) mod cluster;
+pub(crate) mod collector;
 pub(crate) mod connect;
 pub(crate) mod django;
 pub(crate) mod environment;
@@ -177,6 +178,7 @@ impl TestService {
             clock: shared_clock,
             callers: Callers::default(),
             traces: Default::default(),
+            metrics: Default::default(),
             audit_log,
         };
         let settings = server::Settings { listen: "127.0.0.1:0".parse().ok(), workers: 2, ..settings };

@@ -12,10 +12,10 @@ use tonic::{Code, Request};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::collector::Collector;
 use super::{PARENT, TRACE, attribute, config, hex, sampled, traced};
 use crate::process::child::Process;
 use crate::support::calls::{ChangesExt as _, open_cookie, save};
+use crate::support::collector::Collector;
 use crate::support::connect::{Protocol, Transport};
 use crate::support::redis::RedisServer;
 

@@ -7,10 +7,10 @@ use cloakroom::server::TlsSettings;
 use tokio::task::JoinSet;
 use tonic::Code;
 
-use super::collector::{Answer, Collector};
 use super::{TRACE, config, sampled};
 use crate::process::child::{Process, eventually};
 use crate::support::authority::CertificateAuthority;
+use crate::support::collector::{Answer, Collector};
 
 const EXPORTED: &str = "cloakroom_spans_exported_total";
 const FAILING: &str = "spans cannot be exported";

@@ -1,7 +1,6 @@
 //! Traces: the spans that a collector gets from a running service.
 
 mod calls;
-mod collector;
 mod export;
 mod secrets;
 
@@ -10,7 +9,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use tonic::Request;
 
 /// The ids of a caller's trace and span.
-const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+pub(crate) const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
 
 /// Returns a configuration with an app that has a key, and this table of traces.
@@ -26,11 +25,11 @@ fn traced<T>(traceparent: &str, message: T) -> Request<T> {
     request
 }
 
-fn sampled<T>(trace: &str, message: T) -> Request<T> {
+pub(crate) fn sampled<T>(trace: &str, message: T) -> Request<T> {
     traced(&format!("00-{trace}-{PARENT}-01"), message)
 }
 
-fn hex(id: &[u8]) -> String {
+pub(crate) fn hex(id: &[u8]) -> String {
     id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -1,4 +1,4 @@
-//! No secret in a span: marked secrets are sent through calls that succeed and fail, and all exported bytes are searched.
+//! No secret in a span or a metric: marked secrets are sent through calls that succeed and fail, and all exported bytes are searched.
 
 use cloakroom::grpc::wire::admin_service_client::AdminServiceClient;
 use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
@@ -9,9 +9,9 @@ use cloakroom::grpc::wire::{
 use cloakroom::token::Key;
 use tonic::Request;
 
-use super::collector::Collector;
 use crate::process::child::Process;
 use crate::support::calls::{ChangesExt as _, open_cookie, save, save_cookie};
+use crate::support::collector::Collector;
 use crate::support::connect::{Protocol, Transport};
 
 const ENTRY: &str = "mark-entry-value";
@@ -103,7 +103,7 @@ async fn no_exported_byte_is_of_a_token_a_cookie_an_entry_or_a_subject() {
     let (collector, key) = (Collector::start().await, Key::generate());
     let config = format!(
         "[store]\nkind = \"memory\"\n[apps.default]\nkeys = [{key:?}]\n[apps.framework]\nkind = \"external\"\n[traces]\n\
-         endpoint = {:?}\nsample_ratio = 1\n",
+         endpoint = {0:?}\nsample_ratio = 1\n[metrics]\nendpoint = {0:?}\n",
         collector.url()
     );
     let mut process = Process::start(&config, &[], &[]).await;
@@ -118,6 +118,7 @@ async fn no_exported_byte_is_of_a_token_a_cookie_an_entry_or_a_subject() {
     let parts = secrets.iter().flat_map(|token| token.rsplit('.').take(2)).filter(|part| part.len() > 8);
     let marks = [ENTRY, ENTRY_NAME, SUBJECT, AGENT, REMOTE, COOKIE, BEARER, SESSION_KEY, REQUEST_ID, APP, &key];
     let exported = [collector.bytes(), format!("{:?}", collector.headers()).into_bytes()].concat();
+    assert_eq!(collector.exports().len(), 1);
     assert!(collector.spans().len() >= Protocol::ALL.len() * 16, "{}", collector.spans().len());
     for secret in parts.chain(marks) {
         let found = exported.windows(secret.len()).position(|bytes| bytes == secret.as_bytes());

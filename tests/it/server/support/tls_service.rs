@@ -54,13 +54,13 @@ impl TlsService {
         let apps = ["default", "shop", "desk"].map(|name| app_settings().build(name).unwrap());
         let apps: Apps = apps.into_iter().collect();
         let store = Handle::from(Memory::new());
-        let traces = cloakroom::otlp::Settings::default();
         let dependencies = Dependencies {
             apps: apps.clone(),
             store,
             clock: Arc::new(SystemClock),
             callers,
-            traces,
+            traces: Default::default(),
+            metrics: Default::default(),
             audit_log: AuditLog::default(),
         };
         let cloakroom = Cloakroom::bind(&settings, &admin, dependencies).await.unwrap();

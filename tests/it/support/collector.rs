@@ -1,4 +1,4 @@
-//! A collector: the TraceService of OpenTelemetry's own messages, on a real server.
+//! A collector: the TraceService and the MetricsService of OpenTelemetry's own messages, on a real server.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -7,10 +7,17 @@ use bytes::Bytes;
 use cloakroom::server::{Server, Settings, TlsSettings};
 use http::{HeaderMap, Request};
 use http_body_util::{BodyExt as _, Full};
+use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
+    MetricsService, MetricsServiceServer,
+};
+use opentelemetry_proto::tonic::collector::metrics::v1::{
+    ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
+};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{TraceService, TraceServiceServer};
 use opentelemetry_proto::tonic::collector::trace::v1::{
     ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
 };
+use opentelemetry_proto::tonic::metrics::v1::ResourceMetrics;
 use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, Span};
 use parking_lot::Mutex;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -21,8 +28,8 @@ use tower::ServiceExt as _;
 use crate::process::child::eventually;
 
 /// A running collector.
-pub(super) struct Collector {
-    pub(super) address: SocketAddr,
+pub(crate) struct Collector {
+    pub(crate) address: SocketAddr,
     received: Arc<Mutex<Received>>,
     _stop: DropGuard,
 }
@@ -33,25 +40,26 @@ struct Received {
     bytes: Vec<u8>,
     headers: Vec<HeaderMap>,
     resource_spans: Vec<ResourceSpans>,
+    exports: Vec<ResourceMetrics>,
     answer: Answer,
 }
 
 /// What a collector answers.
 #[derive(Clone, Copy, Default)]
-pub(super) enum Answer {
+pub(crate) enum Answer {
     #[default]
     Takes,
-    /// It takes the request, but not so many of its spans.
+    /// It takes the request, but not so many of its spans or data points.
     Rejects(i64),
     Refuses(Code),
 }
 
 impl Collector {
-    pub(super) async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::start_at("127.0.0.1:0".parse().unwrap(), TlsSettings::default()).await
     }
 
-    pub(super) async fn start_at(address: SocketAddr, tls: TlsSettings) -> Self {
+    pub(crate) async fn start_at(address: SocketAddr, tls: TlsSettings) -> Self {
         let settings = Settings { listen: Some(address), workers: 1, tls, ..Settings::default() };
         let server = Server::bind(&settings).await.unwrap();
         let address = server.tcp_addr().unwrap();
@@ -62,38 +70,49 @@ impl Collector {
         Self { address, received, _stop: stop.drop_guard() }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// Changes what it answers.
-    pub(super) fn set_answer(&self, answer: Answer) {
+    pub(crate) fn set_answer(&self, answer: Answer) {
         self.received.lock().answer = answer;
     }
 
     /// Returns all spans that it has taken, in the order of their ends.
-    pub(super) fn spans(&self) -> Vec<Span> {
+    pub(crate) fn spans(&self) -> Vec<Span> {
         let received = self.received.lock();
         let scopes = received.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
         scopes.flat_map(|scope| scope.spans.clone()).collect()
     }
 
-    pub(super) fn resource_spans(&self) -> Vec<ResourceSpans> {
+    pub(crate) fn resource_spans(&self) -> Vec<ResourceSpans> {
         self.received.lock().resource_spans.clone()
     }
 
+    /// Returns the metrics of each request that it has taken.
+    pub(crate) fn exports(&self) -> Vec<ResourceMetrics> {
+        self.received.lock().exports.clone()
+    }
+
+    /// Waits for so many more exports of metrics, and returns the last of them.
+    pub(crate) async fn await_exports(&self, more: usize) -> ResourceMetrics {
+        let number = self.received.lock().exports.len() + more;
+        eventually("exports of metrics", async || self.received.lock().exports.get(number - 1).cloned()).await
+    }
+
     /// Returns the bodies of all requests, one after another.
-    pub(super) fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         self.received.lock().bytes.clone()
     }
 
     /// Returns the headers of each request.
-    pub(super) fn headers(&self) -> Vec<HeaderMap> {
+    pub(crate) fn headers(&self) -> Vec<HeaderMap> {
         self.received.lock().headers.clone()
     }
 
     /// Waits for a span that is like this.
-    pub(super) async fn await_span(&self, what: &str, is_it: impl Fn(&Span) -> bool) -> Span {
+    pub(crate) async fn await_span(&self, what: &str, is_it: impl Fn(&Span) -> bool) -> Span {
         eventually(what, async || self.spans().into_iter().find(&is_it)).await
     }
 }
@@ -110,11 +129,26 @@ async fn receive(
         received.bytes.extend_from_slice(&bytes);
         received.headers.push(parts.headers.clone());
     }
-    let service = TraceServiceServer::new(Taking(received));
-    service.oneshot(Request::from_parts(parts, Body::new(Full::new(bytes)))).await
+    let is_of_metrics = parts.uri.path() == "/opentelemetry.proto.collector.metrics.v1.MetricsService/Export";
+    let request = Request::from_parts(parts, Body::new(Full::new(bytes)));
+    if is_of_metrics {
+        return MetricsServiceServer::new(Taking(received)).oneshot(request).await;
+    }
+    TraceServiceServer::new(Taking(received)).oneshot(request).await
 }
 
 struct Taking(Arc<Mutex<Received>>);
+
+impl Answer {
+    /// Returns how many items it does not take.
+    fn rejected(self) -> Result<i64, Status> {
+        match self {
+            Self::Takes => Ok(0),
+            Self::Rejects(items) => Ok(items),
+            Self::Refuses(code) => Err(Status::new(code, "a text of the collector")),
+        }
+    }
+}
 
 #[tonic::async_trait]
 impl TraceService for Taking {
@@ -123,13 +157,25 @@ impl TraceService for Taking {
         request: tonic::Request<ExportTraceServiceRequest>,
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         let mut received = self.0.lock();
-        let rejected_spans = match received.answer {
-            Answer::Takes => 0,
-            Answer::Rejects(spans) => spans,
-            Answer::Refuses(code) => return Err(Status::new(code, "a text of the collector")),
-        };
+        let rejected_spans = received.answer.rejected()?;
         received.resource_spans.extend(request.into_inner().resource_spans);
         let partial = ExportTracePartialSuccess { rejected_spans, error_message: String::new() };
         Ok(Response::new(ExportTraceServiceResponse { partial_success: (rejected_spans > 0).then_some(partial) }))
+    }
+}
+
+#[tonic::async_trait]
+impl MetricsService for Taking {
+    async fn export(
+        &self,
+        request: tonic::Request<ExportMetricsServiceRequest>,
+    ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
+        let mut received = self.0.lock();
+        let rejected_data_points = received.answer.rejected()?;
+        received.exports.extend(request.into_inner().resource_metrics);
+        let error_message = "a text of the collector".to_owned();
+        let partial = ExportMetricsPartialSuccess { rejected_data_points, error_message };
+        let partial_success = (rejected_data_points > 0).then_some(partial);
+        Ok(Response::new(ExportMetricsServiceResponse { partial_success }))
     }
 }

@@ -1,29 +1,16 @@
 //! Turns spans into the request of one export.
 
-use super::messages::{
-    AnyValue, ExportRequest, KeyValue, Resource, ResourceSpans, Scope, ScopeSpans, Span, Status, Value,
-};
-use crate::telemetry::spans::{self, AttributeValue, Parent, SpanKind};
+use super::messages::Resource;
+use super::resource::{attribute, scope};
+use super::span_messages::{ExportRequest, ResourceSpans, ScopeSpans, Span, Status};
+use crate::telemetry::spans::{self, Parent, SpanKind};
 
 /// Returns the request with these spans, all of one resource.
 pub(super) fn request(resource: &Resource, spans: &[spans::Span]) -> ExportRequest {
-    let scope = Scope { name: SCOPE.to_owned(), version: VERSION.to_owned() };
     let spans = spans.iter().map(span).collect();
-    let scope_spans = ScopeSpans { scope: Some(scope), spans, schema_url: CONVENTIONS.to_owned() };
+    let scope_spans = ScopeSpans { scope: Some(scope()), spans, schema_url: CONVENTIONS.to_owned() };
     ExportRequest {
         resource_spans: vec![ResourceSpans { resource: Some(resource.clone()), scope_spans: vec![scope_spans] }],
-    }
-}
-
-/// Returns what tells the spans of this process from those of others.
-pub(super) fn resource(service_name: &str, instance_id: String) -> Resource {
-    let text = |key: &str, value: String| attribute(key, &AttributeValue::from(value));
-    Resource {
-        attributes: vec![
-            text("service.name", service_name.to_owned()),
-            text("service.version", VERSION.to_owned()),
-            text("service.instance.id", instance_id),
-        ],
     }
 }
 
@@ -51,17 +38,6 @@ fn span(span: &spans::Span) -> Span {
         flags: SAMPLED | HAS_IS_REMOTE | remote,
     }
 }
-
-fn attribute(key: &str, value: &AttributeValue) -> KeyValue {
-    let value = match value {
-        AttributeValue::Text(text) => Value::Text(text.clone().into_owned()),
-        AttributeValue::Number(number) => Value::Number(*number),
-    };
-    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }) }
-}
-
-const SCOPE: &str = "cloakroom";
-const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The version of OpenTelemetry's conventions that the names of attributes follow.
 const CONVENTIONS: &str = "https://opentelemetry.io/schemas/1.25.0";

@@ -1,33 +1,33 @@
 //! The export of spans: in batches, one at a time, and without end when the collector is down.
 
 use std::error::Error;
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::task::spawn_blocking;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use http::uri::PathAndQuery;
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status, transport};
 use tracing::{info, warn};
 
-use super::Settings;
-use super::collector::{Collector, Connection};
+use super::TracesSettings;
+use super::client::{Client, FLUSH_TIMEOUT};
+use super::export_failure::ExportFailure;
 use super::messages::Resource;
-use super::request;
-use crate::telemetry::spans::{QueuedSpans, Span, SpanCounts, SpanLoss, Tracer};
-use crate::types::{Clock, SettingError, random};
+use super::span_messages::ExportResponse;
+use super::span_request;
+use crate::telemetry::spans::{QueuedSpans, SampleRatio, Span, SpanCounts, SpanLoss, Tracer};
+use crate::types::{Clock, SettingError};
 
 /// Exports the spans of one tracer.
-pub struct Exporter {
-    settings: Settings,
+#[derive(Debug)]
+pub(super) struct SpanExporter {
+    client: Client,
+    sample_ratio: SampleRatio,
     resource: Resource,
     queued: QueuedSpans,
     counts: Arc<SpanCounts>,
     /// The spans that are exported now.
     batch: Vec<Span>,
-    /// `None` before the first export, and after one that failed.
-    connection: Option<Connection>,
     state: LogState,
 }
 
@@ -40,37 +40,34 @@ struct LogState {
     last_line: Option<Instant>,
 }
 
-impl Exporter {
+impl SpanExporter {
     /// Creates the exporter and its tracer. Without a collector there is no exporter, and the tracer begins no spans.
-    ///
-    /// Reads the files and checks them. It connects at its first export, and reads them again for each connection.
-    pub fn open(settings: &Settings, clock: &Arc<dyn Clock>) -> Result<(Tracer, Option<Self>), SettingError> {
+    pub(super) fn open(
+        settings: &TracesSettings,
+        resource: &Resource,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<(Tracer, Option<Self>), SettingError> {
         settings.check()?;
-        if Collector::open(settings)?.is_none() {
-            return Ok((Tracer::default(), None));
-        }
+        let Some(client) = Client::open(settings.collector())? else { return Ok((Tracer::default(), None)) };
         let (tracer, queued) = Tracer::new(settings.sample_ratio, Arc::clone(clock));
         let counts = Arc::clone(tracer.counts().expect("a new tracer has counts"));
-        let instance_id = format!("{:032x}", u128::from_be_bytes(random::bytes()));
         let exporter = Self {
-            settings: settings.clone(),
-            resource: request::resource(&settings.service_name, instance_id),
+            client,
+            sample_ratio: settings.sample_ratio,
+            resource: resource.clone(),
             queued,
             counts,
             batch: Vec::new(),
-            connection: None,
             state: LogState::default(),
         };
         Ok((tracer, Some(exporter)))
     }
 
     /// Exports until `stop`, then what is queued, for two seconds at most.
-    pub async fn run(mut self, stop: CancellationToken) {
-        let Settings { endpoint, sample_ratio, .. } = &self.settings;
-        info!(endpoint, sample_ratio = f64::from(*sample_ratio), "spans of sampled calls are exported");
-        if self.settings.exposes_headers() {
-            warn!("the headers for the collector of traces are not encrypted on their way; set an endpoint with https");
-        }
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        let (endpoint, sample_ratio) = (self.client.endpoint(), f64::from(self.sample_ratio));
+        info!(endpoint, sample_ratio, "spans of sampled calls are exported");
+        self.client.warn_of_exposed_headers();
         let flush_over = async {
             stop.cancelled().await;
             sleep(FLUSH_TIMEOUT).await;
@@ -142,7 +139,6 @@ impl Exporter {
                 }
                 Err(failure) => failure,
             };
-            self.connection = None;
             if !std::mem::replace(&mut self.state.is_failing, true) {
                 warn!(error = &failure as &dyn Error, "spans cannot be exported; calls go on without them");
             }
@@ -163,18 +159,11 @@ impl Exporter {
 
     /// Exports the batch once. Returns how many of its spans the collector rejected.
     async fn try_export(&mut self) -> Result<usize, ExportFailure> {
-        let Self { settings, resource, batch, connection, .. } = self;
-        let export = async {
-            let connection = match connection {
-                Some(connection) => connection,
-                None => connection.insert(connect(settings).await?),
-            };
-            let response =
-                connection.export(request::request(resource, batch)).await.map_err(ExportFailure::Refused)?;
-            let rejected = response.partial_success.map_or(0, |partial| partial.rejected_spans);
-            Ok(usize::try_from(rejected).unwrap_or(0).min(batch.len()))
-        };
-        timeout(settings.timeout, export).await.unwrap_or(Err(ExportFailure::TimedOut))
+        let request = span_request::request(&self.resource, &self.batch);
+        let responses: Vec<ExportResponse> = self.client.export(EXPORT, vec![request]).await?;
+        let rejected = responses.into_iter().filter_map(|response| response.partial_success);
+        let rejected = rejected.map(|partial| partial.rejected_spans).sum::<i64>();
+        Ok(usize::try_from(rejected).unwrap_or(0).min(self.batch.len()))
     }
 
     /// Logs how many spans were lost, once a minute at most.
@@ -188,12 +177,6 @@ impl Exporter {
     }
 }
 
-impl fmt::Debug for Exporter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Exporter").field("endpoint", &self.settings.endpoint).finish_non_exhaustive()
-    }
-}
-
 async fn sleep_until_stopped(pause: Duration, stop: &CancellationToken) {
     tokio::select! {
         () = sleep(pause) => {}
@@ -201,70 +184,7 @@ async fn sleep_until_stopped(pause: Duration, stop: &CancellationToken) {
     }
 }
 
-/// Reads the files again, which may have changed, and connects.
-async fn connect(settings: &Settings) -> Result<Connection, ExportFailure> {
-    let settings = settings.clone();
-    let patience = settings.timeout;
-    let opened = spawn_blocking(move || Collector::open(&settings)).await.expect("reading the files does not panic");
-    let collector = opened.map_err(ExportFailure::Settings)?.expect("the endpoint does not change");
-    collector.connect(patience).await.map_err(ExportFailure::NotConnected)
-}
-
-/// Why the collector does not have a batch.
-#[derive(Debug)]
-enum ExportFailure {
-    Settings(SettingError),
-    NotConnected(transport::Error),
-    Refused(Status),
-    TimedOut,
-}
-
-impl ExportFailure {
-    /// Whether the same request may succeed later, by the rules of OTLP.
-    fn may_pass(&self) -> bool {
-        use Code::{
-            Aborted, Cancelled, DataLoss, DeadlineExceeded, OutOfRange, ResourceExhausted, Unavailable, Unknown,
-        };
-
-        match self {
-            Self::Settings(_) | Self::NotConnected(_) | Self::TimedOut => true,
-            // `Unknown` is how tonic calls a connection that broke.
-            Self::Refused(status) => matches!(
-                status.code(),
-                Aborted
-                    | Cancelled
-                    | DataLoss
-                    | DeadlineExceeded
-                    | OutOfRange
-                    | ResourceExhausted
-                    | Unavailable
-                    | Unknown
-            ),
-        }
-    }
-}
-
-impl fmt::Display for ExportFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Settings(error) => write!(f, "traces.{error}"),
-            Self::NotConnected(_) => f.write_str("no connection to the collector"),
-            // Without the text of the collector, which could repeat a header.
-            Self::Refused(status) => write!(f, "the collector answers {:?}", status.code()),
-            Self::TimedOut => f.write_str("the collector does not answer in time"),
-        }
-    }
-}
-
-impl Error for ExportFailure {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Settings(_) | Self::TimedOut => None,
-            Self::NotConnected(error) => error.source(),
-            Self::Refused(status) => status.source(),
-        }
-    }
-}
+const EXPORT: PathAndQuery = PathAndQuery::from_static("/opentelemetry.proto.collector.trace.v1.TraceService/Export");
 
 /// The spans of one request.
 const MAX_BATCH: usize = 512;
@@ -275,8 +195,5 @@ const MAX_DELAY: Duration = Duration::from_secs(1);
 // Five attempts within 15 seconds, beside the time that they take.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LAST_PAUSE: Duration = Duration::from_secs(8);
-
-/// How much a collector that is slow or down may delay a stop.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 const LOG_INTERVAL: Duration = Duration::from_secs(60);

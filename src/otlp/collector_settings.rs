@@ -1,37 +1,25 @@
-//! The settings of traces.
+//! How to reach a collector, by the settings of traces or of metrics.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::{HeaderMap, Uri};
-use serde::{Deserialize, Serialize};
 
 use super::collector::Collector;
 use super::headers;
-use crate::telemetry::spans::SampleRatio;
 use crate::tls;
-use crate::types::{SettingError, check_duration, duration};
+use crate::types::{SettingError, check_duration};
 
-/// The `[traces]` table.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Settings {
-    /// The collector that gets the spans, by OTLP over gRPC: `http://host:4317`, or `https://` for TLS. Empty: no traces.
-    pub endpoint: String,
-    /// Of the calls whose caller names no trace: the share that begins one. 0 to 1.
-    ///
-    /// A call whose caller names a trace follows it: it has a span if the caller's is sampled.
-    pub sample_ratio: SampleRatio,
-    /// The `service.name` of all spans.
-    pub service_name: String,
-    /// The authorities that sign the certificate of the collector, in PEM. Not set: the public ones.
-    pub ca_file: Option<PathBuf>,
-    /// A file with headers for each request, one on each line, such as `authorization: Bearer ...`.
-    pub headers_file: Option<PathBuf>,
-    /// How long one export may take. 10 ms to 1 minute.
-    #[serde(with = "duration")]
-    pub timeout: Duration,
+/// How to reach a collector: what the tables of traces and of metrics have in common.
+#[derive(Clone, Debug)]
+pub(super) struct CollectorSettings {
+    /// The name of the table.
+    pub(super) table: &'static str,
+    pub(super) endpoint: String,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) headers_file: Option<PathBuf>,
+    pub(super) timeout: Duration,
 }
 
 /// The address of a collector.
@@ -42,22 +30,9 @@ pub(super) struct Target {
     pub(super) is_encrypted: bool,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            endpoint: String::new(),
-            sample_ratio: SampleRatio::default(),
-            service_name: "cloakroom".to_owned(),
-            ca_file: None,
-            headers_file: None,
-            timeout: Duration::from_secs(10),
-        }
-    }
-}
-
-impl Settings {
+impl CollectorSettings {
     /// Checks the values, without reading a file.
-    pub fn check(&self) -> Result<(), SettingError> {
+    pub(super) fn check(&self) -> Result<(), SettingError> {
         let target = self.target()?;
         if self.ca_file().is_some() && target.is_some_and(|target| !target.is_encrypted) {
             return Err(SettingError::new(
@@ -65,14 +40,11 @@ impl Settings {
                 "it is for an endpoint that begins with https://; remove one of the two",
             ));
         }
-        if !(1..=255).contains(&self.service_name.len()) || self.service_name.chars().any(char::is_control) {
-            return Err(SettingError::new("service_name", "it has to be 1 to 255 bytes of text on one line"));
-        }
         check_duration("timeout", self.timeout, SHORTEST..=LONGEST).map(drop)
     }
 
     /// Reads the files and checks them.
-    pub fn check_files(&self) -> Result<(), SettingError> {
+    pub(super) fn check_files(&self) -> Result<(), SettingError> {
         Collector::open(self).map(drop)
     }
 
@@ -82,7 +54,7 @@ impl Settings {
         self.headers_file().is_some() && self.target().ok().flatten().is_some_and(is_exposed)
     }
 
-    /// Returns the address of the collector. `None`: there are no traces.
+    /// Returns the address of the collector. `None`: there is none.
     pub(super) fn target(&self) -> Result<Option<Target>, SettingError> {
         if self.endpoint.is_empty() {
             return Ok(None);

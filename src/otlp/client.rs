@@ -1,0 +1,90 @@
+//! The client of one collector: connects when it exports, and again after each failure.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::uri::PathAndQuery;
+use prost::Message;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::collector::{Collector, Connection};
+use super::collector_settings::CollectorSettings;
+use super::export_failure::ExportFailure;
+use crate::types::SettingError;
+
+/// A client of a collector.
+pub(super) struct Client {
+    settings: CollectorSettings,
+    /// `None` before the first export, and after one that failed.
+    connection: Option<Connection>,
+}
+
+impl Client {
+    /// Reads the files and checks them. `None`: there is no collector.
+    ///
+    /// It reads them again for each connection.
+    pub(super) fn open(settings: CollectorSettings) -> Result<Option<Self>, SettingError> {
+        let collector = Collector::open(&settings)?;
+        Ok(collector.map(|_| Self { settings, connection: None }))
+    }
+
+    pub(super) fn endpoint(&self) -> &str {
+        &self.settings.endpoint
+    }
+
+    /// Warns if the headers would cross the network unencrypted.
+    pub(super) fn warn_of_exposed_headers(&self) {
+        if self.settings.exposes_headers() {
+            let table = self.settings.table;
+            warn!(
+                "the headers for the collector of {table} are not encrypted on their way; set an endpoint with https"
+            );
+        }
+    }
+
+    /// Makes these calls one after another, all of them within the timeout of an export. The first failure ends it.
+    pub(super) async fn export<Q, R>(&mut self, path: PathAndQuery, requests: Vec<Q>) -> Result<Vec<R>, ExportFailure>
+    where
+        Q: Message + 'static,
+        R: Message + Default + 'static,
+    {
+        let Self { settings, connection } = self;
+        let calls = async {
+            let connection = match connection {
+                Some(connection) => connection,
+                None => connection.insert(connect(settings).await?),
+            };
+            let mut responses = Vec::with_capacity(requests.len());
+            for request in requests {
+                responses.push(connection.call(path.clone(), request).await.map_err(ExportFailure::Refused)?);
+            }
+            Ok(responses)
+        };
+        let exported = timeout(settings.timeout, calls).await.unwrap_or(Err(ExportFailure::TimedOut));
+        if exported.is_err() {
+            self.connection = None;
+        }
+        exported
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("endpoint", &self.settings.endpoint).finish_non_exhaustive()
+    }
+}
+
+/// Reads the files again, which may have changed, and connects.
+async fn connect(settings: &CollectorSettings) -> Result<Connection, ExportFailure> {
+    let (table, patience) = (settings.table, settings.timeout);
+    let settings = settings.clone();
+    let opened = spawn_blocking(move || Collector::open(&settings)).await.expect("reading the files does not panic");
+    let wrong = |error: SettingError| ExportFailure::Settings(error.under(table));
+    let collector = opened.map_err(wrong)?.expect("the endpoint does not change");
+    collector.connect(patience).await.map_err(ExportFailure::NotConnected)
+}
+
+/// How much a collector that is slow or down may delay a stop.
+pub(super) const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
