@@ -33,12 +33,12 @@ venv = python3 -m venv --clear $(1) && $(call pip,$(1)) install $(2)
 pip = $(1)/bin/python -m pip --quiet --disable-pip-version-check
 
 TOOLS := $(GRPCURL) $(PYTHON_INSTALLED)
-.PHONY: plan redis network
+.PHONY: plan redis network age
 
-tools: redis network $(TOOLS) ## Installs what the Rust tests need.
+tools: redis network age $(TOOLS) ## Installs what the Rust tests need.
 
 plan:
-	@$(call lacking,redis-server iproute2 iptables golang-go python3-venv) files='$(dir $(filter-out $(wildcard $(TOOLS)),$(TOOLS)))'; \
+	@$(call lacking,redis-server iproute2 iptables age golang-go python3-venv) files='$(dir $(filter-out $(wildcard $(TOOLS)),$(TOOLS)))'; \
 	test -z "$$lacking" || echo "will install these Debian packages: $$lacking"; \
 	test -z "$$files" || echo "will install into these folders: $$(tr ' ' '\n' <<<"$$files" | sort -u | xargs)"
 
@@ -48,6 +48,10 @@ redis:
 # For the tests that lose packets.
 network:
 	@$(call apt,iproute2 iptables)
+
+# For the tests of encrypted exports.
+age:
+	@$(call apt,age)
 
 $(GRPCURL):
 	@$(call apt,golang-go)

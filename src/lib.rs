@@ -30,6 +30,7 @@
 //! | [`cookie`] | [`cookie::values`] reads a `Cookie` header, [`cookie::Template`] writes `Set-Cookie` |
 //! | [`otlp`] | [`otlp::Exporters`], which send spans and metrics to a collector |
 //! | [`telemetry`] | [`telemetry::CallContext`], the id of a call in the logs; [`telemetry::spans::Tracer`] |
+//! | [`age`] | [`age::Encryptor`] and [`age::Decryptor`], for encrypted exports |
 //! | [`tls`] | [`tls::Error`], what may be wrong with a PEM file |
 //! | [`types`] | [`types::Clock`], [`types::AppName`] |
 //!
@@ -82,6 +83,7 @@
 //! `destroy` calls `Service::write` too, and so does `rotate`, except for a renewal, which makes one `try_write`. For
 //! an app of kind `cookie`, `service/cookie_kind/` takes over at step 3 of an open and at step 2 of a save.
 
+pub mod age;
 pub mod app;
 pub mod audit;
 pub mod auth;

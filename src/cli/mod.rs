@@ -15,6 +15,7 @@ mod exit;
 mod export;
 mod healthcheck;
 mod import;
+mod key_lines;
 mod keygen;
 mod layout;
 mod man_pages;
@@ -58,7 +59,7 @@ enum Command {
     /// Check everything that a service needs here, and say what to do: configuration, files, limits, certificates, the
     /// store, clocks, and the service itself if it runs
     Doctor(doctor::DoctorArgs),
-    /// Make signing keys
+    /// Make signing keys, or a key pair for encrypted exports
     Keygen(keygen::KeygenArgs),
     /// Make a token for a caller, and print its hash for the service
     CallerToken(caller_token::CallerTokenArgs),

@@ -27,6 +27,7 @@ const LAYERS: &[&str] = &[
     "cookie",
     "otlp",
     "telemetry",
+    "age",
     "tls",
     "types",
 ];

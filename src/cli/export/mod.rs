@@ -1,7 +1,9 @@
 //! `cloakroom export`: writes the sessions of a store into a file, from the store itself or from a running service.
 
+mod check;
 mod output;
 mod partial_file;
+mod recipients;
 mod report;
 mod service;
 
@@ -13,9 +15,11 @@ use clap::Args;
 use tokio::runtime;
 
 use self::output::ExportOutput;
+use self::recipients::RecipientArgs;
 use self::report::Report;
 use self::service::ServiceArgs;
 use super::{CliError, ConfigFile};
+use crate::age::Recipient;
 use crate::app::Kind;
 use crate::config::LoadedConfig;
 use crate::store::{Export, ExportPart, FileOpenError, Handle, OpenError, StoreKind};
@@ -24,10 +28,13 @@ use crate::types::{AppName, SystemClock};
 #[derive(Debug, Args)]
 pub(super) struct ExportArgs {
     /// The file to make, which only its owner may read; `-` for stdout. It has the data of all sessions: encrypt it
+    /// by --recipient
     file: PathBuf,
     /// Export this app only; may be repeated [default: all apps of the configuration]
     #[arg(long = "app", value_name = "NAME")]
     apps: Vec<String>,
+    #[command(flatten)]
+    encryption: RecipientArgs,
     #[command(flatten)]
     service: ServiceArgs,
     #[command(flatten)]
@@ -36,25 +43,25 @@ pub(super) struct ExportArgs {
 
 impl ExportArgs {
     pub(super) fn run(&self) -> Result<(), CliError> {
+        let recipients = self.encryption.recipients()?;
         let mut report = Report::new();
         let output = match self.service.address() {
             Some(address) => {
-                let mut output = ExportOutput::open(&self.file)?;
+                let mut output = ExportOutput::open_checked(&self.file, &recipients)?;
                 self.service.export(address, &self.apps, &mut output, &mut report)?;
-                output.check()?;
                 output
             }
-            None => self.export_store(&mut report)?,
+            None => self.export_store(&recipients, &mut report)?,
         };
         let bytes = output.finish(&self.file)?;
         report.finish(bytes)
     }
 
     /// Exports from the store of the configuration.
-    fn export_store(&self, report: &mut Report) -> Result<ExportOutput, CliError> {
+    fn export_store(&self, recipients: &[Recipient], report: &mut Report) -> Result<ExportOutput, CliError> {
         let loaded = self.config.load()?;
         let apps = chosen_apps(&loaded, &self.apps)?;
-        let mut output = ExportOutput::open(&self.file)?;
+        let mut output = ExportOutput::open(&self.file, recipients)?;
         let mut export = Export::new(open_store(&loaded)?, Arc::new(SystemClock), apps);
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         while let Some(part) = runtime.block_on(export.next()).map_err(failed)? {

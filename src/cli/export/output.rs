@@ -1,24 +1,75 @@
-//! Where an export goes: stdout, or a file that gets its name when it is complete.
+//! Where an export goes: stdout, or a file that gets its name when it is complete. It may be encrypted on the way.
 
 use std::fs::File;
-use std::io::{self, BufReader, IsTerminal as _, Write};
+use std::io::{self, IsTerminal as _, Write};
 use std::path::Path;
 
 use tempfile::NamedTempFile;
 
+use super::check::StreamCheck;
 use super::{failed, partial_file};
+use crate::age::{Encryptor, Recipient};
 use crate::cli::{CliError, output};
-use crate::store::Reader;
 
-/// Where an export goes.
-pub(super) enum ExportOutput {
+/// An export that is being written.
+pub(super) struct ExportOutput {
+    writer: Writer,
+    check: Option<StreamCheck>,
+}
+
+enum Writer {
+    Plain(Target),
+    Encrypted(Box<Encryptor<Target>>),
+}
+
+impl ExportOutput {
+    /// Opens it. With recipients the export is encrypted to them.
+    pub(super) fn open(path: &Path, recipients: &[Recipient]) -> Result<Self, CliError> {
+        let target = Target::open(path)?;
+        let writer = match recipients {
+            [] => Writer::Plain(target),
+            recipients => Writer::Encrypted(Box::new(Encryptor::new(target, recipients)?)),
+        };
+        Ok(Self { writer, check: None })
+    }
+
+    /// The same; `finish` fails then if what was written is not a whole export.
+    pub(super) fn open_checked(path: &Path, recipients: &[Recipient]) -> Result<Self, CliError> {
+        let check = Some(StreamCheck::start()?);
+        Ok(Self { check, ..Self::open(path, recipients)? })
+    }
+
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), CliError> {
+        if let Some(check) = &mut self.check {
+            check.write(bytes);
+        }
+        Ok(match &mut self.writer {
+            Writer::Plain(target) => target.write_all(bytes),
+            Writer::Encrypted(encryptor) => encryptor.write_all(bytes),
+        }?)
+    }
+
+    /// Makes sure that everything is written. Returns how many bytes that are.
+    pub(super) fn finish(self, path: &Path) -> Result<u64, CliError> {
+        if let Some(check) = self.check {
+            check.finish()?;
+        }
+        match self.writer {
+            Writer::Plain(target) => target.finish(path),
+            Writer::Encrypted(encryptor) => encryptor.finish()?.finish(path),
+        }
+    }
+}
+
+/// Where the bytes go, and how many there were.
+enum Target {
     Stdout(u64),
     /// A file that gets its name when it is complete.
     File(NamedTempFile, u64),
 }
 
-impl ExportOutput {
-    pub(super) fn open(path: &Path) -> Result<Self, CliError> {
+impl Target {
+    fn open(path: &Path) -> Result<Self, CliError> {
         if path == Path::new("-") {
             if io::stdout().is_terminal() {
                 return Err("an export is no text for a terminal; name a file, or send it through a pipe".into());
@@ -34,25 +85,7 @@ impl ExportOutput {
         Ok(Self::File(file, 0))
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), CliError> {
-        let (result, count) = match self {
-            Self::Stdout(count) => (io::stdout().lock().write_all(bytes), count),
-            Self::File(file, count) => (file.write_all(bytes), count),
-        };
-        *count += bytes.len() as u64;
-        Ok(result?)
-    }
-
-    /// Checks that the file is a whole export. stdout cannot be read again: an import checks what came out of it.
-    pub(super) fn check(&self) -> Result<(), CliError> {
-        let Self::File(file, _) = self else { return Ok(()) };
-        let file = File::open(file.path())?;
-        Reader::new(BufReader::new(file)).and_then(Reader::check_all).map_err(failed)?;
-        Ok(())
-    }
-
-    /// Makes sure that everything is written. Returns how many bytes that are.
-    pub(super) fn finish(self, path: &Path) -> Result<u64, CliError> {
+    fn finish(self, path: &Path) -> Result<u64, CliError> {
         match self {
             Self::Stdout(count) => {
                 io::stdout().lock().flush()?;
@@ -67,6 +100,24 @@ impl ExportOutput {
                 sync_folder(folder(path));
                 Ok(count)
             }
+        }
+    }
+}
+
+impl Write for Target {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let (written, count) = match self {
+            Self::Stdout(count) => (io::stdout().lock().write(bytes)?, count),
+            Self::File(file, count) => (file.write(bytes)?, count),
+        };
+        *count += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Stdout(_) => io::stdout().lock().flush(),
+            Self::File(file, _) => file.flush(),
         }
     }
 }

@@ -51,7 +51,7 @@ impl<R: BufRead> Reader<R> {
     /// Begins to read, and checks that this is an export that the program can read.
     pub fn new(mut input: R) -> Result<Self, FileError> {
         let mut line = Vec::new();
-        input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line)?;
+        input.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).map_err(|error| unreadable(error, 0))?;
         let format = line.strip_prefix(FIRST_WORDS.as_bytes()).ok_or(FileError::Foreign)?;
         let format = std::str::from_utf8(format).map_err(|_| FileError::Foreign)?.trim_end();
         if format.parse::<u32>().is_err() {
@@ -130,14 +130,19 @@ impl<R: BufRead> Reader<R> {
     }
 
     fn fill(&mut self, bytes: &mut [u8]) -> Result<(), FileError> {
-        self.input.read_exact(bytes).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => FileError::Truncated { sessions: self.counts.sessions },
-            _ => FileError::Input(error),
-        })
+        self.input.read_exact(bytes).map_err(|error| unreadable(error, self.counts.sessions))
     }
 
     const fn damaged(&self) -> FileError {
         FileError::Damaged { sessions: self.counts.sessions }
+    }
+}
+
+/// An encrypted file that is cut fails as one that ends too early.
+fn unreadable(error: io::Error, sessions: u64) -> FileError {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => FileError::Truncated { sessions },
+        _ => FileError::Input(error),
     }
 }
 

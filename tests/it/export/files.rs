@@ -79,7 +79,8 @@ fn a_file_that_is_cut_damaged_foreign_or_newer_is_refused_before_anything_is_wri
 
     refuse(&bytes[..bytes.len() - 1], "the copy is not complete; copy it again, or take another export");
     refuse(&damaged, "it is damaged");
-    refuse(b"age-encryption.org/v1\n", "it is no export of cloakroom; if it is encrypted");
+    refuse(b"age-encryption.org/v1\n", "it is encrypted; name the file of an identity that opens it, by --identity");
+    refuse(b"-----BEGIN PGP MESSAGE-----\n", "it is no export of cloakroom; if it is encrypted");
     refuse(b"", "it is no export of cloakroom");
     let newer = [b"cloakroom export, format 2\n", &bytes[27..]].concat();
     refuse(&newer, "it has format 2, and this program reads format 1; use a newer cloakroom");

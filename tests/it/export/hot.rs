@@ -48,7 +48,7 @@ async fn fill_much(store: &Handle) {
     }
 }
 
-fn large_record() -> Record {
+pub(super) fn large_record() -> Record {
     let mut record = record();
     record.entries = Entries::pack([("a", [b'1'; 60_000].as_slice())]);
     (record.head.entry_count, record.head.entry_bytes) = (record.entries.count(), record.entries.bytes());

@@ -1,5 +1,8 @@
 //! `cloakroom import`: writes the sessions of an export into a store.
 
+mod identities;
+mod input;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -9,9 +12,12 @@ use std::sync::Arc;
 use clap::Args;
 use tokio::runtime;
 
+use self::identities::IdentityArgs;
+use self::input::decrypted;
 use super::export::{chosen_apps, open_store};
 use super::progress::Progress;
 use super::{CliError, ConfigFile, output, with_causes};
+use crate::age::Identity;
 use crate::config::LoadedConfig;
 use crate::store::{Import, ImportApp, ImportMode, ImportSummary, Reader};
 use crate::types::{AppName, SystemClock, counted, noun};
@@ -27,6 +33,8 @@ pub(super) struct ImportArgs {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
+    decryption: IdentityArgs,
+    #[command(flatten)]
     config: ConfigFile,
 }
 
@@ -34,14 +42,15 @@ impl ImportArgs {
     pub(super) fn run(&self) -> Result<(), CliError> {
         let loaded = self.config.load()?;
         let apps = self.import_apps(&loaded)?;
+        let identities = self.decryption.identities()?;
         let summary = if self.file == Path::new("-") {
-            self.import(&loaded, apps, io::stdin().lock())?
+            self.import(&loaded, apps, self.read(io::stdin().lock(), &identities)?)?
         } else {
             let file = open(&self.file)?;
             // Nothing is written from a file that is not complete.
-            self.check(&file, &apps).map_err(|error| self.at_file(error))?;
+            self.check(self.read(BufReader::new(file), &identities)?, &apps).map_err(|error| self.at_file(error))?;
             let file = open(&self.file)?;
-            self.import(&loaded, apps, BufReader::new(file))?
+            self.import(&loaded, apps, self.read(BufReader::new(file), &identities)?)?
         };
         output::print(&text(&summary, self.dry_run))?;
         let has_left_out = self.apps.is_empty() && !summary.left_out.is_empty();
@@ -54,9 +63,14 @@ impl ImportArgs {
         Ok(apps.map(|app| (app.name.clone(), ImportApp { absolute_timeout: app.lifetimes.absolute_timeout })).collect())
     }
 
-    /// Reads the whole file, and checks that its apps are to be imported.
-    fn check(&self, file: &File, apps: &BTreeMap<AppName, ImportApp>) -> Result<(), CliError> {
-        let contents = Reader::new(BufReader::new(file)).and_then(Reader::check_all).map_err(super::export::failed)?;
+    /// Returns the bytes of the export, decrypted.
+    fn read<'i>(&self, input: impl BufRead + 'i, identities: &[Identity]) -> Result<Box<dyn BufRead + 'i>, CliError> {
+        decrypted(input, identities).map_err(|error| self.at_file(error))
+    }
+
+    /// Reads the whole export, and checks that its apps are to be imported.
+    fn check(&self, input: impl BufRead, apps: &BTreeMap<AppName, ImportApp>) -> Result<(), CliError> {
+        let contents = Reader::new(input).and_then(Reader::check_all).map_err(super::export::failed)?;
         let mut unknown = contents.keys().filter(|app| !apps.contains_key(*app)).peekable();
         if self.apps.is_empty() && unknown.peek().is_some() { Err(unknown_apps(unknown)) } else { Ok(()) }
     }
