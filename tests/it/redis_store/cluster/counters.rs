@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use cloakroom::grpc::wire::{Changes, Session};
 use tokio::task::JoinSet;
 
+use super::partition;
 use crate::redis_store::until;
 use crate::support::TestService;
 use crate::support::calls::{ChangesExt as _, json_entries, open_cookie, save};
@@ -42,7 +43,7 @@ impl Counters {
         let (stop, mut progress, mut tasks) = (Arc::<AtomicBool>::default(), Vec::new(), JoinSet::new());
         for _ in 0..count {
             let Session { token, id, .. } = create(service).await;
-            let partition = u16::from_str_radix(&id[..4], 16).unwrap() >> 6;
+            let partition = partition(&id);
             let state = Arc::new(Progress { partition, ..Default::default() });
             progress.push(Arc::clone(&state));
             let (mut client, stop) = (service.another_client().await, Arc::clone(&stop));

@@ -13,6 +13,7 @@ mod nodes;
 mod redirections;
 mod scans;
 mod scripted;
+mod untouched;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -26,6 +27,11 @@ use crate::support::{TestService, app_settings, patient};
 async fn service_on(settings: RedisSettings) -> Arc<TestService> {
     let store = Handle::from(Redis::new(&settings).unwrap());
     Arc::new(TestService::on_store(store, [("default", app_settings())], patient()).await)
+}
+
+/// The partition of a session, one of 1,024.
+fn partition(id: &str) -> u16 {
+    u16::from_str_radix(&id[..4], 16).expect("an id is in hexadecimal") >> 6
 }
 
 /// The partitions that are surely at this primary of three.
