@@ -9,6 +9,7 @@ import { CART, createSession, isServing, rejectsUnknownCallers, sessionEntries }
 
 const SINGLE = ['deploy/compose.yaml'];
 const CLUSTER = [...SINGLE, 'deploy/compose.cluster.yaml'];
+const SENTINEL = [...SINGLE, 'deploy/compose.sentinel.yaml'];
 // So many sessions are on all three nodes of a cluster, but for one time in millions.
 const SESSIONS = 40;
 
@@ -16,10 +17,28 @@ export const testCompose = (engine) => testFiles(engine, SINGLE, ['redis'], 1);
 
 export const testComposeCluster = (engine) => testFiles(engine, CLUSTER, ['redis', 'redis-2', 'redis-3'], SESSIONS);
 
-async function testFiles(engine, files, nodes, sessions) {
+export const testComposeSentinel = (engine) =>
+  testFiles(engine, SENTINEL, ['redis', 'redis-2', 'sentinel', 'sentinel-2', 'sentinel-3'], 1, {
+    script: 'deploy/redis-certificates.sh',
+    fault: () => failOver(engine),
+  });
+
+// Lets the replica take the place of the primary. Their roles have to outlive the restart.
+async function failOver(engine) {
+  const ask = async (service, port, ...command) => {
+    const args = ['--tls', '--cacert', '/run/secrets/redis_ca.pem', '-p', port, ...command];
+    return (await engine.attempt('exec', `cloakroom_${service}_1`, 'redis-cli', ...args)).stdout;
+  };
+  await waitUntil('the failover begins', async () => (await ask('sentinel', '26379', 'sentinel', 'failover', 'sessions')).startsWith('OK'));
+  const read = 'read -r _ REDISCLI_AUTH < /run/secrets/redis_replica_conf; export REDISCLI_AUTH; redis-cli --tls --cacert /run/secrets/redis_ca.pem role';
+  const role = async (service) => (await engine.attempt('exec', `cloakroom_${service}_1`, '/bin/sh', '-c', read)).stdout;
+  await waitUntil('the failover is over', async () => (await role('redis-2')).startsWith('master') && (await role('redis')).startsWith('slave'));
+}
+
+async function testFiles(engine, files, nodes, sessions, { script = 'deploy/secrets.sh', fault } = {}) {
   const port = await freePort();
   const secrets = fs.mkdtempSync(path.join(engine.folder, 'secrets-'));
-  await run(path.join(ROOT, 'deploy/secrets.sh'), [secrets]);
+  await run(path.join(ROOT, script), [secrets]);
   const caller = fs.readFileSync(path.join(secrets, 'frontend_token'), 'utf8');
   await engine.buildRedis(REDIS);
   const env = { ...engine.env, CLOAKROOM_PORT: `${port}`, CLOAKROOM_SECRETS: secrets };
@@ -38,6 +57,12 @@ async function testFiles(engine, files, nodes, sessions) {
     assert.equal(container.HostConfig.ReadonlyRootfs, true, service);
     assert.deepEqual(container.EffectiveCaps ?? [], [], service);
     await engine.waitUntilHealthy(container.Name);
+  }
+
+  if (fault) {
+    await fault();
+    await waitUntil('the service serves after the failover', () => isServing(port, caller));
+    while (tokens.length < 2 * sessions) tokens.push(await createSession(port, caller));
   }
 
   // Redis restarts too. Its data is on its volume.
