@@ -9,6 +9,7 @@ mod feed;
 mod layout;
 mod metrics;
 mod moves;
+mod names;
 mod nodes;
 mod redirections;
 mod scans;
