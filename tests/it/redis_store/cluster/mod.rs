@@ -3,7 +3,6 @@
 mod acknowledge;
 mod atomic_moves;
 mod changes;
-mod counters;
 mod faults;
 mod feed;
 mod layout;
@@ -28,11 +27,6 @@ use crate::support::{TestService, app_settings, patient};
 async fn service_on(settings: RedisSettings) -> Arc<TestService> {
     let store = Handle::from(Redis::new(&settings).unwrap());
     Arc::new(TestService::on_store(store, [("default", app_settings())], patient()).await)
-}
-
-/// The partition of a session, one of 1,024.
-fn partition(id: &str) -> u16 {
-    u16::from_str_radix(&id[..4], 16).expect("an id is in hexadecimal") >> 6
 }
 
 /// The partitions that are surely at this primary of three.

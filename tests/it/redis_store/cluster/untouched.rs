@@ -6,7 +6,8 @@ use std::time::Duration;
 use cloakroom::grpc::wire::{Changes, Outcome, RotationCause, Session};
 use cloakroom::store::RedisSettings;
 
-use super::{CALM, partition, partitions, service_on};
+use super::{CALM, partitions, service_on};
+use crate::redis_store::counters::partition;
 use crate::support::TestService;
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::cluster::Cluster;
