@@ -8,11 +8,11 @@ mod feed;
 mod layout;
 mod metrics;
 mod moves;
-mod names;
 mod nodes;
 mod redirections;
 mod scans;
 mod scripted;
+mod tls_names;
 mod untouched;
 
 use std::ops::Range;

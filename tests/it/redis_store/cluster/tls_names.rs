@@ -37,7 +37,7 @@ fn nodes_that_announce_names_are_called_and_checked_by_them() {
     }
 
     let program = std::env::current_exe().unwrap();
-    let test = ["redis_store::cluster::names::in_a_mount_namespace", "--exact", "--ignored", "--nocapture"];
+    let test = ["redis_store::cluster::tls_names::in_a_mount_namespace", "--exact", "--ignored", "--nocapture"];
 
     assert!(inside(program.to_str().unwrap(), &test).unwrap().success());
 }
