@@ -100,6 +100,18 @@ soak: tools ## Runs for hours what is random by nature: races, model, cookies, t
 		CLOAKROOM_TEST_POOL_HOURS=1000 CLOAKROOM_TEST_MOVED_SESSIONS=3000 CLOAKROOM_TEST_REPLACED_NODES=10 \
 		PROPTEST_CASES=5000 cargo test --locked --profile soak
 
+# How often each fault is tried.
+FAILOVER_ROUNDS := 10
+FAILOVERS := redis_store::cluster::faults::a_primary redis_store::sentinel::a_primary_that_is_killed \
+	redis_store::sentinel::a_primary_that_hung redis_store::sentinel::sentinels_that_are_all_down
+
+failovers: tools ## Kills and hangs servers of Sentinels and clusters, with nothing else on this machine, and judges gaps, errors and losses.
+	@mkdir -p target && echo '|rounds|longest gap|ready|errors|gap elsewhere|errors|writes|lost|twice' >target/failovers
+	@result=0; CLOAKROOM_TEST_FAILOVERS=$(FAILOVER_ROUNDS) CLOAKROOM_TEST_FAILOVER_TABLE=$(CURDIR)/target/failovers \
+		cargo test --locked --test it -- --test-threads=1 $(FAILOVERS) || result=$$?; \
+	awk -F '|' '{ printf "%-44s %6s %11s %8s %6s %13s %6s %8s %5s %5s\n", $$1, $$2, $$3, $$4, $$5, $$6, $$7, $$8, $$9, $$10 }' \
+		target/failovers; exit $$result
+
 clean: ## Removes everything that was built or installed here.
 	rm -rf target .tools
 

@@ -14,7 +14,7 @@ test-deploy: deploy-tools static ## Tests the image, compose and the manifests w
 
 # The network that podman has by default on Debian 12 finds no names where there is no way out.
 deploy-tools: redis $(GRPCURL) helm-tools $(PYTHON_INSTALLED)
-	@$(call apt,nodejs buildah podman runc catatonit iptables)
+	@$(call apt,nodejs buildah podman runc catatonit iptables openssl)
 	@$(call apt,netavark aardvark-dns) || echo 'compose will not be tested: there is no netavark here' >&2
 
 # The flag is for the last crate alone: all others are those that `cargo test` has built. Only the linking is done twice.

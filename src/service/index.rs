@@ -7,14 +7,16 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use tracing::{debug, warn};
 
 use super::write::unconditional;
 use super::{Error, Service, WithEntries};
 use crate::app::App;
 use crate::session::{Authority, Denial, EndReason, Entries, Precondition, Record, Subject, judge};
-use crate::store::{Applied, Cursor, IndexEntry, IndexPage, SessionKey, Snapshot, SubjectRef, Write};
+use crate::store::{self, Applied, Cursor, IndexEntry, IndexPage, SessionKey, Snapshot, SubjectRef, Write};
 use crate::telemetry::CallContext;
 use crate::token::SessionId;
 use crate::types::Time;
@@ -47,8 +49,16 @@ pub(super) enum Liveness {
 impl Service {
     /// Adds a session that is about to become the subject's. Removes dead entries from a sample of a long index.
     pub(super) async fn add_to_index(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<(), Error> {
-        for other in self.store.add_to_index(subject_ref, entry).await? {
-            self.resolve_entry(subject_ref, other, WithEntries::No, entry.add_time).await?;
+        let sample = self.store.add_to_index(subject_ref, entry).await?;
+        if sample.is_empty() {
+            return Ok(());
+        }
+        let resolve = |other| self.resolve_entry(subject_ref, other, WithEntries::No, entry.add_time);
+        // In a box, because few logins need so large a future. A session of the sample may be at a server that is down,
+        // which is no reason to refuse a login: the next one gets another sample.
+        let resolved = timeout(CLEANUP_TIMEOUT, Box::pin(join_all(sample.into_iter().map(resolve)))).await;
+        for error in resolved.unwrap_or_default().into_iter().filter_map(Result::err) {
+            debug!(error = &error as &dyn std::error::Error, "an entry of a long index was not looked at");
         }
         Ok(())
     }
@@ -83,7 +93,9 @@ impl Service {
         debug!(app = %session_key.app, session.id = %session_key.id, end.reason = end.reason.as_str(), "a session ended");
         if let Some(subject) = done.subject_before.clone() {
             let subject_ref = SubjectRef { app: session_key.app.clone(), subject };
-            if let Err(error) = self.store.remove_session_from_index(&subject_ref, session_key.id).await {
+            let removing = self.store.remove_session_from_index(&subject_ref, session_key.id);
+            let removed = timeout(CLEANUP_TIMEOUT, removing).await;
+            if let Err(error) = removed.unwrap_or_else(|elapsed| Err(store::Error::unavailable(elapsed))) {
                 // The next listing removes the dead entry.
                 warn!(error = &error as &dyn std::error::Error, session.id = %session_key.id, "could not remove a session from the index");
             }
@@ -210,6 +222,9 @@ fn look_up(entry: &IndexEntry, snapshot: Option<Snapshot>, subject: &Subject, no
 
 /// How long a login that has added its index entry may take to make the session the subject's. Longer than any call.
 const LONGEST_LOGIN: Duration = Duration::from_secs(5 * 60);
+
+/// How long a call waits for the removal of dead entries, which its answer does not depend on.
+const CLEANUP_TIMEOUT: Duration = Duration::from_millis(250);
 
 /// Enough to hide the latency of a store, and little beside the calls of frontends.
 const MAX_CONCURRENT_TASKS: usize = 32;

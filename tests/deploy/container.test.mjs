@@ -3,7 +3,7 @@
 // One container at a time. A test is skipped only if a probe of this machine fails as well.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { testCompose, testComposeCluster } from './compose.mjs';
+import { testCompose, testComposeCluster, testComposeSentinel } from './compose.mjs';
 import { renderChart } from '../helm/chart.mjs';
 import { Engine } from './engine.mjs';
 import { render } from './kubernetes.mjs';
@@ -45,3 +45,6 @@ test('the compose file runs a service whose sessions in Redis survive a restart'
 
 test('the compose files for a cluster run a service whose sessions survive a restart of all nodes', (t) =>
   skipIfMachineCannot('names', engine, t, () => testComposeCluster(engine)));
+
+test('the compose files for Sentinels run a service whose sessions survive a failover and a restart', (t) =>
+  skipIfMachineCannot('names', engine, t, () => testComposeSentinel(engine)));

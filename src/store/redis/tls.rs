@@ -182,13 +182,13 @@ pub(super) enum TlsProblem {
     UnknownAuthority(PathBuf),
     #[error("the certificate of Redis is signed by no public authority; name the file of its authority in ca_file")]
     NoPublicAuthority,
-    #[error("the certificate of Redis is not for {host}, the host of the url, but for {names}")]
+    #[error("the certificate of Redis is not for {host}, the host of this address, but for {names}")]
     WrongName { host: Arc<str>, names: Arc<str> },
     #[error("the certificate of Redis has expired")]
     Expired,
     #[error("the certificate of Redis is not valid yet; are the clocks right?")]
     NotValidYet,
-    #[error("the host of the url is no name that a certificate can have")]
+    #[error("the host of this address is no name that a certificate can have")]
     NoName,
     #[error("Redis asks for a client certificate; set certificate_file and key_file")]
     ClientCertificateMissing,

@@ -13,7 +13,8 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
 
-use super::sentinel::{Writers, rounds, until_saved};
+use super::failovers::rounds;
+use super::sentinel::{Writers, until_saved};
 use super::until;
 use crate::support::calls::{ChangesExt as _, open_cookie, reason, refused, save};
 use crate::support::proxy::Proxy;

@@ -10,10 +10,10 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::connections::service_on;
+use super::failovers::rounds;
 use super::until;
 use crate::conformance::fixtures::create_session;
 use crate::support::calls::{ChangesExt as _, open_cookie, save};
-use crate::support::environment::number;
 use crate::support::proxy::Proxy;
 use crate::support::redis::RedisServer;
 use crate::support::sentinel::{await_replicas, primary_and_replicas};
@@ -27,7 +27,7 @@ async fn primary_and_replica() -> (RedisServer, RedisServer) {
 
 #[tokio::test]
 async fn a_primary_that_hung_and_came_back_takes_no_acknowledged_write_with_it() {
-    for _ in 0..number("CLOAKROOM_TEST_FAILOVERS").unwrap_or(1) {
+    for _ in 0..rounds() {
         lose_no_acknowledged_write().await;
     }
 }

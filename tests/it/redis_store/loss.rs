@@ -10,7 +10,8 @@ use cloakroom::store::{Acknowledge, RedisSettings};
 use tokio::time::sleep;
 
 use super::acknowledge::service_on;
-use super::sentinel::{Writers, rounds};
+use super::failovers::rounds;
+use super::sentinel::Writers;
 use crate::support::proxy::Proxy;
 use crate::support::redis::RedisServer;
 use crate::support::sentinel::{Server, await_replicas};

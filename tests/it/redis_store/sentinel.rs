@@ -10,10 +10,11 @@ use cloakroom::store::{Handle, Redis, RedisSettings, SentinelSettings, Store as 
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
+use super::counters::{Counters, Found, check_all_done, compare};
+use super::failovers::{Failovers, Goals, are_judged, rounds};
 use super::{TIMEOUT, until};
 use crate::support::authority::{CertificateAuthority, replace};
 use crate::support::calls::{ChangesExt as _, open_cookie, save};
-use crate::support::environment::number;
 use crate::support::sentinel::{SERVICE, SentinelService, Server, free_port, settings};
 use crate::support::{TestService, app_settings, patient};
 
@@ -35,9 +36,6 @@ pub(super) struct Writers {
 struct Written {
     token: String,
     acknowledged: u64,
-    /// The longest time between two saves that succeeded.
-    gap: Duration,
-    last_success: Instant,
 }
 
 impl Writers {
@@ -48,18 +46,17 @@ impl Writers {
             let (token, mut client) = (service.stored(&[("n", "0")]).await, service.another_client().await);
             let (stop, successes) = (Arc::clone(&stop), Arc::clone(successes));
             tasks.spawn(async move {
-                let (mut acknowledged, mut gap, mut last_success) = (0, Duration::ZERO, Instant::now());
+                let mut acknowledged = 0;
                 for n in 1.. {
                     if stop.load(Ordering::Relaxed) {
                         break;
                     }
                     if client.save_session(save(&token, Changes::default().set("n", &n.to_string()))).await.is_ok() {
-                        gap = gap.max(last_success.elapsed());
-                        (acknowledged, last_success) = (n, Instant::now());
+                        acknowledged = n;
                         successes.fetch_add(1, Ordering::Relaxed);
                     }
                 }
-                Written { token, acknowledged, gap, last_success }
+                Written { token, acknowledged }
             });
         }
         Self { service: Arc::clone(service), stop, successes, tasks }
@@ -78,19 +75,6 @@ impl Writers {
         self.stop.store(true, Ordering::Relaxed);
         Stopped { service: self.service, written: self.tasks.join_all().await }
     }
-
-    /// Stops them, and checks that everything that was acknowledged is stored. Returns the longest gap.
-    pub(super) async fn finish(self, fault: Instant) -> Duration {
-        self.stop.store(true, Ordering::Relaxed);
-        let mut longest = Duration::ZERO;
-        for Written { token, acknowledged, gap, last_success } in self.tasks.join_all().await {
-            let stored: u64 = self.service.entries(&token).await["n"].parse().unwrap();
-            assert!(stored >= acknowledged, "{acknowledged} was acknowledged, {stored} is stored");
-            assert!(last_success > fault, "no save after the failover");
-            longest = longest.max(gap);
-        }
-        longest
-    }
 }
 
 /// What the writers have seen before they were stopped.
@@ -103,7 +87,7 @@ impl Stopped {
     /// Returns how many saves were acknowledged, and how many of them are not stored.
     pub(super) async fn count_lost(&self) -> (u64, u64) {
         let (mut all, mut lost) = (0, 0);
-        for Written { token, acknowledged, .. } in &self.written {
+        for Written { token, acknowledged } in &self.written {
             let open = || open_cookie(&format!("session={token}"));
             until("an open", async || self.service.try_open(open()).await.is_ok()).await;
             let stored = self.service.entries(token).await["n"].parse().unwrap();
@@ -123,48 +107,84 @@ pub(super) async fn until_saved(service: &TestService) {
 
 #[tokio::test]
 async fn a_primary_that_is_killed_is_replaced_within_seconds() {
+    let mut failovers = Failovers::default();
     for _ in 0..rounds() {
         let redis = SentinelService::start().await;
         let service = Arc::new(service_on(redis.settings()).await);
-        let writers = Writers::start(&service, 16).await;
-        sleep(Duration::from_millis(500)).await;
+        let counters = Counters::start(&service, 16).await;
+        counters.until_incremented(|_| true).await;
 
         redis.servers[0].redis.signal("-KILL");
-        let killed = Instant::now();
-        until("the promotion", async || redis.names(&redis.servers[1])).await;
-        let promoted = Instant::now();
-        until_saved(&service).await;
-        let ready = promoted.elapsed();
-        sleep(Duration::from_millis(500)).await;
+        let ready = until_ready(&redis, &service).await;
+        counters.until_incremented(|_| true).await;
 
-        let gap = writers.finish(killed + Duration::from_secs(1)).await;
-        assert!(ready < LIMIT && gap < LIMIT, "ready {ready:?} after the promotion, the longest gap was {gap:?}");
+        add(&mut failovers, &service, counters, ready).await;
     }
+    failovers.judge("a primary with Sentinels is killed", Goals { gap: Duration::from_millis(3500), ..GOALS });
 }
 
 #[tokio::test]
 async fn a_primary_that_hung_and_came_back_takes_no_acknowledged_write_with_it() {
+    let mut failovers = Failovers::default();
     for _ in 0..rounds() {
         let redis = SentinelService::start().await;
         let service = Arc::new(service_on(redis.settings()).await);
-        let writers = Writers::start(&service, 64).await;
-        sleep(Duration::from_millis(500)).await;
+        let counters = Counters::start(&service, 64).await;
+        counters.until_incremented(|_| true).await;
 
         redis.servers[0].redis.signal("-STOP");
         let stopped = Instant::now();
-        until("the promotion", async || redis.names(&redis.servers[1])).await;
-        let promoted = Instant::now();
-        until_saved(&service).await;
-        let ready = promoted.elapsed();
+        let ready = until_ready(&redis, &service).await;
         sleep(Duration::from_secs(6).saturating_sub(stopped.elapsed())).await;
         redis.servers[0].redis.signal("-CONT");
         until("the demotion", async || !redis.servers[0].is_primary()).await;
-        sleep(Duration::from_millis(500)).await;
+        counters.until_incremented(|_| true).await;
 
         assert!(redis.servers[1].is_primary());
-        let gap = writers.finish(stopped + Duration::from_secs(6)).await;
-        assert!(ready < LIMIT && gap < LIMIT, "ready {ready:?} after the promotion, the longest gap was {gap:?}");
+        add(&mut failovers, &service, counters, ready).await;
     }
+    failovers.judge("a primary with Sentinels hangs for 6 s", GOALS);
+}
+
+#[tokio::test]
+async fn sentinels_that_are_all_down_fail_no_write() {
+    let mut failovers = Failovers::default();
+    for _ in 0..rounds() {
+        let mut redis = SentinelService::start().await;
+        let timeout = Duration::from_secs(60);
+        let store = Handle::from(Redis::new(&RedisSettings { timeout, ..redis.settings() }).unwrap());
+        let service = Arc::new(TestService::on_store(store, [("default", app_settings())], patient()).await);
+        let counters = Counters::start(&service, 16).await;
+        counters.until_incremented(|_| true).await;
+
+        redis.sentinels.clear();
+        let begin = Instant::now();
+        // They are asked once a second.
+        while begin.elapsed() < Duration::from_secs(3) {
+            counters.until_incremented(|_| true).await;
+        }
+
+        let counters = counters.stop().await;
+        check_all_done(&service, &counters).await;
+        failovers.add(&counters, |_| true, Found::default(), Duration::ZERO);
+    }
+    failovers.judge("all Sentinels are down, the primary is up", Goals { errors: 0, ..GOALS });
+}
+
+/// Waits until the replica is promoted, and then until a session can be stored. Returns how long that took.
+async fn until_ready(redis: &SentinelService, service: &TestService) -> Duration {
+    until("the promotion", async || redis.names(&redis.servers[1])).await;
+    let promoted = Instant::now();
+    until_saved(service).await;
+    promoted.elapsed()
+}
+
+/// Stops the counters, checks that nothing that was acknowledged is lost, and adds the round.
+async fn add(failovers: &mut Failovers, service: &TestService, counters: Counters, ready: Duration) {
+    let counters = counters.stop().await;
+    let found = compare(service, &counters).await;
+    assert!(are_judged() || (found.lost, found.twice) == (0, 0), "{found:?}");
+    failovers.add(&counters, |_| true, found, ready);
 }
 
 #[tokio::test]
@@ -344,12 +364,7 @@ async fn problem(settings: &RedisSettings) -> String {
     causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
-/// How many failovers are tried. On a machine that does nothing else, `make soak` measures many.
-pub(super) fn rounds() -> u64 {
-    number("CLOAKROOM_TEST_FAILOVERS").unwrap_or(1)
-}
-
-/// How long a failover may take. An election may have to be repeated on a busy machine.
-const LIMIT: Duration = Duration::from_secs(20);
+/// What a failover may do at most, with `down-after-milliseconds 1000`.
+const GOALS: Goals = Goals { gap: Duration::from_secs(5), ready: Duration::from_secs(1), errors: i64::MAX };
 
 const CONNECTIONS: usize = 32;

@@ -99,7 +99,8 @@ async fn each_fault_of_a_certificate_has_words_of_its_own() {
             ),
             (
                 RedisSettings { url: format!("rediss://127.0.0.1:{}", redis.port()), ..good.clone() },
-                "TLS: the certificate of Redis is not for 127.0.0.1, the host of the url, but for DnsName(\"localhost\")"
+                "TLS: the certificate of Redis is not for 127.0.0.1, the host of this address, but for \
+                 DnsName(\"localhost\")"
                     .to_owned(),
             ),
             (redis_with_expired.settings(), "TLS: the certificate of Redis has expired".to_owned()),

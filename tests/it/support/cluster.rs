@@ -82,7 +82,18 @@ pub(crate) struct Node {
 impl Cluster {
     /// Starts a cluster, and returns when all nodes know all others.
     pub(crate) fn start(primaries: usize, replicas: usize, node_timeout: Duration) -> Self {
-        let nodes: Vec<Node> = (0..primaries + replicas).map(|_| Node::start(node_timeout)).collect();
+        Self::start_with(primaries, replicas, node_timeout, |_| String::new())
+    }
+
+    /// The same; each node gets these arguments besides.
+    pub(crate) fn start_with(
+        primaries: usize,
+        replicas: usize,
+        node_timeout: Duration,
+        arguments: impl Fn(usize) -> String,
+    ) -> Self {
+        let start = |number| Node::start(node_timeout, &arguments(number));
+        let nodes: Vec<Node> = (0..primaries + replicas).map(start).collect();
         let cluster = Self { nodes };
         for (number, node) in cluster.nodes.iter().enumerate() {
             node.run(&["cluster", "set-config-epoch", &(number + 1).to_string()]);
@@ -132,7 +143,7 @@ impl Cluster {
 
     /// Adds a node that has no slot, and is known to the others.
     pub(crate) fn add(&mut self) {
-        let node = Node::start(Duration::from_secs(60));
+        let node = Node::start(Duration::from_secs(60), "");
         self.nodes.iter().for_each(|other| node.meet(other));
         self.nodes.push(node);
         let all = format!("cluster_known_nodes:{}", self.nodes.len());
@@ -231,11 +242,11 @@ impl Cluster {
 }
 
 impl Node {
-    fn start(node_timeout: Duration) -> Self {
+    fn start(node_timeout: Duration, arguments: &str) -> Self {
         let (port, bus_port) = (free_port(), free_port());
         let redis = RedisServer::start_with(&format!(
             "--port {port} --cluster-enabled yes --cluster-port {bus_port} --cluster-node-timeout {} --databases 1 \
-             --repl-diskless-sync-delay 0 --cluster-replica-validity-factor 0",
+             --repl-diskless-sync-delay 0 --cluster-replica-validity-factor 0 {arguments}",
             node_timeout.as_millis()
         ));
         grant(&redis);

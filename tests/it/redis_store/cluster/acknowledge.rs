@@ -9,10 +9,10 @@ use cloakroom::store::{Acknowledge, ClusterSettings, Handle, Redis, RedisSetting
 use cloakroom::token::SessionId;
 use tonic::Code;
 
-use super::counters::{Counters, check};
 use super::{CALM, partitions, service_on};
 use crate::admin::http_pages::metric;
 use crate::conformance::fixtures::{START, app, apply, by_token, create, record, save as plain_save, set};
+use crate::redis_store::counters::{Counters, check};
 use crate::redis_store::until;
 use crate::support::TestService;
 use crate::support::calls::{ChangesExt as _, reason, refused, save};

@@ -7,8 +7,8 @@ use std::time::Duration;
 use cloakroom::store::RedisSettings;
 use tokio::task::block_in_place;
 
-use super::counters::{Counters, check_all_done};
 use super::{CALM, service_on};
+use crate::redis_store::counters::{Counters, check_all_done};
 use crate::redis_store::until;
 use crate::support::TestService;
 use crate::support::cluster::Cluster;

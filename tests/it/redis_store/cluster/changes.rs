@@ -6,10 +6,10 @@ use std::time::Duration;
 use cloakroom::store::RedisSettings;
 use tokio::task::block_in_place;
 
-use super::counters::{Counters, check_all_done};
 use super::metrics::of_node;
 use super::{CALM, service_on};
 use crate::admin::http_pages::{await_metric, metric};
+use crate::redis_store::counters::{Counters, check_all_done};
 use crate::redis_store::until;
 use crate::support::TestService;
 use crate::support::cluster::{Cluster, Node};

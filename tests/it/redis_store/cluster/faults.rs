@@ -1,18 +1,18 @@
 //! Nodes that are killed or hang, and connections that are killed, while counters are incremented.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cloakroom::store::{Error, Redis, RedisSettings, Store as _};
 use tonic::Code;
 
-use super::counters::{Counter, Counters, check};
 use super::{CALM, partitions, service_on};
+use crate::redis_store::counters::{Counters, check, compare};
+use crate::redis_store::failovers::{Failovers, Goals, are_judged, rounds};
 use crate::redis_store::until;
 use crate::support::TestService;
 use crate::support::calls::open_cookie;
 use crate::support::cluster::{Cluster, Node};
-use crate::support::environment::number;
 
 /// Starts three primaries with so many replicas, and a service on them.
 async fn start(replicas: usize) -> (Cluster, Arc<TestService>) {
@@ -31,25 +31,18 @@ async fn until_replaced(cluster: &Cluster, primary: usize) {
     until("the promotion", async || replica.redis.cli(&["role"]).starts_with("master")).await;
 }
 
-/// Prints what a fault did to the calls, for `make soak`.
-#[expect(clippy::print_stdout, reason = "the amounts are what is measured")]
-fn report(fault: &str, lost: i64, counters: &[Counter], primary: u16) {
-    let all: i64 = counters.iter().map(|counter| counter.acknowledged).sum();
-    let (there, elsewhere): (Vec<_>, Vec<_>) =
-        counters.iter().partition(|counter| partitions(primary).contains(&counter.partition));
-    let failed = |counters: &[&Counter]| counters.iter().map(|counter| counter.failed).sum::<i64>();
-    let gap = |counters: &[&Counter]| counters.iter().map(|counter| counter.gap).max().unwrap_or_default();
-    println!(
-        "{fault}: {lost} of {all} writes lost, {} errors and a gap of {:?} at the node, {} and {:?} elsewhere",
-        failed(&there),
-        gap(&there),
-        failed(&elsewhere),
-        gap(&elsewhere)
-    );
+/// Stops the counters, checks what is stored, and adds the round.
+async fn add(failovers: &mut Failovers, service: &TestService, counters: Counters, primary: u16, ready: Duration) {
+    let counters = counters.stop().await;
+    let found = compare(service, &counters).await;
+    let most = if are_judged() { i64::MAX } else { IN_FLIGHT };
+    assert!(found.most_lost <= most && found.twice == 0, "{found:?}");
+    failovers.add(&counters, |partition| at(primary, partition), found, ready);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_primary_that_is_killed_takes_no_write_with_it_that_its_replica_had() {
+    let mut failovers = Failovers::default();
     for _ in 0..rounds() {
         let (cluster, service) = start(3).await;
         let counters = Counters::start(&service, WRITERS).await;
@@ -57,16 +50,18 @@ async fn a_primary_that_is_killed_takes_no_write_with_it_that_its_replica_had() 
 
         cluster.nodes[0].redis.signal("-KILL");
         until_replaced(&cluster, 0).await;
+        let promoted = Instant::now();
         counters.until_incremented(|_| true).await;
+        let ready = promoted.elapsed();
 
-        let counters = counters.stop().await;
-        let lost = check(&service, &counters, IN_FLIGHT).await;
-        report("killed", lost, &counters, 0);
+        add(&mut failovers, &service, counters, 0, ready).await;
     }
+    failovers.judge("a primary of a cluster is killed", goals());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_primary_that_hung_and_came_back_takes_no_write_with_it_that_its_replica_had() {
+    let mut failovers = Failovers::default();
     for _ in 0..rounds() {
         let (cluster, service) = start(3).await;
         let counters = Counters::start(&service, WRITERS).await;
@@ -74,16 +69,17 @@ async fn a_primary_that_hung_and_came_back_takes_no_write_with_it_that_its_repli
 
         cluster.nodes[1].redis.signal("-STOP");
         until_replaced(&cluster, 1).await;
+        let promoted = Instant::now();
         // What was sent to it meanwhile has failed by then.
         counters.until_incremented(|_| true).await;
+        let ready = promoted.elapsed();
         cluster.nodes[1].redis.signal("-CONT");
         until("the demotion", async || cluster.nodes[1].redis.cli(&["role"]).starts_with("slave")).await;
         counters.until_incremented(|_| true).await;
 
-        let counters = counters.stop().await;
-        let lost = check(&service, &counters, IN_FLIGHT).await;
-        report("hung", lost, &counters, 1);
+        add(&mut failovers, &service, counters, 1, ready).await;
     }
+    failovers.judge("a primary of a cluster hangs and comes back", goals());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -148,14 +144,19 @@ async fn killed_connections_fail_only_what_was_under_way() {
     assert_eq!(check(&service, &counters, 0).await, 0);
 }
 
-/// How many failovers are tried. On a machine that does nothing else, `make soak` measures many.
-fn rounds() -> u64 {
-    number("CLOAKROOM_TEST_FAILOVERS").unwrap_or(1)
-}
-
 /// The time after which a node counts as failed. A busy machine may keep a process waiting for some seconds.
 fn node_timeout() -> Duration {
-    Duration::from_secs(if rounds() > 1 { 2 } else { 5 })
+    Duration::from_secs(if rounds() > 1 || are_judged() { 2 } else { 5 })
+}
+
+/// What a failover may do at most.
+fn goals() -> Goals {
+    Goals { gap: node_timeout() + Duration::from_secs(2), ready: Duration::from_secs(2), errors: i64::MAX }
+}
+
+/// Whether a partition may be at this primary of three.
+fn at(primary: u16, partition: u16) -> bool {
+    (0..3).all(|other| other == primary || !partitions(other).contains(&partition))
 }
 
 const WRITERS: usize = 32;

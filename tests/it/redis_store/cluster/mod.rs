@@ -3,7 +3,6 @@
 mod acknowledge;
 mod atomic_moves;
 mod changes;
-mod counters;
 mod faults;
 mod feed;
 mod layout;
@@ -13,6 +12,8 @@ mod nodes;
 mod redirections;
 mod scans;
 mod scripted;
+mod tls_names;
+mod untouched;
 
 use std::ops::Range;
 use std::sync::Arc;

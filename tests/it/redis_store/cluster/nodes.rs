@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use cloakroom::store::{ClusterSettings, Error, Handle, Redis, RedisSettings, Store as _};
+use cloakroom::store::{Applied, ClusterSettings, Error, Handle, Redis, RedisSettings, Store as _};
 use cloakroom::token::SessionId;
 
 use super::CALM;
-use crate::conformance::fixtures::{create, load, record, session_key};
+use crate::conformance::fixtures::{MS, START, by_token, create, load, record, save, session_key, set, touch};
 use crate::redis_store::{TIMEOUT, until};
 use crate::support::cluster::{Cluster, grant};
 use crate::support::redis::RedisServer;
@@ -52,6 +52,13 @@ async fn a_node_that_is_getting_its_first_slot_is_asked_and_is_no_primary_yet() 
     cluster.begin_move(slot.trim(), &cluster.nodes[0], &cluster.nodes[3]);
     cluster.move_keys(&cluster.nodes[0], &cluster.nodes[3], &[session]);
     handle.load(&key()).await.unwrap().expect("it is at the node that is getting the slot");
+    handle.touch(&key(), &touch(1, START + MS)).await.unwrap();
+    let saved = handle.apply(&key(), &by_token(1, START + MS), &save(set("n", "1"))).await.unwrap();
+    assert!(matches!(saved, Applied::Done(_)), "{saved:?}");
+    let fields = cluster.nodes[3].redis.cli(&["hkeys", session]);
+    assert!(fields.contains("MOVED"), "it has no slot yet: {fields}");
+    let snapshot = handle.load(&key()).await.unwrap().expect("it was saved where it is");
+    assert_eq!(snapshot.record.entries.to_map()["n"], b"1");
 
     assert_eq!(handle.read_server_info().await.unwrap().len(), 3);
 }
