@@ -26,16 +26,16 @@ TESTS := test-rust \
 	test-node test-next test-node-stores \
 	test-go \
 	test-kit \
-	test-java \
+	test-load \
 	test-stores \
 	test-php \
 	test-ruby \
 	test-observe \
 	test-forward-auth \
 	test-helm \
-	test-load test-bench
-# These have a machine of their own: the deadlines of containers are short, and two of them build the same packages.
-TESTS_ALONE := test-packages test-deploy test-dist
+	test-bench
+# These run alone: the deadlines of containers are short, two of them build the same packages, and Maven is for one at a time.
+TESTS_ALONE := test-java test-packages test-deploy test-dist
 
 help: ## Lists these targets.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,13 +48,16 @@ check: plan lint test-rust ## Lints and all Rust tests, for daily work. Says wha
 
 test: installed built ## Runs everything, as CI does, and says how long each part took.
 	@rm -rf target/tests && mkdir -p target/tests
+	@cd target/tests && touch $(foreach part,$(TESTS_FIRST) $(TESTS) $(TESTS_ALONE),$(part).failed)
 	@echo 'What a part prints is in target/tests, and at the end of this if it fails.'
 	@status=0; \
 	if $(call run_parts,1,$(TESTS_FIRST)); \
 	then $(call run_parts,$(TESTS_AT_ONCE),$(TESTS)) || status=1; $(call run_parts,1,$(TESTS_ALONE)) || status=1; \
 	else status=1; fi; \
-	cd target/tests; for failed in *.failed; do test ! -e $$failed || tail --lines=400 $${failed%.failed}; done; \
-	test $$status = 0 || echo 'failed:' *.failed; exit $$status
+	cd target/tests; shopt -s nullglob; for failed in *.failed; do \
+		test ! -e $${failed%.failed} || tail --verbose --lines=400 $${failed%.failed}; \
+	done; \
+	test $$status = 0 || echo 'failed, or never begun:' *.failed; exit $$status
 	@echo 'all tests passed'
 
 # $(call run_parts,how many at once,parts) runs all of them, and fails if one has failed.
@@ -63,9 +66,9 @@ run_parts = printf '%s\n' $(2) | xargs --max-procs=$(1) --replace=PART $(MAKE) -
 # Counting instructions takes a minute and more: `make test-bench` alone does that as well.
 timed-%:
 	@echo '$* ...'
-	@if $(MAKE) --no-print-directory $* BENCH_TESTS='every .* is measured' >target/tests/$* 2>&1; \
-	then printf '%-18s %4d s\n' $* $$SECONDS; \
-	else printf '%-18s %4d s, failed\n' $* $$SECONDS; touch target/tests/$*.failed; exit 1; fi
+	@if CLOAKROOM_BIN=$(TESTED) $(MAKE) --no-print-directory $* BENCH_TESTS='every .* is measured' >target/tests/$* 2>&1; \
+	then rm target/tests/$*.failed; printf '%-18s %4d s\n' $* $$SECONDS; \
+	else printf '%-18s %4d s, failed\n' $* $$SECONDS; exit 1; fi
 
 # What several parts need, so that no two of them make it at the same time.
 .PHONY: installed built
@@ -77,6 +80,10 @@ built:
 	cargo test --locked --package cloakroom --package cloakroom-load-data --no-run
 	cargo build --locked --package cloakroom-bench --package cloakroom-connect-conformance --package cloakroom-load-data
 	cargo build --locked --bin cloakroom
+	mkdir -p $(dir $(TESTED)) && install target/debug/cloakroom $(TESTED)
+
+# A copy, because cargo replaces the other one whenever it builds for another part.
+TESTED := $(CURDIR)/target/tested/cloakroom
 
 lint: tidy ## Checks format, lints and the tree as a whole.
 	cargo fmt --all --check

@@ -22,7 +22,7 @@ bench-python: redis $(PYTHON_INSTALLED) ## Measures the Python client beside oth
 test-bench: bench-tools ## Tests that the benchmark runs; times nothing.
 	cargo build --locked --bin cloakroom
 	cargo build --locked --package cloakroom-bench --package cloakroom-load-data
-	CLOAKROOM_BIN=target/debug/cloakroom CLOAKROOM_BENCH_BIN=target/debug/cloakroom-bench \
+	CLOAKROOM_BIN=$${CLOAKROOM_BIN:-target/debug/cloakroom} CLOAKROOM_BENCH_BIN=target/debug/cloakroom-bench \
 		CLOAKROOM_LOAD_DATA_BIN=target/debug/cloakroom-load-data \
 		node --test --test-reporter=spec --test-name-pattern='$(BENCH_TESTS)' tests/bench/*.test.mjs
 

@@ -14,7 +14,7 @@ load: load-tools ## Measures what this machine takes under a load like the real 
 # The same within seconds, with debug builds.
 test-load: load-tools ## Tests that the load test runs.
 	cargo build --locked --package cloakroom --package cloakroom-load-data --bins
-	CLOAKROOM_BIN=target/debug/cloakroom CLOAKROOM_LOAD_DATA_BIN=target/debug/cloakroom-load-data \
+	CLOAKROOM_BIN=$${CLOAKROOM_BIN:-target/debug/cloakroom} CLOAKROOM_LOAD_DATA_BIN=target/debug/cloakroom-load-data \
 		node --test --test-reporter=spec tests/load/*.test.mjs
 
 load-tools: redis $(GHZ) examples/node/node_modules/.package-lock.json

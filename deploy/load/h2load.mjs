@@ -11,18 +11,18 @@ const PROCESSES = 10;
 // Runs the load that ghz has a configuration of, with as many calls at once. Returns the same figures as `ghz`.
 export async function h2load(name, service, { seconds }) {
   const config = JSON.parse(fs.readFileSync(path.join(FOLDER, `${name}.json`), 'utf8'));
-  const bodies = requestsOf(config, service).slice(0, PROCESSES);
+  const bodies = requestsOf(config, service);
   const connections = Math.ceil(config.concurrency / PROCESSES);
   const runs = Array.from({ length: PROCESSES }, (_, number) =>
     run(service, config.call, bodies[number % bodies.length], { number, connections, seconds }));
   return summary((await Promise.all(runs)).flat(), seconds);
 }
 
-// Returns the encoded requests of a configuration of ghz.
+// Returns the first requests of a configuration of ghz, encoded.
 function requestsOf({ call, data, 'data-file': file }, service) {
   const requests = file ? JSON.parse(fs.readFileSync(path.join(service.folder, file), 'utf8')) : [data];
-  const [, method] = call.split('/');
-  return requests.map((request) => codec(method).requestSerialize(request));
+  const { requestSerialize } = codec(call.split('/')[1]);
+  return requests.slice(0, PROCESSES).map((request) => requestSerialize(request));
 }
 
 // Runs one h2load, and returns the status and the microseconds of each call.

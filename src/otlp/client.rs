@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::uri::PathAndQuery;
 use prost::Message;
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -19,6 +19,8 @@ pub(super) struct Client {
     settings: CollectorSettings,
     /// `None` before the first export, and after one that failed.
     connection: Option<Connection>,
+    /// Reads the files. A disk that hangs keeps one thread waiting, and not one for each export.
+    opening: Option<JoinHandle<Result<Option<Collector>, SettingError>>>,
 }
 
 impl Client {
@@ -27,7 +29,7 @@ impl Client {
     /// It reads them again for each connection.
     pub(super) fn open(settings: CollectorSettings) -> Result<Option<Self>, SettingError> {
         let collector = Collector::open(&settings)?;
-        Ok(collector.map(|_| Self { settings, connection: None }))
+        Ok(collector.map(|_| Self { settings, connection: None, opening: None }))
     }
 
     pub(super) fn endpoint(&self) -> &str {
@@ -50,11 +52,11 @@ impl Client {
         Q: Message + 'static,
         R: Message + Default + 'static,
     {
-        let Self { settings, connection } = self;
+        let Self { settings, connection, opening } = self;
         let calls = async {
             let connection = match connection {
                 Some(connection) => connection,
-                None => connection.insert(connect(settings).await?),
+                None => connection.insert(connect(settings, opening).await?),
             };
             let mut responses = Vec::with_capacity(requests.len());
             for request in requests {
@@ -68,6 +70,11 @@ impl Client {
         }
         exported
     }
+
+    /// Closes the connection. A network may forget one that is idle for long, and say so to neither side.
+    pub(super) fn disconnect(&mut self) {
+        self.connection = None;
+    }
 }
 
 impl fmt::Debug for Client {
@@ -77,10 +84,17 @@ impl fmt::Debug for Client {
 }
 
 /// Reads the files again, which may have changed, and connects.
-async fn connect(settings: &CollectorSettings) -> Result<Connection, ExportFailure> {
+async fn connect(
+    settings: &CollectorSettings,
+    opening: &mut Option<JoinHandle<Result<Option<Collector>, SettingError>>>,
+) -> Result<Connection, ExportFailure> {
     let (table, patience) = (settings.table, settings.timeout);
-    let settings = settings.clone();
-    let opened = spawn_blocking(move || Collector::open(&settings)).await.expect("reading the files does not panic");
+    let open = || {
+        let settings = settings.clone();
+        spawn_blocking(move || Collector::open(&settings))
+    };
+    let opened = opening.get_or_insert_with(open).await.expect("reading the files does not panic");
+    *opening = None;
     let wrong = |error: SettingError| ExportFailure::Settings(error.under(table));
     let collector = opened.map_err(wrong)?.expect("the endpoint does not change");
     collector.connect(patience).await.map_err(ExportFailure::NotConnected)

@@ -40,7 +40,7 @@ impl Exporters {
     }
 
     /// Exports until `stop`, then what is left, for two seconds at most. `metrics` writes all metrics.
-    pub async fn run(self, metrics: impl Fn(&mut dyn MetricsWriter), stop: CancellationToken) {
+    pub async fn run(self, metrics: impl Fn(&mut dyn MetricsWriter) + Send + Sync, stop: CancellationToken) {
         let spans = async {
             if let Some(exporter) = self.spans {
                 exporter.run(stop.clone()).await;

@@ -31,8 +31,8 @@ pub(super) struct MetricExporter {
     /// Since when counters count, in nanoseconds since 1970.
     start: u64,
     counts: Arc<MetricExportCounts>,
-    /// How the last export ended. The log says it when that changes.
-    last: ExportOutcome,
+    /// How the last export ended, as the log says it. It says it again only when that changes.
+    last: Option<String>,
 }
 
 /// How many exports of metrics there were.
@@ -65,7 +65,7 @@ impl MetricExporter {
             clock: Arc::clone(clock),
             start: clock.nanoseconds(),
             counts: Arc::default(),
-            last: ExportOutcome::Successful,
+            last: None,
         }))
     }
 
@@ -82,44 +82,59 @@ impl MetricExporter {
             stop.cancelled().await;
             sleep(FLUSH_TIMEOUT).await;
         };
-        let is_complete = tokio::select! {
-            () = self.export_all(metrics, &stop) => true,
-            () = flush_over => false,
+        let last = tokio::select! {
+            last = self.export_all(metrics, &stop) => last,
+            () = flush_over => {
+                self.counts.count(ExportOutcome::Failed);
+                ExportOutcome::Failed
+            }
         };
-        if !is_complete {
-            self.counts.count(ExportOutcome::Failed);
+        if last == ExportOutcome::Failed {
             warn!("the service stops before the collector of metrics has taken the last ones");
         }
     }
 
-    async fn export_all(&mut self, metrics: &impl Fn(&mut dyn MetricsWriter), stop: &CancellationToken) {
+    /// Exports until `stop`, and then once more. Returns how that export ended.
+    async fn export_all(
+        &mut self,
+        metrics: &impl Fn(&mut dyn MetricsWriter),
+        stop: &CancellationToken,
+    ) -> ExportOutcome {
         let mut due = interval_at(Instant::now() + self.interval, self.interval);
         due.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while stop.run_until_cancelled(due.tick()).await.is_some() {
-            self.export(metrics).await;
+            let exported = self.export(metrics).await;
+            self.log_change(&exported);
         }
-        self.export(metrics).await;
+        outcome_of(&self.export(metrics).await)
     }
 
-    /// Exports all metrics once.
-    async fn export(&mut self, metrics: &impl Fn(&mut dyn MetricsWriter)) {
+    /// Exports all metrics once. Returns how many data points the collector rejected.
+    async fn export(&mut self, metrics: &impl Fn(&mut dyn MetricsWriter)) -> Result<u64, ExportFailure> {
         let exported = self.try_export(metrics).await;
-        let outcome = match &exported {
-            Ok(0) => ExportOutcome::Successful,
-            Ok(_) => ExportOutcome::Partial,
-            Err(_) => ExportOutcome::Failed,
+        self.counts.count(outcome_of(&exported));
+        self.client.disconnect();
+        exported
+    }
+
+    /// Logs how an export ended, if the one before ended in another way or for another reason.
+    fn log_change(&mut self, exported: &Result<u64, ExportFailure>) {
+        let ended = match exported {
+            Ok(0) => None,
+            Ok(_) => Some("rejected".to_owned()),
+            Err(failure) => Some(causes(failure)),
         };
-        self.counts.count(outcome);
-        if std::mem::replace(&mut self.last, outcome) == outcome {
+        if self.last == ended {
             return;
         }
         match exported {
             Ok(0) => info!("the collector takes metrics again"),
             Ok(rejected) => warn!(points = rejected, "the collector rejects a part of the metrics"),
             Err(failure) => {
-                warn!(error = &failure as &dyn Error, "metrics cannot be exported; they wait for the next export");
+                warn!(error = failure as &dyn Error, "metrics cannot be exported; they wait for the next export");
             }
         }
+        self.last = ended;
     }
 
     /// Exports all metrics once. Returns how many data points the collector rejected.
@@ -130,8 +145,23 @@ impl MetricExporter {
         metrics(&mut requests);
         let responses: Vec<ExportResponse> = self.client.export(EXPORT, requests.finish(&self.resource)).await?;
         let rejected = responses.into_iter().filter_map(|response| response.partial_success);
-        Ok(rejected.map(|partial| u64::try_from(partial.rejected_data_points).unwrap_or(0)).sum())
+        let counts = rejected.map(|partial| u64::try_from(partial.rejected_data_points).unwrap_or(0));
+        Ok(counts.fold(0, u64::saturating_add))
     }
+}
+
+const fn outcome_of(exported: &Result<u64, ExportFailure>) -> ExportOutcome {
+    match exported {
+        Ok(0) => ExportOutcome::Successful,
+        Ok(_) => ExportOutcome::Partial,
+        Err(_) => ExportOutcome::Failed,
+    }
+}
+
+/// Returns an error with all its causes, in one line.
+fn causes(error: &dyn Error) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl MetricExportCounts {

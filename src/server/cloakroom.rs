@@ -1,14 +1,16 @@
 //! The whole service: a store, the gRPC services on it, and the servers in front of them. Builds it and runs it.
 
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::HealthService;
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::admin_http::AdminHttp;
 use super::call::CallMetrics;
@@ -189,8 +191,14 @@ impl Cloakroom {
             let _stop_export = stop_export.clone().drop_guard();
             tokio::try_join!(frontends, operators, background)
         };
-        let export = self.exporters.run(|writer| self.metrics.write(writer), stop_export.clone());
-        let (served, ()) = tokio::join!(serve, export);
+        // In a task of its own: reading all metrics takes milliseconds, and connections do not wait for that.
+        let (exporters, metrics, stop) = (self.exporters, self.metrics, stop_export.clone());
+        let mut export = JoinSet::new();
+        export.spawn(async move { exporters.run(|writer| metrics.write(writer), stop).await });
+        let served = serve.await;
+        if let Some(Err(error)) = export.join_next().await {
+            error!(error = &error as &dyn Error, "the export of metrics and spans has ended early");
+        }
         let (frontends, operators, ()) = served?;
         Ok(ShutdownReport { cut_connections: frontends.cut_connections + operators.cut_connections })
     }

@@ -51,13 +51,17 @@ export class Process {
   }
 }
 
-// Returns a free port of the loopback interface.
+// Returns a port of the loopback interface, below those that the system gives to outgoing connections, which could take
+// it meanwhile.
 export async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (;;) {
+    const port = 10_000 + Math.floor(Math.random() * 22_768);
+    const server = net.createServer().listen(port, '127.0.0.1');
+    const isFree = await new Promise((resolve) => {
+      server.once('listening', () => server.close(() => resolve(true))).once('error', () => resolve(false));
+    });
+    if (isFree) return port;
+  }
 }
 
 // Calls `condition` until it is true. Fails after `timeoutMs`.

@@ -1,6 +1,6 @@
 //! The bytes of an export, decrypted if it is encrypted.
 
-use std::io::{BufRead, Cursor, Read as _};
+use std::io::{BufRead, BufReader, Cursor, Read as _};
 
 use crate::age::{self, Decryptor, Identity};
 use crate::cli::CliError;
@@ -19,8 +19,8 @@ pub(super) fn decrypted<'i>(
         _ if is_armored => Err(format!("it is encrypted, and text: {ARMOR}; {BY_AGE}")),
         (true, []) => Err("it is encrypted; name the file of an identity that opens it, by --identity".to_owned()),
         (true, _) => match Decryptor::new(input, identities) {
-            Ok(decryptor) => return Ok(Box::new(decryptor)),
-            Err(error @ (age::Error::Passphrase | age::Error::Version)) => Err(format!("{error}, {BY_AGE}")),
+            Ok(decryptor) => return Ok(Box::new(BufReader::new(decryptor))),
+            Err(error @ (age::Error::Passphrase | age::Error::Version)) => Err(format!("{error}; {BY_AGE}")),
             Err(error) => return Err(failed(error)),
         },
         (false, []) => return Ok(Box::new(input)),

@@ -109,13 +109,15 @@ impl CallMetrics {
             let ended = |protocol: usize, code: usize| {
                 self.counters.sum(|copy| copy[index].ended[protocol][code].load(Ordering::Relaxed))
             };
+            // Before the counts: a call is counted before it is an example, so the counts have each exemplar.
+            let exemplars = self.exemplars[index].read().to_vec();
             let durations = Histogram::read(&self.counters, |copy| &copy[index].durations);
             RpcMetrics {
                 rpc,
                 ended: std::array::from_fn(|protocol| {
                     (PROTOCOLS[protocol], std::array::from_fn(|code| (CODES[code], ended(protocol, code))))
                 }),
-                durations: HistogramSnapshot { exemplars: self.exemplars[index].read().to_vec(), ..durations },
+                durations: HistogramSnapshot { exemplars, ..durations },
             }
         })
     }

@@ -3,6 +3,7 @@
 //! Read from /proc. On a system without it, these metrics are missing.
 
 use std::fs;
+use std::time::Duration;
 
 use super::{MetricKind, MetricsWriter};
 
@@ -30,8 +31,9 @@ fn cpu_seconds() -> Option<f64> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;
     // The name of the program comes before, in parentheses, and may contain any character.
     let (_, fields) = stat.rsplit_once(") ")?;
-    let ticks: Vec<u32> = fields.split(' ').skip(11).take(2).filter_map(|field| field.parse().ok()).collect();
-    Some(f64::from(ticks.iter().sum::<u32>()) / TICKS_PER_SECOND)
+    let mut fields = fields.split(' ').skip(11).map(|field| field.parse::<u64>().ok());
+    let (user, system) = (fields.next()??, fields.next()??);
+    Some(Duration::from_millis((user + system) * MILLIS_PER_TICK).as_secs_f64())
 }
 
 fn resident_bytes() -> Option<u64> {
@@ -52,5 +54,5 @@ fn max_files() -> Option<u64> {
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// USER_HZ, the unit of CPU times in /proc. 100 on all common Linux systems.
-const TICKS_PER_SECOND: f64 = 100.0;
+/// The unit of CPU times in /proc: USER_HZ is 100 on all common Linux systems.
+const MILLIS_PER_TICK: u64 = 10;

@@ -1,6 +1,5 @@
 //! Exports and imports, by the program and from a running service: between all stores, repeated, and with damaged files.
 
-mod age_format;
 mod corrupt;
 mod drill;
 mod encrypted;

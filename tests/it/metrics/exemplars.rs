@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::metrics::v1::{Exemplar, ResourceMetrics};
 
 use super::config;
 use super::values::metrics;
-use crate::process::child::Process;
+use crate::process::child::{Process, eventually};
 use crate::support::collector::Collector;
 use crate::traces::{TRACE, hex, sampled};
 
@@ -60,6 +60,9 @@ async fn a_sampled_call_is_an_exemplar_of_its_duration_and_no_other_call_is() {
 async fn a_scraper_that_asks_for_open_metrics_gets_every_sample_in_it() {
     let process = Process::start(&config(""), &[], &[]).await;
     process.client().open_session(OpenSessionRequest::default()).await.unwrap();
+    // The count of live sessions adds metrics.
+    let counted = "cloakroom_sessions_counted_timestamp_seconds{app=\"default\"}";
+    eventually(counted, async || process.metric(counted).await).await;
 
     let page = process.page_as("/metrics", OPEN_METRICS).await;
     let plain = process.page("/metrics").await;
