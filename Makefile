@@ -122,6 +122,5 @@ failovers: tools ## Kills and hangs servers of Sentinels and clusters, with noth
 clean: ## Removes everything that was built or installed here.
 	rm -rf target .tools
 
-
 # A target with a line of help is a command and no file.
 .PHONY: $(shell sed -n 's/^\([a-z-]*\):.*## .*/\1/p' $(MAKEFILE_LIST))

@@ -10,7 +10,7 @@ use age::secrecy::ExposeSecret as _;
 use age::stream::{StreamReader, StreamWriter};
 use age::{DecryptError, x25519};
 
-/// A public key: whoever has it can encrypt, and nothing else.
+/// A public key, which encrypts and does nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient(x25519::Recipient);
 

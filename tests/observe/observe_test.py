@@ -198,6 +198,13 @@ class MonitoringTest(unittest.TestCase):
                     self.assertNotIn("NaN", [sample["value"][1] for sample in result])
         self.assertGreater(queries, 25)
 
+    def test_every_query_of_the_runbook_returns_a_result(self):
+        queries = re.findall(r"^histogram_quantile.*", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE)
+        self.assertEqual(len(queries), 2)
+        for query in queries:
+            with self.subTest(query=query):
+                self.assertTrue(self.query(query))
+
     def test_every_metric_in_a_rule_exists(self):
         groups = json.loads(get(f"http://127.0.0.1:{self.prometheus}/api/v1/rules"))["data"]["groups"]
         rules = [rule for group in groups for rule in group["rules"]]
