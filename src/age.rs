@@ -182,6 +182,7 @@ impl From<DecryptError> for Error {
         }
     }
 }
+
 /// Why a text is no recipient, or no identity. Never has the text, which may be secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {

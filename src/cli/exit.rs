@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use super::output;
 use super::style::{BAD, styled};
 use crate::config::{self, default_key};
+use crate::types::with_causes;
 use crate::{audit, server, store};
 
 /// The exit codes of all commands.
@@ -146,10 +147,4 @@ impl From<std::io::Error> for CliError {
     fn from(error: std::io::Error) -> Self {
         Self::Failed(error.into())
     }
-}
-
-/// Returns the texts of an error and its causes in one line.
-pub(super) fn with_causes(error: &dyn StdError) -> String {
-    let causes = std::iter::successors(Some(error), |&error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

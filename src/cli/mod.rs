@@ -37,7 +37,7 @@ use clap::{Args, Parser, Subcommand};
 
 pub use address::Address;
 pub use banner::banner;
-use exit::{CliError, Exit, with_causes};
+use exit::{CliError, Exit};
 
 use crate::config::{self, LoadedConfig};
 

@@ -11,10 +11,9 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
-use super::with_causes;
 use crate::config::{self, ActiveConfig, AppChanges, ConfigKey, LoadedConfig, Settings, WatchedFiles, load_watched};
 use crate::server::{Reloadable, Reloader};
-use crate::types::AppName;
+use crate::types::{AppName, with_causes};
 
 /// Reloads the configuration for as long as it runs.
 #[derive(Debug)]

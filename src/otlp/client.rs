@@ -6,7 +6,8 @@ use std::time::Duration;
 use http::uri::PathAndQuery;
 use prost::Message;
 use tokio::task::{JoinHandle, spawn_blocking};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 use super::collector::{Collector, Connection};
@@ -17,7 +18,7 @@ use crate::types::SettingError;
 /// A client of a collector.
 pub(super) struct Client {
     settings: CollectorSettings,
-    /// `None` before the first export, and after one that failed.
+    /// `None` before the first export, and after one that failed or was the last on its connection.
     connection: Option<Connection>,
     /// Reads the files. A disk that hangs keeps one thread waiting, and not one for each export.
     opening: Option<JoinHandle<Result<Option<Collector>, SettingError>>>,
@@ -52,23 +53,39 @@ impl Client {
         Q: Message + 'static,
         R: Message + Default + 'static,
     {
-        let Self { settings, connection, opening } = self;
-        let calls = async {
-            let connection = match connection {
-                Some(connection) => connection,
-                None => connection.insert(connect(settings, opening).await?),
-            };
-            let mut responses = Vec::with_capacity(requests.len());
-            for request in requests {
-                responses.push(connection.call(path.clone(), request).await.map_err(ExportFailure::Refused)?);
-            }
-            Ok(responses)
+        timeout(self.settings.timeout, self.call_all(path, requests)).await.unwrap_or(Err(ExportFailure::TimedOut))
+    }
+
+    async fn call_all<Q, R>(&mut self, path: PathAndQuery, requests: Vec<Q>) -> Result<Vec<R>, ExportFailure>
+    where
+        Q: Message + 'static,
+        R: Message + Default + 'static,
+    {
+        // It is put back only if all calls succeed.
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.connect().await?,
         };
-        let exported = timeout(settings.timeout, calls).await.unwrap_or(Err(ExportFailure::TimedOut));
-        if exported.is_err() {
-            self.connection = None;
+        let mut responses = Vec::with_capacity(requests.len());
+        for request in requests {
+            responses.push(connection.call(path.clone(), request).await.map_err(ExportFailure::Refused)?);
         }
-        exported
+        self.connection = Some(connection);
+        Ok(responses)
+    }
+
+    /// Reads the files again, which may have changed, and connects.
+    async fn connect(&mut self) -> Result<Connection, ExportFailure> {
+        let Self { settings, opening, .. } = self;
+        let open = || {
+            let settings = settings.clone();
+            spawn_blocking(move || Collector::open(&settings))
+        };
+        let opened = opening.get_or_insert_with(open).await.expect("reading the files does not panic");
+        *opening = None;
+        let wrong = |error: SettingError| ExportFailure::Settings(error.under(settings.table));
+        let collector = opened.map_err(wrong)?.expect("the endpoint does not change");
+        collector.connect(settings.timeout).await.map_err(ExportFailure::NotConnected)
     }
 
     /// Closes the connection. A network may forget one that is idle for long, and say so to neither side.
@@ -83,22 +100,11 @@ impl fmt::Debug for Client {
     }
 }
 
-/// Reads the files again, which may have changed, and connects.
-async fn connect(
-    settings: &CollectorSettings,
-    opening: &mut Option<JoinHandle<Result<Option<Collector>, SettingError>>>,
-) -> Result<Connection, ExportFailure> {
-    let (table, patience) = (settings.table, settings.timeout);
-    let open = || {
-        let settings = settings.clone();
-        spawn_blocking(move || Collector::open(&settings))
-    };
-    let opened = opening.get_or_insert_with(open).await.expect("reading the files does not panic");
-    *opening = None;
-    let wrong = |error: SettingError| ExportFailure::Settings(error.under(table));
-    let collector = opened.map_err(wrong)?.expect("the endpoint does not change");
-    collector.connect(patience).await.map_err(ExportFailure::NotConnected)
+/// Waits until a stop has given an exporter its time for what is left.
+pub(super) async fn flush_over(stop: &CancellationToken) {
+    stop.cancelled().await;
+    sleep(FLUSH_TIMEOUT).await;
 }
 
 /// How much a collector that is slow or down may delay a stop.
-pub(super) const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);

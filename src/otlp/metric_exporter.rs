@@ -8,18 +8,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
-use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::MetricsSettings;
-use super::client::{Client, FLUSH_TIMEOUT};
+use super::client::{Client, flush_over};
 use super::export_failure::ExportFailure;
 use super::messages::Resource;
 use super::metric_messages::ExportResponse;
 use super::metric_request::MetricRequests;
 use crate::telemetry::metrics::MetricsWriter;
-use crate::types::{Clock, SettingError};
+use crate::types::{Clock, SettingError, with_causes};
 
 /// Exports the metrics of this process.
 #[derive(Debug)]
@@ -78,13 +78,9 @@ impl MetricExporter {
         let (endpoint, interval_s) = (self.client.endpoint(), self.interval.as_secs_f64());
         info!(endpoint, interval_s, "metrics are exported");
         self.client.warn_of_exposed_headers();
-        let flush_over = async {
-            stop.cancelled().await;
-            sleep(FLUSH_TIMEOUT).await;
-        };
         let last = tokio::select! {
             last = self.export_all(metrics, &stop) => last,
-            () = flush_over => {
+            () = flush_over(&stop) => {
                 self.counts.count(ExportOutcome::Failed);
                 ExportOutcome::Failed
             }
@@ -122,7 +118,7 @@ impl MetricExporter {
         let ended = match exported {
             Ok(0) => None,
             Ok(_) => Some("rejected".to_owned()),
-            Err(failure) => Some(causes(failure)),
+            Err(failure) => Some(with_causes(failure)),
         };
         if self.last == ended {
             return;
@@ -156,12 +152,6 @@ const fn outcome_of(exported: &Result<u64, ExportFailure>) -> ExportOutcome {
         Ok(_) => ExportOutcome::Partial,
         Err(_) => ExportOutcome::Failed,
     }
-}
-
-/// Returns an error with all its causes, in one line.
-fn causes(error: &dyn Error) -> String {
-    let causes = std::iter::successors(Some(error), |&error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl MetricExportCounts {

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::TracesSettings;
-use super::client::{Client, FLUSH_TIMEOUT};
+use super::client::{Client, flush_over};
 use super::export_failure::ExportFailure;
 use super::messages::Resource;
 use super::span_messages::ExportResponse;
@@ -68,13 +68,9 @@ impl SpanExporter {
         let (endpoint, sample_ratio) = (self.client.endpoint(), f64::from(self.sample_ratio));
         info!(endpoint, sample_ratio, "spans of sampled calls are exported");
         self.client.warn_of_exposed_headers();
-        let flush_over = async {
-            stop.cancelled().await;
-            sleep(FLUSH_TIMEOUT).await;
-        };
         tokio::select! {
             () = self.export_all(&stop) => {}
-            () = flush_over => {}
+            () = flush_over(&stop) => {}
         }
         let left = self.batch.len() + self.queued.close();
         self.counts.count_lost(SpanLoss::Stopped, left);

@@ -12,7 +12,7 @@ use super::health::HealthPublisher;
 use super::tls::Tls;
 use crate::service::{CountPace, Service};
 use crate::store;
-use crate::types::{Clock, Time, duration};
+use crate::types::{Clock, Time, duration, with_causes};
 
 /// Runs all background tasks until the future is dropped.
 pub(super) async fn run(
@@ -72,9 +72,7 @@ async fn watch_store<F: Future<Output = Result<(), store::Error>>>(
 
 /// Logs why the store does not work, once for each cause, and that it works again.
 fn log_change(logged_problem: &mut Option<String>, result: &Result<(), store::Error>) {
-    let causes = |error| std::iter::successors(Some(error as &dyn Error), |&error| error.source());
-    let text = |error| causes(error).map(ToString::to_string).collect::<Vec<_>>().join(": ");
-    let problem = result.as_ref().err().map(text);
+    let problem = result.as_ref().err().map(|error| with_causes(error));
     if *logged_problem != problem {
         match &problem {
             None => info!("the store works again"),

@@ -1,8 +1,9 @@
-//! Types for every layer: app names, time, random bytes, secrets, and the text form of durations and times in settings.
+//! Types for every layer: app names, time, random bytes, secrets, and the text form of errors, durations and times.
 //!
 //! Depends on no other module.
 
 mod app_name;
+mod causes;
 mod clock;
 mod config_key;
 mod counted;
@@ -14,6 +15,7 @@ mod setting_error;
 pub mod timestamp;
 
 pub use app_name::{AppName, AppNameError};
+pub use causes::with_causes;
 pub use clock::{Clock, ManualClock, SystemClock, Time};
 pub use config_key::ConfigKey;
 pub use counted::{counted, noun};

@@ -6,8 +6,8 @@ use std::path::Path;
 use super::finding::Finding;
 use super::folder::{FolderCheck, existing};
 use crate::audit;
-use crate::cli::with_causes;
 use crate::config::LoadedConfig;
+use crate::types::with_causes;
 
 /// Looks at the folder, if there is an audit log. Writes nothing there, because a service may do so.
 pub(super) fn examine(loaded: &LoadedConfig) -> Vec<Finding> {

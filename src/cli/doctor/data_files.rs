@@ -6,10 +6,9 @@ use rustix::fs::{StatVfs, statvfs};
 
 use super::finding::Finding;
 use super::folder::{FolderCheck, existing};
-use crate::cli::with_causes;
 use crate::config::LoadedConfig;
 use crate::store::{EmbeddedSettings, SideSettings, StoreKind, is_open_to_all};
-use crate::types::counted;
+use crate::types::{counted, with_causes};
 
 /// Looks at the folder of each embedded store. Opens no file of it, because a service may have them open.
 pub(super) fn examine(loaded: &LoadedConfig) -> Vec<Finding> {

@@ -3,10 +3,11 @@
 use anstyle::Style;
 use serde::Serialize;
 
+use crate::cli::CliError;
 use crate::cli::layout::{padded, wrapped};
 use crate::cli::sessions::text::printable;
 use crate::cli::style::{BAD, GOOD, WARNING, styled};
-use crate::cli::{CliError, with_causes};
+use crate::types::with_causes;
 
 /// What was found at one place.
 #[derive(Debug, Serialize)]

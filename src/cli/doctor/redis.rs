@@ -3,11 +3,11 @@
 use super::data_files::size;
 use super::finding::{Finding, reason};
 use crate::cli::config_checks::RedisStore;
-use crate::cli::{CliError, config_checks, with_causes};
+use crate::cli::{CliError, config_checks};
 use crate::config::LoadedConfig;
 use crate::server::clock_skew;
 use crate::store::{Eviction, Handle, Persistence, RedisSettings, ServerAnswer, ServerInfo};
-use crate::types::{Clock as _, SystemClock, Time, counted};
+use crate::types::{Clock as _, SystemClock, Time, counted, with_causes};
 
 /// Looks at the Redis of the store, at that of the one that sessions move to or from, and at that of each migration source.
 pub(super) async fn examine(loaded: &LoadedConfig) -> Vec<Finding> {

@@ -9,9 +9,9 @@ use super::output::ExportOutput;
 use super::report::Report;
 use crate::cli::credentials::Credentials;
 use crate::cli::sessions::admin::AdminClient;
-use crate::cli::{Address, CliError, with_causes};
+use crate::cli::{Address, CliError};
 use crate::grpc::wire::{ExportSessionsRequest, ExportSessionsResponse};
-use crate::types::duration;
+use crate::types::{duration, with_causes};
 
 #[derive(Debug, Args)]
 pub(super) struct ServiceArgs {

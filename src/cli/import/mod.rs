@@ -16,11 +16,11 @@ use self::identities::IdentityArgs;
 use self::input::decrypted;
 use super::export::{chosen_apps, open_store};
 use super::progress::Progress;
-use super::{CliError, ConfigFile, output, with_causes};
+use super::{CliError, ConfigFile, output};
 use crate::age::Identity;
 use crate::config::LoadedConfig;
 use crate::store::{Import, ImportApp, ImportMode, ImportSummary, Reader};
-use crate::types::{AppName, SystemClock, counted, noun};
+use crate::types::{AppName, SystemClock, counted, noun, with_causes};
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {

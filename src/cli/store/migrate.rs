@@ -8,9 +8,9 @@ use tokio::runtime;
 use crate::cli::credentials::Credentials;
 use crate::cli::progress::Progress;
 use crate::cli::sessions::admin::AdminClient;
-use crate::cli::{Address, CliError, output, with_causes};
+use crate::cli::{Address, CliError, output};
 use crate::grpc::wire::{MigrateStoreRequest, MigrateStoreResponse};
-use crate::types::duration;
+use crate::types::{duration, with_causes};
 
 #[derive(Debug, Args)]
 pub(super) struct MigrateArgs {

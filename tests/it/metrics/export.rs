@@ -184,10 +184,7 @@ async fn metrics_are_exported_without_an_admin_listener() {
 #[tokio::test]
 async fn a_collector_by_tls_is_checked_and_gets_the_headers_of_the_file() {
     let (folder, authority) = (tempfile::tempdir().unwrap(), CertificateAuthority::new());
-    let path = |name: &str| folder.path().join(name);
-    authority.sign("localhost").write(&path("crt"), &path("key"));
-    let tls = TlsSettings { certificate_file: Some(path("crt")), key_file: Some(path("key")), client_ca_file: None };
-    let collector = Collector::start_at("127.0.0.1:0".parse().unwrap(), tls).await;
+    let collector = Collector::start_by_tls(&authority, folder.path()).await;
     let metrics = format!(
         "endpoint = \"https://localhost:{}\"\ninterval = \"1s\"\nca_file = \"ca.crt\"\nheaders_file = \"headers\"",
         collector.address.port()

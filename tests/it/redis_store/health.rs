@@ -1,6 +1,5 @@
 //! Health tells whether Redis takes writes, and says what is wrong with one that cannot be relied on.
 
-use std::error::Error;
 use std::time::{Duration, Instant};
 
 use cloakroom::grpc;
@@ -12,7 +11,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::connections::service_on;
-use super::until;
+use super::{problem, until};
 use crate::support::TestService;
 use crate::support::redis::RedisServer;
 
@@ -210,13 +209,6 @@ async fn a_url_that_leads_to_another_server_moves_open_connections() {
     old.cli(&["config", "resetstat"]);
     store.ping().await.unwrap();
     assert!(!writes(&old));
-}
-
-/// Returns what a store's ping says is wrong, with all causes.
-async fn problem(settings: &RedisSettings) -> String {
-    let error = Redis::new(settings).unwrap().ping().await.unwrap_err();
-    let causes = std::iter::successors(Some(&error as &dyn Error), |&error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 fn settings(url: &str) -> RedisSettings {

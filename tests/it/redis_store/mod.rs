@@ -21,7 +21,8 @@ mod tls;
 use std::time::{Duration, Instant};
 
 use cloakroom::server;
-use cloakroom::store::{Handle, Redis, RedisSettings};
+use cloakroom::store::{Handle, Redis, RedisSettings, Store as _};
+use cloakroom::types::with_causes;
 use tokio::time::sleep;
 
 use crate::support::redis::RedisServer;
@@ -49,4 +50,9 @@ async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
         assert!(begin.elapsed() < Duration::from_secs(60), "waited for a minute: {what}");
         sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Returns what a store's ping says is wrong, with all causes.
+async fn problem(settings: &RedisSettings) -> String {
+    with_causes(&Redis::new(settings).unwrap().ping().await.unwrap_err())
 }

@@ -1,6 +1,5 @@
 //! The mode `sentinel`: failovers, and what the Sentinels are believed.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -12,7 +11,7 @@ use tokio::time::sleep;
 
 use super::counters::{Counters, Found, check_all_done, compare};
 use super::failovers::{Failovers, Goals, are_judged, rounds};
-use super::{TIMEOUT, until};
+use super::{TIMEOUT, problem, until};
 use crate::support::authority::{CertificateAuthority, replace};
 use crate::support::calls::{ChangesExt as _, open_cookie, save};
 use crate::support::sentinel::{SERVICE, SentinelService, Server, free_port, settings};
@@ -355,13 +354,6 @@ fn asked(sentinel: &Server) -> u64 {
     let stats = sentinel.redis.cli(&["info", "stats"]);
     let value = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:")).unwrap();
     value.trim().parse().unwrap()
-}
-
-/// Returns what a store's ping says is wrong, with all causes.
-async fn problem(settings: &RedisSettings) -> String {
-    let error = Redis::new(settings).unwrap().ping().await.unwrap_err();
-    let causes = std::iter::successors(Some(&error as &dyn Error), |&error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// What a failover may do at most, with `down-after-milliseconds 1000`.

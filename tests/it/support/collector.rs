@@ -1,6 +1,7 @@
 //! A collector: the TraceService and the MetricsService of OpenTelemetry's own messages, on a real server.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -26,6 +27,7 @@ use tonic::{Code, Response, Status};
 use tower::ServiceExt as _;
 
 use crate::process::child::eventually;
+use crate::support::authority::CertificateAuthority;
 
 /// A running collector.
 pub(crate) struct Collector {
@@ -68,6 +70,14 @@ impl Collector {
         let service = tower::service_fn(move |request: Request<Body>| receive(Arc::clone(&shared), request));
         tokio::spawn(server.run(move |_| service.clone(), stop.clone()));
         Self { address, received, _stop: stop.drop_guard() }
+    }
+
+    /// Starts one with a certificate of this authority for `localhost`, whose files are in this folder.
+    pub(crate) async fn start_by_tls(authority: &CertificateAuthority, folder: &Path) -> Self {
+        let (certificate, key) = (folder.join("crt"), folder.join("key"));
+        authority.sign("localhost").write(&certificate, &key);
+        let tls = TlsSettings { certificate_file: Some(certificate), key_file: Some(key), client_ca_file: None };
+        Self::start_at("127.0.0.1:0".parse().unwrap(), tls).await
     }
 
     pub(crate) fn url(&self) -> String {

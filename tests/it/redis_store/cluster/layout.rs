@@ -1,9 +1,9 @@
 //! The layout marker, and settings that do not fit a cluster.
 
-use std::error::Error;
 use std::time::Duration;
 
 use cloakroom::store::{PartitionCount, Redis, RedisMode, RedisSettings, Store as _};
+use cloakroom::types::with_causes;
 
 use crate::conformance::fixtures::{create_session, session_key};
 use crate::redis_store::until;
@@ -18,8 +18,7 @@ async fn problem(settings: &RedisSettings, is_meant: impl Fn(&str) -> bool) -> S
     let mut problem = String::new();
     until("the problem", async || {
         let Err(error) = store.ping().await else { return false };
-        let causes = std::iter::successors(Some(&error as &dyn Error), |&error| error.source());
-        problem = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
+        problem = with_causes(&error);
         is_meant(&problem)
     })
     .await;

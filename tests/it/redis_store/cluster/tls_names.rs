@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use cloakroom::store::{Redis, RedisSettings, SessionKey, Store as _};
 use cloakroom::token::SessionId;
+use cloakroom::types::with_causes;
 use tempfile::TempDir;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -67,7 +68,7 @@ async fn in_a_mount_namespace() {
     until("the refusal", async || {
         let refused = store.load(&key(2)).await.expect_err("the certificate is that of another node");
         // The first connection may take longer than the call.
-        causes(&refused).contains(&expected)
+        with_causes(&refused).contains(&expected)
     })
     .await;
     for node in [0, 1] {
@@ -143,12 +144,6 @@ async fn forward(listener: TcpListener, to: SocketAddr, accepted: Arc<AtomicUsiz
             copy_bidirectional(&mut client, &mut server).await
         });
     }
-}
-
-/// Returns an error with all its causes.
-fn causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 /// A session whose partition is at this node.
