@@ -10,7 +10,6 @@ use crate::app::{App, Kind as AppKind};
 use crate::config::LoadedConfig;
 use crate::config::default_key::DefaultKey;
 use crate::server::TlsSettings;
-use crate::store::{SideSettings, StoreKind};
 use crate::types::AppName;
 
 /// Returns the lines for a service whose sockets are bound to `addresses`, and for operators to `admin`. `console_key` is
@@ -38,8 +37,8 @@ pub fn banner(
     }
     for (table, place) in loaded.settings.store.places() {
         match table {
-            "store" => row("sessions", &session_location(&place)),
-            other => row("", &format!("and, as [{other}], {}", session_location(&place))),
+            "store" => row("sessions", &place.location()),
+            other => row("", &format!("and, as [{other}], {}", place.location())),
         }
     }
     row("settings", &loaded.file().map_or_else(|| "defaults".to_owned(), |path| path.display().to_string()));
@@ -66,14 +65,6 @@ fn console_url(address: &Address, key: Option<&str>, loaded: &LoadedConfig) -> S
         _ if !loaded.callers.is_empty() => url,
         Some(key) => format!("{url}#{key}"),
         None => format!("{url}, whose key is printed on a terminal only"),
-    }
-}
-
-fn session_location(place: &SideSettings) -> String {
-    match place.kind {
-        StoreKind::Embedded => format!("in {}, on this disk", place.embedded.path.display()),
-        StoreKind::Memory => "in memory: a restart loses them".to_owned(),
-        StoreKind::Redis => "in Redis".to_owned(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::default_key::{self, DefaultKey};
 use super::{ConfigKey, LoadedConfig, Settings};
 use crate::app::{self, App, Apps};
-use crate::store::{self, StoreKind};
+use crate::store;
 use crate::token::KeyRing;
 use crate::types::AppName;
 
@@ -71,15 +71,14 @@ impl LoadedConfig {
 
     /// Returns the apps with the keys that exist by now. Creates nothing.
     pub fn apps_as_served(&self) -> Result<Apps, default_key::Error> {
-        let needs_key_file = !self.default_app_has_keys() && self.settings.store.kind == StoreKind::Embedded;
-        let keys = if needs_key_file { default_key::find(self.settings.data_folder())? } else { None };
+        let folder = self.settings.store.data_folder().filter(|_| !self.default_app_has_keys());
+        let keys = folder.map(default_key::find).transpose()?.flatten();
         Ok(keys.map_or_else(|| self.apps.clone(), |keys| self.apps_with_default_key(&keys)))
     }
 
     /// Returns the apps that a service would serve without a key.
     pub fn keyless_apps(&self) -> impl Iterator<Item = &Arc<App>> {
-        // The other stores have a key for the app `default`.
-        let has_default_key = !self.default_app_has_keys() && self.settings.store.kind != StoreKind::Redis;
+        let has_default_key = !self.default_app_has_keys() && !self.settings.store.kind.is_shared();
         let gets_key = move |app: &App| has_default_key && app.name.as_str() == AppName::DEFAULT;
         self.apps.iter().filter(move |app| !app.has_keys() && !gets_key(app))
     }
@@ -91,14 +90,14 @@ impl LoadedConfig {
         from_folder: impl FnOnce(&Path) -> Result<(KeyRing, DefaultKey), default_key::Error>,
         of_process: impl FnOnce() -> KeyRing,
     ) -> Result<ActiveConfig, default_key::Error> {
-        let (keys, key) = match store.kind {
+        let (keys, key) = match store.data_folder() {
             _ if self.default_app_has_keys() => (None, DefaultKey::Configured),
-            StoreKind::Embedded => {
-                let (keys, key) = from_folder(&store.embedded.path)?;
+            _ if store.kind.is_shared() => (None, DefaultKey::Missing),
+            Some(folder) => {
+                let (keys, key) = from_folder(folder)?;
                 (Some(keys), key)
             }
-            StoreKind::Memory => (Some(of_process()), DefaultKey::Ephemeral),
-            StoreKind::Redis => (None, DefaultKey::Missing),
+            None => (Some(of_process()), DefaultKey::Ephemeral),
         };
         if let Some(keys) = keys {
             self.apps = self.apps_with_default_key(&keys);

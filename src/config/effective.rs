@@ -3,7 +3,6 @@
 use std::fmt::{self, Write as _};
 
 use super::{ConfigKey, LoadedConfig, Source, default_key};
-use crate::store::StoreKind;
 use crate::types::AppName;
 use crate::types::secret::HIDDEN;
 
@@ -73,13 +72,14 @@ impl LoadedConfig {
 
     fn without_keys(&self, app: &str) -> String {
         let makes_key = app == AppName::DEFAULT && !self.default_app_has_keys();
-        match self.settings.store.kind {
-            StoreKind::Embedded if makes_key => {
-                let path = default_key::path_in(self.settings.data_folder());
+        let store = &self.settings.store;
+        match store.data_folder() {
+            _ if !makes_key || store.kind.is_shared() => "without a key the app has only null sessions".to_owned(),
+            Some(folder) => {
+                let path = default_key::path_in(folder);
                 format!("the first start makes a key and keeps it in {}", path.display())
             }
-            StoreKind::Memory if makes_key => "every start makes a key of its own".to_owned(),
-            _ => "without a key the app has only null sessions".to_owned(),
+            None => "every start makes a key of its own".to_owned(),
         }
     }
 }

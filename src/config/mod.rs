@@ -23,7 +23,6 @@ mod sources;
 mod strict;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -81,12 +80,5 @@ impl Default for Settings {
             callers: BTreeMap::new(),
             apps: BTreeMap::from([(AppName::DEFAULT.to_owned(), app::Settings::default())]),
         }
-    }
-}
-
-impl Settings {
-    /// Returns the folder for the files that the service itself writes.
-    pub fn data_folder(&self) -> &Path {
-        &self.store.embedded.path
     }
 }

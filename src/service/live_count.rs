@@ -40,14 +40,13 @@ pub struct CountPace {
 }
 
 impl CountPace {
-    /// The pace for a store: at most 40 commands a second for Redis, because health and the connections' own checks need
-    /// about as many, and an idle replica may send it a hundred.
+    /// The pace for a store: at most 40 commands a second for a shared one, because health and the connections' own checks
+    /// need about as many, and an idle replica may send it a hundred.
     pub const fn of(store: StoreKind) -> Self {
-        match store {
-            StoreKind::Redis => Self { per_page: Duration::from_millis(25), per_head: Duration::from_millis(25) },
-            StoreKind::Memory | StoreKind::Embedded => {
-                Self { per_page: Duration::from_millis(10), per_head: Duration::from_micros(50) }
-            }
+        if store.is_shared() {
+            Self { per_page: Duration::from_millis(25), per_head: Duration::from_millis(25) }
+        } else {
+            Self { per_page: Duration::from_millis(10), per_head: Duration::from_micros(50) }
         }
     }
 }

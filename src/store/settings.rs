@@ -1,5 +1,7 @@
 //! Which store the service uses, and how.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use crate::types::SettingError;
@@ -56,6 +58,11 @@ impl Settings {
         Ok(())
     }
 
+    /// The folder with the files of the store; `None`: it has none.
+    pub fn data_folder(&self) -> Option<&Path> {
+        data_folder(self.kind, &self.embedded)
+    }
+
     /// Returns the tables of the store and of the one that sessions move to or from, by their names.
     pub fn places(&self) -> impl Iterator<Item = (&'static str, SideSettings)> {
         let next = self.next.clone().map(|place| ("store.next", place));
@@ -71,6 +78,20 @@ impl SideSettings {
         Self { kind: *kind, embedded: embedded.clone(), redis: redis.clone() }
     }
 
+    /// The folder with the files of the store; `None`: it has none.
+    pub fn data_folder(&self) -> Option<&Path> {
+        data_folder(self.kind, &self.embedded)
+    }
+
+    /// Returns where the sessions are, for people.
+    pub fn location(&self) -> String {
+        match self.kind {
+            StoreKind::Embedded => format!("in {}, on this disk", self.embedded.path.display()),
+            StoreKind::Redis => "in Redis".to_owned(),
+            StoreKind::Memory => "in memory: a restart loses them".to_owned(),
+        }
+    }
+
     /// Whether both name the same files, or the same keys of the same Redis. A second name of a place is not noticed.
     fn is_same_as(&self, other: &Self) -> bool {
         match (self.kind, other.kind) {
@@ -83,6 +104,13 @@ impl SideSettings {
             }
             _ => false,
         }
+    }
+}
+
+fn data_folder(kind: StoreKind, embedded: &super::EmbeddedSettings) -> Option<&Path> {
+    match kind {
+        StoreKind::Embedded => Some(&embedded.path),
+        StoreKind::Redis | StoreKind::Memory => None,
     }
 }
 
@@ -111,6 +139,14 @@ impl StoreKind {
             Self::Embedded => "embedded",
             Self::Redis => "redis",
             Self::Memory => "memory",
+        }
+    }
+
+    /// Whether several replicas share the sessions: no replica can make the apps' keys, and all of them read the store.
+    pub const fn is_shared(self) -> bool {
+        match self {
+            Self::Redis => true,
+            Self::Embedded | Self::Memory => false,
         }
     }
 }

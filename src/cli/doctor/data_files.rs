@@ -1,4 +1,4 @@
-//! The files of the embedded store, and the room on their disk.
+//! The files of stores, and the room on their disk.
 
 use std::path::Path;
 
@@ -10,33 +10,33 @@ use crate::config::LoadedConfig;
 use crate::store::{EmbeddedSettings, SideSettings, StoreKind, is_open_to_all};
 use crate::types::{counted, with_causes};
 
-/// Looks at the folder of each embedded store. Opens no file of it, because a service may have them open.
+/// Looks at the folder of each store that has one. Opens no file of it, because a service may have them open.
 pub(super) fn examine(loaded: &LoadedConfig) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (table, place) in loaded.settings.store.places() {
         findings.extend(place_findings(&place).into_iter().map(|finding| finding.of_store(table)));
     }
-    if loaded.settings.store.kind == StoreKind::Embedded {
-        findings.extend(key_file(loaded));
-    }
+    findings.extend(key_file(loaded));
     findings
 }
 
 fn place_findings(settings: &SideSettings) -> Vec<Finding> {
-    match settings.kind {
-        StoreKind::Embedded => {
-            let folder = &settings.embedded.path;
-            let mut findings = vec![folder_finding(folder), data_file(&settings.embedded)];
-            findings.extend(existing(folder).map(room));
-            findings
-        }
-        StoreKind::Memory => vec![Finding::warning(
+    let mut findings = Vec::new();
+    if let Some(folder) = settings.data_folder() {
+        findings.push(folder_finding(folder));
+        findings.extend(existing(folder).map(room));
+    }
+    if settings.kind == StoreKind::Embedded {
+        findings.push(data_file(&settings.embedded));
+    }
+    if settings.kind == StoreKind::Memory {
+        findings.push(Finding::warning(
             "store",
             "sessions are in memory: a restart logs everybody out",
             "set store.kind to embedded or redis, unless this is for tests",
-        )],
-        StoreKind::Redis => Vec::new(),
+        ));
     }
+    findings
 }
 
 fn folder_finding(path: &Path) -> Finding {

@@ -8,7 +8,6 @@ use rustix::process::geteuid;
 use super::finding::Finding;
 use crate::config::LoadedConfig;
 use crate::server::FileLimit;
-use crate::store::StoreKind;
 
 /// Looks at the process that this command is, as a service that is started in the same way would find itself.
 pub(super) fn examine(loaded: &LoadedConfig) -> Vec<Finding> {
@@ -18,10 +17,8 @@ pub(super) fn examine(loaded: &LoadedConfig) -> Vec<Finding> {
 /// Whether the files of the store belong to this user. Rights that another user has say nothing of the service.
 fn user(loaded: &LoadedConfig) -> Finding {
     let own = geteuid().as_raw();
-    let owner = match loaded.settings.store.kind {
-        StoreKind::Embedded => fs::metadata(loaded.settings.data_folder()).ok().map(|metadata| metadata.uid()),
-        StoreKind::Memory | StoreKind::Redis => None,
-    };
+    let folder = loaded.settings.store.data_folder();
+    let owner = folder.and_then(|folder| fs::metadata(folder).ok()).map(|metadata| metadata.uid());
     match owner.filter(|owner| *owner != own) {
         Some(owner) => Finding::warning(
             "user",
