@@ -6,7 +6,7 @@
 BENCH_TESTS ?= .
 .PHONY: bench-tools
 
-bench: bench-service bench-python bench-node bench-go ## Measures what a call costs, about ten minutes beside the build.
+bench: bench-service bench-python bench-node bench-go bench-php bench-ruby ## Measures what a call and a session cost, a quarter of an hour beside the build.
 
 bench-service: bench-tools ## Measures the service beside an echo and beside Redis.
 	cargo build --locked --profile dist --bin cloakroom
