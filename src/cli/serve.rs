@@ -3,11 +3,12 @@
 use std::io::{self, IsTerminal as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anstream::{AutoStream, ColorChoice};
 use clap::Args;
 use tokio::runtime;
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::reload::{self, ConfigReloader};
@@ -15,9 +16,9 @@ use super::{Address, CliError, ConfigFile, banner, output, signal};
 use crate::audit::AuditLog;
 use crate::config::{ActiveConfig, Settings};
 use crate::server::{Cloakroom, Dependencies, raise_file_limit};
-use crate::store::Handle;
+use crate::store::{self, FileOpenError, Handle, OpenError};
 use crate::telemetry::{self, Colors};
-use crate::types::SystemClock;
+use crate::types::{SystemClock, duration};
 
 #[derive(Debug, Args)]
 pub(super) struct ServeArgs {
@@ -49,7 +50,7 @@ async fn serve(active: ActiveConfig, stop: CancellationToken) -> Result<(), CliE
     let ActiveConfig { loaded, key } = &active;
     let Settings { server, admin, store, traces, metrics, audit, .. } = &loaded.settings;
     let (apps, callers) = (loaded.apps.clone(), loaded.callers.clone());
-    let store = Handle::open(store)?;
+    let Some(store) = open_store(store, &stop).await? else { return Ok(()) };
     let (audit_log, _audit_guard) = AuditLog::open(audit, Arc::new(SystemClock))?;
     let (traces, metrics) = (traces.clone(), metrics.clone());
     let clock = Arc::new(SystemClock);
@@ -72,6 +73,32 @@ async fn serve(active: ActiveConfig, stop: CancellationToken) -> Result<(), CliE
     tracing::info!(connections.cut = report.cut_connections, "stopped");
     Ok(())
 }
+
+/// Opens the store. While another process has its files open, tries again for as long as the settings say: that process may
+/// be stopping. `None`: this one is told to stop meanwhile.
+async fn open_store(settings: &store::Settings, stop: &CancellationToken) -> Result<Option<Handle>, CliError> {
+    let begin = Instant::now();
+    let timeout = settings.lock_timeout();
+    let mut is_waiting = false;
+    loop {
+        let path = match Handle::open(settings) {
+            Err(OpenError::Embedded(FileOpenError::InUse { path })) if begin.elapsed() < timeout => path,
+            opened => return Ok(Some(opened?)),
+        };
+        if !is_waiting {
+            is_waiting = true;
+            let (path, timeout) = (path.display(), duration::text(timeout));
+            tracing::warn!(%path, timeout, "another process has the data file open; waiting until it has stopped");
+        }
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = sleep(LOCK_RETRY_DELAY) => {}
+        }
+    }
+}
+
+/// How long a start waits before it tries to open files again that another process has open.
+const LOCK_RETRY_DELAY: Duration = Duration::from_millis(100);
 
 /// Tells systemd that the sockets are bound, if it has started this process and waits for that.
 fn report_readiness() {

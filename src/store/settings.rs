@@ -1,6 +1,7 @@
 //! Which store the service uses, and how.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,10 +40,12 @@ pub struct SideSettings {
 impl Settings {
     /// Checks all values, those for other kinds of store too.
     pub fn check(&self) -> Result<(), SettingError> {
+        self.embedded.check().map_err(|error| error.under("embedded"))?;
         self.redis.check().map_err(|error| error.under("redis"))?;
         let own = SideSettings::of(self);
         for (name, place) in [("next", &self.next), ("previous", &self.previous)] {
             let Some(place) = place else { continue };
+            place.embedded.check().map_err(|error| error.under("embedded").under(name))?;
             place.redis.check().map_err(|error| error.under("redis").under(name))?;
             if own.kind == StoreKind::Memory {
                 return Err(SettingError::new(name, OWN_IN_MEMORY));
@@ -61,6 +64,12 @@ impl Settings {
     /// The folder with the files of the store; `None`: it has none.
     pub fn data_folder(&self) -> Option<&Path> {
         data_folder(self.kind, &self.embedded)
+    }
+
+    /// How long a start waits for files of the embedded store that another process has open. Zero if no store has files.
+    pub fn lock_timeout(&self) -> Duration {
+        let embedded = self.places().filter(|(_, place)| place.kind == StoreKind::Embedded);
+        embedded.map(|(_, place)| place.embedded.lock_timeout).max().unwrap_or_default()
     }
 
     /// Returns the tables of the store and of the one that sessions move to or from, by their names.

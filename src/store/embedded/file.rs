@@ -50,12 +50,12 @@ impl DataFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => create(folder, &path)?,
             Err(source) => return Err(FileOpenError::File { path, source }),
         }
-        warn_of_open_folder(folder);
         let file = File::options().read(true).write(true).open(&path);
         let file = file.and_then(|file| cache_single_pages(&file).map(|()| file));
         let file = file.map_err(|source| FileOpenError::File { path: path.clone(), source })?;
         let data_file = Self { path, cache_bytes: settings.cache_bytes, file };
         let (database, format) = data_file.open_checked(MAX_CHECKED_BYTES)?;
+        warn_of_open_folder(folder);
         if format.needs_log
             && let Some(path) = log::paths(folder).into_iter().find(|path| !path.exists())
         {

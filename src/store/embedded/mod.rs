@@ -21,6 +21,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use redb::ReadableDatabase as _;
 use serde::{Deserialize, Serialize};
@@ -40,7 +41,7 @@ use super::{
 };
 use crate::session::{Precondition, Record};
 use crate::token::SessionId;
-use crate::types::{AppName, Time};
+use crate::types::{AppName, SettingError, Time, check_duration, duration};
 
 /// Sessions in one file.
 #[derive(Debug)]
@@ -57,15 +58,24 @@ pub struct Settings {
     pub path: PathBuf,
     /// How many bytes of the data file are cached in memory, at most. Raise it if reads wait for the disk.
     pub cache_bytes: usize,
+    /// How long a start waits while another process has the files open. 0 s to 1 hour. Raise it where a new process starts
+    /// before the old one has stopped, as pods of Kubernetes do.
+    #[serde(with = "duration")]
+    pub lock_timeout: Duration,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { path: "data".into(), cache_bytes: 128 * 1024 * 1024 }
+        Self { path: "data".into(), cache_bytes: 128 * 1024 * 1024, lock_timeout: Duration::ZERO }
     }
 }
 
 impl Settings {
+    /// Checks all values.
+    pub fn check(&self) -> Result<(), SettingError> {
+        check_duration("lock_timeout", self.lock_timeout, Duration::ZERO..=MAX_LOCK_TIMEOUT).map(|_| ())
+    }
+
     /// Returns the path of the data file.
     pub fn data_file(&self) -> PathBuf {
         file::path_in(&self.path)
@@ -76,6 +86,8 @@ impl Settings {
         file::check_unopened(&self.path)
     }
 }
+
+const MAX_LOCK_TIMEOUT: Duration = Duration::from_hours(1);
 
 impl Embedded {
     /// Opens the files, or creates empty ones, and starts the threads.

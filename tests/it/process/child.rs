@@ -30,6 +30,13 @@ pub(crate) struct Process {
 impl Process {
     /// Starts a process with this configuration, files beside it and environment, and waits until it serves.
     pub(crate) async fn start(config: &str, files: &[(&str, &str)], environment: &[(&str, &str)]) -> Self {
+        let mut process = Self::spawn(config, files, environment);
+        process.await_serving().await;
+        process
+    }
+
+    /// Starts a process, and does not wait until it serves.
+    pub(super) fn spawn(config: &str, files: &[(&str, &str)], environment: &[(&str, &str)]) -> Self {
         let mut program = Program::new(&["serve"]).file("cloakroom.toml", config);
         for (name, text) in files {
             program = program.file(name, text);
@@ -39,9 +46,7 @@ impl Process {
         }
         let anywhere = SocketAddr::from((own_address(), 0));
         let child = spawn(&mut program, 0, (anywhere, anywhere));
-        let mut process = Self { program, child, listen: anywhere, admin: anywhere, restarts: 0 };
-        process.await_serving().await;
-        process
+        Self { program, child, listen: anywhere, admin: anywhere, restarts: 0 }
     }
 
     /// Starts it again on the same addresses, after it has ended.
@@ -57,7 +62,7 @@ impl Process {
         self.await_banner().await;
     }
 
-    async fn await_serving(&mut self) {
+    pub(super) async fn await_serving(&mut self) {
         self.await_banner().await;
         eventually("health", async || self.page("/readyz").await.starts_with("HTTP/1.1 200 ").then_some(())).await;
     }

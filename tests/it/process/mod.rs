@@ -9,6 +9,7 @@ mod connect_client;
 mod full_disk;
 mod key_rotation;
 mod load;
+mod lock_timeout;
 mod log_causes;
 mod reload;
 mod rolling_restart;

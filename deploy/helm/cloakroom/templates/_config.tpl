@@ -29,7 +29,8 @@ The names of settings are those of deploy/cloakroom.toml.
 {{- end -}}
 {{- $store := dict "kind" .Values.store.kind -}}
 {{- if eq .Values.store.kind "embedded" -}}
-{{- $_ := set $store "embedded" (dict "path" "/data") -}}
+{{- /* The new pod starts while a deleted one still stops. */ -}}
+{{- $_ := set $store "embedded" (dict "path" "/data" "lock_timeout" (printf "%ss" (include "cloakroom.gracePeriod" .))) -}}
 {{- else if eq .Values.store.kind "redis" -}}
 {{- $_ := set $store "redis" (include "cloakroom.redis" .Values.store.redis | fromYaml) -}}
 {{- end -}}

@@ -1,3 +1,22 @@
+{{/*
+How many pods. With an autoscaler as many as there are: if the number were left out, Kubernetes would make it one until the autoscaler
+acts. `helm template` and a first install leave it out.
+*/}}
+{{- define "cloakroom.replicas" -}}
+{{- if not .Values.autoscaling.enabled -}}
+{{ .Values.replicas }}
+{{- else -}}
+{{- with lookup "apps/v1" "Deployment" .Release.Namespace (include "cloakroom.name" .) -}}
+{{ max (int .spec.replicas) (int $.Values.autoscaling.minReplicas) }}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/* How long a pod may take to stop, in seconds. */}}
+{{- define "cloakroom.gracePeriod" -}}
+{{- add .Values.shutdown.delaySeconds .Values.shutdown.drainSeconds 15 -}}
+{{- end }}
+
 {{/* What the restricted Pod Security Standard asks of a pod. */}}
 {{- define "cloakroom.podSecurity" -}}
 runAsNonRoot: true

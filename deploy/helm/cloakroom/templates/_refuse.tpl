@@ -18,8 +18,10 @@ Refuses values that contradict each other, with what to change. values.schema.js
 {{- end -}}
 {{- end -}}
 {{- $callers := list -}}
+{{- $certificateNames := list -}}
 {{- range $values.callers.entries -}}
 {{- $callers = append $callers .name -}}
+{{- $certificateNames = concat $certificateNames (.certificateNames | default list) -}}
 {{- if and .hashesKey (not $values.callers.existingSecret) -}}
 {{- fail (printf "callers.entries: %s has a hashesKey; name the Secret that has this key in callers.existingSecret" .name) -}}
 {{- end -}}
@@ -28,6 +30,9 @@ Refuses values that contradict each other, with what to change. values.schema.js
 {{- end -}}
 {{- end -}}
 {{- include "cloakroom.refuseTwice" (list "callers.entries" $callers) -}}
+{{- if and $values.tls.clientCa (not $certificateNames) -}}
+{{- fail "tls.clientCa: no caller is known by its certificate; give one certificateNames in callers.entries" -}}
+{{- end -}}
 {{- if gt (int $values.autoscaling.minReplicas) (int $values.autoscaling.maxReplicas) -}}
 {{- fail "autoscaling.minReplicas: it has to be at most autoscaling.maxReplicas" -}}
 {{- end -}}
@@ -44,6 +49,7 @@ server.shutdown_delay: shutdown.delaySeconds
 server.drain_timeout: shutdown.drainSeconds
 store.kind: store.kind
 store.embedded.path: store.embedded
+store.embedded.lock_timeout: shutdown, a start waits as long as a pod may take to stop
 store.redis.mode: store.redis.mode
 store.redis.url: store.redis.addresses
 store.redis.url_file: store.redis.urlKey
