@@ -56,8 +56,11 @@ class ExpressState extends HttpState {
   constructor(client, settings, request, response, next) {
     super(client, settings, request, response);
     this.next = next;
-    /** @type {any} */ (request)[STATE] = this;
-    Object.defineProperties(request, REQUEST_PROPERTIES);
+    // Each property costs a copy of the request's shape, since Express has replaced its prototype. So there are few.
+    Object.defineProperty(request, 'session', {
+      configurable: true, enumerable: true, get: () => this.get(), set: (value) => this.set(value),
+    });
+    Object.defineProperty(request, 'sessionID', { configurable: true, enumerable: true, get: () => this.session.id });
   }
 
   /** What it throws goes to Express' error handlers. @param {any} error */
@@ -85,18 +88,5 @@ class ExpressState extends HttpState {
     response.end('Service Unavailable\n');
   }
 }
-
-const STATE = Symbol('session state');
-// The same functions for all requests, so that all have the same shape.
-/** @type {PropertyDescriptorMap & ThisType<any>} */
-const REQUEST_PROPERTIES = {
-  session: {
-    configurable: true,
-    enumerable: true,
-    get() { return this[STATE].get(); },
-    set(value) { this[STATE].set(value); },
-  },
-  sessionID: { configurable: true, enumerable: true, get() { return this[STATE].session.id; } },
-};
 
 module.exports = { CallFailed, CloakroomError, SessionNotOpened, SessionRefused, SessionUnavailable, openSession, sessions };

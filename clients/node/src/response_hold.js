@@ -30,12 +30,14 @@ class ResponseHold {
   constructor(response, holder) {
     this.#response = response;
     this.#holder = holder;
-    const { writeHead, flushHeaders, write, end, setHeader, appendHeader, removeHeader } = /** @type {any} */ (response);
-    this.#methods = { writeHead, flushHeaders, write, end, setHeader, appendHeader, removeHeader };
+    const { writeHead, flushHeaders, write, end } = /** @type {any} */ (response);
+    this.#methods = { writeHead, flushHeaders, write, end };
+    // Each property costs a copy of the response's shape, since Express has replaced its prototype. So there are few.
     const held = /** @type {any} */ (response);
-    held[HOLD] = this;
-    Object.assign(held, HELD_METHODS);
-    Object.defineProperty(held, 'headersSent', HEADERS_SENT);
+    held.writeHead = (/** @type {any[]} */ ...args) => this.writeHead(args);
+    held.flushHeaders = () => this.flushHeaders();
+    held.write = (/** @type {any[]} */ ...args) => this.write(args);
+    held.end = (/** @type {any[]} */ ...args) => this.end(args);
   }
 
   /** Whether the head has gone to the browser. */
@@ -48,11 +50,19 @@ class ResponseHold {
     return this.#isHeadHeld || this.isHeadSent;
   }
 
-  /** Changes headers by a method of the response. @param {string} method @param {string} verb @param {any[]} args */
-  change(method, verb, args) {
-    if (!this.#isHeadHeld) return this.#methods[method].apply(this.#response, args);
-    // As Node does.
-    throw Object.assign(new Error(`Cannot ${verb} headers after they are sent to the client`), { code: 'ERR_HTTP_HEADERS_SENT' });
+  /** Has the application see a head that was sent, until it is. */
+  #holdHead() {
+    this.#isHeadHeld = true;
+    const held = /** @type {any} */ (this.#response);
+    for (const [name, verb] of CHANGES) {
+      const method = held[name];
+      held[name] = (/** @type {any[]} */ ...args) => {
+        if (!this.#isHeadHeld) return method.apply(held, args);
+        // As Node does.
+        throw Object.assign(new Error(`Cannot ${verb} headers after they are sent to the client`), { code: 'ERR_HTTP_HEADERS_SENT' });
+      };
+    }
+    Object.defineProperty(held, 'headersSent', { configurable: true, enumerable: true, get: () => this.headersSent });
   }
 
   /** Calls a function that may change the head although it waits. @param {() => void} call */
@@ -145,7 +155,7 @@ class ResponseHold {
     }
     const isHeadSent = this.#state === 'headReady';
     this.#state = 'waiting';
-    this.#isHeadHeld = !isHeadSent;
+    if (!isHeadSent) this.#holdHead();
     this.#held.push(send);
     if (/** @type {unknown} */ (resultIfHeld) === false) this.#hasRefusedWrite = true;
     this.#holder.finish().then(() => this.#sendHeld(isHeadSent), (error) => this.#fail(error, isHeadSent));
@@ -193,26 +203,8 @@ class ResponseHold {
   }
 }
 
-const HOLD = Symbol('hold');
-// The same functions for all responses, so that all have the same shape.
-const HELD_METHODS = {
-  /** @this {any} @param {any[]} args */
-  writeHead(...args) { return this[HOLD].writeHead(args); },
-  /** @this {any} */
-  flushHeaders() { this[HOLD].flushHeaders(); },
-  /** @this {any} @param {any[]} args */
-  write(...args) { return this[HOLD].write(args); },
-  /** @this {any} @param {any[]} args */
-  end(...args) { return this[HOLD].end(args); },
-  /** @this {any} @param {any[]} args */
-  setHeader(...args) { return this[HOLD].change('setHeader', 'set', args); },
-  /** @this {any} @param {any[]} args */
-  appendHeader(...args) { return this[HOLD].change('appendHeader', 'append', args); },
-  /** @this {any} @param {any[]} args */
-  removeHeader(...args) { return this[HOLD].change('removeHeader', 'remove', args); },
-};
-/** @type {PropertyDescriptor & ThisType<any>} */
-const HEADERS_SENT = { configurable: true, enumerable: true, get() { return this[HOLD].headersSent; } };
+/** The methods that change the head, and what Node calls that. */
+const CHANGES = [['setHeader', 'set'], ['appendHeader', 'append'], ['removeHeader', 'remove']];
 
 /** @param {any} vary @param {string} name */
 const variesBy = (vary, name) => [vary ?? []].flat().join().toLowerCase().split(/[\s,]+/).includes(name.toLowerCase());

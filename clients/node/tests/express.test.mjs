@@ -125,7 +125,7 @@ describe('calls', () => {
     assert.deepEqual(read, ['OpenSession']);
     assert.deepEqual([...written.request.changes.set], [['b', { json: '3' }]]);
     assert.deepEqual([...nested.request.changes.set], [['list', { json: '[1]' }]]);
-    assert.match(written.request.requestId, /^[0-9a-f]{32}$/);
+    assert.match(written.request.requestId, /^[0-9a-f-]{36}$/);
   });
 
   test('with the option lazy, an untouched request makes no call, and neither does a write need an open', async () => {
