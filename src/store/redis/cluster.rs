@@ -12,11 +12,13 @@ use futures_util::future::join_all;
 use redis::{Cmd, Value};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::asked_nodes::AskedNodes;
 use super::connections::{Connections, OpenConnection, server_error};
 use super::discovery::Discovery;
 use super::failure::{Cause, Failure};
+use super::feed_patience::FeedPatience;
 use super::partitions::Slot;
 use super::redirection::Redirections;
 use super::router::Written;
@@ -113,6 +115,84 @@ impl Cluster {
         let deadline = Instant::now() + self.target.timeout;
         let finished = self.finish_all(sequences, deadline).await;
         finished.into_iter().map(|run| run.map(SequenceRun::into_answers)).collect()
+    }
+
+    /// The same for sequences that only read, each node for itself: a node that hangs delays none of the others.
+    pub(super) async fn run_all_promptly(
+        self: &Arc<Self>,
+        sequences: Vec<Sequence<'static>>,
+    ) -> Vec<Result<Vec<Value>, Failure>> {
+        let table = match self.known_table().await {
+            Ok(table) => table,
+            Err(failure) => return sequences.iter().map(|_| Err(failure.clone())).collect(),
+        };
+        let mut groups = Vec::<(Option<&Arc<Node>>, Vec<usize>, Vec<Sequence<'static>>)>::new();
+        for (index, sequence) in sequences.into_iter().enumerate() {
+            let node = table.node(sequence.slot);
+            match groups.iter_mut().find(|(other, ..)| is_same(node, *other)) {
+                Some((_, indices, group)) => {
+                    indices.push(index);
+                    group.push(sequence);
+                }
+                None => groups.push((node, vec![index], vec![sequence])),
+            }
+        }
+        let any_answered = CancellationToken::new();
+        let read = async |(node, indices, group): (Option<&Arc<Node>>, Vec<usize>, Vec<Sequence<'static>>)| {
+            let results = match node {
+                Some(node) => {
+                    self.run_promptly(node, group, &any_answered).await.map_err(|()| node.connections.silent())
+                }
+                None => {
+                    self.refresh_soon();
+                    Err(self.no_node())
+                }
+            };
+            let results = results.unwrap_or_else(|failure| indices.iter().map(|_| Err(failure.clone())).collect());
+            indices.into_iter().zip(results).collect::<Vec<_>>()
+        };
+        let mut results: Vec<_> = join_all(groups.into_iter().map(read)).await.into_iter().flatten().collect();
+        results.sort_unstable_by_key(|(index, _)| *index);
+        results.into_iter().map(|(_, result)| result).collect()
+    }
+
+    /// Does sequences of one node. Fails if it does not answer as fast as it used to, and another one has; they go on then.
+    async fn run_promptly(
+        self: &Arc<Self>,
+        node: &Arc<Node>,
+        sequences: Vec<Sequence<'static>>,
+        any_answered: &CancellationToken,
+    ) -> Result<Vec<Result<Vec<Value>, Failure>>, ()> {
+        let patience = node.feed_patience.for_next().ok_or(())?;
+        let (cluster, read_node) = (Arc::clone(self), Arc::clone(node));
+        let mut reading = tokio::spawn(async move {
+            let begin = Instant::now();
+            let results = cluster.run_all(&sequences).await;
+            match results.iter().any(Result::is_ok) {
+                true => read_node.feed_patience.note_answer(begin.elapsed()),
+                false => read_node.feed_patience.note_failure(begin.elapsed()),
+            }
+            results
+        });
+        // If no node answers, it is not this one that hangs.
+        let late = async {
+            sleep(patience).await;
+            any_answered.cancelled().await;
+        };
+        tokio::select! {
+            biased;
+            read = &mut reading => {
+                let results = read.map_err(drop)?;
+                if results.iter().any(Result::is_ok) {
+                    any_answered.cancel();
+                }
+                Ok(results)
+            }
+            () = late => {
+                node.feed_patience.note_late(reading.abort_handle());
+                Err(())
+            }
+        }
     }
 
     /// The same for sequences that write. Returns also what each write waits for.
@@ -322,7 +402,7 @@ impl Cluster {
 
     pub(super) fn new_node(&self, address: &ServerAddress) -> Arc<Node> {
         let connections = Connections::to(Arc::clone(&self.target), Some(address.clone()));
-        Arc::new(Node { address: address.clone(), connections })
+        Arc::new(Node { address: address.clone(), connections, feed_patience: FeedPatience::default() })
     }
 
     /// Waits until the table changes, or for a moment, and has it looked at meanwhile.
@@ -363,17 +443,20 @@ fn group<'t, 'q, 's>(table: &'t SlotTable, sequences: &'q [Sequence<'s>]) -> Vec
     let mut groups = Vec::<Group<'t, 'q, 's>>::new();
     for (index, sequence) in sequences.iter().enumerate() {
         let node = table.node(sequence.slot);
-        let is_same = |(other, _): &&mut Group<'t, 'q, 's>| match (node, other) {
-            (Some(node), Some(other)) => Arc::ptr_eq(node, other),
-            (None, None) => true,
-            _ => false,
-        };
-        match groups.iter_mut().find(is_same) {
+        match groups.iter_mut().find(|(other, _)| is_same(node, *other)) {
             Some((_, group)) => group.push((index, sequence)),
             None => groups.push((node, vec![(index, sequence)])),
         }
     }
     groups
+}
+
+fn is_same(node: Option<&Arc<Node>>, other: Option<&Arc<Node>>) -> bool {
+    match (node, other) {
+        (Some(node), Some(other)) => Arc::ptr_eq(node, other),
+        (None, None) => true,
+        _ => false,
+    }
 }
 
 fn commands_of(group: &[(usize, &Sequence<'_>)]) -> Vec<Cmd> {

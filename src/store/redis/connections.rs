@@ -231,7 +231,7 @@ impl Connections {
                 // A connection that was opened meanwhile has had less time to answer.
                 let had_its_time = connection.opened.elapsed() >= self.target.timeout;
                 if had_its_time && !connection.has_received_since(mark) {
-                    self.rounds.leave_all(connection, "a command was not answered");
+                    self.rounds.leave_silent(connection, "a command was not answered");
                     reconnecting.check();
                 }
                 Err(Unanswered::TimedOut(failure(connection, Cause::NoAnswer(self.target.timeout))))
@@ -265,6 +265,11 @@ impl Connections {
         let cause = Cause::NotConnected(self.target.timeout);
         let none_yet = Failure { address: self.address(), cause };
         reconnecting.failure().unwrap_or(none_yet)
+    }
+
+    /// Makes the failure of a server that has not answered yet.
+    pub(super) fn silent(&self) -> Failure {
+        Failure { address: self.address(), cause: Cause::NoAnswer(self.target.timeout) }
     }
 
     /// Says why there is no connection.

@@ -4,8 +4,8 @@
 //! follow, entries were trimmed away, or lost with a primary. A count that is lower than the number in a cursor shows
 //! such a loss before there are new entries.
 //!
-//! In a cluster the streams of all other nodes are read while one does not answer. When it answers again, the last entry
-//! that was read has to be there still, for the primary may be another one.
+//! In a cluster the streams of all other nodes are read while one does not answer, and do not wait for it. When it
+//! answers again, the last entry that was read has to be there still, for the primary may be another one.
 //!
 //! Streams and counts never expire: if a count began again, an old cursor would seem valid. Their size is bounded: two
 //! keys for each partition, with about a thousand entries at most in each stream.
@@ -66,8 +66,8 @@ impl Redis {
                 let get = |(partition, key): (Partition, &Vec<u8>)| {
                     Sequence::read(self.partitions.slot(partition), [key_command("GET", key)])
                 };
-                let sequences: Vec<_> = self.partitions.all().zip(&keys).map(get).collect();
-                answered(router.all(&sequences).await, parse_one)?
+                let sequences = self.partitions.all().zip(&keys).map(get).collect();
+                answered(router.all_promptly(sequences).await, parse_one)?
             }
         };
         if counts.len() != usize::from(self.partitions.count()) {
@@ -86,8 +86,8 @@ impl Redis {
             let commands = Some(last).filter(|_| *is_unchecked).into_iter().chain([next]);
             Sequence::read(self.partitions.slot(*partition), commands)
         };
-        let sequences: Vec<_> = unread.iter().map(read).collect();
-        answered(self.router().await?.all(&sequences).await, StreamReply::read)
+        let sequences = unread.iter().map(read).collect();
+        answered(self.router().await?.all_promptly(sequences).await, StreamReply::read)
     }
 }
 

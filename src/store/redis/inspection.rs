@@ -16,6 +16,7 @@ use tokio::time::{Instant, sleep};
 use super::Redis;
 use super::connections::server_error;
 use super::failure::{Cause, Failure};
+use super::layout::Proof;
 use super::partitions::Slot;
 use super::router::{AnyServer, Router, parse_one};
 use super::scripts::Script;
@@ -142,10 +143,10 @@ impl Redis {
                 return Err(self.router.unsuitable(server, problem));
             }
         }
-        // The one node that has the marker may be down, and then the marker was right before.
+        // The one node that has the marker may be down, and then the marker was right before, or sessions show it.
         let marker = self.marker_slot();
         let is_there = probed.iter().any(|probed| self.router.has(&probed.server, marker));
-        if is_there || !self.layout.is_known() { self.check_layout().await } else { Ok(()) }
+        if is_there || self.layout.proof() == Proof::None { self.check_layout().await } else { Ok(()) }
     }
 
     /// Checks that the user may ask a node of a cluster for keys of a slot that is being moved.
@@ -238,7 +239,7 @@ impl Probed {
 /// Whether a fault is one of the configuration, of which one node is enough to say that the service cannot work.
 ///
 /// A node that has no room or no replica refuses its own writes, and the others go on.
-fn is_of_every_node(error: &Error) -> bool {
+pub(super) fn is_of_every_node(error: &Error) -> bool {
     let Error::Refused(cause) = error else { return false };
     answered_code(&**cause).is_none_or(|code| code == "NOPERM")
 }

@@ -20,6 +20,7 @@ mod endpoint;
 mod failure;
 mod feed;
 mod feed_cursor;
+mod feed_patience;
 mod files;
 mod index;
 mod inspection;
@@ -152,16 +153,23 @@ impl Redis {
         [self.prefix.as_bytes(), b":{", tag, b"}:health"].concat()
     }
 
+    /// Does one command.
+    async fn one<T: FromRedisValue>(&self, sequence: impl Into<Sequence<'_>>) -> Result<T, Error> {
+        let sequence = sequence.into();
+        self.router_to(sequence.slot).await?.one(sequence).await
+    }
+
     /// Does one command that writes, and waits until that is acknowledged.
     ///
     /// Waits whatever the answer is: that a write was done before, or a session has ended, is acknowledged by the same
     /// rule. Only so may a call be repeated whose first try was not acknowledged.
     async fn write<T: FromRedisValue>(&self, kind: WriteKind, sequence: impl Into<Sequence<'_>>) -> Result<T, Error> {
-        let router = self.router().await?;
+        let sequence = sequence.into();
+        let router = self.router_to(sequence.slot).await?;
         if !router.waits(kind) {
             return router.one(sequence).await;
         }
-        let (answers, written) = router.write(&sequence.into()).await?;
+        let (answers, written) = router.write(&sequence).await?;
         self.acknowledge(kind, written).await?;
         parse_one(answers)
     }
@@ -172,11 +180,12 @@ impl Redis {
         kind: WriteKind,
         sequence: impl Into<Sequence<'_>>,
     ) -> Result<Option<T>, Error> {
-        let router = self.router().await?;
+        let sequence = sequence.into();
+        let router = self.router_to(sequence.slot).await?;
         if !router.waits(kind) {
             return router.one_unless_split(sequence).await;
         }
-        let Some((answers, written)) = router.write_unless_split(&sequence.into()).await? else { return Ok(None) };
+        let Some((answers, written)) = router.write_unless_split(&sequence).await? else { return Ok(None) };
         self.acknowledge(kind, written).await?;
         parse_one(answers).map(Some)
     }
@@ -295,7 +304,7 @@ impl Redis {
         // The slot is being moved, and the two keys may be at two nodes until all of it has been. With the generation of
         // this moment the script needs one key. A revocation that comes in between counts as later than this save.
         let read = Sequence::read(slot, [key_command("GET", &generation)]);
-        let generation = self.router().await?.one(read).await?;
+        let generation = self.one(read).await?;
         let mut call = ScriptCall::new(&self.scripts.set, slot, &[&record]);
         arguments::push_set(&mut call.command, precondition, edit, Some(Option::unwrap_or_default(generation)));
         self.write(WriteKind::Save, call).await
@@ -322,7 +331,8 @@ impl Store for Redis {
     }
 
     async fn load(&self, session_key: &SessionKey) -> Result<Option<Snapshot>, Error> {
-        let SnapshotReply(snapshot) = self.router().await?.several(self.load_sequence(session_key)).await?;
+        let sequence = self.load_sequence(session_key);
+        let SnapshotReply(snapshot) = self.router_to(sequence.slot).await?.several(sequence).await?;
         Ok(snapshot)
     }
 
@@ -379,7 +389,7 @@ impl Store for Redis {
         let mut script = ScriptCall::new(&self.scripts.touch, self.slot(session_key), &[&key]);
         script.arg(touch.verifier_hash.as_bytes()).arg(touch.used.millis());
         script.arg(optional_context(touch.context.as_ref()));
-        self.router().await?.one(script).await
+        self.one(script).await
     }
 
     async fn revoke_app(&self, app: &AppName, now: Time) -> Result<(), Error> {

@@ -20,6 +20,10 @@ pub enum PartitionCount {
     P1024,
 }
 
+impl PartitionCount {
+    pub(super) const ALL: [Self; 2] = [Self::P64, Self::P1024];
+}
+
 impl TryFrom<u16> for PartitionCount {
     type Error = &'static str;
 

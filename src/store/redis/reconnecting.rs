@@ -2,8 +2,11 @@
 //!
 //! One task opens the connection, watches it, and opens the next one, so that there is never more than one attempt at
 //! a time. Calls only take what it has published. While there is no connection they wait for one, within their
-//! deadlines; once an outage has lasted as long as that, they fail at once.
+//! deadlines; once an outage has lasted as long as that, they fail at once. The outage of a server that hangs begins with
+//! the command that it does not answer, and not when its connections are left: calls wait only a little longer then, for
+//! a new connection may lead to another server.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,9 +37,10 @@ pub(super) struct Reconnecting {
 #[derive(Clone, Debug)]
 enum State {
     Open(Arc<Connection>),
-    /// There has been no connection since then. The failure is that of the last attempt.
+    /// There is no connection. The failure is that of the last attempt.
     Opening {
-        since: Instant,
+        /// From when on calls fail at once.
+        fails_from: Instant,
         failure: Option<Failure>,
     },
 }
@@ -57,7 +61,8 @@ impl Reconnecting {
         rounds: &Arc<Rounds>,
         purpose: Purpose,
     ) -> Self {
-        let (publisher, state) = watch::channel(State::Opening { since: Instant::now(), failure: None });
+        let (publisher, state) =
+            watch::channel(State::Opening { fails_from: Instant::now() + target.timeout, failure: None });
         let wakeup = Arc::new(Notify::new());
         let opener = Opener {
             target: Arc::clone(target),
@@ -87,15 +92,19 @@ impl Reconnecting {
         self.wakeup.notify_one();
         let mut state = self.state.clone();
         loop {
-            match &*state.borrow_and_update() {
+            let fails_from = match &*state.borrow_and_update() {
                 State::Open(connection) if self.rounds.is_usable(connection) => return Ok(Arc::clone(connection)),
-                State::Opening { since, failure: Some(failure) } if since.elapsed() >= self.target.timeout => {
+                State::Opening { fails_from, failure: Some(failure) } if *fails_from <= Instant::now() => {
                     return Err(failure.clone());
                 }
-                State::Open(_) | State::Opening { .. } => {}
+                State::Opening { fails_from, failure: Some(_) } => Some(*fails_from),
+                State::Open(_) | State::Opening { failure: None, .. } => None,
+            };
+            tokio::select! {
+                // It fails only if the runtime ends.
+                changed = state.changed() => changed.map_err(|_| self.target.not_connected())?,
+                () = until(fails_from) => {}
             }
-            // It fails only if the runtime ends.
-            state.changed().await.map_err(|_| self.target.not_connected())?;
         }
     }
 
@@ -132,19 +141,28 @@ struct Opener {
 
 impl Opener {
     async fn run(self) {
+        let mut fails_from = Instant::now() + self.target.timeout;
         loop {
-            let connection = Arc::new(self.open().await);
+            let connection = Arc::new(self.open(fails_from).await);
             self.publisher.send_replace(State::Open(Arc::clone(&connection)));
             self.watch(&connection).await;
             connection.leave();
-            self.publisher.send_replace(State::Opening { since: Instant::now(), failure: None });
+            let failure = self.rounds.was_silent(&connection).then(|| self.no_answer(&connection));
+            let patience = if failure.is_some() { self.target.timeout / 4 } else { self.target.timeout };
+            fails_from = Instant::now() + patience;
+            self.publisher.send_replace(State::Opening { fails_from, failure });
             // A server that closes each connection at once is not asked without a pause.
             sleep_until(connection.opened + MIN_PAUSE).await;
         }
     }
 
+    /// Makes the failure of calls while a server is silent that was so for long before its connections were left.
+    fn no_answer(&self, connection: &Connection) -> Failure {
+        Failure { address: Arc::clone(&connection.address), cause: Cause::NoAnswer(self.target.timeout) }
+    }
+
     /// Opens a connection, however often it takes.
-    async fn open(&self) -> Connection {
+    async fn open(&self, fails_from: Instant) -> Connection {
         let since = Instant::now();
         loop {
             match self.open_once().await {
@@ -154,7 +172,7 @@ impl Opener {
                 }
                 Err(failure) => {
                     self.rounds.count_failure();
-                    self.publisher.send_replace(State::Opening { since, failure: Some(failure) });
+                    self.publisher.send_replace(State::Opening { fails_from, failure: Some(failure) });
                     sleep((since.elapsed() / 8).clamp(MIN_PAUSE, MAX_PAUSE)).await;
                     self.refresh().await;
                 }
@@ -308,10 +326,18 @@ impl Opener {
             }
             Err(_) if !connection.has_received_since(mark) => {
                 self.rounds.count_failure();
-                self.rounds.leave_all(connection, "a check was not answered");
+                self.rounds.leave_silent(connection, "a check was not answered");
             }
             Err(_) => {}
         }
+    }
+}
+
+/// Waits until then; forever if it is not known.
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => pending().await,
     }
 }
 

@@ -16,6 +16,8 @@ use super::connection::Connection;
 #[derive(Debug)]
 pub(super) struct Rounds {
     current: AtomicU64,
+    /// The first round whose server was not found silent.
+    first_not_silent: AtomicU64,
     /// How often a connection led to another server or database than the one before it.
     server_changes: AtomicU64,
     /// How often commands were not answered, and connections could not be opened.
@@ -30,7 +32,8 @@ impl Rounds {
     pub(super) fn new(timeout: Duration) -> Self {
         let min_age = timeout.min(Duration::from_secs(1));
         let zero = || AtomicU64::new(0);
-        Self { current: zero(), server_changes: zero(), failures: zero(), server: Mutex::default(), min_age }
+        let (current, first_not_silent) = (zero(), zero());
+        Self { current, first_not_silent, server_changes: zero(), failures: zero(), server: Mutex::default(), min_age }
     }
 
     pub(super) fn current(&self) -> u64 {
@@ -71,6 +74,18 @@ impl Rounds {
             self.server_changes.fetch_add(1, Ordering::Relaxed);
             connection.round = self.current.fetch_add(1, Ordering::Relaxed) + 1;
         }
+    }
+
+    /// As [`Self::leave_all()`], because the server has not answered for as long as an operation may take.
+    pub(super) fn leave_silent(&self, connection: &Connection, why: &str) {
+        if self.leave_all(connection, why) {
+            self.first_not_silent.fetch_max(connection.round + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether a connection was left because its server was silent.
+    pub(super) fn was_silent(&self, connection: &Connection) -> bool {
+        connection.round < self.first_not_silent.load(Ordering::Relaxed)
     }
 
     /// Begins the next round, if this connection is of the current one.

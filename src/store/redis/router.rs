@@ -92,6 +92,19 @@ impl Router {
         }
     }
 
+    /// Does many sequences that only read. In a cluster the nodes do not wait for one that hangs: see [`FeedPatience`].
+    ///
+    /// [`FeedPatience`]: super::feed_patience::FeedPatience
+    pub(super) async fn all_promptly(&self, sequences: Vec<Sequence<'static>>) -> Vec<Result<Vec<Value>, Failure>> {
+        match self {
+            Self::Single(_) => self.all(&sequences).await,
+            Self::Cluster(cluster) => {
+                cluster.refresh_at_times();
+                cluster.run_all_promptly(sequences).await
+            }
+        }
+    }
+
     /// Does many sequences, which all call the same script or none, in one round trip to each server.
     pub(super) async fn all(&self, sequences: &[Sequence<'_>]) -> Vec<Result<Vec<Value>, Failure>> {
         if sequences.is_empty() {
@@ -221,6 +234,14 @@ impl Router {
             }
             _ => true,
         }
+    }
+
+    /// Whether two slots are at the same node, as far as is known. A single server has all.
+    pub(super) fn are_at_one_node(&self, slot: Slot, other: Slot) -> bool {
+        let Self::Cluster(cluster) = self else { return true };
+        let table = cluster.table();
+        let (node, other) = (table.node(slot), table.node(other));
+        node.zip(other).is_some_and(|(node, other)| Arc::ptr_eq(node, other))
     }
 
     /// Sends commands that only read to one server. Any answer may be an error of Redis.

@@ -130,6 +130,13 @@ impl WaitLog {
     }
 }
 
+/// Whether the server has the slot of a key, or is getting it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum SlotState {
+    Owned,
+    Coming,
+}
+
 /// The task that waits.
 struct Group {
     acknowledge: Acknowledge,
@@ -169,7 +176,7 @@ impl Group {
     /// Waits by the key that was written to last, or else by that of one of these writes.
     ///
     /// The slot of a key may be at another node by now, or be on its way there. What was written to it here is waited for
-    /// by any other key of this node.
+    /// by any other key of this node. A node that is getting its first slot has only keys that it has to be asked for.
     async fn wait_by_any_key(&mut self, group: &[Request], deadline: Instant) -> Result<Arc<Connection>, Failure> {
         let mut keys: Vec<Vec<u8>> = self.key.take().into_iter().collect();
         for Request { key, .. } in group {
@@ -179,9 +186,15 @@ impl Group {
         }
         let mut result = Err(self.not_connected());
         for key in keys {
-            result = self.wait(&key, deadline).await;
+            result = self.wait(&key, SlotState::Owned, deadline).await;
             if !result.as_ref().is_err_and(is_elsewhere) {
                 self.key = Some(key);
+                return result;
+            }
+        }
+        for Request { key, .. } in group {
+            result = self.wait(key, SlotState::Coming, deadline).await;
+            if !result.as_ref().is_err_and(is_elsewhere) {
                 break;
             }
         }
@@ -189,14 +202,14 @@ impl Group {
     }
 
     /// Waits for all that was written so far in one term: that of the connection that is returned.
-    async fn wait(&self, key: &[u8], deadline: Instant) -> Result<Arc<Connection>, Failure> {
+    async fn wait(&self, key: &[u8], slot: SlotState, deadline: Instant) -> Result<Arc<Connection>, Failure> {
         loop {
             let connected = timeout_at(deadline, self.reconnecting.connection()).await;
             let Ok(Ok(connection)) = connected else {
                 return Err(self.reconnecting.failure().unwrap_or_else(|| self.not_connected()));
             };
             let (mark, begin) = (connection.mark(), Instant::now());
-            let error = match timeout_at(deadline, self.ask(&connection, key, deadline)).await {
+            let error = match timeout_at(deadline, self.ask(&connection, (key, slot), deadline)).await {
                 Ok(Ok(answers)) => return self.judge(&connection, answers).map(|()| connection),
                 Ok(Err(error)) => error,
                 Err(_) => {
@@ -231,10 +244,21 @@ impl Group {
     }
 
     /// Writes, waits, and asks which history of writes that was about.
-    async fn ask(&self, connection: &Connection, key: &[u8], deadline: Instant) -> Result<[Value; 3], RedisError> {
+    async fn ask(
+        &self,
+        connection: &Connection,
+        (key, slot): (&[u8], SlotState),
+        deadline: Instant,
+    ) -> Result<[Value; 3], RedisError> {
         let remaining = deadline.saturating_duration_since(Instant::now());
-        let mut pipe = Pipeline::with_capacity(3);
+        let mut pipe = Pipeline::with_capacity(4);
+        if slot == SlotState::Coming {
+            pipe.cmd("ASKING").ignore();
+        }
         pipe.cmd("EVALSHA").arg(self.write.hash()).arg(1).arg(key);
+        if slot == SlotState::Coming {
+            pipe.arg("asked");
+        }
         // Ends early enough to tell what is missing.
         pipe.add_command(wait_command(self.acknowledge, remaining - remaining / 8));
         pipe.cmd("INFO").arg("replication");

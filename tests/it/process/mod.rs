@@ -16,4 +16,5 @@ mod rolling_restart;
 mod secrets;
 mod stop;
 mod store_migration;
+mod store_outage;
 mod store_password;

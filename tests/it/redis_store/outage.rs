@@ -6,13 +6,15 @@ use std::time::{Duration, Instant};
 use cloakroom::grpc;
 use cloakroom::grpc::wire::{Changes, OpenSessionRequest, Outcome, RotationCause, SaveSessionRequest};
 use cloakroom::store::{Redis, RedisSettings, Store as _};
+use cloakroom::types::with_causes;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-use super::{DAY, TIMEOUT, service};
+use super::{DAY, TIMEOUT, service, until};
+use crate::conformance::fixtures::create_session;
 use crate::support::TestService;
 use crate::support::calls::{ChangesExt as _, open_cookie, reason, refused, save, save_cookie};
 use crate::support::redis::RedisServer;
@@ -59,6 +61,23 @@ async fn a_frozen_store_is_unavailable_within_the_deadline_and_then_answers_agai
         ["1", "2"].contains(&service.entries(&token).await["a"].as_str()),
         "a write without an answer may have been applied"
     );
+}
+
+/// The cause is the answer that did not come: a call that waited for a new connection would name that.
+#[tokio::test]
+async fn a_call_that_begins_after_a_store_was_found_silent_does_not_wait_for_it_again() {
+    let redis = RedisServer::start();
+    let timeout = Duration::from_secs(4);
+    let store = Redis::new(&RedisSettings { url: redis.url(), timeout, ..Default::default() }).unwrap();
+    let key = create_session(&store).await;
+
+    redis.signal("-STOP");
+    store.load(&key).await.unwrap_err();
+    let at_once = with_causes(&store.load(&key).await.unwrap_err());
+    redis.signal("-CONT");
+
+    assert!(at_once.contains("no answer within 4s"), "{at_once}");
+    until("the store", async || store.load(&key).await.is_ok()).await;
 }
 
 #[tokio::test]

@@ -150,6 +150,30 @@ async fn plain_saves_are_acknowledged_while_their_slot_is_moved() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_save_at_a_node_that_is_getting_its_first_slot_is_acknowledged() {
+    let mut cluster = start(1, CALM);
+    tokio::task::block_in_place(|| {
+        cluster.add();
+        cluster.add_replica(6);
+    });
+    cluster.nodes[6..].iter().for_each(|node| node.run(&["acl", "setuser", "cloakroom", "+wait"]));
+    let patient = RedisSettings { timeout: Duration::from_secs(60), ..settings(&cluster) };
+    let store = Redis::new(&patient).unwrap();
+    let key = SessionKey { app: app("default"), id: SessionId::from_bytes([0; 16]) };
+    create(&store, key.clone(), &record()).await;
+
+    let (from, to) = (&cluster.nodes[0], &cluster.nodes[6]);
+    let slot = from.redis.cli(&["cluster", "keyslot", "{460}"]).trim().to_owned();
+    cluster.begin_move(&slot, from, to);
+    cluster.move_keys(from, to, &[&format!("cloakroom:{{460}}:default:{}", key.id)]);
+    apply(&store, &key, &by_token(1, START), &plain_save(set("n", "1"))).await;
+
+    // Nothing that the wait has written is in the way of the keys that are still to be moved.
+    tokio::task::block_in_place(|| cluster.finish_move(&slot, from, to));
+    apply(&store, &key, &by_token(1, START), &plain_save(set("n", "2"))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_missing_is_told_with_the_node() {
     let cluster = start(1, CALM);
     let replica = replicas_of(&cluster, 1).next().unwrap();

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use cloakroom::store::{Error, Redis, RedisSettings, Store as _};
+use cloakroom::store::{Error, Redis, RedisSettings, SessionKey, Store as _};
+use cloakroom::token::SessionId;
+use cloakroom::types::with_causes;
 use tonic::Code;
 
 use super::{CALM, partitions, service_on};
+use crate::conformance::fixtures::{app, create, record};
 use crate::redis_store::counters::{Counters, check, compare};
 use crate::redis_store::failovers::{Failovers, Goals, are_judged, rounds};
 use crate::redis_store::until;
@@ -123,6 +126,23 @@ async fn a_node_that_is_down_or_takes_no_writes_leaves_the_service_healthy_and_t
     for _ in 0..3 {
         store.ping().await.unwrap();
     }
+}
+
+/// The cause is the answer that did not come: a call that waited for a new connection would name that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_call_that_begins_after_a_node_was_found_silent_does_not_wait_for_it_again() {
+    let cluster = Cluster::start(3, 0, CALM);
+    let store = Redis::new(&RedisSettings { timeout: Duration::from_secs(4), ..cluster.settings() }).unwrap();
+    let key = SessionKey { app: app("default"), id: SessionId::from_bytes([0; 16]) };
+    create(&store, key.clone(), &record()).await;
+
+    cluster.nodes[0].redis.signal("-STOP");
+    store.load(&key).await.unwrap_err();
+    let at_once = with_causes(&store.load(&key).await.unwrap_err());
+    cluster.nodes[0].redis.signal("-CONT");
+
+    assert!(at_once.contains("no answer within 4s"), "{at_once}");
+    until("the node", async || store.load(&key).await.is_ok()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,7 +10,7 @@ use cloakroom::store::{Cursor, Feed as _, FeedRead, Redis, RedisSettings, Sessio
 use cloakroom::token::SessionId;
 use tonic::{Code, Status, Streaming};
 
-use super::{CALM, partitions, service_on};
+use super::{CALM, service_on, session_at};
 use crate::conformance::fixtures::{app, create, record};
 use crate::redis_store::{TIMEOUT, until};
 use crate::support::TestService;
@@ -41,18 +41,6 @@ impl Events {
             self.unread = batch.events.iter().map(|event| (event.id.clone(), event.kind())).collect();
         }
         Ok(self.unread.remove(0))
-    }
-}
-
-/// Creates a session that is at this primary of three.
-async fn session_at(service: &TestService, primary: u16) -> Session {
-    loop {
-        let token = service.stored(&[("a", "1")]).await;
-        let session = service.session(&token).await;
-        let partition = u16::from_str_radix(&session.id[..4], 16).unwrap() >> 6;
-        if partitions(primary).contains(&partition) {
-            return Session { token, ..session };
-        }
     }
 }
 
@@ -93,6 +81,28 @@ async fn events_of_all_other_nodes_go_on_while_one_hangs_and_its_own_follow() {
     let watched = session_at(&service, 2).await;
     let mut events = Events::start(&service).await;
     let watch = service.watch(&watched.token).await;
+
+    cluster.nodes[0].redis.signal("-STOP");
+    assert_ends_are_told(&service, (&mut events, elsewhere), (watch, watched)).await;
+
+    cluster.nodes[0].redis.signal("-CONT");
+    destroy(&service, &there).await;
+    assert_eq!(events.next().await.unwrap(), (there.id, SessionEventKind::Ended));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_do_not_wait_for_the_answer_of_a_node_that_hangs() {
+    let cluster = Cluster::start(3, 0, CALM);
+    // An event is waited for less long.
+    let service = service_on(RedisSettings { timeout: 10 * CALM, ..cluster.settings() }).await;
+    let (there, elsewhere) = (session_at(&service, 0).await, session_at(&service, 1).await);
+    let watched = session_at(&service, 2).await;
+    let (first, before) = (session_at(&service, 0).await, session_at(&service, 1).await);
+    let mut events = Events::start(&service).await;
+    let watch = service.watch(&watched.token).await;
+    // Watches know the end of the feed when this one has ended.
+    let watch_before = service.watch(&before.token).await;
+    assert_ends_are_told(&service, (&mut events, first), (watch_before, before)).await;
 
     cluster.nodes[0].redis.signal("-STOP");
     assert_ends_are_told(&service, (&mut events, elsewhere), (watch, watched)).await;

@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use cloakroom::store::{PartitionCount, Redis, RedisMode, RedisSettings, Store as _};
+use cloakroom::grpc::wire::{Changes, Session};
+use cloakroom::store::{Error, Handle, PartitionCount, Redis, RedisMode, RedisSettings, Store as _};
 use cloakroom::types::with_causes;
+use tonic::Code;
 
-use crate::conformance::fixtures::{create_session, session_key};
-use crate::redis_store::until;
+use super::{CALM, session_at};
+use crate::conformance::fixtures::{create_session, record, session_key};
+use crate::redis_store::{TIMEOUT, until};
+use crate::support::calls::{ChangesExt as _, open_cookie, save};
+use crate::support::cluster::Cluster;
 use crate::support::redis::RedisServer;
-use crate::support::{cluster, redis};
+use crate::support::{TestService, app_settings, cluster, patient, redis, watches};
 
 /// Waits until the health of a store is bad for such a reason, and returns it.
 ///
@@ -97,6 +102,109 @@ async fn a_marker_without_a_number_is_named_and_its_text_is_not_printed() {
     until_healthy(&settings).await;
 }
 
+/// Starts three primaries, the second of which has the marker, and stores a session at each.
+async fn start() -> (Cluster, RedisSettings, cloakroom::app::Settings, [Session; 3]) {
+    let cluster = Cluster::start(3, 0, CALM);
+    let (settings, app) = (RedisSettings { timeout: TIMEOUT, ..cluster.settings() }, app_settings());
+    let service = service_on(&settings, &app).await;
+    let sessions = [session_at(&service, 0).await, session_at(&service, 1).await, session_at(&service, 2).await];
+    assert_eq!(cluster.nodes[1].redis.cli(&["get", MARKER]), "1024\n");
+    (cluster, settings, app, sessions)
+}
+
+async fn service_on(settings: &RedisSettings, app: &cloakroom::app::Settings) -> TestService {
+    let store = Handle::from(Redis::new(settings).unwrap());
+    TestService::on_store(store, [("default", app.clone())], patient()).await
+}
+
+/// Opens a session; the code of the error if that fails.
+async fn open(service: &TestService, session: &Session) -> Result<(), Code> {
+    let opened = service.try_open(open_cookie(&format!("session={}", session.token))).await;
+    opened.map(|opened| assert_eq!(opened.session.unwrap().id, session.id)).map_err(|status| status.code())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_starts_while_the_node_of_the_marker_hangs_serves_all_other_nodes() {
+    let (cluster, settings, app, [first, there, last]) = start().await;
+
+    cluster.nodes[1].redis.signal("-STOP");
+    let service = service_on(&settings, &app).await;
+    until("a healthy store", async || service.store.ping().await.is_ok()).await;
+    open(&service, &first).await.unwrap();
+    service.save(save(&last.token, Changes::default().set("a", "2"))).await;
+    assert_eq!(open(&service, &there).await, Err(Code::Unavailable));
+
+    cluster.nodes[1].redis.signal("-CONT");
+    until("the node", async || open(&service, &there).await.is_ok()).await;
+    service.save(save(&there.token, Changes::default().set("a", "2"))).await;
+    assert_eq!(cluster.nodes[1].redis.cli(&["get", MARKER]), "1024\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_of_the_marker_that_comes_back_with_another_number_is_not_used() {
+    let (cluster, settings, _, [first, there, _]) = start().await;
+    assert_eq!(cluster.nodes[1].redis.cli(&["set", MARKER, "64"]), "OK\n");
+
+    cluster.nodes[1].redis.signal("-STOP");
+    let store = Redis::new(&settings).unwrap();
+    until("the sessions of other nodes", async || store.load(&watches::session_key(&first.id)).await.is_ok()).await;
+    cluster.nodes[1].redis.signal("-CONT");
+
+    let there = watches::session_key(&there.id);
+    until("the marker", async || {
+        let refused = store.load(&there).await.expect_err("the marker has another number");
+        matches!(refused, Error::Refused(_))
+    })
+    .await;
+    let refused = with_causes(&store.load(&watches::session_key(&first.id)).await.unwrap_err());
+    assert!(refused.contains("are in 64 partitions"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_number_of_partitions_is_refused_by_the_sessions_while_the_marker_cannot_be_read() {
+    let (cluster, settings, _, _) = start().await;
+    let others = || [0, 2].map(|number: usize| cluster.nodes[number].redis.cli(&["dbsize"]));
+    let before = others();
+
+    cluster.nodes[1].redis.signal("-STOP");
+    let other = RedisSettings { partitions: Some(PartitionCount::P64), ..settings };
+    problem(&other, |problem| problem.contains("are in 1024 partitions")).await;
+    let store = Redis::new(&other).unwrap();
+    for n in 0..3 {
+        store.create(&session_key(n), &record()).await.unwrap_err();
+    }
+
+    assert_eq!(others(), before);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_sessions_nothing_is_stored_before_the_marker_can_be_read() {
+    let cluster = Cluster::start(3, 0, CALM);
+    let settings = RedisSettings { timeout: TIMEOUT, ..cluster.settings() };
+
+    cluster.nodes[1].redis.signal("-STOP");
+    let store = Redis::new(&settings).unwrap();
+    let mut unread = String::new();
+    until("the cause", async || {
+        let error = store.ping().await.unwrap_err();
+        unread = with_causes(&error);
+        matches!(error, Error::Unavailable(_)) && unread.contains("cloakroom:layout does not answer")
+    })
+    .await;
+    let node = format!("127.0.0.1:{}", cluster.nodes[1].port);
+    assert!(unread.contains(&node), "{unread}");
+    for n in 0..3 {
+        store.create(&session_key(n), &record()).await.unwrap_err();
+    }
+    for number in [0, 2] {
+        assert_eq!(cluster.nodes[number].redis.keys(), Vec::<String>::new());
+    }
+
+    cluster.nodes[1].redis.signal("-CONT");
+    until("a healthy store", async || store.ping().await.is_ok()).await;
+    assert_eq!(cluster.nodes[1].redis.cli(&["get", MARKER]), "1024\n");
+}
+
 #[tokio::test]
 async fn a_redis_that_is_no_cluster_says_so() {
     let server = crate::support::sentinel::Server::redis("");
@@ -108,7 +216,7 @@ async fn a_redis_that_is_no_cluster_says_so() {
 
 #[tokio::test]
 async fn each_right_that_a_cluster_needs_besides_is_missed_at_the_start() {
-    let cluster = cluster::Cluster::start(3, 0, super::CALM);
+    let cluster = Cluster::start(3, 0, CALM);
     until_healthy(&cluster.settings()).await;
 
     for (right, command) in [("-asking", "asking"), ("-cluster|slots", "cluster")] {
@@ -126,7 +234,7 @@ async fn each_right_that_a_cluster_needs_besides_is_missed_at_the_start() {
 
 #[tokio::test]
 async fn a_node_that_evicts_is_refused_by_name() {
-    let cluster = cluster::Cluster::start(3, 0, super::CALM);
+    let cluster = Cluster::start(3, 0, CALM);
     let evicting = &cluster.nodes[1];
     evicting.run(&["config", "set", "maxmemory-policy", "allkeys-lru"]);
     evicting.run(&["config", "set", "maxmemory", "1gb"]);
@@ -135,3 +243,5 @@ async fn a_node_that_evicts_is_refused_by_name() {
 
     assert!(problem.contains(&format!("127.0.0.1:{}", evicting.port)), "{problem}");
 }
+
+const MARKER: &str = "cloakroom:layout";

@@ -19,6 +19,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use cloakroom::grpc::wire::Session;
 use cloakroom::store::{Handle, Redis, RedisSettings};
 
 use crate::support::{TestService, app_settings, patient};
@@ -27,6 +28,18 @@ use crate::support::{TestService, app_settings, patient};
 async fn service_on(settings: RedisSettings) -> Arc<TestService> {
     let store = Handle::from(Redis::new(&settings).unwrap());
     Arc::new(TestService::on_store(store, [("default", app_settings())], patient()).await)
+}
+
+/// Creates a session that is at this primary of three.
+async fn session_at(service: &TestService, primary: u16) -> Session {
+    loop {
+        let token = service.stored(&[("a", "1")]).await;
+        let session = service.session(&token).await;
+        let partition = u16::from_str_radix(&session.id[..4], 16).unwrap() >> 6;
+        if partitions(primary).contains(&partition) {
+            return Session { token, ..session };
+        }
+    }
 }
 
 /// The partitions that are surely at this primary of three.

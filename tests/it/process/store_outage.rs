@@ -1,0 +1,75 @@
+//! A process that starts while Redis is down: it stays up, is not ready, and gets ready by itself.
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use cloakroom::grpc::wire::{Changes, OpenSessionRequest};
+use cloakroom::token::Key;
+use tonic::Code;
+
+use super::child::{Process, eventually};
+use crate::support::calls::{ChangesExt as _, open_cookie, refused, save};
+use crate::support::cluster::Cluster;
+use crate::support::redis::RedisServer;
+use crate::support::sentinel::SentinelService;
+
+/// Starts a process again while its store is down, which `break_store` and `mend_store` see to.
+async fn start_during_an_outage(redis: &str, break_store: impl FnOnce(), mend_store: impl FnOnce()) {
+    let config = format!(
+        "[store]\nkind = \"redis\"\n[store.redis]\n{redis}\n[apps.default]\nkeys = [\"{}\"]\n",
+        Key::generate()
+    );
+    let mut process = Process::start(&config, &[], &[]).await;
+    let ticket = process.client().open_session(OpenSessionRequest::default()).await.unwrap().into_inner();
+    let ticket = ticket.session.unwrap().token;
+    process.signal("-TERM");
+    assert!(process.await_exit().await.success());
+
+    break_store();
+    process.start_again_unready().await;
+    let saving = || save(&ticket, Changes::default().set("a", "1"));
+    let refused = refused(process.client().save_session(saving()).await);
+    let page = process.page("/readyz").await;
+    process.await_output("the store does not work", 1).await;
+
+    mend_store();
+    eventually("health", async || process.page("/readyz").await.starts_with("HTTP/1.1 200 ").then_some(())).await;
+    let saved = process.client().save_session(saving()).await.unwrap().into_inner();
+    let cookie = format!("session={}", saved.session.unwrap().token);
+    process.client().open_session(open_cookie(&cookie)).await.unwrap();
+
+    assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+    assert!(page.starts_with("HTTP/1.1 503 "), "{page}");
+}
+
+#[tokio::test]
+async fn a_process_starts_while_its_redis_is_down_and_is_ready_when_that_is_up() {
+    let redis = RefCell::new(RedisServer::start());
+    let url = format!("url = \"{}\"", redis.borrow().url());
+
+    start_during_an_outage(&url, || redis.borrow_mut().stop(), || redis.borrow_mut().start_again()).await;
+}
+
+#[tokio::test]
+async fn a_process_starts_while_the_sentinels_have_no_primary_and_is_ready_when_there_is_one() {
+    let service = SentinelService::start_with(0).await;
+    let urls = service.sentinels.iter().map(|sentinel| format!("\"redis://127.0.0.1:{}\"", sentinel.port));
+    let urls = urls.collect::<Vec<_>>().join(", ");
+    let settings = format!(
+        "mode = \"sentinel\"\n[store.redis.sentinel]\nurls = [{urls}]\n\
+         service_name = \"{}\"",
+        service.settings().sentinel.service_name
+    );
+    let primary = RefCell::new(service.servers.into_iter().next().expect("there is one").redis);
+
+    start_during_an_outage(&settings, || primary.borrow_mut().stop(), || primary.borrow_mut().start_again()).await;
+}
+
+#[tokio::test]
+async fn a_process_starts_while_the_node_of_the_marker_hangs_and_is_ready_when_it_goes_on() {
+    let cluster = Cluster::start(3, 0, Duration::from_secs(60));
+    let settings = format!("mode = \"cluster\"\nurl = \"{}\"", cluster.settings().url);
+    let node = &cluster.nodes[1].redis;
+
+    start_during_an_outage(&settings, || node.signal("-STOP"), || node.signal("-CONT")).await;
+}
