@@ -6,12 +6,14 @@ use cloakroom::grpc::wire::{
     Changes, DestroySessionRequest, MigrateStoreRequest, OpenSessionRequest, RevokeSubjectRequest,
     destroy_session_request,
 };
+use cloakroom::store::RedisSettings;
 use cloakroom::token::Key;
 
 use super::child::{Process, with_timeout};
 use super::load::{Load, Restart};
 use crate::cli::program::Ended;
 use crate::support::calls::{ChangesExt as _, json_entries, open_cookie, save};
+use crate::support::cluster::KeySpace;
 use crate::support::redis::RedisServer;
 
 /// A session as it was before the move.
@@ -31,6 +33,14 @@ fn redis_table(table: &str, redis: &RedisServer, prefix: &str, partitions: u32) 
         "[{table}]\nkind = \"redis\"\n[{table}.redis]\nurl = \"{}\"\nkey_prefix = \"{prefix}\"\ntimeout = \"30s\"\n\
          partitions = {partitions}\n",
         redis.url()
+    )
+}
+
+fn cluster_table(table: &str, keys: &KeySpace) -> String {
+    let RedisSettings { url, key_prefix, .. } = keys.settings();
+    format!(
+        "[{table}]\nkind = \"redis\"\n[{table}.redis]\nmode = \"cluster\"\nurl = \"{url}\"\n\
+         key_prefix = \"{key_prefix}\"\ntimeout = \"30s\"\n"
     )
 }
 
@@ -135,13 +145,30 @@ async fn sessions_move_from_the_file_to_redis_while_they_are_in_use() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_replicas_move_sessions_to_more_partitions_by_rolling_restarts() {
-    let (redis, key) = (RedisServer::start(), Key::generate());
-    let few = |table| redis_table(table, &redis, "few", 64);
-    let many = |table| redis_table(table, &redis, "many", 1024);
-    let before = format!("{}{APP}", few("store"));
-    let next = format!("{}{}{APP}", few("store"), many("store.next"));
-    let previous = format!("{}{}{APP}", many("store"), few("store.previous"));
-    let after = format!("{}{APP}", many("store"));
+    let redis = RedisServer::start();
+    let table = |table, prefix, partitions| redis_table(table, &redis, prefix, partitions);
+    move_by_rolling_restarts(|name| table(name, "few", 64), |name| table(name, "many", 1024)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_replicas_move_sessions_from_one_redis_into_a_cluster_by_rolling_restarts() {
+    let (redis, keys) = (RedisServer::start(), KeySpace::new());
+    move_by_rolling_restarts(|name| redis_table(name, &redis, "one", 64), |name| cluster_table(name, &keys)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_replicas_move_sessions_from_a_cluster_into_one_redis_by_rolling_restarts() {
+    let (redis, keys) = (RedisServer::start(), KeySpace::new());
+    move_by_rolling_restarts(|name| cluster_table(name, &keys), |name| redis_table(name, &redis, "one", 64)).await;
+}
+
+/// Moves sessions of two replicas between the stores that these functions write the table of.
+async fn move_by_rolling_restarts(old: impl Fn(&'static str) -> String, new: impl Fn(&'static str) -> String) {
+    let key = Key::generate();
+    let before = format!("{}{APP}", old("store"));
+    let next = format!("{}{}{APP}", old("store"), new("store.next"));
+    let previous = format!("{}{}{APP}", new("store"), old("store.previous"));
+    let after = format!("{}{APP}", new("store"));
     let start = async || Process::start(&before, &[("keys", &key)], &[]).await;
     let mut replicas = [start().await, start().await];
     let mut sessions = Vec::new();
