@@ -42,8 +42,6 @@ class Http1Connection:
 
     def _client_is_next(self) -> bool:
         """Waits for the next request. False: the client or the service has ended the connection."""
-        if self._from_client.has_more:
-            return True
         client, service = self._connection.client, self._connection.service
         ready, _, _ = select.select([client, service], [], [])
         return client in ready
@@ -118,11 +116,6 @@ class MessageReader:
     def __init__(self, source: socket.socket) -> None:
         self._source = source
         self._buffer = b""
-
-    @property
-    def has_more(self) -> bool:
-        """Whether bytes behind the last message have arrived: a client may send several requests at once."""
-        return self._buffer != b""
 
     def read(self) -> Message | None:
         """Returns the next message. None: the connection has ended."""

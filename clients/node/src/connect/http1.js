@@ -10,8 +10,8 @@ class Malformed extends Error {}
 
 /**
  * One whole response. `headers` are by their names in lower case; the values of equal names are joined by ", ".
- * `keepsConnection` is whether another one may follow on the connection. `rest` is what has arrived behind it.
- * @typedef {{ status: number, headers: Map<string, string>, body: Buffer, keepsConnection: boolean, rest: Buffer }} Response
+ * `isReusable` is whether another request may be sent on the connection.
+ * @typedef {{ status: number, headers: Map<string, string>, body: Buffer, isReusable: boolean }} Response
  *
  * `length` is that of the body, or undefined if it is chunked. `end` is the position behind the head.
  * @typedef {{ status: number, headers: Map<string, string>, length: number | undefined, keepsConnection: boolean,
@@ -19,7 +19,7 @@ class Malformed extends Error {}
  */
 
 /**
- * Returns the first response in the data if it has arrived whole and has a head like an earlier one. Undefined: `ResponseReader` reads it.
+ * Returns a response that has arrived whole and has a head like an earlier one. Undefined: `ResponseReader` reads it.
  *
  * The heads of the service differ in the length only, so most responses are read here.
  * @param {Buffer} data
@@ -29,7 +29,9 @@ function readWhole(data) {
   const end = data.indexOf(HEAD_END);
   if (end < 0 || end > MAX_KNOWN_HEAD) return undefined;
   const head = knownHeads.get(data.toString('latin1', 0, end));
-  return head === undefined ? undefined : toResponse(head, data);
+  if (head === undefined || data.length !== head.end + /** @type {number} */ (head.length)) return undefined;
+  const { status, headers, keepsConnection } = head;
+  return { status, headers, body: data.subarray(head.end), isReusable: keepsConnection };
 }
 
 /** Reads one response from bytes as they arrive. */
@@ -66,11 +68,11 @@ class ResponseReader {
     if (head.length === undefined) {
       this.#chunks ??= new ChunkedBody(head.end);
       if (!this.#chunks.receive(data)) return undefined;
-      const { status, headers, keepsConnection } = head;
-      const { content, at } = this.#chunks;
-      return { status, headers, body: Buffer.concat(content), keepsConnection, rest: data.subarray(at) };
+      return toResponse(head, Buffer.concat(this.#chunks.content), this.#chunks.at === data.length);
     }
-    return toResponse(head, data);
+    const end = head.end + head.length;
+    if (data.length < end) return undefined;
+    return toResponse(head, data.subarray(head.end, end), data.length === end);
   }
 
   /** @param {Buffer} data @param {Head} head */
@@ -84,14 +86,9 @@ class ResponseReader {
   }
 }
 
-/** Returns the response with a head that has a length. Undefined: it is not complete.
- * @param {Head} head @param {Buffer} data @returns {Response | undefined} */
-function toResponse({ status, headers, length, keepsConnection, end: bodyBegin }, data) {
-  const end = bodyBegin + /** @type {number} */ (length);
-  if (data.length < end) return undefined;
-  const rest = data.length === end ? NOTHING : data.subarray(end);
-  return { status, headers, body: data.subarray(bodyBegin, end), keepsConnection, rest };
-}
+/** @param {Head} head @param {Buffer} body @param {boolean} isAll Whether nothing follows that belongs to no request. */
+const toResponse = ({ status, headers, keepsConnection }, body, isAll) =>
+  ({ status, headers, body, isReusable: keepsConnection && isAll });
 
 /** @param {Buffer} data @returns {Head | undefined} */
 function readHead(data) {
@@ -228,7 +225,6 @@ class ChunkedBody {
   }
 }
 
-const NOTHING = Buffer.alloc(0);
 const HEAD_END = Buffer.from('\r\n\r\n');
 const STATUS_LINE = /^HTTP\/1\.([01]) ([1-9][0-9][0-9])(?: [\t\x20-\x7e\x80-\xff]*)?$/;
 const FIELD = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/;

@@ -13,24 +13,12 @@ class Pool {
   #connections = new Set();
   /** Calls that connect. */
   #connecting = 0;
-  /** Those who wait, by their order. @type {Set<() => void>} */
+  /** Calls that wait, by their order. @type {Set<() => void>} */
   #waiting = new Set();
-  /** The calls for which they wait. */
-  #waitingCalls = 0;
 
   /** @param {(end: number) => Promise<Connection>} connect Connects until a time, or fails. */
   constructor(connect) {
     this.connect = connect;
-  }
-
-  /** Whether a call has a connection, or connects. */
-  get isInUse() {
-    return this.#connections.size > this.#idle.length || this.#connecting > 0;
-  }
-
-  /** Whether a call would not have to wait for others. */
-  get hasRoom() {
-    return this.#idle.length > 0 || this.#connections.size + this.#connecting < MAX_CONNECTIONS;
   }
 
   /**
@@ -44,12 +32,12 @@ class Pool {
 
   /**
    * Returns a connection, which must be given back to `put` or `drop`. Fails if none can be had until the time `end`.
-   * @param {number} end @param {number} calls How many calls want it.
+   * @param {number} end
    * @returns {Promise<Connection>}
    */
-  async take(end, calls) {
+  async take(end) {
     for (;;) {
-      while (!this.hasRoom) await this.#wait(end, calls);
+      while (this.#idle.length === 0 && this.#connections.size + this.#connecting >= MAX_CONNECTIONS) await this.#wait(end);
       const connection = this.#idle.pop();
       if (connection === undefined) break;
       const idleTime = now() - connection.lastUse;
@@ -111,33 +99,28 @@ class Pool {
     first?.();
   }
 
-  /** @param {number} end @param {number} calls @returns {Promise<void>} */
-  #wait(end, calls) {
+  /** @param {number} end @returns {Promise<void>} */
+  #wait(end) {
     return new Promise((resolve, reject) => {
-      if (this.#waitingCalls + calls > MAX_WAITING) {
-        reject(new Error(`all ${MAX_CONNECTIONS} connections are in use already, and ${MAX_WAITING} more wait`));
+      if (this.#waiting.size >= MAX_WAITING) {
+        reject(new Error(`${MAX_CONNECTIONS} calls are under way already, and ${MAX_WAITING} more wait`));
         return;
       }
-      const leave = () => {
-        this.#waiting.delete(wake);
-        this.#waitingCalls -= calls;
-      };
       const wake = () => {
         clearTimeout(timer);
-        leave();
+        this.#waiting.delete(wake);
         resolve();
       };
       const timer = setTimeout(() => {
-        leave();
-        reject(new TimedOut(`all ${MAX_CONNECTIONS} connections are in use already`));
+        this.#waiting.delete(wake);
+        reject(new TimedOut(`${MAX_CONNECTIONS} calls are under way already`));
       }, Math.max(end - now(), 0));
       this.#waiting.add(wake);
-      this.#waitingCalls += calls;
     });
   }
 }
 
-/** From one process to one endpoint. More calls wait for one of them. */
+/** Calls at a time from one process to one endpoint. Others wait for a connection. */
 const MAX_CONNECTIONS = 64;
 /** Calls that wait. More fail at once. */
 const MAX_WAITING = 4096;

@@ -21,35 +21,20 @@ class RequestWriter {
   }
 
   /**
-   * Returns the requests of calls, one behind the other. The service may take until the end of each.
-   * @param {{ method: Method, message: Buffer, end: number }[]} calls @param {number} time
+   * Returns the whole request, for a service that may take `timeout` milliseconds.
+   * @param {Method} method @param {Buffer} message @param {number} timeout
    */
-  write(calls, time) {
-    let size = 0;
-    const heads = [];
-    for (const { method, message, end } of calls) {
-      const head = `${this.#headOf(method)}${timeoutHeader(end - time)}\r\ncontent-length: ${message.length}\r\n\r\n`;
-      heads.push(head);
-      size += head.length + message.length;
-    }
-    const bytes = Buffer.allocUnsafe(size);
-    let at = 0;
-    for (let i = 0; i < calls.length; i += 1) {
-      at += bytes.write(heads[i], at, 'latin1');
-      bytes.set(calls[i].message, at);
-      at += calls[i].message.length;
-    }
-    return bytes;
-  }
-
-  /** @param {Method} method */
-  #headOf(method) {
+  write(method, message, timeout) {
     let head = this.#heads.get(method.path);
     if (head === undefined) {
       head = `POST ${method.path} HTTP/1.1\r\n${this.#fields}`;
       this.#heads.set(method.path, head);
     }
-    return head;
+    const text = `${head}${timeoutHeader(timeout)}\r\ncontent-length: ${message.length}\r\n\r\n`;
+    const bytes = Buffer.allocUnsafe(text.length + message.length);
+    bytes.write(text, 'latin1');
+    bytes.set(message, text.length);
+    return bytes;
   }
 }
 

@@ -3,10 +3,8 @@
 
 const { now } = require('../clock.js');
 const { CallFailed } = require('../errors.js');
-const { OPEN } = require('../messages.js');
 const { describeEndpoint } = require('./address.js');
-const { Batches } = require('./batches.js');
-const { Connection, Moved, TimedOut, UntrustedCertificate, connectSocket } = require('./connection.js');
+const { Connection, TimedOut, UntrustedCertificate, connectSocket } = require('./connection.js');
 const { TlsContexts, checkCredentials } = require('./credentials.js');
 const { Pool } = require('./pool.js');
 const { RequestWriter, readResponse, timeoutHeader } = require('./protocol.js');
@@ -17,8 +15,7 @@ const { Stream } = require('./stream.js');
 /** @typedef {import('../messages.js').Method} Method */
 /**
  * What the calls to one endpoint need.
- * @typedef {{ pool: Pool, batches: Batches, writer: RequestWriter,
- *   connect: (end: number) => Promise<import('node:net').Socket> }} Peer
+ * @typedef {{ pool: Pool, writer: RequestWriter, connect: (end: number) => Promise<import('node:net').Socket> }} Peer
  */
 /** @typedef {import('./replicas.js').Replica<Peer>} Replica */
 
@@ -52,30 +49,22 @@ class ConnectTransport {
     const end = now() + timeout;
     const message = method.request.encode(request);
     if (this.#replicas.names.length > 0) await this.#replicas.lookUp(end);
-    let mayShare = sharesConnection(method, request, message);
     /** @type {Replica[]} */
     const tried = [];
     for (;;) {
       const replica = this.#replicas.next(method.name, tried);
-      /** @type {any} */
-      const call = { method, message, end, attemptEnd: undefined, resolve: undefined, reject: undefined };
-      let response;
+      let connection;
       try {
-        response = await replica.peer.batches.call(call, mayShare);
+        const { pool } = replica.peer;
+        connection = pool.takeRecent() ?? await pool.take(end);
       } catch (error) {
-        if (error instanceof Moved && now() < end) {
-          mayShare = false;
-          continue;
-        }
-        if (call.attemptEnd !== undefined) throw this.#notAnswered(replica, call, error);
         // Nothing was sent, so another replica may have the call at once.
         const failed = this.#notConnected(replica, error);
         tried.push(replica);
         if (this.#replicas.all.some((each) => !tried.includes(each)) && now() < end) continue;
         throw failed;
       }
-      replica.answered();
-      return readResponse(method, response);
+      return this.#exchange(replica, connection, method, message, end);
     }
   }
 
@@ -114,15 +103,33 @@ class ConnectTransport {
     for (const { peer } of this.#replicas.all) peer.pool.close();
   }
 
-  /** @param {Replica} replica @param {import('./connection.js').Call} call @param {any} error */
-  #notAnswered(replica, { attemptEnd, end }, error) {
-    this.#replicas.didNotAnswer(replica);
-    if (error instanceof TimedOut) {
-      // The others that wait may lead to the same silence.
-      replica.peer.pool.dropIdle();
-      if (attemptEnd === end) return new CallFailed('DEADLINE_EXCEEDED', '', 'no answer within the deadline');
+  /**
+   * @param {Replica} replica @param {import('./connection.js').Connection} connection
+   * @param {Method} method @param {Buffer} message @param {number} end
+   */
+  async #exchange(replica, connection, method, message, end) {
+    const { pool, writer } = replica.peer;
+    const start = now();
+    // Where there is another way, half of the time is left for it.
+    const hasOtherWay = !connection.isNew || this.#replicas.all.length > 1;
+    const attemptEnd = hasOtherWay ? (start + end) / 2 : end;
+    let response;
+    try {
+      response = await connection.call(writer.write(method, message, end - start), attemptEnd);
+    } catch (error) {
+      pool.drop(connection);
+      this.#replicas.didNotAnswer(replica);
+      if (error instanceof TimedOut) {
+        // The others that wait may lead to the same silence.
+        pool.dropIdle();
+        if (attemptEnd === end) throw new CallFailed('DEADLINE_EXCEEDED', '', 'no answer within the deadline');
+      }
+      throw new CallFailed('UNAVAILABLE', '', `no answer from ${describe(replica, error)}`);
     }
-    return new CallFailed('UNAVAILABLE', '', `no answer from ${describe(replica, error)}`);
+    if (response.isReusable) pool.put(connection);
+    else pool.drop(connection);
+    replica.answered();
+    return readResponse(method, response);
   }
 
   /** @param {Replica} replica @param {any} error */
@@ -139,25 +146,13 @@ class ConnectTransport {
       return connectSocket(endpoint, context, Math.min(end, now() + CONNECT_TIMEOUT));
     };
     const pool = new Pool(async (end) => new Connection(await connect(end)));
-    const writer = new RequestWriter(endpoint.host, this.#token);
-    const batches = new Batches(pool, writer, () => this.#replicas.all.length > 1);
-    return { pool, batches, writer, connect };
+    return { pool, writer: new RequestWriter(endpoint.host, this.#token), connect };
   }
 }
 
 /** @param {Replica} replica @param {any} error */
 const describe = ({ endpoint }, error) => `${describeEndpoint(endpoint)}: ${error.message}`;
 
-/**
- * Whether a call may have a connection together with others. Then it may be made twice within a moment, which is harmless
- * for an open, and for a save of a session that exists: the `request_id` makes two of them one.
- * @param {Method} method @param {Record<string, any>} request @param {Buffer} message
- */
-const sharesConnection = (method, { token }, message) =>
-  (method === OPEN || Boolean(token)) && message.length <= MAX_SHARING_BYTES;
-
-/** Longer requests would delay others. */
-const MAX_SHARING_BYTES = 16 * 1024;
 /** Milliseconds that the opening of a connection may take. */
 const CONNECT_TIMEOUT = 1000;
 
