@@ -238,6 +238,7 @@ async fn an_old_file_that_cannot_be_read_does_not_hide_newer_ends() {
     let service = start(StoreKind::Memory).await;
     let session = service.logged_in("ann").await;
     service.destroy(&session.token).await;
+    service.ends_of(&session.id, 1).await;
     fs::create_dir(service.audit_folder().join("session-ends-2020-01-01.jsonl")).unwrap();
 
     assert_eq!(service.ends_of(&session.id, 1).await.len(), 1);
