@@ -21,14 +21,12 @@ pub(super) fn examine(loaded: &LoadedConfig) -> Vec<Finding> {
 }
 
 fn place_findings(settings: &SideSettings) -> Vec<Finding> {
-    let mut findings = Vec::new();
-    if let Some(folder) = settings.data_folder() {
-        findings.push(folder_finding(folder));
-        findings.extend(existing(folder).map(room));
-    }
+    let folder = settings.data_folder();
+    let mut findings = Vec::from_iter(folder.map(folder_finding));
     if settings.kind == StoreKind::Embedded {
         findings.push(data_file(&settings.embedded));
     }
+    findings.extend(folder.and_then(existing).map(room));
     if settings.kind == StoreKind::Memory {
         findings.push(Finding::warning(
             "store",

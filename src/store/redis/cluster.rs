@@ -18,7 +18,7 @@ use super::asked_nodes::AskedNodes;
 use super::connections::{Connections, OpenConnection, server_error};
 use super::discovery::Discovery;
 use super::failure::{Cause, Failure};
-use super::feed_patience::FeedPatience;
+use super::feed_timeout::FeedTimeout;
 use super::partitions::Slot;
 use super::redirection::Redirections;
 use super::router::Written;
@@ -163,14 +163,14 @@ impl Cluster {
         sequences: Vec<Sequence<'static>>,
         any_answered: &CancellationToken,
     ) -> Result<Vec<Result<Vec<Value>, Failure>>, ()> {
-        let patience = node.feed_patience.for_next().ok_or(())?;
+        let patience = node.feed_timeout.for_next().ok_or(())?;
         let (cluster, read_node) = (Arc::clone(self), Arc::clone(node));
         let mut reading = tokio::spawn(async move {
             let begin = Instant::now();
             let results = cluster.run_all(&sequences).await;
             match results.iter().any(Result::is_ok) {
-                true => read_node.feed_patience.note_answer(begin.elapsed()),
-                false => read_node.feed_patience.note_failure(begin.elapsed()),
+                true => read_node.feed_timeout.note_answer(begin.elapsed()),
+                false => read_node.feed_timeout.note_failure(begin.elapsed()),
             }
             results
         });
@@ -189,7 +189,7 @@ impl Cluster {
                 Ok(results)
             }
             () = late => {
-                node.feed_patience.note_late(reading.abort_handle());
+                node.feed_timeout.note_late(reading.abort_handle());
                 Err(())
             }
         }
@@ -402,7 +402,7 @@ impl Cluster {
 
     pub(super) fn new_node(&self, address: &ServerAddress) -> Arc<Node> {
         let connections = Connections::to(Arc::clone(&self.target), Some(address.clone()));
-        Arc::new(Node { address: address.clone(), connections, feed_patience: FeedPatience::default() })
+        Arc::new(Node { address: address.clone(), connections, feed_timeout: FeedTimeout::default() })
     }
 
     /// Waits until the table changes, or for a moment, and has it looked at meanwhile.

@@ -20,7 +20,7 @@ mod endpoint;
 mod failure;
 mod feed;
 mod feed_cursor;
-mod feed_patience;
+mod feed_timeout;
 mod files;
 mod index;
 mod inspection;

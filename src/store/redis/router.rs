@@ -92,9 +92,9 @@ impl Router {
         }
     }
 
-    /// Does many sequences that only read. In a cluster the nodes do not wait for one that hangs: see [`FeedPatience`].
+    /// Does many sequences that only read. In a cluster the nodes do not wait for one that hangs: see [`FeedTimeout`].
     ///
-    /// [`FeedPatience`]: super::feed_patience::FeedPatience
+    /// [`FeedTimeout`]: super::feed_timeout::FeedTimeout
     pub(super) async fn all_promptly(&self, sequences: Vec<Sequence<'static>>) -> Vec<Result<Vec<Value>, Failure>> {
         match self {
             Self::Single(_) => self.all(&sequences).await,

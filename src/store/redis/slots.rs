@@ -8,7 +8,7 @@ use redis::{FromRedisValue as _, Value};
 use tokio::time::Instant;
 
 use super::connections::Connections;
-use super::feed_patience::FeedPatience;
+use super::feed_timeout::FeedTimeout;
 use super::partitions::Slot;
 use super::sentinels::ServerAddress;
 
@@ -17,7 +17,7 @@ use super::sentinels::ServerAddress;
 pub(super) struct Node {
     pub(super) address: ServerAddress,
     pub(super) connections: Connections,
-    pub(super) feed_patience: FeedPatience,
+    pub(super) feed_timeout: FeedTimeout,
 }
 
 /// The node of each slot, as far as it is known.

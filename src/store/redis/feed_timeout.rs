@@ -10,20 +10,20 @@ use tokio::task::AbortHandle;
 
 /// How long reads of one node are waited for.
 #[derive(Debug)]
-pub(super) struct FeedPatience(Mutex<State>);
+pub(super) struct FeedTimeout(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
-    patience: Duration,
+    timeout: Duration,
     /// The last read that went on without its reader.
     late: Option<AbortHandle>,
 }
 
-impl FeedPatience {
+impl FeedTimeout {
     /// How long to wait for a read that begins now. `None`: an earlier one has no answer yet.
     pub(super) fn for_next(&self) -> Option<Duration> {
         let state = self.0.lock();
-        state.late.as_ref().is_none_or(AbortHandle::is_finished).then_some(state.patience)
+        state.late.as_ref().is_none_or(AbortHandle::is_finished).then_some(state.timeout)
     }
 
     /// Notes that a read goes on without its reader.
@@ -33,22 +33,22 @@ impl FeedPatience {
 
     /// Notes that a read was answered after so long.
     pub(super) fn note_answer(&self, took: Duration) {
-        self.0.lock().patience = PATIENCE.max(2 * took);
+        self.0.lock().timeout = DEFAULT_TIMEOUT.max(2 * took);
     }
 
     /// Notes that a read has failed after so long. One that fails at once delays nobody.
     pub(super) fn note_failure(&self, took: Duration) {
-        if took >= PATIENCE {
-            self.0.lock().patience = Duration::ZERO;
+        if took >= DEFAULT_TIMEOUT {
+            self.0.lock().timeout = Duration::ZERO;
         }
     }
 }
 
-impl Default for FeedPatience {
+impl Default for FeedTimeout {
     fn default() -> Self {
-        Self(Mutex::new(State { patience: PATIENCE, late: None }))
+        Self(Mutex::new(State { timeout: DEFAULT_TIMEOUT, late: None }))
     }
 }
 
 /// How long a node is waited for that has answered as fast as most do.
-const PATIENCE: Duration = Duration::from_millis(250);
+const DEFAULT_TIMEOUT: Duration = Duration::from_millis(250);
