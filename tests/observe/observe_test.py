@@ -31,11 +31,19 @@ EMPTY_QUERIES = {
 }
 
 
+# Holds the ports that `free_port` has given to this process: a listener each, on an address that nothing else uses.
+_CLAIMS = []
+
+
 def free_port():
-    """Returns a port below those that the system gives to outgoing connections, which could take it meanwhile."""
+    """Returns a port of 127.0.0.1 that no other test gets until this process ends, whether it listens there or not yet.
+
+    It is below those that the system gives to outgoing connections, which could take it meanwhile.
+    """
     while True:
         port = random.randrange(10_000, 32_768)
         with socket.socket() as listener, contextlib.suppress(OSError):
+            _CLAIMS.append(socket.create_server(("127.255.255.254", port)))
             listener.bind(("127.0.0.1", port))
             return port
 

@@ -51,17 +51,26 @@ export class Process {
   }
 }
 
-// Returns a port of the loopback interface, below those that the system gives to outgoing connections, which could take
-// it meanwhile.
+// Returns a port of 127.0.0.1 that no other test gets until this process ends, whether it listens there or not yet: a
+// listener on an address that nothing else uses holds it. It is below those that the system gives to outgoing connections,
+// which could take it meanwhile.
 export async function freePort() {
   for (;;) {
     const port = 10_000 + Math.floor(Math.random() * 22_768);
-    const server = net.createServer().listen(port, '127.0.0.1');
-    const isFree = await new Promise((resolve) => {
-      server.once('listening', () => server.close(() => resolve(true))).once('error', () => resolve(false));
-    });
-    if (isFree) return port;
+    const claim = await listener(port, '127.255.255.254');
+    const server = claim && await listener(port, '127.0.0.1');
+    if (!server) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
   }
+}
+
+// Listens, without keeping this process alive. Undefined if the port is taken.
+function listener(port, host) {
+  const server = net.createServer().listen(port, host).unref();
+  return new Promise((resolve) => {
+    server.once('listening', () => resolve(server)).once('error', () => resolve(undefined));
+  });
 }
 
 // Calls `condition` until it is true. Fails after `timeoutMs`.

@@ -6,6 +6,7 @@ require 'socket'
 # Starts and ends the processes that a test needs.
 module Processes
   SECONDS = 60
+  CLAIMS = []
 
   module_function
 
@@ -13,12 +14,16 @@ module Processes
     Process.clock_gettime(Process::CLOCK_MONOTONIC)
   end
 
-  # A port that was free a moment ago. Another process may take it: see `started`.
+  # Returns a port of 127.0.0.1 that no other test gets until this process ends, whether it listens there or not yet: a
+  # listener on an address that nothing else uses holds it. It is below those that the system gives to outgoing
+  # connections, which could take it meanwhile.
   def free_port
-    server = TCPServer.new('127.0.0.1', 0)
-    server.addr[1]
-  ensure
-    server&.close
+    port = rand(10_000...32_768)
+    CLAIMS << TCPServer.new('127.255.255.254', port)
+    TCPServer.new('127.0.0.1', port).close
+    port
+  rescue SystemCallError
+    retry
   end
 
   # Returns what the block returns when it is true.
@@ -40,12 +45,12 @@ module Processes
     false
   end
 
-  # Starts a process, and returns its id when it listens. Nil if it ended first, because its port was taken.
+  # Starts a process, and returns its id when it listens.
   def started(command, port, **options)
     pid = Process.spawn(*command, **options)
     Minitest.after_run { stop(pid, 'KILL') }
     wait_until("#{command.first} listens") do
-      return nil if ended?(pid)
+      raise "#{command.first} ended" if ended?(pid)
 
       listening?(port)
     end

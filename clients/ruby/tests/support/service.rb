@@ -10,7 +10,6 @@ require_relative 'processes'
 # The service, as a process of its own.
 class Service
   ROOT = File.expand_path('../../../..', __dir__)
-  ATTEMPTS = 5
   attr_reader :port, :admin_port, :folder
 
   # `store` is the kind of its store, `level` that of its log, and `more` has more tables of its settings.
@@ -19,8 +18,8 @@ class Service
     @store = store
     @level = level
     @more = more
-    ATTEMPTS.times { return if configure && launch }
-    raise "the service does not start: #{log}"
+    configure
+    launch
   end
 
   def address

@@ -116,7 +116,7 @@ class ApplicationTest {
         Browser browser = loggedIn();
         service.stop();
         Future<String> during = EXECUTOR.submit(() -> browser.get("/set?name=during&value=restart").body());
-        service.startAgain();
+        service.launch();
         assertThat(during.get(2, TimeUnit.MINUTES)).isEqualTo("set");
         assertThat(browser.get("/attributes").body()).contains("\"during\":\"restart\"");
         assertThat(browser.get("/me").body()).isEqualTo("alice");
@@ -135,7 +135,7 @@ class ApplicationTest {
             assertThat(answer.headers().firstValue("retry-after")).contains("1");
             assertThat(answer.headers().firstValue("set-cookie")).isEmpty();
         } finally {
-            service.startAgain();
+            service.launch();
             other.close();
         }
         assertThat(browser.get("/me").body()).isEqualTo("alice");

@@ -14,6 +14,8 @@ import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.ThreadLocalRandom;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.springframework.util.FileSystemUtils;
@@ -21,7 +23,7 @@ import org.springframework.util.FileSystemUtils;
 /** The service, as a process of its own, with the app `shop` of kind `external`. */
 final class Service {
     private static final long PATIENCE_SECONDS = 60;
-    private static final int STARTS = 5;
+    private static final List<ServerSocket> CLAIMS = new CopyOnWriteArrayList<>();
     private static final Path ROOT = Path.of("../..").toAbsolutePath().normalize();
 
     private final Path folder;
@@ -42,20 +44,11 @@ final class Service {
     /** Starts it with more settings, which may begin with those of `[apps.shop]`. */
     static Service start(String settings) throws Exception {
         Service service = new Service(Files.createTempDirectory("cloakroom-java-"), settings);
-        // Another process may take a port between its choice and its use.
-        for (int attempt = 1; ; attempt++) {
-            service.port = freePort();
-            service.adminPort = freePort();
-            Files.writeString(service.folder.resolve("cloakroom.toml"), service.configuration());
-            try {
-                service.launch();
-                return service;
-            } catch (IllegalStateException failure) {
-                if (attempt == STARTS) {
-                    throw failure;
-                }
-            }
-        }
+        service.port = freePort();
+        service.adminPort = freePort();
+        Files.writeString(service.folder.resolve("cloakroom.toml"), service.configuration());
+        service.launch();
+        return service;
     }
 
     private String configuration() {
@@ -74,19 +67,8 @@ final class Service {
                 """.formatted(port, adminPort, folder, settings);
     }
 
-    /** Starts it after {@link #stop}. It has its sessions again, and its port as soon as no other process has it. */
-    void startAgain() throws Exception {
-        waitUntil("the service runs again", () -> {
-            try {
-                launch();
-                return true;
-            } catch (IllegalStateException failure) {
-                return false;
-            }
-        });
-    }
-
-    private void launch() throws Exception {
+    /** Starts it, also after {@link #stop}. It has its sessions again. */
+    void launch() throws Exception {
         ProcessBuilder builder = new ProcessBuilder(program(), "serve", "--config", folder.resolve("cloakroom.toml").toString());
         builder.redirectErrorStream(true).redirectOutput(ProcessBuilder.Redirect.appendTo(log().toFile()));
         process = builder.start();
@@ -165,9 +147,21 @@ final class Service {
         }
     }
 
-    static int freePort() throws IOException {
-        try (ServerSocket socket = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-            return socket.getLocalPort();
+    /**
+     * Returns a port of 127.0.0.1 that no other test gets until this process ends, whether it listens there or not yet: a
+     * listener on an address that nothing else uses holds it. It is below those that the system gives to outgoing
+     * connections, which could take it meanwhile.
+     */
+    static int freePort() {
+        while (true) {
+            int port = ThreadLocalRandom.current().nextInt(10_000, 32_768);
+            try {
+                CLAIMS.add(new ServerSocket(port, 1, InetAddress.getByName("127.255.255.254")));
+                new ServerSocket(port, 1, InetAddress.getLoopbackAddress()).close();
+                return port;
+            } catch (IOException taken) {
+                continue;
+            }
         }
     }
 
