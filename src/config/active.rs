@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::default_key::{self, DefaultKey};
+use super::default_key::{self, DefaultKey, KeySource};
 use super::{ConfigKey, LoadedConfig, Settings};
 use crate::app::{self, App, Apps};
 use crate::store;
@@ -71,14 +71,17 @@ impl LoadedConfig {
 
     /// Returns the apps with the keys that exist by now. Creates nothing.
     pub fn apps_as_served(&self) -> Result<Apps, default_key::Error> {
-        let folder = self.settings.store.data_folder().filter(|_| !self.default_app_has_keys());
-        let keys = folder.map(default_key::find).transpose()?.flatten();
+        let keys = match self.default_key_source(&self.settings.store) {
+            KeySource::Folder(folder) => default_key::find(folder)?,
+            KeySource::Configuration | KeySource::Process | KeySource::None => None,
+        };
         Ok(keys.map_or_else(|| self.apps.clone(), |keys| self.apps_with_default_key(&keys)))
     }
 
     /// Returns the apps that a service would serve without a key.
     pub fn keyless_apps(&self) -> impl Iterator<Item = &Arc<App>> {
-        let has_default_key = !self.default_app_has_keys() && !self.settings.store.kind.is_shared();
+        let source = self.default_key_source(&self.settings.store);
+        let has_default_key = matches!(source, KeySource::Folder(_) | KeySource::Process);
         let gets_key = move |app: &App| has_default_key && app.name.as_str() == AppName::DEFAULT;
         self.apps.iter().filter(move |app| !app.has_keys() && !gets_key(app))
     }
@@ -90,14 +93,14 @@ impl LoadedConfig {
         from_folder: impl FnOnce(&Path) -> Result<(KeyRing, DefaultKey), default_key::Error>,
         of_process: impl FnOnce() -> KeyRing,
     ) -> Result<ActiveConfig, default_key::Error> {
-        let (keys, key) = match store.data_folder() {
-            _ if self.default_app_has_keys() => (None, DefaultKey::Configured),
-            _ if store.kind.is_shared() => (None, DefaultKey::Missing),
-            Some(folder) => {
+        let (keys, key) = match self.default_key_source(store) {
+            KeySource::Configuration => (None, DefaultKey::Configured),
+            KeySource::None => (None, DefaultKey::Missing),
+            KeySource::Folder(folder) => {
                 let (keys, key) = from_folder(folder)?;
                 (Some(keys), key)
             }
-            None => (Some(of_process()), DefaultKey::Ephemeral),
+            KeySource::Process => (Some(of_process()), DefaultKey::Ephemeral),
         };
         if let Some(keys) = keys {
             self.apps = self.apps_with_default_key(&keys);
@@ -105,12 +108,18 @@ impl LoadedConfig {
         Ok(ActiveConfig { loaded: self, key })
     }
 
-    /// Whether the app `default` has its keys from the configuration, or can have no others.
+    /// Returns where the app `default` gets its key from, on this store.
     ///
     /// An app of kind `cookie` never gets a key by itself: its key is that of its Flask application. One of kind
     /// `external` needs none.
-    pub(super) fn default_app_has_keys(&self) -> bool {
-        self.apps.find(AppName::DEFAULT).is_some_and(|app| app.has_keys() || !matches!(app.kind, app::Kind::Stored))
+    pub(super) fn default_key_source<'s>(&self, store: &'s store::Settings) -> KeySource<'s> {
+        let needs_key = |app: &App| !app.has_keys() && matches!(app.kind, app::Kind::Stored);
+        match store.data_folder() {
+            _ if self.apps.find(AppName::DEFAULT).is_some_and(|app| !needs_key(app)) => KeySource::Configuration,
+            _ if store.kind.is_shared() => KeySource::None,
+            Some(folder) => KeySource::Folder(folder),
+            None => KeySource::Process,
+        }
     }
 
     fn apps_with_default_key(&self, keys: &KeyRing) -> Apps {

@@ -1,7 +1,7 @@
 //! The signing key of the app `default` if the configuration gives none, so that a first start works without settings.
 //!
 //! The key is generated once and kept in the data folder. If several processes start at the same time, one generates it
-//! and all read it. This module does not know which stores allow such a key: Redis does not, because replicas share it.
+//! and all read it.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
@@ -25,6 +25,19 @@ pub enum DefaultKey {
     Ephemeral,
     /// There is none: the app has only null sessions.
     Missing,
+}
+
+/// Where the key of the app `default` has to come from.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum KeySource<'s> {
+    /// The configuration. Also of an app whose kind takes no other key, or none.
+    Configuration,
+    /// The data folder.
+    Folder(&'s Path),
+    /// The process, because nothing outlives it.
+    Process,
+    /// Nowhere: replicas have to share the key.
+    None,
 }
 
 /// Generates a key that is not kept.

@@ -2,7 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
-use super::{ConfigKey, LoadedConfig, Source, default_key};
+use super::default_key::{self, KeySource};
+use super::{ConfigKey, LoadedConfig, Source};
 use crate::types::AppName;
 use crate::types::secret::HIDDEN;
 
@@ -71,15 +72,16 @@ impl LoadedConfig {
     }
 
     fn without_keys(&self, app: &str) -> String {
-        let makes_key = app == AppName::DEFAULT && !self.default_app_has_keys();
-        let store = &self.settings.store;
-        match store.data_folder() {
-            _ if !makes_key || store.kind.is_shared() => "without a key the app has only null sessions".to_owned(),
-            Some(folder) => {
+        let source = (app == AppName::DEFAULT).then(|| self.default_key_source(&self.settings.store));
+        match source {
+            Some(KeySource::Folder(folder)) => {
                 let path = default_key::path_in(folder);
                 format!("the first start makes a key and keeps it in {}", path.display())
             }
-            None => "every start makes a key of its own".to_owned(),
+            Some(KeySource::Process) => "every start makes a key of its own".to_owned(),
+            Some(KeySource::Configuration | KeySource::None) | None => {
+                "without a key the app has only null sessions".to_owned()
+            }
         }
     }
 }
