@@ -74,7 +74,7 @@
 //!    attempt, `try_write`, calls `Service::apply`, which calls [`Store::apply`](store::Store::apply), and counts ends
 //!    and notes them in the audit log.
 //! 6. The store calls [`session::judge()`] and [`session::edit()`] in its atomic step. In Redis, the scripts in
-//!    `store/redis/` do the same, and leave every denial to the judge.
+//!    `store/redis/scripts/` do the same, and leave every denial to the judge.
 //! 7. `Service::after_save` evicts sessions after a login. `AppCall::saved` builds the [`service::Saved`].
 //!
 //! A Cookie header whose session has ended begins anew: `Service::write_save` finds its recovery session or takes a new

@@ -1,7 +1,7 @@
 //! The bytes in which the embedded store and Redis store heads, index entries and feed entries.
 //!
 //! Numbers are big-endian and parts have fixed positions where they can, so that a script can read and change them:
-//! `redis/*.lua` knows [`META_FORMAT`], and the positions in [`encode_previous`]. What is stored somewhere has
+//! `redis/scripts/*.lua` knows [`META_FORMAT`], and the positions in [`encode_previous`]. What is stored somewhere has
 //! these bytes, so they only change together with the version of a format.
 
 use std::time::Duration;

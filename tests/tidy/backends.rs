@@ -17,9 +17,15 @@ const RULES: &[(&[&str], &[&str])] = &[
     (&["tracing_subscriber"], &["src/telemetry/"]),
     (
         &["rustls", "tokio_rustls"],
-        &["src/tls/", "src/server/tls/", "src/cli/credentials.rs", "src/store/redis/tls.rs", "src/otlp/collector.rs"],
+        &[
+            "src/tls/",
+            "src/server/tls/",
+            "src/cli/credentials.rs",
+            "src/store/redis/connection/tls.rs",
+            "src/otlp/collector.rs",
+        ],
     ),
-    (&["webpki_roots"], &["src/store/redis/tls.rs", "src/otlp/collector.rs"]),
+    (&["webpki_roots"], &["src/store/redis/connection/tls.rs", "src/otlp/collector.rs"]),
     (&["webpki"], &["src/server/tls/"]),
     (&["x509_parser"], &["src/tls/"]),
 ];
@@ -97,7 +103,7 @@ mod tests {
             ("src/otlp/collector.rs", ""),
             ("src/server/tls/a.rs", ""),
             ("src/tls/a.rs", ""),
-            ("src/store/redis/tls.rs", ""),
+            ("src/store/redis/connection/tls.rs", ""),
             ("src/cli/a.rs", ""),
         ]);
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use redis::RedisError;
 
-use super::tls::TlsProblem;
+use super::connection::tls::TlsProblem;
 use crate::store::Error;
 use crate::types::{SettingError, duration};
 
@@ -14,7 +14,7 @@ use crate::types::{SettingError, duration};
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("Redis at {address}: {cause}")]
 pub(super) struct Failure {
-    /// As [`super::target::Target`] writes it.
+    /// As [`super::connection::target::Target`] writes it.
     pub(super) address: Arc<str>,
     pub(super) cause: Cause,
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use super::Redis;
 use super::cluster::Cluster;
-use super::connections::Connections;
+use super::connection::connections::Connections;
 use super::router::Router;
 
 /// What is known of the servers at this moment, without asking one.

@@ -6,15 +6,15 @@ use redis::{Cmd, FromRedisValue, Pipeline, ServerErrorKind, Value};
 
 use super::acknowledge::{Acknowledge, WriteKind};
 use super::cluster::Cluster;
-use super::connections::{Connections, parse, server_error};
+use super::cluster::slots::Node;
+use super::connection::connections::{Connections, parse, server_error};
+use super::connection::target::Server;
+use super::connection::waiter::Receipt;
 use super::failure::{Cause, Failure};
 use super::partitions::Slot;
 use super::scripts::Script;
 use super::sequence::{Repeat, Sequence, pipeline};
 use super::settings::{Mode, Settings};
-use super::slots::Node;
-use super::target::Server;
-use super::waiter::Receipt;
 use crate::store::Error;
 use crate::types::SettingError;
 
@@ -94,7 +94,7 @@ impl Router {
 
     /// Does many sequences that only read. In a cluster the nodes do not wait for one that hangs: see [`FeedTimeout`].
     ///
-    /// [`FeedTimeout`]: super::feed_timeout::FeedTimeout
+    /// [`FeedTimeout`]: super::cluster::feed_timeout::FeedTimeout
     pub(super) async fn all_promptly(&self, sequences: Vec<Sequence<'static>>) -> Vec<Result<Vec<Value>, Failure>> {
         match self {
             Self::Single(_) => self.all(&sequences).await,

@@ -1,0 +1,233 @@
+//! Finds out which node of a cluster has which slot, in the background.
+//!
+//! A few nodes are asked at once, and the answer that most of them give counts: a primary that hung and came back does
+//! not know yet that another one has taken its place. If no known node answers, those of the settings are asked.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use redis::Pipeline;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tracing::{debug, info};
+
+use super::Cluster;
+use super::slots::{Node, SlotRanges};
+use crate::store::redis::connection::sentinels::ServerAddress;
+use crate::store::redis::failure::{Cause, Failure};
+use crate::store::redis::sequence::pipeline;
+
+/// Whom to ask, and how the last question went.
+#[derive(Debug)]
+pub(in crate::store::redis) struct Discovery {
+    /// The nodes of the settings besides the one in the url.
+    seeds: Vec<ServerAddress>,
+    is_running: AtomicBool,
+    /// Which of the nodes is asked first.
+    turn: AtomicUsize,
+    last: Mutex<Last>,
+}
+
+#[derive(Debug)]
+struct Last {
+    ended: Option<Instant>,
+    /// Since when no node has said anything, and why.
+    failure: Option<(Instant, Failure)>,
+}
+
+impl Discovery {
+    pub(in crate::store::redis) fn new(seeds: Vec<ServerAddress>) -> Self {
+        let last = Mutex::new(Last { ended: None, failure: None });
+        Self { seeds, is_running: AtomicBool::new(false), turn: AtomicUsize::new(0), last }
+    }
+
+    /// Why no node has answered; `None` if one has.
+    pub(in crate::store::redis) fn failure(&self) -> Option<Failure> {
+        self.last.lock().failure.as_ref().map(|(_, failure)| failure.clone())
+    }
+
+    /// The same if it has been so for so long.
+    pub(in crate::store::redis) fn lasting_failure(&self, long: Duration) -> Option<Failure> {
+        let last = self.last.lock();
+        let (since, failure) = last.failure.as_ref()?;
+        (since.elapsed() >= long).then(|| failure.clone())
+    }
+
+    fn is_older_than(&self, age: Duration) -> bool {
+        self.last.lock().ended.is_none_or(|ended| ended.elapsed() >= age)
+    }
+}
+
+impl Cluster {
+    /// Has the slots looked at, unless that is being done.
+    pub(in crate::store::redis) fn refresh_soon(self: &Arc<Self>) {
+        if self.discovery.is_running.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let running = Running(Arc::clone(self));
+        tokio::spawn(async move {
+            let last = running.0.discovery.last.lock().ended;
+            if let Some(last) = last {
+                sleep_until(last + MIN_INTERVAL).await;
+            }
+            running.0.refresh().await;
+        });
+    }
+
+    /// The same if that was last done long ago.
+    pub(in crate::store::redis) fn refresh_at_times(self: &Arc<Self>) {
+        if self.discovery.is_older_than(MAX_AGE) {
+            self.refresh_soon();
+        }
+    }
+
+    async fn refresh(&self) {
+        let ranges = match self.ask_known().await {
+            Some(ranges) => Ok(ranges),
+            None => self.ask_seeds().await,
+        };
+        match ranges {
+            Ok(ranges) => {
+                self.discovery.last.lock().failure = None;
+                self.asked.forget_old();
+                self.table.send_if_modified(|table| {
+                    let Some(updated) = table.updated(ranges, |address| self.node_for(address)) else {
+                        return false;
+                    };
+                    if !updated.is_same_as(table) {
+                        self.topology_changes.fetch_add(1, Ordering::Relaxed);
+                    }
+                    info!(nodes = updated.nodes().len(), "the slots of the Redis Cluster are known anew");
+                    *table = Arc::new(updated);
+                    true
+                });
+            }
+            Err(failure) => {
+                debug!(error = &failure as &dyn std::error::Error, "no node of the Redis Cluster tells the slots");
+                let mut last = self.discovery.last.lock();
+                let since = last.failure.as_ref().map_or_else(Instant::now, |(since, _)| *since);
+                last.failure = Some((since, failure));
+            }
+        }
+    }
+
+    /// Asks some of the nodes that are known.
+    async fn ask_known(&self) -> Option<SlotRanges> {
+        let nodes = self.table().nodes().to_vec();
+        if nodes.is_empty() {
+            return None;
+        }
+        let first = self.discovery.turn.fetch_add(1, Ordering::Relaxed) % nodes.len();
+        let asked: Vec<_> = nodes.iter().cycle().skip(first).take(nodes.len().min(ASKED)).cloned().collect();
+        majority(asked, PATIENCE).await.ok()
+    }
+
+    /// Asks the nodes of the settings, by connections for this alone.
+    async fn ask_seeds(&self) -> Result<SlotRanges, Failure> {
+        let node = |address: &ServerAddress| self.known_node(address).unwrap_or_else(|| self.new_node(address));
+        self.target.refresh().await;
+        let endpoint = self.target.endpoint().await;
+        let endpoint = endpoint.as_ref().as_ref().map_err(Clone::clone)?;
+        let mut addresses: Vec<_> = endpoint.server().into_iter().chain(self.discovery.seeds.iter().cloned()).collect();
+        addresses.sort_unstable();
+        addresses.dedup();
+        majority(addresses.iter().map(node).collect(), self.target.timeout).await
+    }
+}
+
+/// Asks nodes, and returns the answer that most of them give. Once one has answered, the others have little time left.
+async fn majority(nodes: Vec<Arc<Node>>, patience: Duration) -> Result<SlotRanges, Failure> {
+    let mut asking = JoinSet::new();
+    let count = nodes.len();
+    for node in nodes {
+        asking.spawn(async move {
+            let asked = timeout(patience, ask(&node)).await;
+            asked.unwrap_or_else(|_| Err(node.connections.why_none()))
+        });
+    }
+    let (mut votes, mut failure) = (Vec::<(SlotRanges, usize)>::new(), None);
+    // Until one has answered, each says in its own time why it has not.
+    let mut deadline = None;
+    while let Some(answer) = next_answer(&mut asking, deadline).await {
+        match answer {
+            Ok(Ok(ranges)) => {
+                deadline.get_or_insert(Instant::now() + PATIENCE);
+                match votes.iter_mut().find(|(other, _)| *other == ranges) {
+                    Some((_, votes)) => *votes += 1,
+                    None => votes.push((ranges, 1)),
+                }
+            }
+            Ok(Err(error)) => failure = Some(error),
+            Err(_) => {}
+        }
+        if votes.iter().any(|(_, votes)| 2 * votes > count) {
+            break;
+        }
+    }
+    let winner = votes.into_iter().rev().max_by_key(|(_, votes)| *votes);
+    winner.map(|(ranges, _)| ranges).ok_or_else(|| failure.unwrap_or_else(no_answer))
+}
+
+/// Waits for the next answer. `None`: there is none, or none until the deadline.
+async fn next_answer<T: 'static>(asking: &mut JoinSet<T>, deadline: Option<Instant>) -> Option<Result<T, JoinError>> {
+    match deadline {
+        Some(deadline) => timeout_at(deadline, asking.join_next()).await.ok().flatten(),
+        None => asking.join_next().await,
+    }
+}
+
+/// Asks one node.
+async fn ask(node: &Node) -> Result<SlotRanges, Failure> {
+    let open = node.connections.open().await?;
+    // The caller's patience is shorter. A node that is only slow is not left for that.
+    let deadline = Instant::now() + ANSWER_TIMEOUT;
+    let mut answers = node
+        .connections
+        .exchange_on(&open, &question(), deadline)
+        .await
+        .map_err(|unanswered| unanswered.failure().clone())?;
+    node.connections.check(&answers)?;
+    let ranges = answers.pop().and_then(|answer| SlotRanges::parse(answer, &node.address));
+    let ranges = ranges.ok_or_else(|| node.connections.unsuitable(MALFORMED.to_owned()))?;
+    if ranges.is_empty() {
+        return Err(node.connections.unsuitable(NO_SLOTS.to_owned()));
+    }
+    Ok(ranges)
+}
+
+fn question() -> Pipeline {
+    let mut command = redis::cmd("CLUSTER");
+    command.arg("SLOTS");
+    pipeline([command])
+}
+
+fn no_answer() -> Failure {
+    Failure { address: "the cluster".into(), cause: Cause::NoAnswer(PATIENCE) }
+}
+
+/// Notes that nobody asks any more, however that ended.
+struct Running(Arc<Cluster>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let discovery = &self.0.discovery;
+        discovery.last.lock().ended = Some(Instant::now());
+        discovery.is_running.store(false, Ordering::Relaxed);
+    }
+}
+
+/// How long a node may take to tell the slots if another one is known, or has told them.
+const PATIENCE: Duration = Duration::from_millis(250);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The shortest time between two looks, and the longest while there are calls.
+const MIN_INTERVAL: Duration = Duration::from_millis(50);
+const MAX_AGE: Duration = Duration::from_secs(5);
+
+/// How many nodes are asked at once.
+const ASKED: usize = 5;
+
+const MALFORMED: &str = "its answer to CLUSTER SLOTS is malformed";
+const NO_SLOTS: &str = "the cluster has no slots yet; create it first, such as by redis-cli --cluster create";

@@ -1,0 +1,134 @@
+//! How far the commands of a sequence have come, in a cluster that sends them from node to node.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use redis::{Pipeline, Value};
+
+use super::redirection::Redirection;
+use super::slots::Node;
+use crate::store::redis::connection::connections::{Unanswered, server_error};
+use crate::store::redis::connection::sentinels::ServerAddress;
+use crate::store::redis::connection::term::PrimaryTerm;
+use crate::store::redis::failure::Failure;
+use crate::store::redis::sequence::{Repeat, Sequence, pipeline};
+
+/// A sequence under way. A command that was answered is never sent again.
+#[derive(Debug)]
+pub(in crate::store::redis) struct SequenceRun<'q, 's> {
+    pub(in crate::store::redis) sequence: &'q Sequence<'s>,
+    answers: Vec<Value>,
+    /// The next command has to be sent to the node that is getting the slot.
+    pub(in crate::store::redis) asked: Option<ServerAddress>,
+    loads_script: bool,
+    was_closed: bool,
+    /// Who did the first command. `None`: nobody needs to know.
+    done_by: Option<DoneBy>,
+}
+
+/// The node that did a command, in this term.
+#[derive(Debug)]
+pub(in crate::store::redis) struct DoneBy {
+    pub(in crate::store::redis) node: Arc<Node>,
+    pub(in crate::store::redis) term: Arc<PrimaryTerm>,
+}
+
+/// What follows from the answers of a node.
+#[derive(Debug)]
+pub(in crate::store::redis) enum Next {
+    Done,
+    Again,
+    /// Another node has the slot.
+    Moved(ServerAddress),
+    /// The keys of the next command are at two nodes.
+    Split(Failure),
+    Wait(Failure),
+}
+
+impl<'q, 's> SequenceRun<'q, 's> {
+    pub(in crate::store::redis) const fn new(sequence: &'q Sequence<'s>) -> Self {
+        Self { sequence, answers: Vec::new(), asked: None, loads_script: false, was_closed: false, done_by: None }
+    }
+
+    /// The commands that the next node gets, in one write.
+    ///
+    /// One that is getting the slot gets one command at a time. The commands after it may concern keys that are not there
+    /// yet, and would find nothing.
+    pub(in crate::store::redis) fn commands(&self) -> Cow<'q, Pipeline> {
+        let commands = match self.asked {
+            Some(_) => Cow::Owned(self.sequence.asking(self.answers.len())),
+            None => self.sequence.after(self.answers.len()),
+        };
+        match self.sequence.script.filter(|_| self.loads_script) {
+            Some(script) => Cow::Owned(pipeline([script.load()].into_iter().chain(commands.cmd_iter().cloned()))),
+            None => commands,
+        }
+    }
+
+    /// Takes the answers to [`Self::commands()`] of a node in this term.
+    pub(in crate::store::redis) fn take(
+        &mut self,
+        (node, term): (&Arc<Node>, Option<&Arc<PrimaryTerm>>),
+        answers: impl IntoIterator<Item = Value>,
+    ) -> Result<Next, Failure> {
+        let before = usize::from(self.loads_script) + usize::from(self.asked.is_some());
+        let was_asked = self.asked.take();
+        for (position, answer) in answers.into_iter().enumerate() {
+            let Some(error) = server_error(&answer) else {
+                if position >= before {
+                    self.loads_script = false;
+                    if self.answers.is_empty() {
+                        self.done_by = term.map(|term| DoneBy { node: Arc::clone(node), term: Arc::clone(term) });
+                    }
+                    self.answers.push(answer);
+                }
+                continue;
+            };
+            let failure = node.connections.refused(error);
+            return match Redirection::parse(error, &node.address) {
+                Some(Redirection::Moved(address)) => Ok(Next::Moved(address)),
+                Some(Redirection::Ask(address)) => {
+                    self.asked = Some(address);
+                    Ok(Next::Again)
+                }
+                Some(Redirection::NoScript) if !self.loads_script && self.sequence.script.is_some() => {
+                    (self.loads_script, self.asked) = (true, was_asked);
+                    Ok(Next::Again)
+                }
+                Some(Redirection::Split) => Ok(Next::Split(failure)),
+                Some(Redirection::Wait) => Ok(Next::Wait(failure)),
+                Some(Redirection::NoScript) | None => Err(failure),
+            };
+        }
+        Ok(if self.is_done() { Next::Done } else { Next::Again })
+    }
+
+    /// Fails if what was not answered may have been done, and would be done twice.
+    pub(in crate::store::redis) fn take_failure(&mut self, unanswered: Unanswered) -> Result<(), Failure> {
+        match unanswered {
+            Unanswered::NotSent(_) => Ok(()),
+            Unanswered::Closed(_) if self.repeat() == Repeat::IfClosed && !self.was_closed => {
+                self.was_closed = true;
+                Ok(())
+            }
+            Unanswered::Closed(failure) | Unanswered::TimedOut(failure) => Err(failure),
+        }
+    }
+
+    fn repeat(&self) -> Repeat {
+        self.sequence.repeat_after(self.answers.len())
+    }
+
+    pub(in crate::store::redis) fn is_done(&self) -> bool {
+        self.answers.len() == self.sequence.len()
+    }
+
+    pub(in crate::store::redis) fn into_answers(self) -> Vec<Value> {
+        self.answers
+    }
+
+    /// The answers, and who did the first command. `None`: nobody needs to know.
+    pub(in crate::store::redis) fn into_parts(self) -> (Vec<Value>, Option<DoneBy>) {
+        (self.answers, self.done_by)
+    }
+}

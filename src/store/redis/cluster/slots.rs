@@ -1,0 +1,196 @@
+//! Which node of a Redis Cluster has which slot.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{FromRedisValue as _, Value};
+use tokio::time::Instant;
+
+use super::feed_timeout::FeedTimeout;
+use crate::store::redis::connection::connections::Connections;
+use crate::store::redis::connection::sentinels::ServerAddress;
+use crate::store::redis::partitions::Slot;
+
+/// A primary of the cluster.
+#[derive(Debug)]
+pub(in crate::store::redis) struct Node {
+    pub(in crate::store::redis) address: ServerAddress,
+    pub(in crate::store::redis) connections: Connections,
+    pub(in crate::store::redis) feed_timeout: FeedTimeout,
+}
+
+/// The node of each slot, as far as it is known.
+#[derive(Clone, Debug)]
+pub(in crate::store::redis) struct SlotTable {
+    nodes: Vec<Arc<Node>>,
+    /// For each slot an index into the nodes, or [`NO_NODE`].
+    by_slot: Vec<u16>,
+    /// What it was built of.
+    ranges: SlotRanges,
+    /// When a redirection changed it for the last time.
+    redirected: Option<Instant>,
+}
+
+impl SlotTable {
+    pub(in crate::store::redis) fn empty() -> Self {
+        let by_slot = vec![NO_NODE; usize::from(Slot::COUNT)];
+        Self { nodes: Vec::new(), by_slot, ranges: SlotRanges::default(), redirected: None }
+    }
+
+    /// Builds it of what a node has said, with the connections to nodes that this table has already.
+    ///
+    /// `None` if it said the same before. Redirections since then hold for a while, for nodes hear of a moved slot late.
+    pub(in crate::store::redis) fn updated(
+        &self,
+        ranges: SlotRanges,
+        make: impl Fn(&ServerAddress) -> Arc<Node>,
+    ) -> Option<Self> {
+        if self.ranges == ranges && self.redirected.is_none_or(|time| time.elapsed() < REDIRECTION_HOLDS) {
+            return None;
+        }
+        let mut table = Self::empty();
+        let mut indices = BTreeMap::new();
+        for (first, last, address) in &ranges.0 {
+            let index = *indices.entry(address).or_insert_with(|| {
+                table.nodes.push(self.at(address).unwrap_or_else(|| make(address)));
+                u16::try_from(table.nodes.len() - 1).unwrap_or(NO_NODE)
+            });
+            if let Some(slots) = table.by_slot.get_mut(usize::from(*first)..=usize::from(*last)) {
+                slots.fill(index);
+            }
+        }
+        Some(Self { ranges, ..table })
+    }
+
+    /// Returns the table with another node for one slot; `None` if it is the node that has it already.
+    pub(in crate::store::redis) fn moved(
+        &self,
+        slot: Slot,
+        address: &ServerAddress,
+        make: impl Fn(&ServerAddress) -> Arc<Node>,
+    ) -> Option<Self> {
+        if self.node(slot).is_some_and(|node| node.address == *address) {
+            return None;
+        }
+        let mut table = self.clone();
+        let index = table.nodes.iter().position(|node| node.address == *address).unwrap_or_else(|| {
+            table.nodes.push(make(address));
+            table.nodes.len() - 1
+        });
+        *table.by_slot.get_mut(usize::from(slot.0))? = u16::try_from(index).ok()?;
+        table.redirected = Some(Instant::now());
+        Some(table)
+    }
+
+    pub(in crate::store::redis) fn node(&self, slot: Slot) -> Option<&Arc<Node>> {
+        self.nodes.get(usize::from(*self.by_slot.get(usize::from(slot.0))?))
+    }
+
+    /// The node at this address.
+    pub(in crate::store::redis) fn at(&self, address: &ServerAddress) -> Option<Arc<Node>> {
+        self.nodes.iter().find(|node| node.address == *address).map(Arc::clone)
+    }
+
+    /// Whether each slot is at the same node, or nothing was known before.
+    pub(in crate::store::redis) fn is_same_as(&self, before: &Self) -> bool {
+        let address = |table: &Self, slot| table.node(slot).map(|node| node.address.clone());
+        before.nodes.is_empty() || (0..Slot::COUNT).map(Slot).all(|slot| address(self, slot) == address(before, slot))
+    }
+
+    /// The first and the last slot of a node.
+    pub(in crate::store::redis) fn some_slots(&self, node: &Arc<Node>) -> Vec<Slot> {
+        let Some(index) = self.nodes.iter().position(|other| Arc::ptr_eq(other, node)) else { return Vec::new() };
+        let is_its = |slot: &Slot| usize::from(self.by_slot[usize::from(slot.0)]) == index;
+        let mut slots = (0..Slot::COUNT).map(Slot);
+        let (first, last) = (slots.clone().find(is_its), slots.rfind(is_its));
+        first.into_iter().chain(last).collect()
+    }
+
+    /// How many slots have no node.
+    pub(in crate::store::redis) fn uncovered(&self) -> usize {
+        self.by_slot.iter().filter(|node| **node == NO_NODE).count()
+    }
+
+    /// All nodes, in the order of their first slots.
+    pub(in crate::store::redis) fn nodes(&self) -> &[Arc<Node>] {
+        &self.nodes
+    }
+}
+
+/// What a node says about the slots: first and last slot and the address of the primary, in the order of slots.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(in crate::store::redis) struct SlotRanges(Vec<(u16, u16, ServerAddress)>);
+
+impl SlotRanges {
+    /// Reads the answer to CLUSTER SLOTS of the node at this address.
+    pub(in crate::store::redis) fn parse(answer: Value, asked: &ServerAddress) -> Option<Self> {
+        let ranges = Vec::<Vec<Value>>::from_redis_value(answer).ok()?;
+        let mut ranges = ranges.into_iter().map(|range| parse_range(range, asked)).collect::<Option<Vec<_>>>()?;
+        // Nodes answer in an order of their own.
+        ranges.sort_unstable_by_key(|(first, last, _)| (*first, *last));
+        Some(Self(ranges))
+    }
+
+    /// Whether no slot has a node.
+    pub(in crate::store::redis) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+fn parse_range(range: Vec<Value>, asked: &ServerAddress) -> Option<(u16, u16, ServerAddress)> {
+    let mut range = range.into_iter();
+    let (first, last) = (u16::from_redis_value(range.next()?).ok()?, u16::from_redis_value(range.next()?).ok()?);
+    let primary = Vec::<Value>::from_redis_value(range.next()?).ok()?;
+    let mut primary = primary.into_iter();
+    let (host, port) = (primary.next()?, u16::from_redis_value(primary.next()?).ok()?);
+    let host = Option::<String>::from_redis_value(host).ok()?;
+    let host = match host.as_deref() {
+        // It has been told to announce nothing, so it is where it was asked.
+        None | Some("") => asked.host.clone(),
+        // It should announce a name and has none. Then its address stands behind its id.
+        Some("?") => announced_ip(primary.nth(1)?)?,
+        Some(host) => host.to_owned(),
+    };
+    Some((first, last, ServerAddress { host, port }))
+}
+
+fn announced_ip(metadata: Value) -> Option<String> {
+    let metadata = Vec::<String>::from_redis_value(metadata).ok()?;
+    let (pairs, _) = metadata.as_chunks::<2>();
+    pairs.iter().find(|[name, _]| name == "ip").map(|[_, ip]| ip.clone())
+}
+
+const NO_NODE: u16 = u16::MAX;
+
+/// How long a redirection counts more than what other nodes say.
+const REDIRECTION_HOLDS: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(text: &str) -> Value {
+        Value::BulkString(text.into())
+    }
+
+    fn range(first: i64, last: i64, primary: Vec<Value>) -> Value {
+        Value::Array(vec![Value::Int(first), Value::Int(last), Value::Array(primary)])
+    }
+
+    #[test]
+    fn a_node_is_where_it_announces_itself() {
+        let asked = ServerAddress { host: "10.0.0.9".to_owned(), port: 1 };
+        let metadata = Value::Array(vec![bytes("ip"), bytes("10.0.0.3")]);
+        let answer = Value::Array(vec![
+            range(200, 299, vec![bytes("?"), Value::Int(7003), bytes("id"), metadata]),
+            range(0, 99, vec![bytes("node1.example"), Value::Int(7001), bytes("id")]),
+            range(100, 199, vec![Value::Nil, Value::Int(7002), bytes("id")]),
+        ]);
+
+        let SlotRanges(ranges) = SlotRanges::parse(answer, &asked).unwrap();
+
+        let text: Vec<String> = ranges.iter().map(|(first, last, at)| format!("{first}-{last} {at}")).collect();
+        assert_eq!(text, ["0-99 node1.example:7001", "100-199 10.0.0.9:7002", "200-299 10.0.0.3:7003"]);
+    }
+}

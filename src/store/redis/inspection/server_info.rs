@@ -1,0 +1,95 @@
+//! What a Redis says about itself: its answer to INFO, as far as operators and this store need it.
+
+use super::field;
+use crate::store::Error;
+
+/// What one of the servers of a store answered when it was asked about itself.
+#[derive(Debug)]
+pub struct ServerAnswer {
+    /// The address of a node of a cluster.
+    pub node: Option<String>,
+    /// `None`: this user may not ask.
+    pub info: Result<Option<ServerInfo>, Error>,
+}
+
+/// What a Redis says about itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerInfo {
+    /// `Redis` or `Valkey`.
+    pub product: &'static str,
+    /// The version of the product, such as `7.2.4`.
+    pub version: String,
+    /// The version of Redis that it is compatible with.
+    pub redis_version: String,
+    /// `master` or `slave`.
+    pub role: String,
+    /// Whether sessions may be evicted.
+    pub eviction: Eviction,
+    /// The bytes that it uses.
+    pub used_memory: Option<u64>,
+    /// The most bytes that it may use. `None`: there is no limit.
+    pub maxmemory: Option<u64>,
+    /// How much of what was written is on its disk.
+    pub persistence: Persistence,
+}
+
+/// Whether a Redis that is full makes room by removing sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Eviction {
+    /// It has no limit, or refuses writes when it is full.
+    Never,
+    /// By the policy of this name.
+    By(String),
+    /// It does not say.
+    Unknown,
+}
+
+/// How much of what was written is on the disk of a Redis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Persistence {
+    /// It could not write to its disk the last time.
+    Failing,
+    /// It has an append-only file.
+    AppendOnly,
+    /// It makes snapshots at most, and none has this number of changes yet.
+    Snapshots { unsaved_changes: u64 },
+    /// It does not say.
+    Unknown,
+}
+
+impl ServerInfo {
+    pub(in crate::store::redis) fn parse(info: &str) -> Self {
+        let text = |name| field(info, name).unwrap_or_default().to_owned();
+        let number = |name| field(info, name)?.parse::<u64>().ok();
+        let redis_version = text("redis_version");
+        let (product, version) = match field(info, "valkey_version") {
+            Some(version) => ("Valkey", version.to_owned()),
+            None => ("Redis", redis_version.clone()),
+        };
+        let maxmemory = number("maxmemory");
+        let eviction = match (maxmemory, field(info, "maxmemory_policy")) {
+            (Some(0), _) | (_, Some("noeviction")) => Eviction::Never,
+            (Some(_), Some(policy)) => Eviction::By(policy.to_owned()),
+            _ => Eviction::Unknown,
+        };
+        let fails = |name| field(info, name).is_some_and(|status| status != "ok");
+        let persistence = match field(info, "aof_enabled") {
+            _ if fails("rdb_last_bgsave_status") || fails("aof_last_write_status") => Persistence::Failing,
+            Some("1") => Persistence::AppendOnly,
+            None => Persistence::Unknown,
+            Some(_) => {
+                Persistence::Snapshots { unsaved_changes: number("rdb_changes_since_last_save").unwrap_or_default() }
+            }
+        };
+        Self {
+            product,
+            version,
+            redis_version,
+            role: text("role"),
+            eviction,
+            used_memory: number("used_memory"),
+            maxmemory: maxmemory.filter(|bytes| *bytes > 0),
+            persistence,
+        }
+    }
+}

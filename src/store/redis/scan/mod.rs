@@ -1,0 +1,173 @@
+//! Scans: SCAN on one server after the other, and then the sessions of its keys, in one round trip to each server.
+
+pub(super) mod position;
+mod sample;
+pub(super) mod sample_position;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use self::position::{ScanPosition, SlotNodes};
+use super::cluster::Cluster;
+use super::partitions::Slot;
+use super::reply::SnapshotReply;
+use super::router::{AnyServer, Router, parse_several};
+use super::sequence::Sequence;
+use super::{Redis, key_command};
+use crate::store::transfer::ExportPage;
+use crate::store::{Cursor, Error, SessionKey};
+use crate::token::SessionId;
+use crate::types::AppName;
+
+/// What a scan looks for.
+pub(in crate::store::redis) struct ScannedKeys<'k> {
+    pub(in crate::store::redis) pattern: String,
+    /// The slots in which such keys are, in order, each with a tag that leads to it.
+    pub(in crate::store::redis) slots: &'k [(Slot, Box<[u8]>)],
+}
+
+impl Redis {
+    pub(in crate::store::redis) async fn scan_app(
+        &self,
+        app: &AppName,
+        from: &Cursor,
+        limit: usize,
+    ) -> Result<ExportPage, Error> {
+        let scanned =
+            ScannedKeys { pattern: self.session_pattern(app.as_str()), slots: self.partitions.slots_in_order() };
+        let (keys, next) = self.scan_servers(&scanned, from, limit).await?;
+        let apps = BTreeSet::from([app.clone()]);
+        let session_keys: Vec<SessionKey> = keys.iter().filter_map(|key| self.decode_key(key, &apps)).collect();
+        let sequences: Vec<_> = session_keys.iter().map(|session_key| self.load_sequence(session_key)).collect();
+        let mut sessions = Vec::with_capacity(session_keys.len());
+        for (SessionKey { id, .. }, result) in session_keys.into_iter().zip(self.router().await?.all(&sequences).await)
+        {
+            match result.map_err(Error::from).and_then(parse_several) {
+                Ok(SnapshotReply(snapshot)) => sessions.extend(snapshot.map(|snapshot| (id, Some(snapshot)))),
+                Err(Error::Corrupt) => sessions.push((id, None)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(ExportPage { sessions, next })
+    }
+
+    /// Lists keys that match, of one server after the other. Returns them and the cursor after them.
+    pub(in crate::store::redis) async fn scan_servers(
+        &self,
+        scanned: &ScannedKeys<'_>,
+        from: &Cursor,
+        limit: usize,
+    ) -> Result<(Vec<String>, Option<Cursor>), Error> {
+        match self.router().await? {
+            Router::Single(_) => {
+                let cursor = from.0.as_slice().try_into().map(u64::from_be_bytes).unwrap_or_default();
+                let (next, keys) = self.scan_keys(&AnyServer::Single, &scanned.pattern, cursor, limit).await?;
+                Ok((keys, (next != 0).then(|| Cursor(next.to_be_bytes().to_vec()))))
+            }
+            Router::Cluster(cluster) => self.scan_nodes(cluster, scanned, from, limit).await,
+        }
+    }
+
+    /// The same in a cluster, where [`ScanPosition`] says what is to be done next.
+    async fn scan_nodes(
+        &self,
+        cluster: &Arc<Cluster>,
+        scanned: &ScannedKeys<'_>,
+        from: &Cursor,
+        limit: usize,
+    ) -> Result<(Vec<String>, Option<Cursor>), Error> {
+        let count = scanned.slots.len();
+        let mut position = ScanPosition::decode(from, count).unwrap_or_else(|| ScanPosition::begin(count));
+        let table = cluster.known_table().await?;
+        position.keep(|slot, node| table.node(scanned.slots[slot].0).is_some_and(|owner| owner.address == *node));
+        // The cursor has been with a caller, and no caller says where the service connects to.
+        let node = match position.node().and_then(|address| cluster.known_node(address)) {
+            Some(node) => node,
+            None => {
+                position.leave_node();
+                let waiting = self.slot_nodes(cluster, scanned, position.waiting()).await?;
+                position.begin_node(&waiting);
+                let Some(address) = position.node() else { return Ok((Vec::new(), None)) };
+                cluster.named_node(address)
+            }
+        };
+        let server = AnyServer::Node(node);
+        let (next, mut keys) = self.scan_keys(&server, &scanned.pattern, position.cursor(), limit).await?;
+        keys.retain(|key| self.slot_of(key).is_some_and(|slot| scanned.is_at(slot, &position)));
+        position.advance(next);
+        if next == 0 {
+            let nodes = self.slot_nodes(cluster, scanned, position.scanned()).await?;
+            position.end_node(&nodes);
+        }
+        Ok((keys, (!position.is_done()).then(|| position.encode())))
+    }
+
+    /// Finds out where slots are, by their numbers among those that are scanned.
+    async fn slot_nodes(
+        &self,
+        cluster: &Arc<Cluster>,
+        scanned: &ScannedKeys<'_>,
+        numbers: Vec<usize>,
+    ) -> Result<Vec<(usize, SlotNodes)>, Error> {
+        let read = |number: &usize| {
+            let (slot, tag) = &scanned.slots[*number];
+            Sequence::read(*slot, [key_command("GET", &self.absent_key(tag))])
+        };
+        let reads: Vec<_> = numbers.iter().map(read).collect();
+        Ok(numbers.into_iter().zip(cluster.slot_nodes(&reads).await?).collect())
+    }
+
+    /// The slot of a key of the store.
+    fn slot_of(&self, key: &str) -> Option<Slot> {
+        let (tag, _) = key.strip_prefix(&self.prefix)?.strip_prefix(":{")?.split_once('}')?;
+        Some(Slot::of_tag(tag.as_bytes()))
+    }
+
+    /// Lists keys of one server that match, each once, and the cursor after them.
+    pub(in crate::store::redis) async fn scan_keys(
+        &self,
+        server: &AnyServer,
+        pattern: &str,
+        cursor: u64,
+        limit: usize,
+    ) -> Result<(u64, Vec<String>), Error> {
+        let mut command = redis::cmd("SCAN");
+        command.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(limit.max(10));
+        let (next, mut keys): (u64, Vec<String>) = self.router().await?.query_on(server, command).await?;
+        keys.sort_unstable();
+        keys.dedup();
+        Ok((next, keys))
+    }
+
+    /// Makes a pattern that matches the keys of an app's sessions, and few others.
+    pub(in crate::store::redis) fn session_pattern(&self, app: &str) -> String {
+        format!("{}:{{*}}:{app}:????????????????????????????????", escape(&self.prefix))
+    }
+
+    /// Reads the key of a session of one of these apps.
+    pub(in crate::store::redis) fn decode_key(&self, key: &str, apps: &BTreeSet<AppName>) -> Option<SessionKey> {
+        let (tag, app, id) = self.parse_key(key)?;
+        let is_in_place = tag.as_bytes() == self.partitions.tag(self.partitions.of(&id));
+        is_in_place.then_some(())?;
+        Some(SessionKey { app: apps.get(app)?.clone(), id })
+    }
+
+    /// Reads tag, app and id of the key of a session.
+    pub(in crate::store::redis) fn parse_key<'k>(&self, key: &'k str) -> Option<(&'k str, &'k str, SessionId)> {
+        let (tag, rest) = key.strip_prefix(&self.prefix)?.strip_prefix(":{")?.split_once("}:")?;
+        let (app, id) = rest.rsplit_once(':')?;
+        Some((tag, app, SessionId::parse(id)?))
+    }
+}
+
+impl ScannedKeys<'_> {
+    /// Whether the node that is being scanned is scanned for this slot.
+    fn is_at(&self, slot: Slot, position: &ScanPosition) -> bool {
+        self.slots.binary_search_by_key(&slot, |(slot, _)| *slot).is_ok_and(|number| position.is_scanned(number))
+    }
+}
+
+/// Makes a pattern that matches only this prefix.
+pub(in crate::store::redis) fn escape(prefix: &str) -> String {
+    prefix.chars().flat_map(|c| ['\\', c]).collect()
+}

@@ -1,0 +1,140 @@
+//! Samples of the sessions in Redis, by SCAN. [`super::sample_position`] says what a position is.
+//!
+//! The hash function of Redis decides the bucket of a key, and its seed is random.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use redis::{FromRedisValue, ParsingError, Value};
+
+use super::sample_position::{Cursors, SampleOrder};
+use crate::session::{Entries, Generation, Record};
+use crate::store::encoding::HEAD_FIELDS;
+use crate::store::redis::Redis;
+use crate::store::redis::inspection::field;
+use crate::store::redis::partitions::Slot;
+use crate::store::redis::reply::head;
+use crate::store::redis::router::{AnyServer, Router, parse_several};
+use crate::store::redis::sequence::Sequence;
+use crate::store::{Error, Position, Sample, SampledKeys, SessionKey, Snapshot};
+use crate::types::AppName;
+
+impl Sample for Redis {
+    async fn sample_keys(&self, apps: &BTreeSet<AppName>, from: Position, limit: usize) -> Result<SampledKeys, Error> {
+        let servers = self.router().await?.servers().await?;
+        let order = self.sample_order(&servers).await?;
+        let Some((server, cursor)) = order.find(from) else { return Ok(SampledKeys::default()) };
+        let (cursor, keys) = self.scan_keys(&servers[server], &self.session_pattern("*"), cursor, limit).await?;
+        let next = order.position(server, cursor);
+        if next.is_some_and(|next| next <= from) {
+            return Err(Error::unavailable(CURSORS));
+        }
+        let session_keys = keys.iter().filter_map(|key| self.decode_key(key, apps)).collect();
+        Ok(SampledKeys { session_keys, next, ..SampledKeys::default() })
+    }
+
+    async fn sample_heads(&self, session_keys: &[SessionKey]) -> Result<Vec<Option<Snapshot>>, Error> {
+        if session_keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let router = self.router().await?;
+        let mut groups = BTreeMap::<Slot, Vec<usize>>::new();
+        for (index, session_key) in session_keys.iter().enumerate() {
+            groups.entry(router.common_slot(self.slot(session_key))).or_default().push(index);
+        }
+        let read = |(slot, group): (&Slot, &Vec<usize>)| self.heads_sequence(*slot, session_keys, group);
+        let (sequences, generations): (Vec<_>, Vec<_>) = groups.iter().map(read).unzip();
+        let mut snapshots = vec![None; session_keys.len()];
+        for ((group, numbers), result) in groups.values().zip(generations).zip(router.all(&sequences).await) {
+            let HeadsReply(records, newest) = parse_several(result?)?;
+            for ((index, number), record) in group.iter().zip(numbers).zip(records) {
+                snapshots[*index] =
+                    record.and_then(|record| Some(Snapshot { record, generation: *newest.get(number)? }));
+            }
+        }
+        Ok(snapshots)
+    }
+}
+
+impl Redis {
+    /// Prepares the reading of some heads, and of each generation once. Returns the number of that of each head.
+    fn heads_sequence(
+        &self,
+        slot: Slot,
+        session_keys: &[SessionKey],
+        group: &[usize],
+    ) -> (Sequence<'static>, Vec<usize>) {
+        let mut commands = Vec::with_capacity(group.len() + 1);
+        // After the records: a generation may be newer than they are, but not older.
+        let (mut generations, mut mget) = (HashMap::with_capacity(group.len()), redis::cmd("MGET"));
+        let mut numbers = Vec::with_capacity(group.len());
+        for session_key in group.iter().map(|index| &session_keys[*index]) {
+            let mut head = redis::cmd("HMGET");
+            head.arg(self.record_key(session_key));
+            HEAD_FIELDS.iter().for_each(|field| _ = head.arg(&[*field]));
+            commands.push(head);
+            let (partition, next) = (self.partitions.of(&session_key.id), generations.len());
+            numbers.push(*generations.entry((&session_key.app, partition)).or_insert_with(|| {
+                mget.arg(self.generation_key(&session_key.app, partition));
+                next
+            }));
+        }
+        commands.push(mget);
+        (Sequence::read(slot, commands), numbers)
+    }
+}
+
+impl Redis {
+    async fn sample_order(&self, servers: &[AnyServer]) -> Result<SampleOrder, Error> {
+        let router = self.router().await?;
+        if let Router::Single(_) = router {
+            return Ok(SampleOrder::new(Cursors::OneTable, vec![vec![Slot(0)]]));
+        }
+        let slots_of = |server: &AnyServer| {
+            let slots = self.partitions.all().map(|partition| self.partitions.slot(partition));
+            slots.filter(|slot| router.has(server, *slot)).collect()
+        };
+        let cursors = match self.cursors.get() {
+            Some(cursors) => *cursors,
+            None => {
+                let mut info = redis::cmd("INFO");
+                info.arg("server");
+                let info: Option<String> = router.query_if_allowed(&servers[0], info).await?;
+                let cursors = info.as_deref().and_then(cursors_of).ok_or_else(|| Error::unavailable(VERSION))?;
+                *self.cursors.get_or_init(|| cursors)
+            }
+        };
+        Ok(SampleOrder::new(cursors, servers.iter().map(slots_of).collect()))
+    }
+}
+
+/// Finds out by its version, in the answer to INFO, how a node of a cluster makes cursors.
+fn cursors_of(info: &str) -> Option<Cursors> {
+    let version = |name| {
+        let (major, rest) = field(info, name)?.split_once('.')?;
+        let minor = rest.split('.').next()?;
+        Some((major.parse::<u32>().ok()?, minor.parse::<u32>().ok()?))
+    };
+    let has_tables = match version("valkey_version") {
+        Some(valkey) => valkey >= (8, 0),
+        None => version("redis_version")? >= (7, 4),
+    };
+    Some(if has_tables { Cursors::TableForEachSlot } else { Cursors::OneTable })
+}
+
+/// The reply to HMGET of [`HEAD_FIELDS`] for each session, and to MGET of generations.
+struct HeadsReply(Vec<Option<Record>>, Vec<Generation>);
+
+impl FromRedisValue for HeadsReply {
+    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
+        let mut replies: Vec<Value> = FromRedisValue::from_redis_value(value)?;
+        let generations = replies.pop().ok_or_else(|| ParsingError::from("a reply is missing"))?;
+        let generations: Vec<Option<u32>> = FromRedisValue::from_redis_value(generations)?;
+        let generations = generations.into_iter().map(|number| Generation(number.unwrap_or_default())).collect();
+        // A record that has expired since the SCAN has no fields, and is no head either.
+        let record = |fields: Value| Some(Record { head: head(fields).ok()?, entries: Entries::default() });
+        Ok(Self(replies.into_iter().map(record).collect(), generations))
+    }
+}
+
+const VERSION: &str = "this user may not run INFO, so the sessions in a cluster cannot be counted; grant +info";
+const CURSORS: &str = "the cursors of SCAN do not go on as those of Redis do, so the sessions cannot be counted";
