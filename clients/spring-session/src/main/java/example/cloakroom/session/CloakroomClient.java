@@ -22,11 +22,13 @@ public final class CloakroomClient {
 
     private final SecureRandom random = new SecureRandom();
     private final String app;
+    private final Duration deadline;
     private final Transport sessions;
     private final Transport admin;
 
     private CloakroomClient(Options options) {
         app = options.app;
+        deadline = options.deadline;
         sessions = new Transport(options, options.addresses);
         admin = options.adminAddresses.isEmpty() ? null : new Transport(options, options.adminAddresses);
     }
@@ -64,9 +66,33 @@ public final class CloakroomClient {
         admin().call(ADMIN + "RevokeSession", named().put("id", publicId));
     }
 
+    /** Returns a session by its public id, also one that ended in the last 16 minutes. */
+    JsonNode find(String publicId) {
+        return admin().call(ADMIN + "GetSession", named().put("id", publicId)).path("session");
+    }
+
+    /** Follows what happens to the sessions of the app, after a cursor, or from now on if it is empty. */
+    ResponseStream watchEvents(String cursor) {
+        return admin().stream(ADMIN + "WatchEvents", named().put("cursor", cursor));
+    }
+
+    /** Returns whether a call of AdminService that failed so would fail again. */
+    boolean isLastingForAdmin(CloakroomException failure) {
+        return admin().isLasting(failure);
+    }
+
+    /** Fails if the address of AdminService is not set. */
+    void requireAdminService() {
+        admin();
+    }
+
+    Duration deadline() {
+        return deadline;
+    }
+
     private Transport admin() {
         if (admin == null) {
-            throw new IllegalStateException("the sessions of a user are found by AdminService. Set"
+            throw new IllegalStateException("the sessions of a user and events come from AdminService. Set"
                     + " adminService(\"host:50052\") of CloakroomClient.builder()");
         }
         return admin;
@@ -99,7 +125,7 @@ public final class CloakroomClient {
             return this;
         }
 
-        /** Sets the addresses of AdminService, which finds and ends the sessions of a user. None if not set. */
+        /** Sets the addresses of AdminService, which finds and ends the sessions of a user, and has events. None if not set. */
         public Builder adminService(String... addresses) {
             options.adminAddresses = addresses(addresses);
             return this;

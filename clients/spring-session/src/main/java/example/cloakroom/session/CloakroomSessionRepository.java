@@ -15,6 +15,9 @@ import java.util.Set;
 import java.util.function.BiConsumer;
 import org.apache.commons.logging.Log;
 import org.apache.commons.logging.LogFactory;
+import org.springframework.context.ApplicationEventPublisher;
+import org.springframework.context.ApplicationEventPublisherAware;
+import org.springframework.context.SmartLifecycle;
 import org.springframework.session.FindByIndexNameSessionRepository;
 import org.springframework.session.FlushMode;
 import org.springframework.session.IndexResolver;
@@ -31,13 +34,17 @@ import org.springframework.session.SessionIdGenerator;
  * only the attributes that changed, so that requests at the same time keep each other's. Nothing revives a session that
  * has ended.
  */
-public final class CloakroomSessionRepository implements FindByIndexNameSessionRepository<CloakroomSession> {
+public final class CloakroomSessionRepository
+        implements FindByIndexNameSessionRepository<CloakroomSession>, ApplicationEventPublisherAware, SmartLifecycle {
     private static final Log LOG = LogFactory.getLog(CloakroomSessionRepository.class);
     private static final String SECURITY_CONTEXT = "SPRING_SECURITY_CONTEXT";
     /** Begins the id of a session that was found by its user, whose key is not known. No key begins so. */
     private static final String PUBLIC_ID = "public-id:";
     private static final Duration SHORTEST_IDLE_TIMEOUT = Duration.ofSeconds(1);
     private static final int ID_BYTES = 32;
+    private static final int DEFAULT_MAX_KNOWN_SESSIONS = 10_000;
+    /** Events begin before the web server does, and end after it. */
+    private static final int PHASE = 0;
 
     private final CloakroomClient client;
     private final IndexResolver<Session> users = new PrincipalNameIndexResolver<>(PRINCIPAL_NAME_INDEX_NAME);
@@ -48,6 +55,13 @@ public final class CloakroomSessionRepository implements FindByIndexNameSessionR
     private SaveMode saveMode = SaveMode.ON_SET_ATTRIBUTE;
     private BiConsumer<String, CloakroomSession> onGone = (reason, session) -> LOG.warn(
             "A session had ended (" + reason + ") before it was saved. Nothing was written.");
+
+    private boolean isPublishing;
+    private int maxKnownSessions = DEFAULT_MAX_KNOWN_SESSIONS;
+    private ApplicationEventPublisher publisher;
+    /** Null if nothing is published. */
+    private volatile KnownSessions known;
+    private volatile SessionEvents events;
 
     public CloakroomSessionRepository(CloakroomClient client) {
         this.client = client;
@@ -83,6 +97,74 @@ public final class CloakroomSessionRepository implements FindByIndexNameSessionR
         this.onGone = onGone;
     }
 
+    /**
+     * Publishes SessionCreatedEvent, SessionDeletedEvent and SessionExpiredEvent of the sessions that this process has opened
+     * or saved, by one stream of AdminService. The caller needs the role `viewer` or `admin`. Nothing is published if not set.
+     */
+    public void setPublishEvents(boolean isPublishing) {
+        this.isPublishing = isPublishing;
+    }
+
+    /**
+     * Sets of how many live sessions this process can publish events. Beyond them it publishes none of those that
+     * were used longest ago. Each takes about 700 bytes. 10,000 if not set.
+     */
+    public void setMaxKnownSessions(int limit) {
+        if (limit < 1) {
+            throw new IllegalArgumentException("maxKnownSessions is " + limit + ". It has to be at least 1");
+        }
+        maxKnownSessions = limit;
+    }
+
+    /** Sets who gets the events. The container does this with a bean. */
+    @Override
+    public void setApplicationEventPublisher(ApplicationEventPublisher publisher) {
+        this.publisher = publisher;
+    }
+
+    /** The container starts a bean that publishes events, and no other. */
+    @Override
+    public boolean isAutoStartup() {
+        return isPublishing;
+    }
+
+    @Override
+    public int getPhase() {
+        return PHASE;
+    }
+
+    /** Begins to publish events, if {@link #setPublishEvents} is on. The container does this with a bean. */
+    @Override
+    public synchronized void start() {
+        if (!isPublishing || events != null) {
+            return;
+        }
+        client.requireAdminService();
+        if (publisher == null) {
+            throw new IllegalStateException("there is nobody to publish events to. Make the repository a bean, or call"
+                    + " setApplicationEventPublisher");
+        }
+        if (known == null) {
+            known = new KnownSessions(maxKnownSessions);
+        }
+        events = new SessionEvents(client, new SessionEventPublisher(client, known, publisher, this));
+        events.start();
+    }
+
+    /** Ends the stream of events. A listener that is running has two seconds to finish. */
+    @Override
+    public synchronized void stop() {
+        if (events != null) {
+            events.stop();
+            events = null;
+        }
+    }
+
+    @Override
+    public boolean isRunning() {
+        return events != null;
+    }
+
     @Override
     public CloakroomSession createSession() {
         Instant now = Instant.now();
@@ -105,7 +187,14 @@ public final class CloakroomSessionRepository implements FindByIndexNameSessionR
         if (session.path("new").asBoolean() || session.has("nullSession")) {
             return null;
         }
+        remember(id, session, false);
         return load(id, session).asStored();
+    }
+
+    private void remember(String id, JsonNode session, boolean isNew) {
+        if (known != null) {
+            known.remember(KnownSession.of(id, session, isNew));
+        }
     }
 
     @Override
@@ -128,6 +217,9 @@ public final class CloakroomSessionRepository implements FindByIndexNameSessionR
         if (saved.path("outcome").asText().equals("OUTCOME_GONE")) {
             onGone.accept(saved.path("endReason").asText("unknown"), session);
             return;
+        }
+        if (saved.has("session")) {
+            remember(session.getId(), saved.path("session"), saved.path("outcome").asText().equals("OUTCOME_CREATED"));
         }
         session.saved(subject);
     }

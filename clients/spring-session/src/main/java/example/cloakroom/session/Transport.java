@@ -23,7 +23,7 @@ import java.util.concurrent.atomic.AtomicInteger;
 import javax.net.ssl.SSLContext;
 
 /**
- * Unary calls by the Connect protocol with JSON, over kept-alive HTTP/1.1 connections. docs/wire.md has the rules. A call
+ * Calls by the Connect protocol with JSON, over kept-alive HTTP/1.1 connections. docs/wire.md has the rules. A unary call
  * is repeated until its deadline while nothing answers, so each call has to be harmless when it is repeated.
  */
 final class Transport {
@@ -71,6 +71,13 @@ final class Transport {
         }
     }
 
+    /** Begins a call that answers with a stream. Nothing repeats it. */
+    ResponseStream stream(String method, ObjectNode request) {
+        ResponseStream stream = new ResponseStream(method);
+        stream.begin(http, request(method, "application/connect+json").POST(ResponseStream.body(request)).build());
+        return stream;
+    }
+
     private JsonNode repeat(String method, byte[] body, Deadline deadline) throws InterruptedException {
         long pause = FIRST_PAUSE_MILLIS;
         SessionUnavailableException before = null;
@@ -79,9 +86,7 @@ final class Transport {
                 return attempt(method, body, deadline);
             } catch (SessionUnavailableException failure) {
                 long shortened = ThreadLocalRandom.current().nextLong(pause / 2, pause + 1);
-                // Another replica may have a certificate that is trusted.
-                boolean isLasting = isUntrusted(failure.getCause()) && services.size() == 1;
-                if (isLasting || deadline.leftMillis() <= shortened) {
+                if (isLasting(failure) || deadline.leftMillis() <= shortened) {
                     throw isLate(failure) && before != null ? withReason(failure, before) : failure;
                 }
                 before = isLate(failure) ? before : failure;
@@ -89,6 +94,12 @@ final class Transport {
                 pause = Math.min(2 * pause, LONGEST_PAUSE_MILLIS);
             }
         }
+    }
+
+    /** Returns whether another attempt would fail too. Another replica may have a certificate that is trusted. */
+    boolean isLasting(CloakroomException failure) {
+        boolean isUnavailable = failure instanceof SessionUnavailableException;
+        return !isUnavailable || (isUntrusted(failure.getCause()) && services.size() == 1);
     }
 
     /** Returns whether an attempt failed only because its time was over. */
@@ -111,8 +122,7 @@ final class Transport {
         } catch (TimeoutException failure) {
             throw unavailable(method, "no answer within " + limit + " ms", failure);
         } catch (ExecutionException failure) {
-            throw isUntrusted(failure.getCause()) ? untrusted(method, failure.getCause())
-                    : unavailable(method, String.valueOf(failure.getCause()), failure.getCause());
+            throw unanswered(method, failure.getCause());
         } finally {
             // Closes the connection of a call that has not ended.
             call.cancel(true);
@@ -120,13 +130,15 @@ final class Transport {
     }
 
     private HttpRequest request(String method, byte[] body, long limitMillis) {
+        return request(method, "application/json").header("connect-timeout-ms", Long.toString(limitMillis))
+                .POST(HttpRequest.BodyPublishers.ofByteArray(body)).build();
+    }
+
+    private HttpRequest.Builder request(String method, String contentType) {
         URI service = services.get(Math.floorMod(next.getAndIncrement(), services.size()));
-        HttpRequest.Builder request = HttpRequest.newBuilder(service.resolve(method))
-                .header("content-type", "application/json")
-                .header("connect-timeout-ms", Long.toString(limitMillis))
-                .POST(HttpRequest.BodyPublishers.ofByteArray(body));
+        HttpRequest.Builder request = HttpRequest.newBuilder(service.resolve(method)).header("content-type", contentType);
         String token = options.token.get();
-        return (token == null ? request : request.header("authorization", "Bearer " + token)).build();
+        return token == null ? request : request.header("authorization", "Bearer " + token);
     }
 
     private JsonNode read(String method, HttpResponse<byte[]> response) {
@@ -151,7 +163,12 @@ final class Transport {
         }
     }
 
-    private static SessionUnavailableException unavailable(String method, String what, Throwable cause) {
+    /** Returns the error of a call whose connection failed. */
+    static SessionUnavailableException unanswered(String method, Throwable cause) {
+        return isUntrusted(cause) ? untrusted(method, cause) : unavailable(method, String.valueOf(cause), cause);
+    }
+
+    static SessionUnavailableException unavailable(String method, String what, Throwable cause) {
         return new SessionUnavailableException("", method + ": the service did not answer (" + what
                 + "). Check its address, and that it runs", cause);
     }

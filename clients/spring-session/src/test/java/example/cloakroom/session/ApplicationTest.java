@@ -123,6 +123,34 @@ class ApplicationTest {
     }
 
     @Test
+    void listeners_learn_the_ids_of_sessions_that_end_and_the_application_stops() throws Exception {
+        ConfigurableApplicationContext other = Shop.start(service.client(), service.folder().resolve("events.log").toString(), true);
+        try {
+            Browser browser = new Browser(Shop.port(other));
+            browser.get("/set?name=a&value=1");
+            String before = browser.sessionId();
+            browser.submit("/login", ALICE);
+            String after = browser.sessionId();
+            KEYS.addAll(List.of(before, after));
+            Shop.Ends ends = other.getBean(Shop.Ends.class);
+            Service.waitUntil("the id before the login has ended", () -> ends.ids().contains(before));
+            assertThat(ends.ids()).doesNotContain(after);
+
+            service.sessions("revoke-subject", "--app", "shop", "alice");
+            Service.waitUntil("the session of the user has ended", () -> ends.ids().contains(after));
+            assertThat(other.getBean(CloakroomSessionRepository.class).isRunning()).isTrue();
+        } finally {
+            other.close();
+        }
+        assertThat(eventThreads()).isZero();
+    }
+
+    private static long eventThreads() {
+        return Thread.getAllStackTraces().keySet().stream().filter(thread -> thread.getName().equals("cloakroom-session-events"))
+                .count();
+    }
+
+    @Test
     void an_outage_is_answered_by_503_and_the_user_stays_logged_in() throws Exception {
         Browser browser = loggedIn();
         CloakroomClient impatient = service.builder().deadline(Duration.ofMillis(300)).build();

@@ -16,6 +16,7 @@ import java.time.Duration;
 import java.util.Base64;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.concurrent.CopyOnWriteArrayList;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -71,6 +72,23 @@ class ClientTest {
         repository.save(session);
         assertThat(repository.findById(session.getId())).isNotNull();
         assertThat(repository.findByPrincipalName("nobody")).isEmpty();
+    }
+
+    @Test
+    void events_come_by_tls_with_a_token_from_the_replica_that_answers() throws Exception {
+        CloakroomClient client = service.builder().adminService("127.0.0.1:1", service.adminAddress())
+                .caFile(folder.resolve("tls.crt")).token(TOKEN).build();
+        List<Object> published = new CopyOnWriteArrayList<>();
+        CloakroomSessionRepository repository = new CloakroomSessionRepository(client);
+        repository.setPublishEvents(true);
+        repository.setApplicationEventPublisher(published::add);
+        repository.start();
+        try {
+            repository.save(repository.createSession());
+            Service.waitUntil("the event is published", () -> !published.isEmpty());
+        } finally {
+            repository.stop();
+        }
     }
 
     @Test

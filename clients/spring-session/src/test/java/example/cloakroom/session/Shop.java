@@ -1,13 +1,17 @@
 package example.cloakroom.session;
 
 import jakarta.servlet.http.HttpSession;
+import jakarta.servlet.http.HttpSessionEvent;
+import jakarta.servlet.http.HttpSessionListener;
 import java.security.Principal;
 import java.time.Duration;
 import java.util.Map;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
+import org.springframework.beans.factory.annotation.Value;
 import org.springframework.boot.SpringApplication;
 import org.springframework.boot.autoconfigure.EnableAutoConfiguration;
 import org.springframework.boot.web.server.context.WebServerApplicationContext;
@@ -40,10 +44,14 @@ class Shop {
 
     /** Starts the application at a free port. */
     static ConfigurableApplicationContext start(CloakroomClient client, String logFile) {
+        return start(client, logFile, false);
+    }
+
+    static ConfigurableApplicationContext start(CloakroomClient client, String logFile, boolean withEvents) {
         SpringApplication application = new SpringApplication(Shop.class);
         application.addInitializers(context -> context.getBeanFactory().registerSingleton("client", client));
         return application.run("--server.address=127.0.0.1", "--server.port=0", "--spring.main.banner-mode=off",
-                "--logging.file.name=" + logFile, "--logging.threshold.console=off",
+                "--logging.file.name=" + logFile, "--logging.threshold.console=off", "--events=" + withEvents,
                 "--logging.level.example.cloakroom=trace", "--logging.level.org.springframework.session=trace");
     }
 
@@ -52,8 +60,29 @@ class Shop {
     }
 
     @Bean
-    CloakroomSessionRepository sessionRepository(CloakroomClient client) {
-        return new CloakroomSessionRepository(client);
+    CloakroomSessionRepository sessionRepository(CloakroomClient client, @Value("${events}") boolean withEvents) {
+        CloakroomSessionRepository repository = new CloakroomSessionRepository(client);
+        repository.setPublishEvents(withEvents);
+        return repository;
+    }
+
+    @Bean
+    Ends ends() {
+        return new Ends();
+    }
+
+    /** The ids of the sessions that have ended, as a listener of the servlet container learns them. */
+    static class Ends implements HttpSessionListener {
+        private final Set<String> ids = ConcurrentHashMap.newKeySet();
+
+        @Override
+        public void sessionDestroyed(HttpSessionEvent event) {
+            ids.add(event.getSession().getId());
+        }
+
+        Set<String> ids() {
+            return ids;
+        }
     }
 
     @Bean
