@@ -119,7 +119,7 @@ impl Cluster {
         if nodes.is_empty() {
             return None;
         }
-        let first = self.discovery.turn.fetch_add(1, Ordering::Relaxed) % nodes.len();
+        let first = self.discovery.turn.fetch_add(ASKED, Ordering::Relaxed) % nodes.len();
         let asked: Vec<_> = nodes.iter().cycle().skip(first).take(nodes.len().min(ASKED)).cloned().collect();
         majority(asked, PATIENCE).await.ok()
     }

@@ -7,6 +7,7 @@
 mod asked_nodes;
 mod discovery;
 pub(super) mod feed_timeout;
+mod groups;
 mod redirection;
 mod sequence_run;
 mod slot_nodes;
@@ -16,11 +17,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use futures_util::future::join_all;
-use redis::{Cmd, Value};
+use redis::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
-use tokio_util::sync::CancellationToken;
 
 use self::asked_nodes::AskedNodes;
 use self::discovery::Discovery;
@@ -36,8 +35,7 @@ use super::connection::waiter::{Receipt, not_acknowledged};
 use super::failure::{Cause, Failure};
 use super::partitions::Slot;
 use super::router::Written;
-use super::scripts::Script;
-use super::sequence::{Sequence, pipeline};
+use super::sequence::Sequence;
 use super::settings::Settings;
 use crate::types::SettingError;
 
@@ -82,7 +80,7 @@ impl Cluster {
             if !table.nodes().is_empty() {
                 return Ok(table);
             }
-            self.await_change(&mut changes, deadline).await?;
+            self.await_node(&mut changes, deadline).await?;
         }
     }
 
@@ -121,122 +119,6 @@ impl Cluster {
         finished.map(|run| self.written(run, deadline)).transpose()
     }
 
-    /// Does many sequences, in one round trip to each node unless there are redirections.
-    pub(in crate::store::redis) async fn run_all(
-        self: &Arc<Self>,
-        sequences: &[Sequence<'_>],
-    ) -> Vec<Result<Vec<Value>, Failure>> {
-        let deadline = Instant::now() + self.target.timeout;
-        let finished = self.finish_all(sequences, deadline).await;
-        finished.into_iter().map(|run| run.map(SequenceRun::into_answers)).collect()
-    }
-
-    /// The same for sequences that only read, each node for itself: a node that hangs delays none of the others.
-    pub(in crate::store::redis) async fn run_all_promptly(
-        self: &Arc<Self>,
-        sequences: Vec<Sequence<'static>>,
-    ) -> Vec<Result<Vec<Value>, Failure>> {
-        let table = match self.known_table().await {
-            Ok(table) => table,
-            Err(failure) => return sequences.iter().map(|_| Err(failure.clone())).collect(),
-        };
-        let mut groups = Vec::<(Option<&Arc<Node>>, Vec<usize>, Vec<Sequence<'static>>)>::new();
-        for (index, sequence) in sequences.into_iter().enumerate() {
-            let node = table.node(sequence.slot);
-            match groups.iter_mut().find(|(other, ..)| is_same(node, *other)) {
-                Some((_, indices, group)) => {
-                    indices.push(index);
-                    group.push(sequence);
-                }
-                None => groups.push((node, vec![index], vec![sequence])),
-            }
-        }
-        let any_answered = CancellationToken::new();
-        let read = async |(node, indices, group): (Option<&Arc<Node>>, Vec<usize>, Vec<Sequence<'static>>)| {
-            let results = match node {
-                Some(node) => {
-                    self.run_promptly(node, group, &any_answered).await.map_err(|()| node.connections.silent())
-                }
-                None => {
-                    self.refresh_soon();
-                    Err(self.no_node())
-                }
-            };
-            let results = results.unwrap_or_else(|failure| indices.iter().map(|_| Err(failure.clone())).collect());
-            indices.into_iter().zip(results).collect::<Vec<_>>()
-        };
-        let mut results: Vec<_> = join_all(groups.into_iter().map(read)).await.into_iter().flatten().collect();
-        results.sort_unstable_by_key(|(index, _)| *index);
-        results.into_iter().map(|(_, result)| result).collect()
-    }
-
-    /// Does sequences of one node. Fails if it does not answer as fast as it used to, and another one has; they go on then.
-    async fn run_promptly(
-        self: &Arc<Self>,
-        node: &Arc<Node>,
-        sequences: Vec<Sequence<'static>>,
-        any_answered: &CancellationToken,
-    ) -> Result<Vec<Result<Vec<Value>, Failure>>, ()> {
-        let patience = node.feed_timeout.for_next().ok_or(())?;
-        let (cluster, read_node) = (Arc::clone(self), Arc::clone(node));
-        let mut reading = tokio::spawn(async move {
-            let begin = Instant::now();
-            let results = cluster.run_all(&sequences).await;
-            match results.iter().any(Result::is_ok) {
-                true => read_node.feed_timeout.note_answer(begin.elapsed()),
-                false => read_node.feed_timeout.note_failure(begin.elapsed()),
-            }
-            results
-        });
-        // If no node answers, it is not this one that hangs.
-        let late = async {
-            sleep(patience).await;
-            any_answered.cancelled().await;
-        };
-        tokio::select! {
-            biased;
-            read = &mut reading => {
-                let results = read.map_err(drop)?;
-                if results.iter().any(Result::is_ok) {
-                    any_answered.cancel();
-                }
-                Ok(results)
-            }
-            () = late => {
-                node.feed_timeout.note_late(reading.abort_handle());
-                Err(())
-            }
-        }
-    }
-
-    /// The same for sequences that write. Returns also what each write waits for.
-    pub(in crate::store::redis) async fn write_all(
-        self: &Arc<Self>,
-        sequences: &[Sequence<'_>],
-    ) -> Vec<Result<(Vec<Value>, Written), Failure>> {
-        let deadline = Instant::now() + self.target.timeout;
-        let finished = self.finish_all(sequences, deadline).await;
-        finished.into_iter().map(|run| run.and_then(|run| self.written(run, deadline))).collect()
-    }
-
-    async fn finish_all<'q, 's>(
-        self: &Arc<Self>,
-        sequences: &'q [Sequence<'s>],
-        deadline: Instant,
-    ) -> Vec<Result<SequenceRun<'q, 's>, Failure>> {
-        let table = self.table();
-        let groups = group(&table, sequences);
-        let first = join_all(groups.iter().map(|(node, group)| self.run_group(*node, group, deadline))).await;
-        let mut indices = Vec::with_capacity(sequences.len());
-        for (_, group) in &groups {
-            indices.extend(group.iter().map(|(index, _)| *index));
-        }
-        let finished = join_all(first.into_iter().flatten().map(|run| self.finish_one(run, deadline))).await;
-        let mut results: Vec<_> = indices.into_iter().zip(finished).collect();
-        results.sort_unstable_by_key(|(index, _)| *index);
-        results.into_iter().map(|(_, result)| result).collect()
-    }
-
     async fn finish_one<'q, 's>(
         self: &Arc<Self>,
         run: Result<SequenceRun<'q, 's>, Failure>,
@@ -252,44 +134,6 @@ impl Cluster {
         let was_replica = || not_acknowledged(&self.target.address, "its node was a replica a moment ago");
         let DoneBy { node, term } = done_by.ok_or_else(was_replica)?;
         Ok((answers, Written { node: Some(node), slot, receipt: Receipt { term: Some(term), deadline } }))
-    }
-
-    /// Sends the sequences of one node once. Returns how far each has come.
-    async fn run_group<'q, 's>(
-        self: &Arc<Self>,
-        node: Option<&Arc<Node>>,
-        group: &[(usize, &'q Sequence<'s>)],
-        deadline: Instant,
-    ) -> Vec<Result<SequenceRun<'q, 's>, Failure>> {
-        let mut runs: Vec<_> = group.iter().map(|(_, sequence)| SequenceRun::new(sequence)).collect();
-        let Some((node, open)) = node.and_then(|node| Some((node, node.connections.try_open()?))) else {
-            return runs.into_iter().map(Ok).collect();
-        };
-        // They call the same script, if any. A node that does not have it would otherwise refuse each of them.
-        let script = group.first().and_then(|(_, sequence)| sequence.script);
-        let load = script.map(Script::load);
-        let loads = usize::from(load.is_some());
-        let commands = pipeline(load.into_iter().chain(commands_of(group)));
-        match node.connections.exchange_on(&open, &commands, deadline).await {
-            Ok(answers) => {
-                let mut answers = answers.into_iter().skip(loads);
-                let take = |mut run: SequenceRun<'q, 's>| {
-                    let count = run.sequence.len();
-                    match self.take(&mut run, (node, open.term()), answers.by_ref().take(count).collect())? {
-                        Next::Moved(address) => self.follow(run.sequence.slot, &address),
-                        Next::Done | Next::Again => {}
-                        Next::Split(_) | Next::Wait(_) => self.refresh_soon(),
-                    }
-                    Ok(run)
-                };
-                runs.into_iter().map(take).collect()
-            }
-            Err(unanswered) => {
-                self.refresh_soon();
-                let took = runs.iter_mut().map(|run| run.take_failure(unanswered.clone())).collect::<Vec<_>>();
-                runs.into_iter().zip(took).map(|(run, took)| took.map(|()| run)).collect()
-            }
-        }
     }
 
     /// Sends what is left of a sequence until all of it is answered.
@@ -382,7 +226,7 @@ impl Cluster {
         loop {
             let table = Arc::clone(&changes.borrow_and_update());
             let Some(node) = find(&table) else {
-                self.await_change(&mut changes, deadline).await?;
+                self.await_node(&mut changes, deadline).await?;
                 continue;
             };
             tokio::select! {
@@ -419,6 +263,21 @@ impl Cluster {
         Arc::new(Node { address: address.clone(), connections, feed_timeout: FeedTimeout::default() })
     }
 
+    /// Waits until the table changes. Fails at once if no node has told the slots for long.
+    async fn await_node(
+        self: &Arc<Self>,
+        changes: &mut watch::Receiver<Arc<SlotTable>>,
+        deadline: Instant,
+    ) -> Result<(), Failure> {
+        match self.discovery.lasting_failure(self.target.timeout) {
+            Some(failure) => {
+                self.refresh_soon();
+                Err(failure)
+            }
+            None => self.await_change(changes, deadline).await,
+        }
+    }
+
     /// Waits until the table changes, or for a moment, and has it looked at meanwhile.
     async fn await_change(
         self: &Arc<Self>,
@@ -426,9 +285,6 @@ impl Cluster {
         deadline: Instant,
     ) -> Result<(), Failure> {
         self.refresh_soon();
-        if let Some(failure) = self.discovery.lasting_failure(self.target.timeout) {
-            return Err(failure);
-        }
         tokio::select! {
             _ = changes.changed() => {}
             () = sleep(LONGEST_WAIT) => {}
@@ -448,33 +304,6 @@ impl Cluster {
 enum WhenSplit {
     Wait,
     Return,
-}
-
-type Group<'t, 'q, 's> = (Option<&'t Arc<Node>>, Vec<(usize, &'q Sequence<'s>)>);
-
-/// Groups sequences by the nodes that have their slots, and notes where each stood.
-fn group<'t, 'q, 's>(table: &'t SlotTable, sequences: &'q [Sequence<'s>]) -> Vec<Group<'t, 'q, 's>> {
-    let mut groups = Vec::<Group<'t, 'q, 's>>::new();
-    for (index, sequence) in sequences.iter().enumerate() {
-        let node = table.node(sequence.slot);
-        match groups.iter_mut().find(|(other, _)| is_same(node, *other)) {
-            Some((_, group)) => group.push((index, sequence)),
-            None => groups.push((node, vec![(index, sequence)])),
-        }
-    }
-    groups
-}
-
-fn is_same(node: Option<&Arc<Node>>, other: Option<&Arc<Node>>) -> bool {
-    match (node, other) {
-        (Some(node), Some(other)) => Arc::ptr_eq(node, other),
-        (None, None) => true,
-        _ => false,
-    }
-}
-
-fn commands_of(group: &[(usize, &Sequence<'_>)]) -> Vec<Cmd> {
-    group.iter().flat_map(|(_, sequence)| sequence.commands.cmd_iter().cloned()).collect()
 }
 
 /// Waits before the next attempt. Fails if the deadline is nearer.

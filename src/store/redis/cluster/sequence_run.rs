@@ -73,34 +73,38 @@ impl<'q, 's> SequenceRun<'q, 's> {
     ) -> Result<Next, Failure> {
         let before = usize::from(self.loads_script) + usize::from(self.asked.is_some());
         let was_asked = self.asked.take();
-        for (position, answer) in answers.into_iter().enumerate() {
-            let Some(error) = server_error(&answer) else {
-                if position >= before {
-                    self.loads_script = false;
-                    if self.answers.is_empty() {
-                        self.done_by = term.map(|term| DoneBy { node: Arc::clone(node), term: Arc::clone(term) });
-                    }
-                    self.answers.push(answer);
-                }
-                continue;
-            };
-            let failure = node.connections.refused(error);
-            return match Redirection::parse(error, &node.address) {
-                Some(Redirection::Moved(address)) => Ok(Next::Moved(address)),
-                Some(Redirection::Ask(address)) => {
-                    self.asked = Some(address);
-                    Ok(Next::Again)
-                }
-                Some(Redirection::NoScript) if !self.loads_script && self.sequence.script.is_some() => {
-                    (self.loads_script, self.asked) = (true, was_asked);
-                    Ok(Next::Again)
-                }
-                Some(Redirection::Split) => Ok(Next::Split(failure)),
-                Some(Redirection::Wait) => Ok(Next::Wait(failure)),
-                Some(Redirection::NoScript) | None => Err(failure),
-            };
+        let mut answers = answers.into_iter();
+        let prepared = answers.by_ref().take(before).collect::<Vec<_>>();
+        let mut refused = prepared.iter().find_map(server_error).cloned();
+        for answer in answers {
+            if let Some(error) = server_error(&answer) {
+                refused.get_or_insert_with(|| error.clone());
+                break;
+            }
+            // It was done, so it is not sent again, whatever was said to the commands before it.
+            refused = None;
+            self.loads_script = false;
+            if self.answers.is_empty() {
+                self.done_by = term.map(|term| DoneBy { node: Arc::clone(node), term: Arc::clone(term) });
+            }
+            self.answers.push(answer);
         }
-        Ok(if self.is_done() { Next::Done } else { Next::Again })
+        let Some(error) = refused else { return Ok(if self.is_done() { Next::Done } else { Next::Again }) };
+        let failure = node.connections.refused(&error);
+        match Redirection::parse(&error, &node.address) {
+            Some(Redirection::Moved(address)) => Ok(Next::Moved(address)),
+            Some(Redirection::Ask(address)) => {
+                self.asked = Some(address);
+                Ok(Next::Again)
+            }
+            Some(Redirection::NoScript) if !self.loads_script && self.sequence.script.is_some() => {
+                (self.loads_script, self.asked) = (true, was_asked);
+                Ok(Next::Again)
+            }
+            Some(Redirection::Split) => Ok(Next::Split(failure)),
+            Some(Redirection::Wait) => Ok(Next::Wait(failure)),
+            Some(Redirection::NoScript) | None => Err(failure),
+        }
     }
 
     /// Fails if what was not answered may have been done, and would be done twice.

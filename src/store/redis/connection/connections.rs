@@ -217,7 +217,7 @@ impl Connections {
         commands: &Pipeline,
         deadline: Instant,
     ) -> Result<Vec<Value>, Unanswered> {
-        let mark = connection.mark();
+        let (mark, begin) = (connection.mark(), Instant::now());
         let mut handle = connection.commands();
         let answered = timeout_at(deadline, handle.send_packed_commands(commands, 0, commands.len())).await;
         if !matches!(answered, Ok(Ok(_))) {
@@ -237,8 +237,9 @@ impl Connections {
                 Err(if was_not_sent { Unanswered::NotSent(failure) } else { Unanswered::Closed(failure) })
             }
             Err(_) => {
-                // A connection that was opened meanwhile has had less time to answer.
-                let had_its_time = connection.opened.elapsed() >= self.target.timeout;
+                // Not the short rest of a deadline, and not a connection that was opened meanwhile.
+                let had_its_time =
+                    begin.elapsed() >= self.target.timeout / 2 && connection.opened.elapsed() >= self.target.timeout;
                 if had_its_time && !connection.has_received_since(mark) {
                     self.rounds.leave_silent(connection, "a command was not answered");
                     reconnecting.check();
@@ -371,4 +372,56 @@ pub(in crate::store::redis) fn parse<T: FromRedisValue>(answer: Value) -> Result
 
 fn failure(connection: &Connection, cause: Cause) -> Failure {
     Failure { address: Arc::clone(&connection.address), cause }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::store::redis::sequence::pipeline;
+
+    const TIMEOUT: Duration = Duration::from_millis(200);
+
+    /// Starts a Redis that answers OK to everything but GET, and nothing to that.
+    async fn start_redis() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("redis://{}", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut bytes = [0; 4096];
+                    while let Ok(count @ 1..) = stream.read(&mut bytes).await {
+                        let commands = bytes[..count].split(|byte| *byte == b'*').skip(1);
+                        let answered =
+                            commands.filter(|command| !command.windows(3).any(|word| word == b"GET")).count();
+                        stream.write_all("+OK\r\n".repeat(answered).as_bytes()).await.unwrap();
+                    }
+                });
+            }
+        });
+        url
+    }
+
+    #[tokio::test]
+    async fn a_server_is_silent_only_if_a_command_has_waited_for_more_than_the_rest_of_a_deadline() {
+        let settings = Settings { url: start_redis().await, timeout: TIMEOUT, ..Settings::default() };
+        let connections = Connections::new(&settings, Server::PrimaryOrReplica).unwrap();
+        let get = pipeline([redis::cmd("GET")]);
+        for (wait, is_left) in [(TIMEOUT / 20, false), (TIMEOUT, true)] {
+            let open = connections.open().await.unwrap();
+            while open.connection.opened.elapsed() < TIMEOUT {
+                sleep(TIMEOUT / 20).await;
+            }
+
+            let answered = connections.exchange_on(&open, &get, Instant::now() + wait).await;
+
+            assert!(matches!(answered, Err(Unanswered::TimedOut(_))), "{answered:?}");
+            assert_eq!(connections.rounds.was_silent(&open.connection), is_left, "{wait:?}");
+        }
+    }
 }

@@ -101,3 +101,21 @@ async fn a_session_that_is_revoked_while_its_slot_is_moved_stays_so() {
     let saved = apply(&store, &key(2), &by_token(1, START), &save(set("n", "1"))).await;
     assert!(matches!(saved, Applied::Done(_)), "{saved:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revocation_of_an_app_follows_a_slot_that_has_moved_while_another_node_hangs() {
+    let cluster = Cluster::start(3, 0, CALM);
+    let store = Redis::new(&RedisSettings { timeout: Duration::from_secs(5), ..cluster.settings() }).unwrap();
+    create(&store, key(0), &record()).await;
+    for node in &cluster.nodes {
+        node.run(&["config", "set", "cluster-require-full-coverage", "no"]);
+    }
+    let slot = cluster.nodes[0].redis.cli(&["cluster", "keyslot", "{460}"]);
+    tokio::task::block_in_place(|| cluster.move_slot(slot.trim(), &cluster.nodes[0], &cluster.nodes[1]));
+    cluster.nodes[2].redis.signal("-STOP");
+
+    store.revoke_app(&app("default"), START).await.expect_err("a node hangs");
+
+    let saved = apply(&store, &key(0), &by_token(1, START), &save(set("n", "1"))).await;
+    assert!(matches!(saved, Applied::Denied(_)), "{saved:?}");
+}
