@@ -226,6 +226,14 @@ impl Router {
         }
     }
 
+    /// The number of the node that has a slot, as far as is known; 0 for a single server.
+    pub(super) fn node_number(&self, slot: Slot) -> u16 {
+        match self {
+            Self::Single(_) => 0,
+            Self::Cluster(cluster) => cluster.table().node_number(slot),
+        }
+    }
+
     /// Whether this server has a slot. A single one has all.
     pub(super) fn has(&self, server: &AnyServer, slot: Slot) -> bool {
         match (self, server) {
