@@ -27,6 +27,7 @@ mod inspection;
 mod layout;
 mod node_metrics;
 mod partitions;
+mod process_id;
 mod reconnecting;
 mod redirection;
 mod replace;

@@ -9,6 +9,7 @@ use super::cluster::Cluster;
 use super::connections::{Connections, parse, server_error};
 use super::failure::{Cause, Failure};
 use super::partitions::Slot;
+use super::process_id::ProcessId;
 use super::scripts::Script;
 use super::sequence::{Repeat, Sequence, pipeline};
 use super::settings::{Mode, Settings};
@@ -277,6 +278,21 @@ impl Router {
         }
         self.connections_of(server)?.check(&answers)?;
         parse_one(answers).map(Some)
+    }
+
+    /// As [`Self::query_on()`], and says which process has answered. `None`: this user may not ask.
+    pub(super) async fn query_process_on<T: FromRedisValue>(
+        &self,
+        server: &AnyServer,
+        command: Cmd,
+    ) -> Result<(T, Option<ProcessId>), Error> {
+        let mut info = redis::cmd("INFO");
+        info.arg("server");
+        let mut answers = self.read_on(server, &pipeline([command, info])).await?;
+        let info = answers.pop().filter(|answer| server_error(answer).is_none());
+        self.connections_of(server)?.check(&answers)?;
+        let info: Option<String> = info.map(parse).transpose()?;
+        Ok((parse_one(answers)?, info.as_deref().and_then(ProcessId::read)))
     }
 
     /// Makes the error of a Redis that answers, but cannot be used.
