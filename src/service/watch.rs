@@ -100,7 +100,8 @@ impl SessionWatch {
             self.subscription.notified().await;
             self.subscription.ensure_poller(&self.service.store, &self.service.clock, &self.session_key.app);
             let checked = {
-                let _permit = self.subscription.acquire_permit().await;
+                let node = self.service.store.node_number(&self.session_key);
+                let _permit = self.subscription.acquire_permit(node).await;
                 self.check().await
             };
             match checked {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, Semaphore, SemaphorePermit};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::debug;
 
@@ -55,17 +55,13 @@ impl WatchRegistry {
 }
 
 /// The watchers of one app.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct AppWatchers {
     subscriptions: Mutex<Subscriptions>,
-    /// Bounds the loads at once, when all watchers are notified together.
-    permits: Semaphore,
-}
-
-impl Default for AppWatchers {
-    fn default() -> Self {
-        Self { subscriptions: Mutex::default(), permits: Semaphore::new(MAX_CONCURRENT_CHECKS) }
-    }
+    /// For each node of the store, by its number: they bound the loads at once, when all watchers are notified together.
+    ///
+    /// Loads of a node that hangs hold their permits until they fail. Those of other nodes do not wait for that.
+    permits: Mutex<BTreeMap<u16, Arc<Semaphore>>>,
 }
 
 /// A session, and the number of one of its watchers.
@@ -137,9 +133,11 @@ impl Subscription {
         self.notify.notify_one();
     }
 
-    /// Waits until this watcher may load its session.
-    pub(super) async fn acquire_permit(&self) -> Option<SemaphorePermit<'_>> {
-        self.watchers.permits.acquire().await.ok()
+    /// Waits until this watcher may load its session, which is at this node.
+    pub(super) async fn acquire_permit(&self, node: u16) -> Option<OwnedSemaphorePermit> {
+        let new = || Arc::new(Semaphore::new(MAX_CONCURRENT_CHECKS));
+        let permits = Arc::clone(self.watchers.permits.lock().entry(node).or_insert_with(new));
+        permits.acquire_owned().await.ok()
     }
 }
 
@@ -254,7 +252,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// The most watchers of one app.
 const MAX_WATCHERS: usize = 10_000;
 
-/// How many watchers of an app load their sessions at once.
+/// How many watchers of an app load sessions of one node at once.
 const MAX_CONCURRENT_CHECKS: usize = 32;
 
 /// After a read of so many entries there are likely more.

@@ -107,7 +107,10 @@ impl SideSettings {
             (StoreKind::Embedded, StoreKind::Embedded) => self.embedded.path == other.embedded.path,
             (StoreKind::Redis, StoreKind::Redis) => {
                 let place = |settings: &super::RedisSettings| {
-                    (settings.url.clone(), settings.url_file.clone(), settings.key_prefix.clone())
+                    // With Sentinels, the host of the url does not count.
+                    let sentinel = Some(&settings.sentinel).filter(|_| settings.mode == super::RedisMode::Sentinel);
+                    let sentinel = sentinel.map(|sentinel| (sentinel.urls.clone(), sentinel.service_name.clone()));
+                    (sentinel, settings.url.clone(), settings.url_file.clone(), settings.key_prefix.clone())
                 };
                 place(&self.redis) == place(&other.redis)
             }
@@ -124,7 +127,7 @@ fn data_folder(kind: StoreKind, embedded: &super::EmbeddedSettings) -> Option<&P
 }
 
 const NEXT_AND_PREVIOUS: &str = "only one of next and previous can be set: sessions move in one direction at a time";
-const SAME_PLACE: &str = "it is the same place as [store]; set another path, url or key_prefix";
+const SAME_PLACE: &str = "it is the same place as [store]; set another path, url, service_name or key_prefix";
 const IN_MEMORY: &str = "sessions cannot move to or from memory; set embedded or redis";
 const OWN_IN_MEMORY: &str = "sessions cannot move to or from memory; set store.kind to embedded or redis";
 

@@ -232,6 +232,11 @@ impl Redis {
         [self.prefix.as_bytes(), b":{", tag, b"}:waited"].concat()
     }
 
+    /// The number of the node that has a session, as far as is known; 0 if there is one server.
+    pub(super) fn node_number(&self, session_key: &SessionKey) -> u16 {
+        self.router.node_number(self.slot(session_key))
+    }
+
     fn slot(&self, session_key: &SessionKey) -> Slot {
         self.partitions.slot(self.partitions.of(&session_key.id))
     }

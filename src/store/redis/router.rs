@@ -8,6 +8,7 @@ use super::acknowledge::{Acknowledge, WriteKind};
 use super::cluster::Cluster;
 use super::cluster::slots::Node;
 use super::connection::connections::{Connections, parse, server_error};
+use super::connection::process_id::ProcessId;
 use super::connection::target::Server;
 use super::connection::waiter::Receipt;
 use super::failure::{Cause, Failure};
@@ -226,6 +227,14 @@ impl Router {
         }
     }
 
+    /// The number of the node that has a slot, as far as is known; 0 for a single server.
+    pub(super) fn node_number(&self, slot: Slot) -> u16 {
+        match self {
+            Self::Single(_) => 0,
+            Self::Cluster(cluster) => cluster.table().node_number(slot),
+        }
+    }
+
     /// Whether this server has a slot. A single one has all.
     pub(super) fn has(&self, server: &AnyServer, slot: Slot) -> bool {
         match (self, server) {
@@ -269,6 +278,21 @@ impl Router {
         }
         self.connections_of(server)?.check(&answers)?;
         parse_one(answers).map(Some)
+    }
+
+    /// As [`Self::query_on()`], and says which process has answered. `None`: this user may not ask.
+    pub(super) async fn query_process_on<T: FromRedisValue>(
+        &self,
+        server: &AnyServer,
+        command: Cmd,
+    ) -> Result<(T, Option<ProcessId>), Error> {
+        let mut info = redis::cmd("INFO");
+        info.arg("server");
+        let mut answers = self.read_on(server, &pipeline([command, info])).await?;
+        let info = answers.pop().filter(|answer| server_error(answer).is_none());
+        self.connections_of(server)?.check(&answers)?;
+        let info: Option<String> = info.map(parse).transpose()?;
+        Ok((parse_one(answers)?, info.as_deref().and_then(ProcessId::read)))
     }
 
     /// Makes the error of a Redis that answers, but cannot be used.

@@ -106,3 +106,22 @@ fn debug_output_of_a_configuration_shows_no_key() {
 
     assert!(!text.contains(&one) && !text.contains(&other), "{text}");
 }
+
+/// Their url says nothing of where they are.
+#[test]
+fn sessions_move_between_redis_of_different_sentinels_and_one_without() {
+    let sentinel = |table: &str, service_name: &str| {
+        format!(
+            "[{table}]\nkind = \"redis\"\n[{table}.redis]\nmode = \"sentinel\"\n[{table}.redis.sentinel]\n\
+             urls = [\"redis://10.0.0.1:26379\"]\nservice_name = \"{service_name}\"\n"
+        )
+    };
+    let (store, app) = (sentinel("store", "sessions"), "[apps.default]\n");
+    let others = [sentinel("store.previous", "others"), "[store.previous]\nkind = \"redis\"\n".to_owned()];
+
+    for previous in others {
+        load(&format!("{store}{previous}{app}"), &[]).unwrap();
+    }
+    let error = load(&format!("{store}{}{app}", sentinel("store.previous", "sessions")), &[]).unwrap_err();
+    assert!(error.to_string().contains("it is the same place as [store]"), "{error}");
+}

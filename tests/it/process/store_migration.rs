@@ -9,12 +9,13 @@ use cloakroom::grpc::wire::{
 use cloakroom::store::RedisSettings;
 use cloakroom::token::Key;
 
-use super::child::{Process, with_timeout};
+use super::child::{Process, eventually, with_timeout};
 use super::load::{Load, Restart};
 use crate::cli::program::Ended;
 use crate::support::calls::{ChangesExt as _, json_entries, open_cookie, save};
 use crate::support::cluster::KeySpace;
 use crate::support::redis::RedisServer;
+use crate::support::sentinel::{SERVICE, SentinelService};
 
 /// A session as it was before the move.
 #[derive(Debug)]
@@ -44,6 +45,15 @@ fn cluster_table(table: &str, keys: &KeySpace) -> String {
     )
 }
 
+fn sentinel_table(table: &str, redis: &SentinelService, acknowledge: &str) -> String {
+    let RedisSettings { sentinel, .. } = redis.settings();
+    format!(
+        "[{table}]\nkind = \"redis\"\n[{table}.redis]\nmode = \"sentinel\"\nkey_prefix = \"failover\"\ntimeout = \"30s\"\n\
+         acknowledge = \"{acknowledge}\"\n[{table}.redis.sentinel]\nurls = {:?}\nservice_name = \"{SERVICE}\"\n",
+        sentinel.urls
+    )
+}
+
 async fn create(process: &Process, number: usize, subject: &str) -> Before {
     let mut client = process.client();
     let new = client.open_session(OpenSessionRequest::default()).await.unwrap().into_inner().session.unwrap();
@@ -69,6 +79,12 @@ async fn log_out(process: &Process, session: &Before) {
     let credential = Some(destroy_session_request::Credential::Token(session.cookie.clone()));
     let request = DestroySessionRequest { credential, ..Default::default() };
     process.client().destroy_session(request).await.unwrap();
+}
+
+/// Returns how many sessions that has ended.
+async fn revoke_anna(process: &Process) -> usize {
+    let revoke = RevokeSubjectRequest { subject: "anna".to_owned(), ..Default::default() };
+    process.admin().revoke_subject(revoke).await.unwrap().into_inner().revoked as usize
 }
 
 /// Runs `cloakroom store migrate` against a process.
@@ -138,9 +154,7 @@ async fn sessions_move_from_the_file_to_redis_while_they_are_in_use() {
     for session in living {
         assert!(lives(&process, session).await, "a session is lost: {session:?}");
     }
-    let revoke = RevokeSubjectRequest { subject: "anna".to_owned(), ..Default::default() };
-    let revoked = process.admin().revoke_subject(revoke).await.unwrap().into_inner().revoked;
-    assert_eq!(revoked as usize, SESSIONS / 10, "the index has all sessions of the subject");
+    assert_eq!(revoke_anna(&process).await, SESSIONS / 10, "the index has all sessions of the subject");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -160,6 +174,85 @@ async fn two_replicas_move_sessions_from_one_redis_into_a_cluster_by_rolling_res
 async fn two_replicas_move_sessions_from_a_cluster_into_one_redis_by_rolling_restarts() {
     let (redis, keys) = (RedisServer::start(), KeySpace::new());
     move_by_rolling_restarts(|name| cluster_table(name, &keys), |name| redis_table(name, &redis, "one", 64)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_replicas_move_sessions_from_one_redis_to_one_with_sentinels_by_rolling_restarts() {
+    let (redis, sentinels) = (RedisServer::start(), SentinelService::start().await);
+    let new = |name| sentinel_table(name, &sentinels, "primary");
+    move_by_rolling_restarts(|name| redis_table(name, &redis, "one", 64), new).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_replicas_move_sessions_from_a_redis_with_sentinels_into_a_cluster_by_rolling_restarts() {
+    let (sentinels, keys) = (SentinelService::start().await, KeySpace::new());
+    let old = |name| sentinel_table(name, &sentinels, "primary");
+    move_by_rolling_restarts(old, |name| cluster_table(name, &keys)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_session_is_missing_after_a_failover_of_the_new_store_in_the_middle_of_a_move() {
+    let (redis, sentinels) = (RedisServer::start(), SentinelService::start_with(2).await);
+    let primary = &sentinels.servers[0].redis;
+    let new = |name| sentinel_table(name, &sentinels, "replicas:1");
+    move_through_a_failover((|name| redis_table(name, &redis, "one", 64), &redis), (new, primary), primary).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_session_is_missing_after_a_failover_of_the_previous_store_in_the_middle_of_a_move() {
+    let (redis, sentinels) = (RedisServer::start(), SentinelService::start_with(2).await);
+    let primary = &sentinels.servers[0].redis;
+    let old = |name| sentinel_table(name, &sentinels, "replicas:1");
+    move_through_a_failover((old, primary), (|name| redis_table(name, &redis, "one", 64), &redis), primary).await;
+}
+
+/// Moves sessions between two stores, each with a function that writes its table, and kills this primary of one of them
+/// when the new store has copies of sessions that the old one has not marked yet.
+async fn move_through_a_failover(
+    (old, old_redis): (impl Fn(&'static str) -> String, &RedisServer),
+    (new, new_redis): (impl Fn(&'static str) -> String, &RedisServer),
+    primary: &RedisServer,
+) {
+    let key = Key::generate();
+    let mut process = Process::start(&format!("{}{APP}", old("store")), &[("keys", &key)], &[]).await;
+    let mut sessions = Vec::new();
+    for number in 0..SESSIONS {
+        sessions.push(create(&process, number, "anna").await);
+    }
+    let load = Load::start([&process, &process], CALLERS, Restart::Kill);
+    load.await_calls(CALLS).await;
+    restart(&mut process, &format!("{}{}{APP}", new("store"), old("store.previous")), "-TERM").await;
+    load.await_calls(CALLS).await;
+
+    let size = || new_redis.cli(&["dbsize"]).trim().parse::<usize>().unwrap();
+    let before = size();
+    assert_eq!(old_redis.cli(&["client", "pause", "60000", "write"]), "OK\n");
+    let kill = async {
+        eventually("copies", async || (size() > before + 1).then_some(())).await;
+        primary.signal("-KILL");
+        // It may be the one that was killed.
+        old_redis.cli(&["client", "unpause"]);
+    };
+    let (mut ended, ()) = tokio::join!(migrate(&process, &[]), kill);
+    eventually("a move to the end", async || {
+        if ended.code == Some(0) {
+            return Some(());
+        }
+        assert!(ended.code == Some(1) && ended.stderr.contains("goes on if it is run again"), "{ended:?}");
+        ended = migrate(&process, &[]).await;
+        None
+    })
+    .await;
+    assert!(ended.stderr.contains("nothing is left to move"), "{ended:?}");
+    load.await_calls(CALLS).await;
+
+    restart(&mut process, &format!("{}{APP}", new("store")), "-TERM").await;
+    load.await_calls(CALLS).await;
+    load.stop().await;
+    for session in &sessions {
+        assert!(lives(&process, session).await, "a session is lost: {session:?}");
+    }
+    assert_eq!(revoke_anna(&process).await, SESSIONS, "the index has all sessions of the subject");
 }
 
 /// Moves sessions of two replicas between the stores that these functions write the table of.
@@ -198,9 +291,7 @@ async fn move_by_rolling_restarts(old: impl Fn(&'static str) -> String, new: imp
     for (number, session) in sessions.iter().enumerate() {
         assert!(lives(&replicas[number % 2], session).await, "a session is lost: {session:?}");
     }
-    let revoke = RevokeSubjectRequest { subject: "anna".to_owned(), ..Default::default() };
-    let revoked = replicas[0].admin().revoke_subject(revoke).await.unwrap().into_inner().revoked;
-    assert_eq!(revoked as usize, sessions.len(), "the index has all sessions of the subject");
+    assert_eq!(revoke_anna(&replicas[0]).await, sessions.len(), "the index has all sessions of the subject");
 }
 
 /// More than one page of a move.

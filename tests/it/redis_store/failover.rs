@@ -1,18 +1,19 @@
 //! A replica that becomes the primary, while the old primary hangs, comes back or is demoted.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use cloakroom::grpc::wire::Changes;
-use cloakroom::store::{Redis, RedisSettings, Store as _};
+use cloakroom::store::{Cursor, Redis, RedisSettings, Store as _};
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::connections::service_on;
 use super::failovers::rounds;
 use super::until;
-use crate::conformance::fixtures::create_session;
+use crate::conformance::fixtures::{app, create, create_session, record, session_key};
 use crate::support::calls::{ChangesExt as _, open_cookie, save};
 use crate::support::proxy::Proxy;
 use crate::support::redis::RedisServer;
@@ -124,4 +125,33 @@ async fn the_revocation_of_an_app_leaves_a_primary_that_takes_no_writes() {
     until("the revocation", revoke).await;
     let snapshot = store.load(&key).await.unwrap().expect("the replica had it");
     assert!(snapshot.generation > snapshot.record.head.generation, "the new primary has the revocation");
+}
+
+/// The buckets of SCAN are in another order at each process.
+#[tokio::test]
+async fn a_scan_has_every_session_after_a_failover_between_its_pages() {
+    let (primary, replica) = primary_and_replica().await;
+    let proxy = Proxy::start(primary.socket()).await;
+    let settings = RedisSettings { url: proxy.url(), timeout: Duration::from_secs(60), ..Default::default() };
+    let store = Redis::new(&settings).unwrap();
+    let mut ids = BTreeSet::new();
+    for number in 0..300 {
+        create(&store, session_key(number), &record()).await;
+        ids.insert(session_key(number).id);
+    }
+    await_replicas(&primary, 1).await;
+    let first = store.scan(&app("default"), &Cursor::default(), 100).await.unwrap();
+
+    assert_eq!(replica.cli(&["replicaof", "no", "one"]), "OK\n");
+    proxy.lead_to(replica.socket());
+    proxy.close();
+
+    let mut found: BTreeSet<_> = first.sessions.into_iter().map(|(id, _)| id).collect();
+    let mut next = first.next;
+    while let Some(cursor) = next {
+        let page = store.scan(&app("default"), &cursor, 100).await.unwrap();
+        found.extend(page.sessions.into_iter().map(|(id, _)| id));
+        next = page.next;
+    }
+    assert_eq!(found, ids);
 }

@@ -87,6 +87,11 @@ impl SlotTable {
         self.nodes.get(usize::from(*self.by_slot.get(usize::from(slot.0))?))
     }
 
+    /// The number of a slot's node: less than the number of nodes, or the highest number if no node is known.
+    pub(in crate::store::redis) fn node_number(&self, slot: Slot) -> u16 {
+        self.by_slot.get(usize::from(slot.0)).copied().unwrap_or(NO_NODE)
+    }
+
     /// The node at this address.
     pub(in crate::store::redis) fn at(&self, address: &ServerAddress) -> Option<Arc<Node>> {
         self.nodes.iter().find(|node| node.address == *address).map(Arc::clone)

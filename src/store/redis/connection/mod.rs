@@ -3,6 +3,7 @@
 pub(super) mod connections;
 pub(super) mod endpoint;
 pub(super) mod files;
+pub(super) mod process_id;
 mod reconnecting;
 mod rounds;
 pub(super) mod sentinels;

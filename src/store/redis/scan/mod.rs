@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use self::position::{ScanPosition, SlotNodes};
 use super::cluster::Cluster;
+use super::connection::process_id::ProcessId;
 use super::partitions::Slot;
 use super::reply::SnapshotReply;
 use super::router::{AnyServer, Router, parse_several};
@@ -24,6 +25,15 @@ pub(in crate::store::redis) struct ScannedKeys<'k> {
     pub(in crate::store::redis) pattern: String,
     /// The slots in which such keys are, in order, each with a tag that leads to it.
     pub(in crate::store::redis) slots: &'k [(Slot, Box<[u8]>)],
+}
+
+/// What a SCAN has found.
+pub(in crate::store::redis) struct KeyPage {
+    /// The process that it was. `None`: it does not say.
+    process: Option<ProcessId>,
+    /// The cursor of that process after these keys; 0 is the end.
+    pub(in crate::store::redis) cursor: u64,
+    pub(in crate::store::redis) keys: Vec<String>,
 }
 
 impl Redis {
@@ -52,6 +62,8 @@ impl Redis {
     }
 
     /// Lists keys that match, of one server after the other. Returns them and the cursor after them.
+    ///
+    /// If another process answers than the one that gave the cursor, that server is scanned from the begin.
     pub(in crate::store::redis) async fn scan_servers(
         &self,
         scanned: &ScannedKeys<'_>,
@@ -60,9 +72,13 @@ impl Redis {
     ) -> Result<(Vec<String>, Option<Cursor>), Error> {
         match self.router().await? {
             Router::Single(_) => {
-                let cursor = from.0.as_slice().try_into().map(u64::from_be_bytes).unwrap_or_default();
-                let (next, keys) = self.scan_keys(&AnyServer::Single, &scanned.pattern, cursor, limit).await?;
-                Ok((keys, (next != 0).then(|| Cursor(next.to_be_bytes().to_vec()))))
+                let (process, cursor) = decode_cursor(from);
+                let mut page = self.scan_keys(&AnyServer::Single, &scanned.pattern, cursor, limit).await?;
+                if cursor != 0 && page.process != process {
+                    page = self.scan_keys(&AnyServer::Single, &scanned.pattern, 0, limit).await?;
+                }
+                let KeyPage { process, cursor, keys } = page;
+                Ok((keys, (cursor != 0).then(|| encode_cursor(process, cursor))))
             }
             Router::Cluster(cluster) => self.scan_nodes(cluster, scanned, from, limit).await,
         }
@@ -92,10 +108,12 @@ impl Redis {
             }
         };
         let server = AnyServer::Node(node);
-        let (next, mut keys) = self.scan_keys(&server, &scanned.pattern, position.cursor(), limit).await?;
+        let page = self.scan_keys(&server, &scanned.pattern, position.cursor(), limit).await?;
+        let KeyPage { process, cursor, mut keys } = page;
         keys.retain(|key| self.slot_of(key).is_some_and(|slot| scanned.is_at(slot, &position)));
-        position.advance(next);
-        if next == 0 {
+        if !position.advance(process, cursor) {
+            position.leave_node();
+        } else if cursor == 0 {
             let nodes = self.slot_nodes(cluster, scanned, position.scanned()).await?;
             position.end_node(&nodes);
         }
@@ -123,20 +141,21 @@ impl Redis {
         Some(Slot::of_tag(tag.as_bytes()))
     }
 
-    /// Lists keys of one server that match, each once, and the cursor after them.
+    /// Lists keys of one server that match, each once.
     pub(in crate::store::redis) async fn scan_keys(
         &self,
         server: &AnyServer,
         pattern: &str,
         cursor: u64,
         limit: usize,
-    ) -> Result<(u64, Vec<String>), Error> {
+    ) -> Result<KeyPage, Error> {
         let mut command = redis::cmd("SCAN");
         command.arg(cursor).arg("MATCH").arg(pattern).arg("COUNT").arg(limit.max(10));
-        let (next, mut keys): (u64, Vec<String>) = self.router().await?.query_on(server, command).await?;
+        let answer = self.router().await?.query_process_on(server, command).await?;
+        let ((cursor, mut keys), process): ((u64, Vec<String>), _) = answer;
         keys.sort_unstable();
         keys.dedup();
-        Ok((next, keys))
+        Ok(KeyPage { process, cursor, keys })
     }
 
     /// Makes a pattern that matches the keys of an app's sessions, and few others.
@@ -164,6 +183,19 @@ impl ScannedKeys<'_> {
     /// Whether the node that is being scanned is scanned for this slot.
     fn is_at(&self, slot: Slot, position: &ScanPosition) -> bool {
         self.slots.binary_search_by_key(&slot, |(slot, _)| *slot).is_ok_and(|number| position.is_scanned(number))
+    }
+}
+
+/// Writes the cursor of a single server.
+fn encode_cursor(process: Option<ProcessId>, cursor: u64) -> Cursor {
+    Cursor([ProcessId::encode(process), cursor.to_be_bytes()].concat())
+}
+
+/// Reads it. What an older version has written begins anew.
+fn decode_cursor(Cursor(bytes): &Cursor) -> (Option<ProcessId>, u64) {
+    match bytes.as_chunks() {
+        ([process, cursor], []) => (ProcessId::decode(*process), u64::from_be_bytes(*cursor)),
+        _ => (None, 0),
     }
 }
 

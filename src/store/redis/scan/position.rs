@@ -6,9 +6,12 @@
 //!
 //! A slot that is being moved has keys at two nodes for as long as that takes, which may be forever if nobody finishes
 //! it. Keys go from the source to the target only, so it is done once the source and then the target has been scanned.
+//!
+//! The slots of a node that was started again while it was scanned are scanned again.
 
 use crate::store::Cursor;
 
+use crate::store::redis::connection::process_id::ProcessId;
 use crate::store::redis::connection::sentinels::ServerAddress;
 
 /// How far the scan of one slot has come.
@@ -39,8 +42,16 @@ pub(in crate::store::redis) struct SlotNodes {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::store::redis) struct ScanPosition {
     slots: Vec<SlotProgress>,
-    /// The node that is being scanned, and its cursor.
-    node: Option<(ServerAddress, u64)>,
+    node: Option<NodeScan>,
+}
+
+/// How far the scan of a node has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct NodeScan {
+    address: ServerAddress,
+    /// The process that gave the cursor. `None`: it does not say.
+    process: Option<ProcessId>,
+    cursor: u64,
 }
 
 impl ScanPosition {
@@ -55,12 +66,12 @@ impl ScanPosition {
 
     /// The node that is being scanned. `None`: another one has to be begun with.
     pub(in crate::store::redis) fn node(&self) -> Option<&ServerAddress> {
-        self.node.as_ref().map(|(node, _)| node)
+        self.node.as_ref().map(|node| &node.address)
     }
 
     /// The cursor of the node.
     pub(in crate::store::redis) fn cursor(&self) -> u64 {
-        self.node.as_ref().map(|(_, cursor)| *cursor).unwrap_or_default()
+        self.node.as_ref().map(|node| node.cursor).unwrap_or_default()
     }
 
     /// The slots that no scan of a node has yet.
@@ -100,12 +111,12 @@ impl ScanPosition {
                 (_, Some(_)) => SlotProgress::ScanningSource,
             };
         }
-        self.node = Some((node, 0));
+        self.node = Some(NodeScan { address: node, process: None, cursor: 0 });
     }
 
     /// Notes which slots the node still has. What it has lost has to be scanned again.
     pub(in crate::store::redis) fn keep(&mut self, has: impl Fn(usize, &ServerAddress) -> bool) {
-        let Some((node, _)) = &self.node else { return };
+        let Some(NodeScan { address: node, .. }) = &self.node else { return };
         for (slot, progress) in self.slots.iter_mut().enumerate() {
             if matches!(progress, SlotProgress::Scanning | SlotProgress::ScanningSource) && !has(slot, node) {
                 *progress = SlotProgress::Pending;
@@ -127,16 +138,17 @@ impl ScanPosition {
         }
     }
 
-    /// Goes on to the next cursor of the node.
-    pub(in crate::store::redis) fn advance(&mut self, next: u64) {
-        if let Some((_, cursor)) = &mut self.node {
-            *cursor = next;
-        }
+    /// Goes on to the next cursor of the node. Returns whether it is of the same process as the last one.
+    pub(in crate::store::redis) fn advance(&mut self, process: Option<ProcessId>, next: u64) -> bool {
+        let Some(node) = &mut self.node else { return false };
+        let is_same = node.cursor == 0 || node.process == process;
+        (node.process, node.cursor) = (process, next);
+        is_same
     }
 
     /// Ends the scan of the node, with the nodes that have the slots then.
     pub(in crate::store::redis) fn end_node(&mut self, scanned: &[(usize, SlotNodes)]) {
-        let Some((node, _)) = self.node.take() else { return };
+        let Some(NodeScan { address: node, .. }) = self.node.take() else { return };
         for (slot, SlotNodes { owner, target }) in scanned {
             let is_owner = *owner == node;
             self.slots[*slot] = match (self.slots[*slot], target) {
@@ -153,10 +165,11 @@ impl ScanPosition {
     /// Writes the node with its cursor, and how many slots in a row have come as far.
     pub(in crate::store::redis) fn encode(&self) -> Cursor {
         let mut bytes = Vec::new();
-        if let Some((ServerAddress { host, port }, cursor)) = &self.node {
+        if let Some(NodeScan { address: ServerAddress { host, port }, process, cursor }) = &self.node {
             bytes.push(u8::try_from(host.len()).unwrap_or_default());
             bytes.extend_from_slice(host.as_bytes());
             bytes.extend_from_slice(&port.to_be_bytes());
+            bytes.extend_from_slice(&ProcessId::encode(*process));
             bytes.extend_from_slice(&cursor.to_be_bytes());
         } else {
             bytes.push(0);
@@ -176,9 +189,11 @@ impl ScanPosition {
             "" => (None, rest),
             host => {
                 let (port, rest) = rest.split_first_chunk()?;
+                let (process, rest) = rest.split_first_chunk()?;
                 let (cursor, rest) = rest.split_first_chunk()?;
                 let address = ServerAddress { host: host.to_owned(), port: u16::from_be_bytes(*port) };
-                (Some((address, u64::from_be_bytes(*cursor))), rest)
+                let (process, cursor) = (ProcessId::decode(*process), u64::from_be_bytes(*cursor));
+                (Some(NodeScan { address, process, cursor }), rest)
             }
         };
         let (runs, []) = rest.as_chunks::<3>() else { return None };
@@ -269,7 +284,7 @@ mod tests {
     fn a_node_that_has_lost_all_its_slots_is_left() {
         let mut position = ScanPosition::begin(2);
         position.begin_node(&[(0, at(1)), (1, at(1))]);
-        position.advance(7);
+        position.advance(None, 7);
 
         position.keep(|slot, _| slot == 1);
         assert_eq!((position.node(), position.cursor(), position.scanned()), (Some(&address(1)), 7, vec![1]));
@@ -279,11 +294,25 @@ mod tests {
     }
 
     #[test]
+    fn a_cursor_counts_only_for_the_process_that_gave_it() {
+        let [one, other] = [1, 2].map(|byte| ProcessId::decode([byte; 8]));
+        let mut position = ScanPosition::begin(1);
+        position.begin_node(&[(0, at(1))]);
+
+        assert!(position.advance(one, 7) && position.advance(one, 8));
+        assert!(!position.advance(other, 9));
+        position.leave_node();
+        position.begin_node(&[(0, at(1))]);
+
+        assert!(position.advance(other, 7) && !position.advance(None, 8));
+    }
+
+    #[test]
     fn a_cursor_that_was_written_is_read_again() {
         let mut position = ScanPosition::begin(16_384);
         assert_eq!(ScanPosition::decode(&position.encode(), 16_384), Some(position.clone()));
         position.begin_node(&[(3, at(1)), (4, moving(1, 2))]);
-        position.advance(u64::MAX);
+        position.advance(ProcessId::decode([1; 8]), u64::MAX);
 
         assert_eq!(ScanPosition::decode(&position.encode(), 16_384), Some(position.clone()));
         assert_eq!(ScanPosition::decode(&position.encode(), 64), None);

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use redis::{FromRedisValue, ParsingError, Value};
 
+use super::KeyPage;
 use super::sample_position::{Cursors, SampleOrder};
 use crate::session::{Entries, Generation, Record};
 use crate::store::encoding::HEAD_FIELDS;
@@ -23,7 +24,8 @@ impl Sample for Redis {
         let servers = self.router().await?.servers().await?;
         let order = self.sample_order(&servers).await?;
         let Some((server, cursor)) = order.find(from) else { return Ok(SampledKeys::default()) };
-        let (cursor, keys) = self.scan_keys(&servers[server], &self.session_pattern("*"), cursor, limit).await?;
+        let KeyPage { cursor, keys, .. } =
+            self.scan_keys(&servers[server], &self.session_pattern("*"), cursor, limit).await?;
         let next = order.position(server, cursor);
         if next.is_some_and(|next| next <= from) {
             return Err(Error::unavailable(CURSORS));

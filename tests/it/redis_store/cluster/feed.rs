@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use cloakroom::grpc::wire::{
-    DestroySessionRequest, EndReason, Session, SessionEventKind, WatchEventsRequest, WatchEventsResponse,
-    destroy_session_request,
+    DestroySessionRequest, EndReason, RevokeAppRequest, Session, SessionEventKind, WatchEventsRequest,
+    WatchEventsResponse, destroy_session_request,
 };
 use cloakroom::store::{Cursor, Feed as _, FeedRead, Redis, RedisSettings, SessionKey};
 use cloakroom::token::SessionId;
@@ -113,6 +113,37 @@ async fn events_do_not_wait_for_the_answer_of_a_node_that_hangs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn watches_end_while_many_others_wait_for_a_node_that_hangs() {
+    let cluster = Cluster::start(3, 0, CALM);
+    // An end is waited for less long.
+    let service = service_on(RedisSettings { timeout: 10 * CALM, ..cluster.settings() }).await;
+    let (mut there, mut elsewhere) = (Vec::new(), Vec::new());
+    for (watches, count, primary) in [(&mut there, MANY, 0), (&mut elsewhere, 3, 1)] {
+        for _ in 0..count {
+            watches.push(service.watch(&session_at(&service, primary).await.token).await);
+        }
+    }
+    let before = session_at(&service, 2).await;
+    let watch_before = service.watch(&before.token).await;
+    destroy(&service, &before).await;
+    // Watches know the end of the feed when this one has ended.
+    assert_eq!(watch_before.ended().await, EndReason::Destroyed);
+
+    cluster.nodes[0].redis.signal("-STOP");
+    let mut admin = service.admin.clone();
+    let revoke = tokio::spawn(async move { admin.revoke_app(RevokeAppRequest::default()).await });
+    for watch in elsewhere {
+        assert_eq!(watch.ended().await, EndReason::Revoked);
+    }
+
+    cluster.nodes[0].redis.signal("-CONT");
+    revoke.await.unwrap().unwrap();
+    for watch in there {
+        assert_eq!(watch.ended().await, EndReason::Revoked);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn events_that_begin_while_a_node_hangs_are_those_of_all_others_until_it_answers() {
     let (cluster, service) = start().await;
     let (elsewhere, watched) = (session_at(&service, 1).await, session_at(&service, 2).await);
@@ -182,3 +213,6 @@ async fn read(store: &Redis, cursor: &Cursor) -> Cursor {
         FeedRead::CursorExpired => panic!("no event is missing"),
     }
 }
+
+/// More watches than load their sessions at once.
+const MANY: usize = 40;

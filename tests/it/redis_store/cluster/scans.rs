@@ -9,7 +9,7 @@ use tokio::task::block_in_place;
 
 use super::CALM;
 use crate::conformance::fixtures::{app, create, record};
-use crate::support::cluster::Cluster;
+use crate::support::cluster::{Cluster, until};
 
 /// Session number n of one of 1,024 partitions.
 fn key(partition: u16, n: u8) -> SessionKey {
@@ -20,7 +20,8 @@ fn key(partition: u16, n: u8) -> SessionKey {
 
 /// Starts three primaries with these sessions.
 async fn start(keys: impl IntoIterator<Item = SessionKey>) -> (Cluster, Redis, BTreeSet<SessionId>) {
-    let cluster = Cluster::start(3, 0, CALM);
+    // A node that is started again has its sessions.
+    let cluster = Cluster::start_with(3, 0, CALM, |_| "--appendonly yes".to_owned());
     let store = Redis::new(&RedisSettings { timeout: Duration::from_secs(60), ..cluster.settings() }).unwrap();
     let mut ids = BTreeSet::new();
     for key in keys {
@@ -83,6 +84,26 @@ async fn a_scan_has_every_session_of_slots_that_are_being_moved_all_the_time() {
             let Some(n) = u8::try_from(page).ok().filter(|n| *n < 40) else { return };
             let (_, key) = slot_and_key(&cluster, from, &key(partition, n).id);
             cluster.move_keys(&cluster.nodes[from], &cluster.nodes[to], &[&key]);
+        }
+    })
+    .await;
+
+    assert_eq!(found, ids);
+}
+
+/// The buckets of SCAN are in another order at each process.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scan_has_every_session_although_nodes_are_started_again_between_its_pages() {
+    let (mut cluster, store, ids) = start((0..1024).map(|partition| key(partition, 1))).await;
+
+    let found = scan(&store, |page| {
+        if page == 2 {
+            for node in &mut cluster.nodes {
+                node.redis.stop();
+                node.restart();
+            }
+            let is_ok = |info: String| info.contains("cluster_state:ok");
+            until("the cluster", || cluster.nodes.iter().all(|node| is_ok(node.redis.cli(&["cluster", "info"]))));
         }
     })
     .await;
