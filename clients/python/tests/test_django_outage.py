@@ -131,9 +131,59 @@ def reads_the_session(get_response):
     return middleware
 
 
+@pytest.fixture
+def csrf_in_sessions():
+    """Django's middleware then reads each session, and once more for the page that answers its error."""
+    with override_settings(CSRF_USE_SESSIONS=True):
+        yield
+
+
+def test_an_outage_is_503_with_one_wait_with_csrf_use_sessions(client, outage, transport, csrf_in_sessions, caplog):
+    other = Client(raise_request_exception=False)
+    other.cookies = client.cookies
+    transport.take_calls()
+    fail_at_deadline(transport, "OpenSession")
+    response = get(other, lambda request: None)
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "7")
+    assert (response.headers["Vary"], "Set-Cookie" in response.headers) == ("Cookie", False)
+    assert transport.take_calls() == ["OpenSession"]
+    assert is_only_line(caplog)
+
+
+def test_an_outage_is_503_with_one_wait_with_csrf_use_sessions_in_an_async_view(
+    client, outage, transport, csrf_in_sessions, caplog
+):
+    async def view(request):
+        return None
+
+    other = AsyncClient(raise_request_exception=False)
+    other.cookies = client.cookies
+    transport.take_calls()
+    fail_at_deadline(transport, "OpenSession")
+    response = run(aget(other, view))
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "7")
+    assert transport.take_calls() == ["OpenSession"]
+    assert is_only_line(caplog)
+
+
+def test_a_page_for_outages_that_reads_the_session_is_the_plain_503(client, outage, transport, csrf_in_sessions):
+    transport.take_calls()
+    for view in (lambda request: request.session["a"], lambda request: request.session.update({"b": 1})):
+        with override_settings(MIDDLEWARE=[f"{__name__}.PersonalApologies"]):
+            other = Client(raise_request_exception=False)
+            other.cookies = client.cookies
+            response = get(other, view)
+        assert (response.status_code, response.headers["Retry-After"]) == (503, "7")
+
+
 class Apologies(SessionMiddleware):
     def on_unavailable(self, request, error):
         return django_app.HttpResponse("sorry", status=503)
+
+
+class PersonalApologies(SessionMiddleware):
+    def on_unavailable(self, request, error):
+        return django_app.HttpResponse(f"sorry, {request.session['a']}", status=503)
 
 
 def test_the_response_can_be_another(client, outage):
