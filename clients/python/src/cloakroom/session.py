@@ -612,8 +612,8 @@ class SessionState(MutableMapping[str, Any]):
 class Session(SessionState):
     """A request's session. It is opened when a value is needed, and a save sends only what changed.
 
-    Every method that makes a call may raise `SessionUnavailable` or `SessionRefused`. For 5 seconds after a call that the
-    service did not answer, reads and `open` raise that call's error without another call.
+    Every method that makes a call may raise `SessionUnavailable` or `SessionRefused`. For 5 seconds after a call that
+    the service did not answer, reads and `open` raise that call's error without another call.
     """
 
     def __init__(self, client: Client, request_info: RequestInfo) -> None:
