@@ -135,6 +135,7 @@ def watched_session(tmp_path, proxy, settings, deadline):
     port = free_port()
     with Service.start(tmp_path) as service, proxy(tmp_path, port, service.port, settings):
         app = make_app(f"127.0.0.1:{port}", deadline=deadline)
+        app.config.update(TRAP_HTTP_EXCEPTIONS=True)
         client = app.test_client()
         set_entries(app, client, a=1)
         yield (
