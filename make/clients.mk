@@ -14,7 +14,7 @@ KIT_FILES := $(KIT_GO) examples/python/cloakroom/v1/session_service_pb2.py examp
 	clients/node/node_modules/.package-lock.json
 .PHONY: kit-packages
 
-test-clients: lint-clients kit-packages redis $(KIT_FILES) ## Tests every client and example by the conformance kit.
+test-clients: lint-clients kit-packages redis $(KIT_FILES) ## Tests clients and examples by the conformance kit.
 	$(PYTHON) clients/conformance/run.py --at-once=$(CLIENTS_AT_ONCE) --cases='$(CLIENT_CASES)' $(CLIENTS:%=clients/conformance/apps/%.json)
 	$(if $(CLIENTS)$(CLIENT_CASES),,$(PYTHON) clients/conformance/sharing.py)
 

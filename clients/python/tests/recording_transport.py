@@ -59,3 +59,13 @@ def lose_answers(transport: RecordingTransport, method: str, number: int, *, aft
         raise CallFailed("UNAVAILABLE", "", "the answer is lost")
 
     transport.instead[method] = lose
+
+
+def fail_at_deadline(transport: RecordingTransport, method: str) -> None:
+    """Has each call of a method fail as if its deadline were over, until `transport.instead.clear()`."""
+
+    def fail(called, request, timeout):
+        transport.instead[method] = fail
+        raise CallFailed("DEADLINE_EXCEEDED", "", "no answer within the deadline")
+
+    transport.instead[method] = fail

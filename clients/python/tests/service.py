@@ -78,8 +78,9 @@ def wait_until(description: str, condition, timeout: float = TIMEOUT):
 
 
 def is_listening(port: int, host: str = "127.0.0.1") -> bool:
-    with socket.socket() as connection:
-        return connection.connect_ex((host, port)) == 0
+    with contextlib.suppress(OSError), socket.create_connection((host.strip("[]"), port)):
+        return True
+    return False
 
 
 def generate_key() -> str:

@@ -7,6 +7,7 @@ import concurrent.futures
 import gc
 import os
 import signal
+import socket
 import time
 import warnings
 
@@ -55,6 +56,15 @@ async def test_a_session_is_written_and_read_over_tcp_and_over_a_unix_socket(ser
     await round_trip(service.address)
     await round_trip(f"unix:{service.socket}")
     await round_trip(f"localhost:{service.port}")
+
+
+@in_event_loop
+async def test_a_system_without_unix_sockets_connects_by_tcp(service, monkeypatch):
+    """Such as Windows."""
+    monkeypatch.delattr(socket, "AF_UNIX")
+    client = AsyncClient(AsyncConnectTransport(service.address), app="shop")
+    assert (await client.open(pb.OpenSessionRequest(app="shop"))).session.new
+    await client.transport.close()
 
 
 @in_event_loop

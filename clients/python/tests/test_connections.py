@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import gc
 import os
@@ -17,7 +18,8 @@ import pytest
 from lossy_proxy import LossyProxy
 from service import TIMEOUT, Service, free_port, listening, wait_until
 
-from cloakroom import Client, ConnectTransport, SessionUnavailable
+from cloakroom import AsyncClient, Client, ConnectTransport, SessionUnavailable
+from cloakroom.connect import connection as connections
 from cloakroom.connect import pool as pools
 from cloakroom.grpc_transport import GrpcTransport
 from cloakroom.messages import session_service_pb2 as pb
@@ -264,6 +266,64 @@ def test_an_address_that_is_not_valid_is_refused_with_advice(address, advice):
     assert advice in str(refused.value)
 
 
+def test_a_system_without_unix_sockets_connects_by_tcp(service, monkeypatch):
+    """Such as Windows."""
+    monkeypatch.delattr(socket, "AF_UNIX")
+    assert read(Client(ConnectTransport(service.address), app="shop")).session.new
+    with pytest.raises(SessionUnavailable, match=r"cannot connect to 127\.0\.0\.1 port"):
+        read(Client(ConnectTransport(f"127.0.0.1:{free_port()}"), app="shop", deadline=0.1))
+    with pytest.raises(ValueError, match=r"no Unix sockets.*localhost:50051"):
+        ConnectTransport("unix:/run/cloakroom.sock")
+
+
+def test_an_address_of_ipv6_is_used(tmp_path):
+    with Service.start(tmp_path, host="[::1]") as service:
+        assert read(Client(service.address, app="shop")).session.new
+        assert asyncio.run(AsyncClient(service.address, app="shop").policy()).app == "shop"
+
+
+class RecordingSocket(socket.socket):
+    """Advances a clock with each part that it sends, and records how long it waits for the response."""
+
+    time = 0.0
+    timeout_of_response = 0.0
+
+    def send(self, data, *flags):
+        type(self).time += 0.25
+        return super().send(data, *flags)
+
+    def sendall(self, data, *flags):
+        type(self).time += 0.25
+        return super().sendall(data, *flags)
+
+    def recv(self, *arguments):
+        type(self).timeout_of_response = self.gettimeout()
+        return super().recv(*arguments)
+
+
+def test_the_deadline_of_a_large_request_includes_the_time_to_send_it(monkeypatch):
+    monkeypatch.setattr(connections, "now", lambda: RecordingSocket.time)
+    response = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"
+    received = []
+
+    def answer(accepted):
+        while sum(map(len, received)) < 900_000:
+            received.append(accepted.recv(65536))
+        accepted.sendall(response)
+
+    with listening(answer) as port:
+        connected = RecordingSocket()
+        connected.connect(("127.0.0.1", port))
+        RecordingSocket.time = 0.0
+        connection = connections.Connection(connected)
+        # No deadline that a busy machine reaches.
+        assert connection.call(bytes(range(250)) * 3600, 0.0, 1000.0).status == 200
+        connection.close()
+    assert b"".join(received) == bytes(range(250)) * 3600
+    step = 1 / 64
+    assert 0 <= RecordingSocket.timeout_of_response - (1000.0 - RecordingSocket.time) <= 2 * step
+
+
 class Names:
     """A program with a client in a namespace with its own /etc/hosts and /etc/resolv.conf."""
 
@@ -281,15 +341,33 @@ for line in sys.stdin:
         print(error, flush=True)
 """
 
-    def __init__(self, folder: pathlib.Path, address: str, deadline: float, resolv: str = "") -> None:
+    ASYNC_PROGRAM = """
+import asyncio, sys
+from cloakroom import AsyncClient, SessionUnavailable
+from cloakroom.messages import session_service_pb2 as pb
+
+async def main():
+    client = AsyncClient(sys.argv[1], app="shop", deadline=float(sys.argv[2]))
+    print("ready", flush=True)
+    while await asyncio.to_thread(sys.stdin.readline):
+        try:
+            await client.open(pb.OpenSessionRequest(app="shop"))
+            print("ok", flush=True)
+        except SessionUnavailable as error:
+            print(error, flush=True)
+
+asyncio.run(main())
+"""
+
+    def __init__(
+        self, folder: pathlib.Path, address: str, deadline: float, resolv: str = "", program: str = PROGRAM
+    ) -> None:
         self.hosts = folder / "hosts"
         (folder / "resolv.conf").write_text(resolv)
         mounts = "; ".join(f"mount --bind {folder}/{name} /etc/{name}" for name in ("hosts", "resolv.conf"))
         arguments = ["unshare", "--mount", "sh", "-ec", f'{mounts}; exec "$@"', "sh"]
-        program = [sys.executable, "-c", self.PROGRAM, address, str(deadline)]
-        self.process = subprocess.Popen(
-            [*arguments, *program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
-        )
+        command = [*arguments, sys.executable, "-c", program, address, str(deadline)]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
         assert self.process.stdout.readline() == "ready\n"
 
     def call(self) -> str:
@@ -304,13 +382,14 @@ for line in sys.stdin:
         self.process.stdout.close()
 
 
-def test_a_name_stands_for_all_addresses_that_it_has_now(tmp_path):
+@pytest.mark.parametrize("program", [Names.PROGRAM, Names.ASYNC_PROGRAM], ids=["sync", "async"])
+def test_a_name_stands_for_all_addresses_that_it_has_now(tmp_path, program):
     port = free_port()
     folders = [tmp_path / "1", tmp_path / "2"]
     for folder in folders:
         folder.mkdir()
     (tmp_path / "hosts").write_text("127.0.0.1 cloakroom.test\n127.0.0.2 cloakroom.test\n")
-    names = Names(tmp_path, f"cloakroom.test:{port}", TIMEOUT)
+    names = Names(tmp_path, f"cloakroom.test:{port}", TIMEOUT, program=program)
     try:
         with Service.start(folders[0], port=port) as first:
             with Service.start(folders[1], host="127.0.0.2", port=port) as second:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 import logging
+import pickle
 import threading
 
 import django_app
@@ -550,3 +552,27 @@ def test_the_test_clients_session_works_in_a_test_environment(client, test_envir
     assert get(client, read("a")).result == 1
     get(client, set_entry("b", 2))
     assert client.session["b"] == 2
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy])
+def test_a_copy_of_a_session_is_a_plain_dict(client, copied):
+    get(client, lambda request: request.session.update({"a": 1, "cart": [1]}))
+
+    def view(request):
+        made = copied(request.session)
+        made["b"] = 2
+        return made, dict(request.session.items())
+
+    made, left = get(client, view).result
+    assert (type(made), made) == (dict, {"a": 1, "b": 2, "cart": [1]})
+    assert left == {"a": 1, "cart": [1]}
+
+
+def test_a_session_cannot_be_pickled_and_says_what_can(client):
+    def view(request):
+        with pytest.raises(TypeError, match=r"dict\(session\.items\(\)\)"):
+            pickle.dumps(request.session)
+        return pickle.loads(pickle.dumps(dict(request.session.items())))
+
+    get(client, lambda request: request.session.update({"a": 1}))
+    assert get(client, view).result == {"a": 1}

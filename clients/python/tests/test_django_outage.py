@@ -10,7 +10,7 @@ from django.contrib import auth
 from django.test import AsyncClient, Client, override_settings
 from django_app import aget, cookie, get, run
 from lossy_proxy import LossyProxy
-from recording_transport import RecordingTransport
+from recording_transport import RecordingTransport, fail_at_deadline
 from service import Service, wait_until
 
 from cloakroom import SessionUnavailable
@@ -131,9 +131,59 @@ def reads_the_session(get_response):
     return middleware
 
 
+@pytest.fixture
+def csrf_in_sessions():
+    """Django's middleware then reads each session, and once more for the page that answers its error."""
+    with override_settings(CSRF_USE_SESSIONS=True):
+        yield
+
+
+def test_an_outage_is_503_with_one_wait_with_csrf_use_sessions(client, outage, transport, csrf_in_sessions, caplog):
+    other = Client(raise_request_exception=False)
+    other.cookies = client.cookies
+    transport.take_calls()
+    fail_at_deadline(transport, "OpenSession")
+    response = get(other, lambda request: None)
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "7")
+    assert (response.headers["Vary"], "Set-Cookie" in response.headers) == ("Cookie", False)
+    assert transport.take_calls() == ["OpenSession"]
+    assert is_only_line(caplog)
+
+
+def test_an_outage_is_503_with_one_wait_with_csrf_use_sessions_in_an_async_view(
+    client, outage, transport, csrf_in_sessions, caplog
+):
+    async def view(request):
+        return None
+
+    other = AsyncClient(raise_request_exception=False)
+    other.cookies = client.cookies
+    transport.take_calls()
+    fail_at_deadline(transport, "OpenSession")
+    response = run(aget(other, view))
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "7")
+    assert transport.take_calls() == ["OpenSession"]
+    assert is_only_line(caplog)
+
+
+def test_a_page_for_outages_that_reads_the_session_is_the_plain_503(client, outage, transport, csrf_in_sessions):
+    transport.take_calls()
+    for view in (lambda request: request.session["a"], lambda request: request.session.update({"b": 1})):
+        with override_settings(MIDDLEWARE=[f"{__name__}.PersonalApologies"]):
+            other = Client(raise_request_exception=False)
+            other.cookies = client.cookies
+            response = get(other, view)
+        assert (response.status_code, response.headers["Retry-After"]) == (503, "7")
+
+
 class Apologies(SessionMiddleware):
     def on_unavailable(self, request, error):
         return django_app.HttpResponse("sorry", status=503)
+
+
+class PersonalApologies(SessionMiddleware):
+    def on_unavailable(self, request, error):
+        return django_app.HttpResponse(f"sorry, {request.session['a']}", status=503)
 
 
 def test_the_response_can_be_another(client, outage):
@@ -141,6 +191,54 @@ def test_the_response_can_be_another(client, outage):
         other = Client()
         other.cookies = client.cookies
         assert get(other, lambda request: request.session["a"]).content == b"sorry"
+
+
+def test_reads_after_one_that_failed_make_no_call(client, transport):
+    def view(request):
+        session, failed = request.session, []
+        reads = (lambda: session["a"], lambda: session.get("a"), lambda: len(session.items()), session.cycle_key)
+        for read in (*reads, lambda: session.session_key, lambda: request.user.is_authenticated):
+            try:
+                read()
+            except SessionUnavailable:
+                failed.append(read)
+        return len(failed)
+
+    transport.take_calls()
+    fail_at_deadline(transport, "OpenSession")
+    response = get(client, view)
+    assert (response.status_code, response.result) == (200, 6)
+    assert transport.take_calls() == ["OpenSession"]
+
+
+def test_an_explicit_save_calls_the_service_also_after_a_read_that_failed(client, transport):
+    def view(request):
+        with pytest.raises(SessionUnavailable):
+            request.session["a"]
+        request.session["b"] = 1
+        transport.instead.clear()
+        request.session.save()
+
+    transport.take_calls()
+    fail_at_deadline(transport, "OpenSession")
+    assert get(client, view).status_code == 200
+    assert transport.take_calls() == ["OpenSession", "OpenSession", "SaveSession"]
+
+
+@pytest.mark.skipif(django_app.django.VERSION < (5, 1), reason="Django 5.1 has made sessions awaitable")
+def test_reads_after_one_that_failed_make_no_call_in_an_async_view(client, transport):
+    async def view(request):
+        for read in (request.session.aget, request.session.aget, request.session.get):
+            with pytest.raises(SessionUnavailable):
+                value = read("a")
+                await value
+
+    other = AsyncClient()
+    other.cookies = client.cookies
+    transport.take_calls()
+    fail_at_deadline(transport, "OpenSession")
+    assert run(aget(other, view)).status_code == 200
+    assert transport.take_calls() == ["OpenSession"]
 
 
 @pytest.mark.skipif(django_app.django.VERSION < (5, 1), reason="Django 5.1 has made sessions awaitable")

@@ -8,9 +8,9 @@ import threading
 import time
 
 import pytest
-from flask import Flask, session
+from flask import Flask, get_flashed_messages, session
 from lossy_proxy import LossyProxy
-from recording_transport import RecordingTransport
+from recording_transport import RecordingTransport, fail_at_deadline
 from service import TIMEOUT
 
 from cloakroom import SessionUnavailable
@@ -104,6 +104,21 @@ def test_a_page_that_an_application_makes_of_an_outage_stays_if_nothing_is_lost_
     own_service.stop(signal.SIGKILL)
     assert client.get("/read").text == "no sessions now"
     assert client.get("/write-then-read").status_code == 503
+
+
+@pytest.mark.parametrize("handled", [SessionUnavailable, 503])
+def test_a_page_for_an_outage_that_reads_the_session_is_the_plain_503_after_one_wait(service, handled):
+    transport = RecordingTransport(service.address)
+    app = make_app(transport)
+    app.register_error_handler(handled, lambda error: f"sorry, {session.get('a')} {get_flashed_messages()}")
+    client = app.test_client()
+    client.get("/write")
+    transport.take_calls()
+    fail_at_deadline(transport, "OpenSession")
+    response = client.get("/read")
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
+    assert response.headers["Vary"] == "Cookie"
+    assert transport.take_calls() == ["OpenSession"]
 
 
 @pytest.mark.parametrize("signal_number", [signal.SIGTERM, signal.SIGKILL])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 
 import pytest
 from flask import Flask, session
+from flask_app import make_app, request, set_entries
 from proxies import envoy_command, nginx_command, running
 from service import TIMEOUT, Service, free_port, program
 
@@ -65,6 +67,7 @@ static_resources:
 #: A filter that changes nothing makes nginx forget the length, and so send chunks.
 CHUNKS = "sub_filter_types *; sub_filter '\\1never' ''; sub_filter_once off;"
 KEEPALIVE = 'proxy_http_version 1.1; proxy_set_header Connection "";'
+UNBUFFERED = "proxy_buffering off;"
 
 
 def nginx(folder, port, target, settings):
@@ -124,3 +127,40 @@ def test_sessions_work_through_a_proxy_and_survive_a_restart_behind_it(tmp_path,
         with pytest.raises(SessionUnavailable) as unavailable:
             client.get("/")
         assert unavailable.value.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
+
+
+@contextlib.contextmanager
+def watched_session(tmp_path, proxy, settings, deadline):
+    """Yields a watch by way of a proxy that has not begun, and a function that ends its session."""
+    port = free_port()
+    with Service.start(tmp_path) as service, proxy(tmp_path, port, service.port, settings):
+        app = make_app(f"127.0.0.1:{port}", deadline=deadline)
+        app.config.update(TRAP_HTTP_EXCEPTIONS=True)
+        client = app.test_client()
+        set_entries(app, client, a=1)
+        yield (
+            lambda: request(app, client, lambda: session.watch()).result,
+            lambda: request(app, client, lambda: session.destroy()),
+        )
+
+
+@pytest.mark.parametrize(
+    ("proxy", "settings"),
+    [
+        pytest.param(nginx, UNBUFFERED, id="nginx"),
+        pytest.param(nginx, KEEPALIVE + UNBUFFERED, id="nginx with keepalive"),
+        pytest.param(haproxy, "", id="haproxy"),
+        pytest.param(envoy, "", id="envoy"),
+    ],
+)
+def test_a_watch_works_through_a_proxy(tmp_path, proxy, settings):
+    with watched_session(tmp_path, proxy, settings, TIMEOUT) as (watch, end), watch() as watched:
+        assert watched.wait(timeout=0) is None
+        end()
+        assert watched.wait(TIMEOUT) == "DESTROYED"
+
+
+def test_a_watch_through_a_proxy_that_buffers_responses_says_so(tmp_path):
+    with watched_session(tmp_path, nginx, "", 2.0) as (watch, _), pytest.raises(SessionUnavailable) as failed:
+        watch()
+    assert "if there is a proxy, it must not buffer responses (nginx: proxy_buffering off)" in str(failed.value)

@@ -9,7 +9,7 @@ import pytest
 from event_loop import in_event_loop, until
 from flask_app import VALUES
 from quart import Quart, flash, get_flashed_messages, session, websocket
-from recording_transport import AsyncRecordingTransport
+from recording_transport import AsyncRecordingTransport, fail_at_deadline
 
 from cloakroom.quart import CloakroomSessionInterface, SessionUnavailable, session_gone
 
@@ -205,6 +205,23 @@ async def test_an_application_may_handle_an_outage_itself(own_service):
     own_service.stop(signal.SIGKILL)
     response = await client.get("/read")
     assert (response.status_code, await response.get_data(as_text=True)) == (503, "a moment, please")
+
+
+@in_event_loop
+async def test_a_page_for_an_outage_that_reads_the_session_is_the_plain_503_after_one_wait(transport):
+    app = make_app(transport)
+
+    @app.errorhandler(SessionUnavailable)
+    async def apology(error):
+        return f"sorry, {session.get('a')} {get_flashed_messages()}"
+
+    client = app.test_client()
+    await client.get("/write")
+    transport.take_calls()
+    fail_at_deadline(transport, "OpenSession")
+    response = await client.get("/read")
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
+    assert transport.take_calls() == ["OpenSession"]
 
 
 @in_event_loop

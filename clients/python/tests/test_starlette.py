@@ -15,12 +15,13 @@ import trustme
 from blockbuster import blockbuster_ctx
 from event_loop import in_event_loop, until
 from fastapi import FastAPI, Request
-from recording_transport import AsyncRecordingTransport
+from recording_transport import AsyncRecordingTransport, fail_at_deadline
 from service import APPS, TIMEOUT, Service
 from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
@@ -63,12 +64,12 @@ async def look_away(request):
 PATHS = ["/read", "/write", "/blind", "/login", "/logout", "/clear", "/error", "/large"]
 
 
-def make_client(service, *routes, middleware=CloakroomMiddleware, inner=(), **settings) -> TestClient:
+def make_client(service, *routes, middleware=CloakroomMiddleware, outer=(), inner=(), **settings) -> TestClient:
     """Returns a browser of an application. `service` is an address or a transport."""
     settings.setdefault("app", "shop")
     app = Starlette(
         routes=[*routes, Route("/untouched", look_away), *(Route(path, use) for path in PATHS)],
-        middleware=[Middleware(middleware, service, **settings), *inner],
+        middleware=[*outer, Middleware(middleware, service, **settings), *inner],
     )
     return TestClient(app, raise_server_exceptions=False)
 
@@ -307,6 +308,29 @@ def test_an_outage_at_the_save_replaces_the_response_and_ends_the_application(ow
     response = client.get("/stop")
     assert (response.status_code, worked) == (503, [])
     assert "done" not in response.text
+
+
+class PassOn(BaseHTTPMiddleware):
+    async def dispatch(self, request, call_next):
+        return await call_next(request)
+
+
+@pytest.mark.parametrize(
+    "other", [Middleware(PassOn), Middleware(GZipMiddleware, minimum_size=1)], ids=["base", "gzip"]
+)
+@pytest.mark.parametrize("place", ["outer", "inner"])
+def test_an_outage_at_the_save_is_a_503_beside_other_middleware(transport, caplog, other, place):
+    client = make_client(transport, **{place: [other]})
+    assert client.get("/write").json() == {"a": 1}
+    fail_at_deadline(transport, "SaveSession")
+    for _ in range(2):
+        caplog.clear()
+        response = client.get("/write")
+        assert (response.status_code, response.headers["retry-after"]) == (503, "5")
+        assert response.text == "The service is not available. Try again soon."
+        assert [record.name for record in caplog.records if record.levelno >= logging.WARNING] == ["cloakroom"]
+    transport.instead.clear()
+    assert client.get("/write").json() == {"a": 2}
 
 
 @pytest.mark.parametrize("path", ["/stop", "/read"])

@@ -25,12 +25,16 @@ class AsyncSession(SessionState):
         self._lock: asyncio.Lock | None = None
 
     async def open(self) -> None:
-        """Opens the session if it is not open yet. Makes no call if the request has no session cookie."""
+        """Opens the session if it is not open yet. Makes no call if the request has no session cookie.
+
+        For 5 seconds after a call that the service did not answer, it raises that call's error without another call.
+        """
         if not self._needs_open():
             return
         async with self._calls_in_turn():
             if not self._needs_open():
                 return
+            self._check_available()
             try:
                 if not self._client.knows_policy:
                     await self._client.policy()

@@ -17,6 +17,7 @@ from typing import Any, Callable, NoReturn
 
 from . import cookie, errors
 from .client import Client
+from .clock import now
 from .codec import Codec
 from .cookie import CookieAction, CookieDecision
 from .entries import MISSING, PERMANENT, UNKNOWN, Entries
@@ -104,6 +105,8 @@ class SessionState(MutableMapping[str, Any]):
     _info: pb.Session | None = None
     #: Why the last call failed, if the service did not answer it.
     unavailable: errors.SessionUnavailable | None = None
+    #: When a read makes a call again after that.
+    _open_retry_time = 0.0
     #: Why this session cannot be written. Every write raises it.
     _write_error: errors.CloakroomError | None = None
     #: A save whose result is unknown, exactly as it was sent.
@@ -374,8 +377,16 @@ class SessionState(MutableMapping[str, Any]):
         self._apply_open(_null_session_response(null_session) if null_session.reason else _new_session_response())
         return True
 
+    def _note_unavailable(self, error: errors.SessionUnavailable) -> None:
+        self.unavailable, self._open_retry_time = error, now() + OPEN_RETRY_DELAY
+
+    def _check_available(self) -> None:
+        """Raises the error of a call that has just failed, so that a request waits for the service once."""
+        if self.unavailable is not None and now() < self._open_retry_time:
+            self._raise(self.unavailable)
+
     def _handle_unavailable_open(self, error: errors.SessionUnavailable) -> None:
-        self.unavailable = error
+        self._note_unavailable(error)
         if not self._request_info.null_when_unavailable:
             self._raise(error)
         self._write_error = error
@@ -433,7 +444,7 @@ class SessionState(MutableMapping[str, Any]):
 
     def _handle_failed_save(self, error: errors.CloakroomError) -> None:
         if isinstance(error, errors.SessionUnavailable):
-            self.unavailable = error
+            self._note_unavailable(error)
         else:
             # It would be refused again, for example with the error page that a framework makes of this error.
             self._unconfirmed_save = None
@@ -601,7 +612,8 @@ class SessionState(MutableMapping[str, Any]):
 class Session(SessionState):
     """A request's session. It is opened when a value is needed, and a save sends only what changed.
 
-    Every method that makes a call may raise `SessionUnavailable` or `SessionRefused`.
+    Every method that makes a call may raise `SessionUnavailable` or `SessionRefused`. For 5 seconds after a call that
+    the service did not answer, reads and `open` raise that call's error without another call.
     """
 
     def __init__(self, client: Client, request_info: RequestInfo) -> None:
@@ -665,6 +677,10 @@ class Session(SessionState):
         return self._decide(is_read=is_read)
 
     def _open_now(self) -> None:
+        self._check_available()
+        self._call_open()
+
+    def _call_open(self) -> None:
         try:
             opened = self._client.open(self._open_request())
         except errors.SessionUnavailable as error:
@@ -689,6 +705,10 @@ def _for_new_session(request: pb.SaveSessionRequest) -> pb.SaveSessionRequest:
 
 def _new_request_id() -> str:
     return os.urandom(16).hex()
+
+
+#: Seconds after a failed call in which reads of the same session raise its error without a call.
+OPEN_RETRY_DELAY = 5.0
 
 
 @functools.lru_cache(None)

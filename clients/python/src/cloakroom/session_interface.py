@@ -173,7 +173,8 @@ class InterfaceBase:
         """Called at the end of a request in which the service did not answer. What was not saved is lost.
 
         Logs a warning, and makes the response a 503 with Retry-After, unless nothing was to be saved and the
-        application has handled the error. An override may make another response.
+        application has handled the error. A response of 500 and more, other than 503, has not handled it: it stands,
+        for example, for an error page that failed because it reads the session. An override may make another response.
 
         Args:
             app: The application.
@@ -182,7 +183,8 @@ class InterfaceBase:
             response: The response, which has not been sent yet.
         """
         log.warning("the session service does not answer: %s", error)
-        if session.has_unsaved_changes():
+        is_failed = response.status_code >= 500 and response.status_code != 503
+        if is_failed or session.has_unsaved_changes():
             replace(response, ServiceUnavailable(retry_after=RETRY_AFTER).get_response())
 
     def _apply_to_cookie(self, app: Any, session: Any, decision: CookieDecision, response: Any) -> None:

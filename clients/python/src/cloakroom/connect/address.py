@@ -37,8 +37,17 @@ class Endpoint(NamedTuple):
     #: The name or IP address that the service's certificate must have. Empty: without TLS.
     tls_name: str
 
+    @property
+    def is_unix_socket(self) -> bool:
+        return has_unix_sockets() and self.family == socket.AF_UNIX
+
     def __str__(self) -> str:
-        return f"unix:{self.target}" if self.family == socket.AF_UNIX else f"{self.target[0]} port {self.target[1]}"
+        return f"unix:{self.target}" if self.is_unix_socket else f"{self.target[0]} port {self.target[1]}"
+
+
+def has_unix_sockets() -> bool:
+    """Whether this system has them. Windows has none that Python knows."""
+    return hasattr(socket, "AF_UNIX")
 
 
 def parse(text: str) -> list[Address]:
@@ -78,6 +87,8 @@ def _parse_one(text: str) -> Address:
         path = path[2:] if path.startswith("///") else path
         if not path:
             raise ValueError(f"{text!r} has no path; it is, for example, unix:/run/cloakroom.sock")
+        if not has_unix_sockets():
+            raise ValueError(f"{text!r}: Python has no Unix sockets on this system; take, for example, localhost:50051")
         return Address(path=path)
     rest, is_tls = text, False
     for prefix in ("https://", "http://", "dns:///", "ipv4:", "ipv6:"):

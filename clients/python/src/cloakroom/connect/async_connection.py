@@ -157,14 +157,14 @@ async def connect(endpoint: Endpoint, context: ssl.SSLContext | None, timeouts: 
     connected = socket.socket(endpoint.family, socket.SOCK_STREAM)
     try:
         connected.setblocking(False)
-        if endpoint.family != socket.AF_UNIX:
+        if not endpoint.is_unix_socket:
             set_options(connected)
         await loop.sock_connect(connected, endpoint.target)
     except BaseException:
         connected.close()
         raise
     connection = AsyncConnection(connected, timeouts)
-    if endpoint.family == socket.AF_UNIX:
+    if endpoint.is_unix_socket:
         await loop.create_unix_connection(lambda: connection, sock=connected)
     else:
         name = endpoint.tls_name if context is not None else None

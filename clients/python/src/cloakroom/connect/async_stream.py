@@ -11,6 +11,7 @@ from ..transport import CallFailed, Method, Response
 from .async_connection import AsyncConnection
 from .envelope import StreamReader
 from .http1 import Malformed
+from .protocol import failure_to_begin
 from .timeouts import Timeouts
 
 
@@ -42,7 +43,7 @@ class AsyncStream(Generic[Response]):
             await self._wait(end)
         except TimeoutError as error:
             self.close()
-            raise CallFailed("DEADLINE_EXCEEDED", "", "the stream did not begin within the deadline") from error
+            raise failure_to_begin() from error
         except BaseException:
             self.close()
             raise

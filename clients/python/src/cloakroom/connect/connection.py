@@ -46,7 +46,10 @@ class Connection:
         timeout = int((end - start) * _TIMEOUT_STEPS + 1.5)
         if timeout != self._timeout:
             self._set_timeout(end)
-        connection.sendall(request)
+        if len(request) <= _SMALL_REQUEST:
+            connection.sendall(request)
+        else:
+            self._send_parts(request, end)
         data = connection.recv(_READ_SIZE)
         response = read_whole(data)
         if response is None:
@@ -54,6 +57,14 @@ class Connection:
         self.is_new = False
         self.last_use = start
         return response
+
+    def _send_parts(self, request: bytes, end: float) -> None:
+        """Sends a request that may wait for the peer, and leaves the socket with the time that is left then."""
+        view = memoryview(request)
+        while view:
+            self._set_timeout(end)
+            view = view[self._socket.send(view) :]
+        self._set_timeout(end)
 
     def _read_on(self, data: bytes, end: float) -> Response:
         reader = ResponseReader()
@@ -105,7 +116,7 @@ def connect(endpoint: Endpoint, context: ssl.SSLContext | None, end: float) -> C
     """Connects, and raises OSError if that is not possible until the time `end`."""
     connected = socket.socket(endpoint.family, socket.SOCK_STREAM)
     try:
-        if endpoint.family != socket.AF_UNIX:
+        if not endpoint.is_unix_socket:
             set_options(connected)
         connected.settimeout(_remaining(end))
         connected.connect(endpoint.target)
@@ -147,3 +158,5 @@ _KEEPALIVE = {
 #: Per second.
 _TIMEOUT_STEPS = 64
 _READ_SIZE = 64 * 1024
+#: Bytes. A larger request may have to wait until the peer reads.
+_SMALL_REQUEST = 64 * 1024

@@ -61,6 +61,16 @@ def failure_of_response(status: int, headers: dict[bytes, bytes], body: bytes) -
     return CallFailed(code, reason, message or f"HTTP status {status}")
 
 
+def failure_to_begin() -> CallFailed:
+    """Returns the failure of a stream whose first message did not come in time."""
+    return CallFailed(
+        "DEADLINE_EXCEEDED",
+        "",
+        "the stream did not begin within the deadline; if there is a proxy, it must not buffer responses (nginx: "
+        "proxy_buffering off)",
+    )
+
+
 def failure_of_stream(error: Any) -> CallFailed:
     """Returns the failure that the last message of a stream has as its error."""
     try:

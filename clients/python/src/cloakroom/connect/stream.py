@@ -10,6 +10,7 @@ from ..transport import CallFailed, Method, Response
 from .connection import TIMEOUTS, Connection
 from .envelope import StreamReader
 from .http1 import Malformed
+from .protocol import failure_to_begin
 
 
 class Stream(Generic[Response]):
@@ -30,7 +31,7 @@ class Stream(Generic[Response]):
                 self._receive(end)
         except TIMEOUTS as error:
             self.close()
-            raise CallFailed("DEADLINE_EXCEEDED", "", "the stream did not begin within the deadline") from error
+            raise failure_to_begin() from error
         except OSError as error:
             self.close()
             raise CallFailed("UNAVAILABLE", "", f"the stream did not begin: {error}") from error

@@ -38,25 +38,17 @@ class SessionMiddleware(middleware.SessionMiddleware):  # type: ignore[misc, unu
             )
         conf.current()
 
+    def __call__(self, request: HttpRequest) -> Any:
+        try:
+            return super().__call__(request)
+        except SessionUnavailable as error:
+            return self._answer(request, error)
+
     async def __acall__(self, request: HttpRequest) -> HttpResponse:
-        if type(self).process_response is not SessionMiddleware.process_response:
-            # A derived class does more, in a thread.
-            derived: HttpResponse = await super().__acall__(request)  # type: ignore[assignment, unused-ignore]
-            return derived
-        self.process_request(request)
-        get_response: Any = self.get_response
-        response: HttpResponse = await get_response(request)
-        session = getattr(request, "session", None)
-        if not isinstance(session, SessionStore):
-            return response
-        if session.unavailable is None:
-            try:
-                return self._with_cookie(session, await session.afinish(is_saved=_is_saved(response)), response)
-            except UpdateError as error:
-                raise _interrupted(error) from error
-            except SessionUnavailable as error:
-                session.unavailable = error
-        return self._without_session(request, session, response)
+        try:
+            return await self._respond(request)
+        except SessionUnavailable as error:
+            return self._answer(request, error)
 
     def process_request(self, request: HttpRequest) -> None:
         store: Any = self.SessionStore
@@ -80,17 +72,51 @@ class SessionMiddleware(middleware.SessionMiddleware):  # type: ignore[misc, unu
         if not isinstance(exception, SessionUnavailable):
             return None
         _log_outage(exception)
-        return self.on_unavailable(request, exception)
+        return self._outage_page(request, exception)
 
     def on_unavailable(self, request: HttpRequest, error: SessionUnavailable) -> HttpResponse:
         """Returns the response to a request whose session could not be read or saved. What was not saved is lost.
 
-        Called at most once for each request. An override may return another response.
+        Called at most once for each request. An override may return another response. If it reads the session, the
+        response is this one.
         """
         response = HttpResponse("Service Unavailable", status=503, content_type="text/plain; charset=utf-8")
         response["Retry-After"] = str(conf.current().retry_after)
         # Django would log it once more.
         response._has_been_logged = True  # type: ignore[attr-defined, unused-ignore]
+        return response
+
+    async def _respond(self, request: HttpRequest) -> HttpResponse:
+        if type(self).process_response is not SessionMiddleware.process_response:
+            # A derived class does more, in a thread.
+            derived: HttpResponse = await super().__acall__(request)  # type: ignore[assignment, unused-ignore]
+            return derived
+        self.process_request(request)
+        get_response: Any = self.get_response
+        response: HttpResponse = await get_response(request)
+        session = getattr(request, "session", None)
+        if not isinstance(session, SessionStore):
+            return response
+        if session.unavailable is None:
+            try:
+                return self._with_cookie(session, await session.afinish(is_saved=_is_saved(response)), response)
+            except UpdateError as error:
+                raise _interrupted(error) from error
+            except SessionUnavailable as error:
+                session.unavailable = error
+        return self._without_session(request, session, response)
+
+    def _outage_page(self, request: HttpRequest, error: SessionUnavailable) -> HttpResponse:
+        try:
+            return self.on_unavailable(request, error)
+        except SessionUnavailable:
+            return SessionMiddleware.on_unavailable(self, request, error)
+
+    def _answer(self, request: HttpRequest, error: SessionUnavailable) -> HttpResponse:
+        """Answers a request whose error page has failed as well: with CSRF_USE_SESSIONS it reads the session."""
+        _log_outage(error)
+        response = self._outage_page(request, error)
+        patch_vary_headers(response, ("Cookie",))
         return response
 
     def _without_session(self, request: HttpRequest, session: SessionStore, response: HttpResponse) -> HttpResponse:
@@ -103,7 +129,7 @@ class SessionMiddleware(middleware.SessionMiddleware):  # type: ignore[misc, unu
             _log_outage(error)
         # A view that has nothing to save may have handled the error.
         is_failed = response.status_code >= 500 or session.has_unsaved_changes()
-        return self.on_unavailable(request, error) if is_failed else response
+        return self._outage_page(request, error) if is_failed else response
 
     def _with_cookie(self, session: SessionStore, decision: CookieDecision, response: HttpResponse) -> HttpResponse:
         if decision.action is CookieAction.DELETE:

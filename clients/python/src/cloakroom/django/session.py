@@ -87,7 +87,7 @@ class RequestSession(Session):
         """
         if self._needs_token():
             _refuse_in_event_loop()
-            super()._open_now()
+            self._call_open()
             self._check_before_save()
 
     def destroy(self) -> None:
@@ -95,7 +95,7 @@ class RequestSession(Session):
         try:
             super().destroy()
         except SessionUnavailable as error:
-            self.unavailable = error
+            self._note_unavailable(error)
             raise
 
     def finish(self, *, is_read: bool = True) -> CookieDecision:
@@ -110,6 +110,7 @@ class RequestSession(Session):
             return
         async with self._calls_in_turn():
             if self._needs_open():
+                self._check_available()
                 await self._aopen_now(may_be_new=True)
 
     async def aopen_for_save(self) -> None:
@@ -124,7 +125,7 @@ class RequestSession(Session):
                 await conf.apolicy()
                 self._apply_destroy(await conf.async_client().destroy(self._destroy_request()))
             except SessionUnavailable as error:
-                self.unavailable = error
+                self._note_unavailable(error)
                 raise
 
     async def afinish(self, *, is_read: bool = True) -> CookieDecision:
@@ -159,7 +160,7 @@ class RequestSession(Session):
             while (request := self._next_save()) is not None:
                 self._apply_save(await conf.async_client().save(request))
         except SessionUnavailable as error:
-            self.unavailable = error
+            self._note_unavailable(error)
             raise
         except SessionRefused as error:
             self._raise(error)
@@ -171,6 +172,7 @@ class RequestSession(Session):
         return self._lock
 
     def _open_now(self) -> None:
+        self._check_available()
         _refuse_in_event_loop()
         try:
             if self._open_without_call():
@@ -178,7 +180,7 @@ class RequestSession(Session):
         except SessionUnavailable as error:
             self._handle_unavailable_open(error)
             return
-        super()._open_now()
+        self._call_open()
 
     def _raise(self, error: CloakroomError) -> NoReturn:
         raised = http_error(error)

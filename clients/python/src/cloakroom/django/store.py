@@ -6,6 +6,7 @@ What a session is stands in `cloakroom.session`; this module translates Django's
 
 from __future__ import annotations
 
+import copy
 import weakref
 from typing import Any
 
@@ -66,6 +67,15 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
     def increment(self, key: str, by: int = 1) -> None:
         """Adds to a counter. Concurrent requests lose no counts. A missing counter starts at 0."""
         self._now().increment(key, by)
+
+    def __copy__(self) -> dict[str, Any]:
+        return dict(self._get_session())
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
+        return copy.deepcopy(dict(self._get_session()), memo)
+
+    def __reduce__(self) -> Any:
+        raise TypeError("a session belongs to its request and can't be pickled; dict(session.items()) is a plain dict")
 
     # Django's interface: properties.
 
