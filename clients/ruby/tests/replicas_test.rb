@@ -72,7 +72,7 @@ class ReplicasTest < Minitest::Test
 
     CALLS.times { assert client.open(KEY) }
 
-    # Of half of the calls without a memory. It is one more each time that a longer pause is over.
+    # Half of all calls would ask it first if nothing was remembered.
     assert_operator breaks.requests.size, :<=, CALLS / 6
   end
 
