@@ -35,6 +35,9 @@ func (s *Store) AllCtx(ctx context.Context) (map[string][]byte, error) {
 			return nil, err
 		}
 		for _, session := range response.Sessions {
+			if isOver(session.Entries) {
+				continue
+			}
 			data, err := dataOf(session.Entries, session.ExpireTime)
 			if err != nil {
 				return nil, err

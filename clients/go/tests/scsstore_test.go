@@ -204,6 +204,28 @@ func TestIterateReadsAndDestroysByPublicIDs(t *testing.T) {
 	}
 }
 
+func TestASessionWhoseDeadlineIsOverIsNotListed(t *testing.T) {
+	running := service.Start(t, service.Options{Apps: storeApps})
+	store := scsstore.New(running.Client("shop"))
+	store.Admin = adminClient(t, running, "shop")
+	live, err := scsstore.Codec{}.Encode(time.Now().Add(time.Hour), nil)
+	must(t, err)
+	over, err := scsstore.Codec{}.Encode(time.Now().Add(-time.Second), nil)
+	must(t, err)
+	must(t, store.Commit(strings.Repeat("l", 43), live, time.Now().Add(time.Hour)))
+	must(t, store.Commit(strings.Repeat("o", 43), over, time.Now().Add(time.Hour)))
+
+	all, err := store.All()
+	if len(all) != 1 || err != nil {
+		t.Error(all, err)
+	}
+	for _, data := range all {
+		if !bytes.Equal(data, live) {
+			t.Errorf("%q is listed", data)
+		}
+	}
+}
+
 func TestExpiryCountsIfItIsShorterThanTheTimeoutsOfTheApp(t *testing.T) {
 	running := service.Start(t, service.Options{Apps: storeApps})
 	operator, begin := adminOfApp(t, running, "short"), time.Now()

@@ -82,6 +82,16 @@ async fn redis_matches_the_model_by_keys() {
     matches_the_model_by_keys(redis(), 6_000).await;
 }
 
+#[tokio::test]
+async fn a_redis_cluster_matches_the_model_by_keys() {
+    matches_the_model_by_keys(redis_cluster(), 4_000).await;
+}
+
+#[tokio::test]
+async fn redis_with_1024_partitions_matches_the_model_by_keys() {
+    matches_the_model_by_keys(redis_with_1024_partitions(), 4_000).await;
+}
+
 /// Random steps of an app of kind `external`.
 async fn matches_the_model_by_keys<S: Store>((store, _place): Fresh<S>, default_steps: u64) {
     let (seed, steps) = seed_and_steps(default_steps);

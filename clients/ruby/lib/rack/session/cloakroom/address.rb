@@ -9,16 +9,32 @@ module Rack
       class Address
         attr_reader :host, :port, :path
 
+        # Reads one address, or a list of at least one.
+        def self.parse_all(service)
+          texts = service.is_a?(Array) ? service : [service]
+          raise ArgumentError, 'service is an empty list; name at least one address' if texts.empty?
+
+          texts.map { |text| parse(text) }
+        end
+
         def self.parse(text)
+          raise ArgumentError, wrong(text) unless text.is_a?(String)
+
           socket = UNIX.match(text)
           return new(path: socket[1]) if socket
 
           found = TCP.match(text)
           unless found && (1..65_535).cover?(found[:port].to_i)
-            raise ArgumentError, "service is #{text.inspect}; write host:port, https://host:port or unix:/path"
+            raise ArgumentError, wrong(text)
           end
           new(host: found[:ipv6] || found[:host], port: found[:port].to_i, tls: found[:scheme] == 'https')
         end
+
+        def self.wrong(text)
+          "#{text.inspect} is no address of the service; write host:port, https://host:port or unix:/path, or a list of " \
+            'these for several replicas'
+        end
+        private_class_method :wrong
 
         def initialize(host: 'localhost', port: nil, path: nil, tls: false)
           @host = host
