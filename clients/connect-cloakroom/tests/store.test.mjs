@@ -125,6 +125,33 @@ test('a session without a cookie, which another client began, is loaded with one
   assert.deepEqual([session.name, session.cookie.originalMaxAge, session.cookie.path], ['tj', null, '/']);
 });
 
+test('an entry __proto__ is data, and adds no members to the session', async () => {
+  const { store, get, set } = newStore();
+  const sid = newSid();
+  const written = Object.fromEntries([['cookie', cookie()], ['__proto__', { isAdmin: true }], ['name', 'tj']]);
+  await set(sid, written);
+
+  const loaded = await get(sid);
+  const session = store.createSession({ sessionID: sid }, await get(sid));
+
+  assert.deepEqual(Object.keys(loaded).sort(), ['__proto__', 'cookie', 'name']);
+  assert.deepEqual([loaded.isAdmin, session.isAdmin, session.name], [undefined, undefined, 'tj']);
+});
+
+test('a cookie of another client that is no object is replaced, also in touch', async () => {
+  for (const other of [null, 'text', 1]) {
+    const { store, get, set, touch } = newStore();
+    const sid = newSid();
+    await set(sid, { cookie: other, name: 'tj' });
+
+    const session = store.createSession({ sessionID: sid }, await get(sid));
+    session.cookie.maxAge = 60_000;
+    await touch(sid, session);
+
+    assert.equal((await get(sid)).cookie.originalMaxAge, 60_000);
+  }
+});
+
 test('an id that is too short is refused with the reason', async () => {
   const { get, set } = newStore();
   for (const call of [() => get('short'), () => set('short', { cookie: cookie() }), () => get('x'.repeat(257))]) {
