@@ -62,6 +62,10 @@ async function serve(store, options) {
     if (gate) await passGate(gate, Number(count));
     response.json(kept[name]);
   });
+  app.get('/fill', ({ session: kept, query: { size } }, response) => {
+    kept.text = 'x'.repeat(Number(size));
+    kept.save((error) => response.json({ reason: error?.reason ?? null, message: error?.message ?? null }));
+  });
   app.get('/remove', ({ session: kept, query: { name } }, response) => {
     delete kept[name];
     response.json({});
@@ -161,6 +165,20 @@ test('entries of other languages stay whose names express-session has for itself
   const { session: { entries } } = await client.open(session);
   assert.deepEqual([...entries.keys()].sort(), [...others, 'cookie', 'mine'].sort());
   assert.ok(others.every((name) => entries.get(name).json === '{"isAdmin":true}'));
+});
+
+test('a save that is refused says why before the answer, and nothing is written', async () => {
+  const browser = await serve(cloakroomStore());
+  await browser.get(at('cart', 1));
+
+  const refused = await browser.get('/fill?size=66000');
+  const later = (await browser.get('/')).entries;
+  const accepted = await browser.get('/fill?size=60000');
+
+  assert.equal(refused.reason, 'SESSION_TOO_LARGE');
+  assert.match(refused.message, /65536/);
+  assert.deepEqual(later, { cart: 1 });
+  assert.equal(accepted.reason, null);
 });
 
 test('a login makes another id and a logout ends it', async () => {
