@@ -1,6 +1,7 @@
 # The Node client. The service that is tested is the one that CLOAKROOM_BIN names, or else the one that was built last.
 
 NODE_INSTALLED := clients/node/node_modules/.package-lock.json
+STORE_INSTALLED := clients/connect-cloakroom/node_modules/.package-lock.json
 .PHONY: node-packages
 
 test-node: redis lint-node node-packages ## Tests the Node client, with Express, Connect, Fastify, Koa, Hono and real packages.
@@ -10,7 +11,7 @@ soak-node: node-packages $(NODE_INSTALLED) ## Reads many generated responses as 
 	cd clients/node && CLOAKROOM_TEST_ANSWERS=300000 CLOAKROOM_TEST_MESSAGES=20000 CLOAKROOM_TEST_STEPS=20000 \
 		node --test --test-reporter=spec tests/http1.test.mjs tests/protobuf.test.mjs tests/testing_pair.test.mjs
 
-bench-node: redis node-packages $(NODE_INSTALLED) ## Measures the Node client beside express-session; build with --profile dist first.
+bench-node: redis node-packages $(NODE_INSTALLED) $(STORE_INSTALLED) ## Measures Node's client and store beside connect-redis; build with --profile dist first.
 	cd clients/node && node bench/bench.mjs
 
 lint-node: node-packages $(NODE_INSTALLED) ## Checks the types of the Node client.
@@ -26,8 +27,6 @@ test-next: node-packages $(NEXT_INSTALLED) ## Tests the Node client in a product
 
 # The folder has a copy of the client, as an application has.
 $(NEXT_INSTALLED): clients/node/package.json $(shell find clients/node/src clients/node/types -type f)
-
-STORE_INSTALLED := clients/connect-cloakroom/node_modules/.package-lock.json
 
 test-node-stores: redis node-packages $(NODE_INSTALLED) $(STORE_INSTALLED) ## Tests the store for express-session, with passport and beside connect-redis.
 	cd clients/connect-cloakroom && node_modules/.bin/tsc && node --test --test-reporter=spec tests/*.test.mjs

@@ -6,9 +6,9 @@
 /** Returns the data of a session as express-session wants them. Bytes that another client wrote are left out.
  * @param {{ entries: Map<string, StoredValue>, expireTime: number }} session */
 function decode({ entries, expireTime }) {
+  // Not by assignment: an entry `__proto__` would become the prototype.
   /** @type {Record<string, any>} */
-  const loaded = {};
-  for (const [name, json] of textsOf(entries)) loaded[name] = JSON.parse(json);
+  const loaded = Object.fromEntries([...textsOf(entries)].map(([name, json]) => [name, JSON.parse(json)]));
   // A client in another language began the session.
   if (!(loaded.cookie instanceof Object)) loaded.cookie = { originalMaxAge: null };
   // The cookie was saved when the session changed, and the session was used since.
@@ -18,6 +18,14 @@ function decode({ entries, expireTime }) {
 
 /** Returns the JSON text of each entry. @param {Map<string, StoredValue>} entries @returns {Map<string, string>} */
 const textsOf = (entries) => new Map([...entries].flatMap(([name, { json }]) => (json === undefined ? [] : [[name, json]])));
+
+/** Returns those texts whose entries are members of the session. express-session leaves out names that it has for itself,
+ * such as `id`: the application has not removed these.
+ * @param {Map<string, string>} texts @param {object} session */
+function membersOf(texts, session) {
+  const members = new Set(Object.keys(session));
+  return new Map([...texts].filter(([name]) => members.has(name)));
+}
 
 /** Returns what differs from what is stored. If that is not known, the session replaces all of it.
  * @param {any} session @param {Map<string, string> | undefined} stored */
@@ -50,4 +58,4 @@ function lifetime(cookie) {
 /** Milliseconds. The service accepts no shorter one. */
 const SHORTEST_LIFETIME = 1000;
 
-module.exports = { changesOf, decode, lifetime, textsOf };
+module.exports = { changesOf, decode, lifetime, membersOf, textsOf };

@@ -8,7 +8,7 @@ const { randomBytes } = require('node:crypto');
 const { callbackify } = require('node:util');
 const { Client } = require('cloakroom-sessions');
 const { Store } = require('express-session');
-const { changesOf, decode, lifetime, textsOf } = require('./changes.js');
+const { changesOf, decode, lifetime, membersOf, textsOf } = require('./changes.js');
 const { Listing } = require('./listing.js');
 
 class CloakroomStore extends Store {
@@ -84,7 +84,7 @@ class CloakroomStore extends Store {
   createSession(request, loaded) {
     const session = super.createSession(request, loaded);
     const stored = this.#stored.get(loaded);
-    if (stored !== undefined) this.#stored.set(session, stored);
+    if (stored !== undefined) this.#stored.set(session, membersOf(stored, session));
     return session;
   }
 
@@ -122,7 +122,7 @@ class CloakroomStore extends Store {
       const changes = lifetime(session.cookie);
       return void await this.#client.save({ ...this.#named(sid), changes, requestId: requestId() });
     }
-    const before = JSON.parse(stored.get('cookie') ?? '{}').originalMaxAge ?? null;
+    const before = JSON.parse(stored.get('cookie') ?? '{}')?.originalMaxAge ?? null;
     // express-session does not count a change of the cookie as a change of the session.
     if (before !== (session.cookie?.originalMaxAge ?? null)) await this.#save(sid, session);
   }

@@ -8,6 +8,7 @@ import { Strategy } from 'passport-local';
 import { RedisStore } from 'connect-redis';
 import { createClient } from 'redis';
 import { CloakroomStore } from 'connect-cloakroom';
+import { Client } from 'cloakroom-sessions';
 import { RecordingTransport } from '../../node/tests/recording_transport.mjs';
 import { Service } from '../../node/tests/service.mjs';
 import { startRedis } from './redis.mjs';
@@ -60,6 +61,14 @@ async function serve(store, options) {
     kept[name] = JSON.parse(value);
     if (gate) await passGate(gate, Number(count));
     response.json(kept[name]);
+  });
+  app.get('/fill', ({ session: kept, query: { size } }, response) => {
+    kept.text = 'x'.repeat(Number(size));
+    kept.save((error) => response.json({ reason: error?.reason ?? null, message: error?.message ?? null }));
+  });
+  app.get('/remove', ({ session: kept, query: { name } }, response) => {
+    delete kept[name];
+    response.json({});
   });
   const passGate = (gate, count) => new Promise((resolve) => {
     const waiting = held.get(gate) ?? [];
@@ -137,6 +146,39 @@ test('two requests at the same time keep both entries, of which connect-redis lo
 
   assert.deepEqual(kept, { first: 1, left: 'l', right: 'r' });
   assert.equal(Object.keys(lossy).length, 2, `connect-redis: ${JSON.stringify(lossy)}`);
+});
+
+test('entries of other languages stay whose names express-session has for itself', async () => {
+  const browser = await serve(cloakroomStore());
+  await browser.get(at('cart', 1));
+  const { id } = await browser.get('/');
+  const others = ['id', 'req', 'save', 'touch', 'reload', 'constructor', '__proto__'];
+  const client = new Client({ service: service.address, app: 'express', deadline: 30_000 });
+  const session = { app: 'express', key: Buffer.from(id) };
+  const set = new Map(others.map((name) => [name, { json: '{"isAdmin":true}' }]));
+  await client.save({ ...session, changes: { set }, requestId: 'r'.repeat(16) });
+
+  assert.deepEqual((await browser.get('/')).entries, { cart: 1 });
+  await browser.get(at('mine', 1));
+  await browser.get('/remove?name=cart');
+
+  const { session: { entries } } = await client.open(session);
+  assert.deepEqual([...entries.keys()].sort(), [...others, 'cookie', 'mine'].sort());
+  assert.ok(others.every((name) => entries.get(name).json === '{"isAdmin":true}'));
+});
+
+test('a save that is refused says why before the answer, and nothing is written', async () => {
+  const browser = await serve(cloakroomStore());
+  await browser.get(at('cart', 1));
+
+  const refused = await browser.get('/fill?size=66000');
+  const later = (await browser.get('/')).entries;
+  const accepted = await browser.get('/fill?size=60000');
+
+  assert.equal(refused.reason, 'SESSION_TOO_LARGE');
+  assert.match(refused.message, /65536/);
+  assert.deepEqual(later, { cart: 1 });
+  assert.equal(accepted.reason, null);
 });
 
 test('a login makes another id and a logout ends it', async () => {

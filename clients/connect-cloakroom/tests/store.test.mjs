@@ -1,9 +1,12 @@
 // The store by its interface, as connect-redis' own test goes through it, and what no other store does.
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import net from 'node:net';
 import { after, before, test } from 'node:test';
 import { promisify } from 'node:util';
 import { CloakroomStore } from 'connect-cloakroom';
+import { LossyProxy } from '../../node/tests/lossy_proxy.mjs';
 import { Service } from '../../node/tests/service.mjs';
 
 const APPS = `
@@ -125,6 +128,33 @@ test('a session without a cookie, which another client began, is loaded with one
   assert.deepEqual([session.name, session.cookie.originalMaxAge, session.cookie.path], ['tj', null, '/']);
 });
 
+test('an entry __proto__ is data, and adds no members to the session', async () => {
+  const { store, get, set } = newStore();
+  const sid = newSid();
+  const written = Object.fromEntries([['cookie', cookie()], ['__proto__', { isAdmin: true }], ['name', 'tj']]);
+  await set(sid, written);
+
+  const loaded = await get(sid);
+  const session = store.createSession({ sessionID: sid }, await get(sid));
+
+  assert.deepEqual(Object.keys(loaded).sort(), ['__proto__', 'cookie', 'name']);
+  assert.deepEqual([loaded.isAdmin, session.isAdmin, session.name], [undefined, undefined, 'tj']);
+});
+
+test('a cookie of another client that is no object is replaced, also in touch', async () => {
+  for (const other of [null, 'text', 1]) {
+    const { store, get, set, touch } = newStore();
+    const sid = newSid();
+    await set(sid, { cookie: other, name: 'tj' });
+
+    const session = store.createSession({ sessionID: sid }, await get(sid));
+    session.cookie.maxAge = 60_000;
+    await touch(sid, session);
+
+    assert.equal((await get(sid)).cookie.originalMaxAge, 60_000);
+  }
+});
+
 test('an id that is too short is refused with the reason', async () => {
   const { get, set } = newStore();
   for (const call of [() => get('short'), () => set('short', { cookie: cookie() }), () => get('x'.repeat(257))]) {
@@ -148,4 +178,36 @@ test('an outage is an error with the status 503', async () => {
   await own.remove();
   await assert.rejects(get(newSid()), { status: 503 });
   await assert.rejects(set(newSid(), { cookie: cookie() }), { status: 503 });
+});
+
+test('saves and ends of sessions whose answers are lost are done', async (t) => {
+  const proxy = await LossyProxy.start(service.port);
+  t.after(() => proxy.close());
+  const { get, set, destroy } = newStore({ service: proxy.address });
+  const sid = newSid();
+  const lose = async (call) => {
+    proxy.responsesToDrop = 3;
+    await call();
+    assert.equal(proxy.responsesToDrop, 0);
+  };
+
+  await lose(() => set(sid, { cookie: cookie(), name: 'tj' }));
+  const loaded = await get(sid);
+  await lose(() => set(sid, Object.assign(loaded, { name: 'jane' })));
+  assert.equal((await get(sid)).name, 'jane');
+  await lose(() => destroy(sid));
+  assert.equal(await get(sid), null);
+});
+
+test('another replica answers if one does not', async (t) => {
+  const broken = net.createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
+  await once(broken, 'listening');
+  t.after(() => broken.close());
+  const { get, set } = newStore({ service: `127.0.0.1:${broken.address().port},${service.address}` });
+  const sid = newSid();
+
+  for (let count = 1; count <= 10; count++) {
+    await set(sid, { ...await get(sid), cookie: cookie(), count });
+    assert.equal((await get(sid)).count, count);
+  }
 });

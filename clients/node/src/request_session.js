@@ -57,7 +57,8 @@ class RequestSession {
   [inspect.custom]() {
     const { isOpen } = session(this);
     if (!isOpen && this[LEFT] === undefined) return '[Session not opened]';
-    return Object.fromEntries(namesOf(this).map((name) => [name, read(this, name)]));
+    // `this` is the proxy, so its own properties are the entries.
+    return { ...this };
   }
 }
 

@@ -1,11 +1,12 @@
 // `req.session` in Express 5, Express 4 and Connect, against the real service.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { inspect } from 'node:util';
 import connect from 'connect';
 import express from 'express';
 import express4 from 'express4';
 import expressSession from 'express-session';
-import { Client } from 'cloakroom-sessions';
+import { Client, Session } from 'cloakroom-sessions';
 import { openSession, sessions } from 'cloakroom-sessions/express';
 import { Browser, serve } from './app.mjs';
 import { RecordingTransport } from './recording_transport.mjs';
@@ -208,6 +209,18 @@ describe('req.session', () => {
     assert.deepEqual(after.value, { a: 1, b: { c: 2 } });
   });
 
+  test('is printed as its entries, and as not opened if it is not', async () => {
+    const { again } = await run((session) => { session.a = 1; });
+    const printed = await again((session) => {
+      session.b = { c: 2 };
+      return inspect(session);
+    });
+    const lazy = await run((session) => { session.a = 1; }, { lazy: true });
+
+    assert.equal(printed.value, '{ a: 1, b: { c: 2 } }');
+    assert.equal((await lazy.again((session) => inspect(session))).value, '[Session not opened]');
+  });
+
   test('its methods and __proto__ cannot be overwritten', async () => {
     const { again } = await run((session) => { session.a = 1; });
 
@@ -216,6 +229,28 @@ describe('req.session', () => {
       assert.deepEqual([refused.status, /TypeError/.test(refused.text)], [500, true], name);
     }
     assert.equal({}.polluted, undefined);
+  });
+
+  test('entries of other clients stay whose names an object has already', async () => {
+    const { again, browser } = await run((session) => { session.a = 1; });
+    const others = ['__proto__', 'constructor', 'id', 'save', 'toString'];
+    const client = new Client({ service: service.address, app: 'shop', deadline: 10_000 });
+    const cookieHeader = [...browser.cookies].map(([name, value]) => `${name}=${value}`).join('; ');
+    const writing = new Session(client, { cookieHeader });
+    for (const name of others) writing.set(name, { isAdmin: true });
+    await writing.finish();
+
+    const seen = await again((session) => {
+      session.b = 2;
+      return [session.isAdmin, { ...session }, inspect(session)];
+    });
+    const reading = new Session(client, { cookieHeader });
+    await reading.open();
+
+    assert.deepEqual(seen.value, [null, { a: 1, b: 2 }, '{ a: 1, b: 2 }']);
+    assert.deepEqual(reading.names().sort(), [...others, 'a', 'b'].sort());
+    for (const name of others) assert.deepEqual(reading.get(name), { isAdmin: true });
+    assert.equal({}.isAdmin, undefined);
   });
 
   test('counts without losing a step', async () => {

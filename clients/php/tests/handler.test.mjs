@@ -14,9 +14,13 @@ kind = "external"
 subject_key = "user.id"
 `;
 const ROUNDS = Number(process.env.CLOAKROOM_TEST_ROUNDS ?? 100);
+// Both servers with both formats. Without lazy_write PHP calls `write` also if nothing has changed.
 const STARTS = {
   'php -S': (env) => CliServer.start(env, { 'session.serialize_handler': 'php' }),
+  'php -S with php_serialize': (env) => CliServer.start(env, { 'session.serialize_handler': 'php_serialize' }),
   'php-fpm': (env) => FpmServer.start(env, { 'session.serialize_handler': 'php_serialize' }),
+  'php-fpm with php, without lazy_write': (env) =>
+    FpmServer.start(env, { 'session.serialize_handler': 'php', 'session.lazy_write': '0' }),
 };
 
 test('random sessions are split and joined without a loss', () => {
