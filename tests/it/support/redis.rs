@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use cloakroom::store::{Redis, RedisSettings};
 use tempfile::TempDir;
 
+use super::tool::tool;
+
 /// Opens a store on the shared Redis, in a key space of its own.
 pub(crate) fn fresh() -> Redis {
     Redis::new(&settings()).unwrap()
@@ -72,6 +74,13 @@ impl RedisServer {
             "redis-server --port 0 --unixsocket socket --databases {DATABASES} --save '' --appendonly no \
              --loglevel warning {arguments}"
         );
+        Self::run(tempfile::tempdir().unwrap(), command)
+    }
+
+    /// Starts Redis 6.2, which lacks commands that the service needs.
+    pub(crate) fn start_6_2() -> Self {
+        let program = std::path::absolute(tool("redis-server-6.2")).unwrap();
+        let command = format!("{} --port 0 --unixsocket socket --save '' --loglevel warning", program.display());
         Self::run(tempfile::tempdir().unwrap(), command)
     }
 
