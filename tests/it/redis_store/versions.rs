@@ -1,4 +1,4 @@
-//! A Redis that is too old, and products that are none: refused by name and version, before rights are judged.
+//! A Redis that is too old, and KeyDB: both are refused by name and version, before rights are judged.
 
 use std::io;
 use std::sync::Arc;
@@ -13,10 +13,11 @@ use tokio::task::JoinSet;
 use super::{problem, until};
 use crate::cli::program::Program;
 use crate::support::redis::RedisServer;
+use crate::support::tool::tool;
 
 #[tokio::test]
 async fn redis_6_2_is_refused_by_its_version() {
-    let redis = RedisServer::start_6_2();
+    let redis = redis_6_2();
 
     let problem = problem(&settings(&redis.url())).await;
 
@@ -26,7 +27,7 @@ async fn redis_6_2_is_refused_by_its_version() {
 
 #[test]
 fn check_and_doctor_say_that_redis_6_2_is_too_old() {
-    let redis = RedisServer::start_6_2();
+    let redis = redis_6_2();
     let run = |arguments: &[&str]| {
         let program = Program::new(arguments).env("CLOAKROOM__STORE__KIND", "redis");
         program.env("CLOAKROOM__STORE__REDIS__URL", &redis.url()).run()
@@ -70,6 +71,10 @@ async fn an_older_redis_that_takes_the_place_of_another_is_refused_until_it_is_r
 
     server.answer(OF_A_PROXY);
     store.ping().await.unwrap();
+}
+
+fn redis_6_2() -> RedisServer {
+    RedisServer::start_program(&std::path::absolute(tool("redis-server-6.2")).unwrap())
 }
 
 fn settings(url: &str) -> RedisSettings {

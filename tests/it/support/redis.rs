@@ -1,7 +1,7 @@
 //! One real Redis for the whole test run, with a key space for each test.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,8 +9,6 @@ use std::time::{Duration, Instant};
 
 use cloakroom::store::{Redis, RedisSettings};
 use tempfile::TempDir;
-
-use super::tool::tool;
 
 /// Opens a store on the shared Redis, in a key space of its own.
 pub(crate) fn fresh() -> Redis {
@@ -77,9 +75,8 @@ impl RedisServer {
         Self::run(tempfile::tempdir().unwrap(), command)
     }
 
-    /// Starts Redis 6.2, which lacks commands that the service needs.
-    pub(crate) fn start_6_2() -> Self {
-        let program = std::path::absolute(tool("redis-server-6.2")).unwrap();
+    /// Starts the server of another version.
+    pub(crate) fn start_program(program: &Path) -> Self {
         let command = format!("{} --port 0 --unixsocket socket --save '' --loglevel warning", program.display());
         Self::run(tempfile::tempdir().unwrap(), command)
     }
