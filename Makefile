@@ -23,6 +23,7 @@ TESTS := test-rust \
 	test-python \
 	test-clients \
 	test-valkey \
+	test-redis-versions \
 	test-node test-next test-node-stores \
 	test-go \
 	test-kit \

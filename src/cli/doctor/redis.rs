@@ -93,10 +93,10 @@ fn info_findings(info: &ServerInfo, is_node: bool, settings: &RedisSettings) -> 
 
 fn version(info: &ServerInfo) -> Finding {
     let found = format!("{} {}", info.product, info.version);
-    let major = info.redis_version.split('.').next().and_then(|major| major.parse::<u32>().ok());
-    match major {
-        Some(major) if major < OLDEST => Finding::failed("redis version", found, "use Redis 7.0 or newer, or Valkey"),
-        _ => Finding::ok("redis version", found),
+    if info.is_too_old() {
+        Finding::failed("redis version", found, USE_ANOTHER)
+    } else {
+        Finding::ok("redis version", found)
     }
 }
 
@@ -162,18 +162,17 @@ fn clock(now: Time, time: Time) -> Finding {
 }
 
 /// What to do about a cause. `docs/operations.md` has the same.
-const ADVICE: [(&str, &str); 9] = [
+const ADVICE: [(&str, &str); 10] = [
     ("Connection refused", "is Redis up, and are host and port right?"),
     ("no connection within", "is Redis up, and do host, port and network policy fit?"),
     ("failed to lookup address", "correct the host in the url, or the name service"),
     ("WRONGPASS", "correct the user or the password; a new password file needs no restart"),
     ("NOAUTH", "set a user and a password file; Redis asks for a login"),
+    ("lacks commands of Redis", USE_ANOTHER),
     ("lacks commands", "grant the rights that docs/operations.md lists under Redis"),
     ("NOPERM", "grant the rights that docs/operations.md lists under Redis, on the keys of key_prefix"),
     ("has ended", "put a new certificate into its file"),
     ("has expired", "put a new certificate into its file"),
 ];
 const SEE_DOCS: &str = "docs/operations.md lists the causes under Redis";
-
-/// The oldest major version of Redis that the scripts run on.
-const OLDEST: u32 = 7;
+const USE_ANOTHER: &str = "use Redis 7.0 or newer, or Valkey";

@@ -17,6 +17,7 @@ mod outage;
 mod rights;
 mod sentinel;
 mod tls;
+mod versions;
 
 use std::time::{Duration, Instant};
 

@@ -1,7 +1,7 @@
 //! One real Redis for the whole test run, with a key space for each test.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -72,6 +72,12 @@ impl RedisServer {
             "redis-server --port 0 --unixsocket socket --databases {DATABASES} --save '' --appendonly no \
              --loglevel warning {arguments}"
         );
+        Self::run(tempfile::tempdir().unwrap(), command)
+    }
+
+    /// Starts the server of another version.
+    pub(crate) fn start_program(program: &Path) -> Self {
+        let command = format!("{} --port 0 --unixsocket socket --save '' --loglevel warning", program.display());
         Self::run(tempfile::tempdir().unwrap(), command)
     }
 

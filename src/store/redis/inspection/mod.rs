@@ -1,4 +1,4 @@
-//! Whether a Redis can be relied on: its rights, its mode, its role, and that it never evicts a session.
+//! Whether a Redis can be relied on: its version, its rights, its mode, its role, and that it never evicts a session.
 //!
 //! What can be seen from outside is not enough: a user without a right, or a Redis without room, answers each PING.
 
@@ -168,11 +168,10 @@ impl Redis {
         }
     }
 
-    /// Checks mode, role and eviction of a server.
+    /// Checks version, mode, role and eviction of a server.
     async fn check_kind(&self, server: &AnyServer) -> Result<(), Error> {
-        let mut info = redis::cmd("INFO");
-        info.arg("replication").arg("memory").arg("cluster");
-        let info: Option<String> = self.router.query_if_allowed(server, info).await?;
+        // Without names of sections: a Redis that is too old takes one at most.
+        let info: Option<String> = self.router.query_if_allowed(server, redis::cmd("INFO")).await?;
         self.watch_replicas(server, info.as_deref().unwrap_or_default());
         self.problem(info.as_deref()).map_or(Ok(()), |problem| Err(self.router.unsuitable(server, problem)))
     }
@@ -199,6 +198,13 @@ impl Redis {
                            grant +info, or set allow_eviction = true in [store.redis]";
             return (!self.allow_eviction).then(|| problem.to_owned());
         };
+        let server = ServerInfo::parse(info);
+        if server.is_too_old() {
+            let ServerInfo { product, version, .. } = server;
+            return Some(format!(
+                "this is {product} {version}, which lacks commands of Redis 7.0; use Redis 7.0 or newer, or Valkey"
+            ));
+        }
         let is_cluster = matches!(self.router, Router::Cluster(_));
         if !is_cluster && field(info, "cluster_enabled") == Some("1") {
             return Some("this is a node of a Redis Cluster; set mode = \"cluster\" in [store.redis]".to_owned());
@@ -210,7 +216,7 @@ impl Redis {
         if !is_cluster && field(info, "role") == Some("slave") {
             return Some("this is a replica, which takes no writes; the url has to lead to the primary".to_owned());
         }
-        match ServerInfo::parse(info).eviction {
+        match server.eviction {
             _ if self.allow_eviction => None,
             Eviction::Never => None,
             Eviction::By(policy) => Some(format!(

@@ -15,7 +15,7 @@ pub struct ServerAnswer {
 /// What a Redis says about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerInfo {
-    /// `Redis` or `Valkey`.
+    /// `Redis`, `Valkey` or `KeyDB`.
     pub product: &'static str,
     /// The version of the product, such as `7.2.4`.
     pub version: String,
@@ -62,8 +62,11 @@ impl ServerInfo {
         let text = |name| field(info, name).unwrap_or_default().to_owned();
         let number = |name| field(info, name)?.parse::<u64>().ok();
         let redis_version = text("redis_version");
+        // KeyDB says its own version as that of Redis, and names itself nowhere; only it has this field.
+        let is_keydb = field(info, "mvcc_depth").is_some();
         let (product, version) = match field(info, "valkey_version") {
             Some(version) => ("Valkey", version.to_owned()),
+            None if is_keydb => ("KeyDB", redis_version.clone()),
             None => ("Redis", redis_version.clone()),
         };
         let maxmemory = number("maxmemory");
@@ -92,4 +95,13 @@ impl ServerInfo {
             persistence,
         }
     }
+
+    /// Whether it lacks commands that the service needs, by its version. A server that hides its version does not.
+    pub fn is_too_old(&self) -> bool {
+        let major = self.redis_version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+        major.is_some_and(|major| major < OLDEST)
+    }
 }
+
+/// The oldest major version of Redis that has all commands of the scripts.
+const OLDEST: u32 = 7;
