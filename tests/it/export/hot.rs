@@ -23,13 +23,16 @@ async fn service(store: StoreKind) -> TestService {
     TestService::with_apps(store, [("default", app_settings()), ("other", app_settings())]).await
 }
 
-async fn begin(service: &TestService, apps: &[&str]) -> Result<Streaming<ExportSessionsResponse>, Status> {
+pub(super) async fn begin(service: &TestService, apps: &[&str]) -> Result<Streaming<ExportSessionsResponse>, Status> {
     let apps = apps.iter().map(|app| (*app).to_owned()).collect();
     Ok(service.admin.clone().export_sessions(ExportSessionsRequest { apps }).await?.into_inner())
 }
 
 /// Reads a stream until it has so many bytes of the file, or to its end. Returns them, and the last number of sessions.
-async fn read(responses: &mut Streaming<ExportSessionsResponse>, bytes: usize) -> Result<(Vec<u8>, u64), Status> {
+pub(super) async fn read(
+    responses: &mut Streaming<ExportSessionsResponse>,
+    bytes: usize,
+) -> Result<(Vec<u8>, u64), Status> {
     let (mut file, mut sessions) = (Vec::new(), 0);
     while file.len() < bytes
         && let Some(response) = with_timeout(responses.message()).await?
@@ -42,7 +45,7 @@ async fn read(responses: &mut Streaming<ExportSessionsResponse>, bytes: usize) -
 }
 
 /// Creates sessions of 60 KB in the app `other`, which are together more than any connection buffers.
-async fn fill_much(store: &Handle) {
+pub(super) async fn fill_much(store: &Handle) {
     for number in MANY {
         create(store, &key_in("other", number), &large_record()).await;
     }
@@ -55,7 +58,7 @@ pub(super) fn large_record() -> Record {
     record
 }
 
-const MANY: std::ops::Range<u32> = 1000..1400;
+pub(super) const MANY: std::ops::Range<u32> = 1000..1400;
 
 #[apply(on_every_store)]
 async fn a_running_service_exports_what_every_store_imports(store: StoreKind) {

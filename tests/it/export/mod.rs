@@ -7,3 +7,4 @@ mod files;
 mod hot;
 mod moves;
 mod place;
+mod restarts;

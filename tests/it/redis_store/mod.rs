@@ -15,6 +15,7 @@ mod loss;
 mod lost_packets;
 mod outage;
 mod rights;
+mod scans;
 mod sentinel;
 mod tls;
 mod versions;

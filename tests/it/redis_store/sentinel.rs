@@ -228,7 +228,7 @@ async fn a_primary_that_works_is_left_only_if_the_majority_names_another() {
 }
 
 /// Whether the service's check of health has written to it. What it writes is nothing.
-fn has_writes(server: &Server) -> bool {
+pub(super) fn has_writes(server: &Server) -> bool {
     server.redis.cli(&["info", "commandstats"]).contains("cmdstat_set:")
 }
 

@@ -99,13 +99,13 @@ impl RedisServer {
         format!("redis+unix://{}", self.socket().display())
     }
 
-    /// Stops it. Its data is lost.
+    /// Stops it. Its data is lost unless it has an append-only file.
     pub(crate) fn stop(&mut self) {
         drop(self.shell.stdin.take());
         self.shell.wait().unwrap();
     }
 
-    /// Starts it again on the same socket, without data.
+    /// Starts it again on the same socket.
     pub(crate) fn start_again(&mut self) {
         self.shell = Self::spawn(&self.folder, &self.command);
         self.await_answer();
