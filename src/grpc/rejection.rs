@@ -29,12 +29,9 @@ pub enum Rejection {
     ConnectVersionUnsupported,
     #[error("compression is not supported; send the message as it is")]
     CompressionUnsupported,
-    /// The content type names no protocol that is served for this RPC.
-    #[error(
-        "send content-type: application/json or application/proto (streams: application/connect+json or \
-         application/connect+proto; gRPC: application/grpc)"
-    )]
-    ContentTypeUnsupported,
+    /// The content type names no protocol that is served for this RPC. The text says which ones do.
+    #[error("{0}")]
+    ContentTypeUnsupported(&'static str),
     #[error("calls are POST requests to /package.Service/Method")]
     HttpMethodUnsupported,
     #[error("gRPC needs HTTP/2; by HTTP/1.1 send content-type: application/json or application/proto")]
@@ -63,8 +60,9 @@ pub enum Rejection {
     /// The message cannot be decoded; the text says why.
     #[error("{0}")]
     RequestMalformed(String),
-    #[error("this address does not serve that service")]
-    ServiceUnknown,
+    /// The text says where the service is, if that is known.
+    #[error("{0}")]
+    ServiceUnknown(&'static str),
     #[error(transparent)]
     Unauthorized(#[from] auth::Error),
 }
@@ -96,7 +94,7 @@ impl Rejection {
     /// Returns the HTTP status of the response, if it says more than the one of the code.
     pub const fn http_status(&self) -> Option<StatusCode> {
         match self {
-            Self::ContentTypeUnsupported => Some(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+            Self::ContentTypeUnsupported(_) => Some(StatusCode::UNSUPPORTED_MEDIA_TYPE),
             Self::HttpMethodUnsupported => Some(StatusCode::METHOD_NOT_ALLOWED),
             Self::HttpVersionUnsupported => Some(StatusCode::HTTP_VERSION_NOT_SUPPORTED),
             // Also for streams, whose errors have status 200: a page gets nothing that looks like an answer.

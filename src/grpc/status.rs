@@ -128,7 +128,7 @@ const fn rejection(rejection: &Rejection) -> (Code, &'static str) {
         Rejection::ConnectTimeoutMalformed => (Code::InvalidArgument, "CONNECT_TIMEOUT_INVALID"),
         Rejection::ConnectVersionUnsupported => (Code::InvalidArgument, "CONNECT_VERSION_UNSUPPORTED"),
         Rejection::CompressionUnsupported => (Code::Unimplemented, "COMPRESSION_UNSUPPORTED"),
-        Rejection::ContentTypeUnsupported => (Code::InvalidArgument, "CONTENT_TYPE_UNSUPPORTED"),
+        Rejection::ContentTypeUnsupported(_) => (Code::InvalidArgument, "CONTENT_TYPE_UNSUPPORTED"),
         Rejection::HttpMethodUnsupported => (Code::InvalidArgument, "HTTP_METHOD_UNSUPPORTED"),
         Rejection::HttpVersionUnsupported => (Code::InvalidArgument, "HTTP_VERSION_UNSUPPORTED"),
         Rejection::BrowserRefused => (Code::PermissionDenied, "BROWSER_REFUSED"),
@@ -139,7 +139,7 @@ const fn rejection(rejection: &Rejection) -> (Code, &'static str) {
         Rejection::Panicked => (Code::Internal, "INTERNAL"),
         Rejection::RequestTooLarge(_) => (Code::ResourceExhausted, "REQUEST_TOO_LARGE"),
         Rejection::RequestMalformed(_) => (Code::InvalidArgument, "REQUEST_MALFORMED"),
-        Rejection::ServiceUnknown => (Code::Unimplemented, "SERVICE_UNKNOWN"),
+        Rejection::ServiceUnknown(_) => (Code::Unimplemented, "SERVICE_UNKNOWN"),
         Rejection::Unauthorized(error) => auth_error(*error),
     }
 }

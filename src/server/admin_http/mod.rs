@@ -28,9 +28,9 @@ impl AdminHttp {
     }
 
     fn respond<B>(&self, request: &Request<B>, peer: &Peer) -> Response<Body> {
-        if request.method() != Method::GET {
+        if ![Method::GET, Method::HEAD].contains(request.method()) {
             let mut rejection = page(StatusCode::METHOD_NOT_ALLOWED, PLAIN, "pages need GET, calls POST\n");
-            rejection.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, POST"));
+            rejection.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST"));
             return rejection;
         }
         let path = request.uri().path();

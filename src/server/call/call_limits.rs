@@ -15,6 +15,7 @@ use tower::ServiceExt as _;
 
 use super::call_permit::CallPermit;
 use super::timeout;
+use super::unread_rest::UnreadRest;
 use crate::connect::{self, Protocol, Schema};
 use crate::grpc::Rejection;
 use crate::server::connection::ConnectionContext;
@@ -33,27 +34,35 @@ impl CallLimits {
         Self { timeout: settings.call_timeout, request_timeout: settings.request_timeout }
     }
 
-    /// Calls the service within the limits.
+    /// Returns how long the call of a request may take.
+    pub(super) fn timeout(&self, headers: &HeaderMap, protocol: Protocol) -> Result<Duration, Rejection> {
+        let requested = requested_timeout(headers, protocol)?;
+        Ok(requested.unwrap_or(self.timeout).min(self.timeout))
+    }
+
+    /// Calls the service within the limits. Returns also what it left unread of the request.
     ///
     /// A call counts as running from when its request is whole until its response begins. So a stream counts only
     /// until it is open, and a response that its caller does not read blocks no other call.
     pub(super) async fn run<S: GrpcService>(
-        &self,
         service: S,
         request: Box<Request<Body>>,
-        protocol: Protocol,
+        (protocol, timeout): (Protocol, Duration),
         mut permit: CallPermit,
         connection: &Arc<ConnectionContext>,
-    ) -> Result<Response<Body>, Status> {
-        if request.body().is_end_stream() {
-            permit.take_slot(connection)?;
+    ) -> Ended {
+        if request.body().is_end_stream()
+            && let Err(rejection) = permit.take_slot(connection)
+        {
+            return (Err(rejection.into()), None);
         }
-        let requested = requested_timeout(request.headers(), protocol)?;
-        let limit = requested.unwrap_or(self.timeout).min(self.timeout);
-        let response = time::timeout(limit, catch_panic(service, request, protocol, permit, &connection.schema)).await;
-        response.map_err(|_| Rejection::TimeoutExceeded(limit))?
+        let ended = time::timeout(timeout, catch_panic(service, request, protocol, permit, &connection.schema)).await;
+        ended.unwrap_or_else(|_| (Err(Rejection::TimeoutExceeded(timeout).into()), None))
     }
 }
+
+/// The response of a call, and what it left unread of its request.
+pub(super) type Ended = (Result<Response<Body>, Status>, Option<Box<UnreadRest>>);
 
 /// Returns how long the caller waits, if it says so.
 fn requested_timeout(headers: &HeaderMap, protocol: Protocol) -> Result<Option<Duration>, Rejection> {
@@ -71,7 +80,7 @@ async fn catch_panic<S: GrpcService>(
     protocol: Protocol,
     mut permit: CallPermit,
     schema: &Schema,
-) -> Result<Response<Body>, Status> {
+) -> Ended {
     let mut response = pin!(call(service, request, protocol, schema));
     let polled = std::future::poll_fn(|cx| {
         // Unwind safe, because the call is not polled again after a panic.
@@ -83,7 +92,8 @@ async fn catch_panic<S: GrpcService>(
             }
         }
     });
-    polled.await
+    let response = polled.await;
+    (response, permit.into_rest())
 }
 
 /// Calls the service by the protocol of the request.

@@ -1,7 +1,8 @@
 //! What a call holds while it runs: its slot, and its part of the budget for large requests.
 //!
 //! The body of the request takes both, when it knows what it needs; the body is read while the call is polled. The call
-//! holds them until its response begins, not only until the body is dropped.
+//! holds them until its response begins, not only until the body is dropped. A body that is dropped before its end leaves
+//! its rest here.
 
 use std::cell::Cell;
 use std::mem;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::call_slots::{CallSlots, Slot};
+use super::unread_rest::UnreadRest;
 use crate::auth::Caller;
 use crate::grpc::Rejection;
 use crate::server::connection::ConnectionContext;
@@ -19,6 +21,7 @@ use crate::server::connection::ConnectionContext;
 pub(super) struct CallPermit {
     slot: SlotState,
     large_bytes: Option<OwnedSemaphorePermit>,
+    rest: Option<Box<UnreadRest>>,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +42,7 @@ thread_local! {
 impl CallPermit {
     /// Creates the permit of a call that needs a slot once its request is whole.
     pub(super) fn wanting_slot(caller: Caller) -> Self {
-        Self { slot: SlotState::Wanted(caller), large_bytes: None }
+        Self { slot: SlotState::Wanted(caller), ..Self::default() }
     }
 
     /// Takes the slot that the call needs, if it has none. The request is whole.
@@ -57,6 +60,23 @@ impl CallPermit {
             Some(own) => own.merge(permit),
             None => self.large_bytes = Some(permit),
         }
+    }
+
+    /// Leaves what a body of HTTP/2 has unread.
+    pub(super) fn leave(&mut self, rest: Option<Box<UnreadRest>>) {
+        self.rest = rest;
+    }
+
+    /// Gives back what the call holds. Returns what it left unread.
+    pub(super) fn into_rest(self) -> Option<Box<UnreadRest>> {
+        self.rest
+    }
+
+    /// Drops a request that is not for a service. Returns what is left unread of its body.
+    pub(super) fn rest_of<T>(request: T) -> Option<Box<UnreadRest>> {
+        let mut permit = Self::default();
+        permit.poll_with(|| drop(request));
+        permit.rest
     }
 
     /// Polls a call, during which [`Self::with_current`] finds this permit.

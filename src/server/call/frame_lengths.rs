@@ -13,6 +13,11 @@ pub(super) struct FrameLengths {
 }
 
 impl FrameLengths {
+    /// Returns how many bytes of the present message are still to come.
+    pub(super) const fn remaining(&self) -> usize {
+        self.remaining
+    }
+
     /// Reads the next bytes; returns the total length of the large messages whose prefix ends in them.
     pub(super) fn read(&mut self, mut data: &[u8]) -> u32 {
         let mut large: u32 = 0;

@@ -1,9 +1,11 @@
 //! The handler of calls: takes a request of a connection to its service, and returns the response.
 
 use std::convert::Infallible;
+use std::mem;
 use std::sync::Arc;
 
 use http::{HeaderValue, Method, Request, Response, Version, header};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tonic::Status;
 use tonic::body::Body;
@@ -15,11 +17,12 @@ use super::call_recorder::CallRecorder;
 use super::http1_request::Http1Request;
 use super::request_body::RequestBody;
 use super::response_body::ResponseBody;
+use super::unread_rest::UnreadRest;
 use crate::auth::ConnectionInfo;
 use crate::connect::{Codec, Protocol};
 use crate::grpc::Rejection;
-use crate::server::GrpcService;
 use crate::server::connection::{Activity, ConnectionContext};
+use crate::server::{GrpcService, Protocols};
 
 /// Handles the requests of one connection.
 #[derive(Debug)]
@@ -64,10 +67,9 @@ where
                 && let Some(mut page) =
                     context.admin_http.as_ref().and_then(|http| http.page(&request, &connection.peer))
             {
-                drop(request);
-                if let Some(http1_request) = http1_request {
-                    http1_request.finish(&mut page).await;
-                }
+                let is_head = request.method() == Method::HEAD;
+                let rest = CallPermit::rest_of(request);
+                finish(&mut page, is_head, http1_request, rest).await;
                 return Ok(page.map(|body| ResponseBody::of_page(body, stream, context)));
             }
             // The refusal of a request of no protocol is JSON, which reads well wherever it arrives.
@@ -76,12 +78,12 @@ where
             let caller = call.authenticate(&connection.peer, &mut request);
             let is_public = connection.peer.is_public(call.rpc.0);
             let allowed = is_allowed.and_then(|()| check_protocol(&request, protocol, &context, is_public));
-            let mut response = match allowed.and_then(|protocol| Ok((protocol, caller?))) {
-                Err(rejection) => {
-                    drop(request);
-                    refuse(rejection, of_refusal, version)
-                }
-                Ok((protocol, caller)) => {
+            let is_head = request.method() == Method::HEAD;
+            let accepted =
+                allowed.and_then(|protocol| Ok((protocol, caller?, limits.timeout(request.headers(), protocol)?)));
+            let (mut response, rest) = match accepted {
+                Err(rejection) => (refuse(rejection, of_refusal, version), CallPermit::rest_of(request)),
+                Ok((protocol, caller, timeout)) => {
                     // Health checks are answered at any load.
                     let permit = match is_public {
                         true => CallPermit::default(),
@@ -89,15 +91,13 @@ where
                     };
                     request.extensions_mut().insert(caller);
                     // In a box, so that the task of the stream is small: it is moved four times.
-                    let running = limits.run(service, request, protocol, permit, &context);
-                    let response = Box::pin(call.context.scope(running)).await;
-                    response.unwrap_or_else(|status| protocol.error_response(status, None))
+                    let running = CallLimits::run(service, request, (protocol, timeout), permit, &context);
+                    let (response, rest) = Box::pin(call.context.scope(running)).await;
+                    (response.unwrap_or_else(|status| protocol.error_response(status, None)), rest)
                 }
             };
             call.record_response(&mut response);
-            if let Some(http1_request) = http1_request {
-                http1_request.finish(&mut response).await;
-            }
+            finish(&mut response, is_head, http1_request, rest).await;
             Ok(response.map(|body| ResponseBody::of_call(call, body, stream)))
         }
     }
@@ -119,17 +119,52 @@ fn check_protocol(
     if request.method() != Method::POST && protocol != Some(Protocol::ForwardAuth) {
         return Err(Rejection::HttpMethodUnsupported);
     }
+    let serves = |protocol| context.protocols.serves(protocol);
     match protocol {
-        Some(protocol @ (Protocol::ForwardAuth | Protocol::ExtAuthz)) if !context.protocols.serves(protocol) => {
-            Err(Rejection::ServiceUnknown)
+        Some(protocol @ (Protocol::ForwardAuth | Protocol::ExtAuthz)) if !serves(protocol) => {
+            Err(Rejection::ServiceUnknown(PROXIES_OFF))
         }
-        Some(protocol) if !context.protocols.serves(protocol) && !is_public => Err(Rejection::ContentTypeUnsupported),
+        Some(protocol) if !serves(protocol) && !is_public => {
+            Err(Rejection::ContentTypeUnsupported(if context.protocols.grpc { CONNECT_OFF } else { GRPC_OFF }))
+        }
         Some(protocol) if !context.schema.fits(request.uri().path(), protocol) => {
-            Err(Rejection::ContentTypeUnsupported)
+            let is_stream = !matches!(protocol, Protocol::ConnectStream(_));
+            Err(Rejection::ContentTypeUnsupported(if is_stream { STREAM } else { NO_STREAM }))
         }
         Some(Protocol::Grpc) if request.version() != Version::HTTP_2 => Err(Rejection::HttpVersionUnsupported),
         Some(protocol) => Ok(protocol),
-        None => Err(Rejection::ContentTypeUnsupported),
+        None => Err(Rejection::ContentTypeUnsupported(content_types(context.protocols))),
+    }
+}
+
+/// Says which content types a call may have.
+const fn content_types(served: Protocols) -> &'static str {
+    match served {
+        Protocols { grpc: true, connect: false } => "send content-type: application/grpc",
+        Protocols { grpc: false, connect: true } => CONNECT_TYPES,
+        Protocols { .. } => ALL_TYPES,
+    }
+}
+
+/// Makes a response ready to be sent: without a body to a HEAD, and after what is left of a short request.
+async fn finish(
+    response: &mut Response<Body>,
+    is_head: bool,
+    http1_request: Option<Http1Request>,
+    rest: Option<Box<UnreadRest>>,
+) {
+    if is_head {
+        // hyper does it by HTTP/1.1 only.
+        let body = mem::take(response.body_mut());
+        if let Some(bytes) = body.size_hint().exact() {
+            response.headers_mut().insert(header::CONTENT_LENGTH, bytes.into());
+        }
+    }
+    if let Some(http1_request) = http1_request {
+        http1_request.finish(response).await;
+    }
+    if let Some(rest) = rest {
+        rest.discard().await;
     }
 }
 
@@ -147,3 +182,13 @@ fn refuse(rejection: Rejection, protocol: Protocol, version: Version) -> Respons
     }
     response
 }
+
+const CONNECT_TYPES: &str = "send content-type: application/json or application/proto (streams: \
+                             application/connect+json or application/connect+proto)";
+const ALL_TYPES: &str = "send content-type: application/json or application/proto (streams: application/connect+json \
+                         or application/connect+proto; gRPC: application/grpc)";
+const STREAM: &str = "this RPC is a stream; send content-type: application/connect+json or application/connect+proto";
+const NO_STREAM: &str = "this RPC is no stream; send content-type: application/json or application/proto";
+const CONNECT_OFF: &str = "Connect is switched off here, by `protocols` in [server]; call by gRPC";
+const GRPC_OFF: &str = "gRPC is switched off here, by `protocols` in [server]; call by Connect";
+const PROXIES_OFF: &str = "questions of proxies in this form are switched off here, by `protocols` in [server]";

@@ -17,6 +17,7 @@ mod request_size;
 mod response_body;
 mod services;
 mod timeout;
+mod unread_rest;
 
 pub(super) use call_limits::CallLimits;
 pub(super) use call_metrics::CallMetrics;

@@ -18,6 +18,7 @@ use tonic::Status;
 
 use super::call_permit::CallPermit;
 use super::request_size::RequestSize;
+use super::unread_rest::UnreadRest;
 use crate::connect::Protocol;
 use crate::grpc::Rejection;
 use crate::server::connection::{ConnectionContext, OVERHEAD};
@@ -171,7 +172,6 @@ impl Drop for RequestBody {
     fn drop(&mut self) {
         self.stop_waiting();
         if let Some(body) = self.body.take()
-            && self.version < Version::HTTP_2
             && !matches!(self.phase, Phase::Whole)
             && !body.is_end_stream()
         {
@@ -179,7 +179,16 @@ impl Drop for RequestBody {
                 Phase::Unfinished { timeout, .. } => timeout.deadline(),
                 Phase::Arriving | Phase::Whole => Instant::now() + self.timeout,
             };
-            self.connection.unread_body.leave(body, deadline);
+            if self.version < Version::HTTP_2 {
+                self.connection.unread_body.leave(body, deadline);
+                return;
+            }
+            CallPermit::with_current(|current| {
+                if let Some(call) = current {
+                    let bytes = (self.received, self.size.announced());
+                    call.leave(UnreadRest::new(body, &self.connection, bytes, deadline));
+                }
+            });
         }
     }
 }

@@ -32,6 +32,14 @@ impl RequestSize {
         }
     }
 
+    /// Returns how many bytes are still to come at least, as far as the messages themselves say it.
+    pub(super) const fn announced(&self) -> usize {
+        match self {
+            Self::Framed(lengths) => lengths.remaining(),
+            Self::Whole { .. } => 0,
+        }
+    }
+
     /// Reads the next bytes; returns how many bytes of the budget they take. `received` includes them.
     pub(super) fn read(&mut self, data: &[u8], received: usize) -> Result<u32, Rejection> {
         match self {

@@ -13,7 +13,7 @@ use tonic::server::NamedService;
 use tower::util::BoxCloneSyncService;
 use tower::{Service, ServiceExt as _};
 
-use crate::grpc::Rejection;
+use crate::grpc::{ADMIN_SERVICE, Rejection, SESSION_SERVICE};
 use crate::server::GrpcService;
 
 /// The future of a response, as generated servers return it.
@@ -72,7 +72,7 @@ where
         }
         match self.others.iter().find(|other| other.name == name) {
             Some(other) => Box::pin(other.service.clone().oneshot(request)),
-            None => Box::pin(ready(Ok(Rejection::ServiceUnknown.into_response()))),
+            None => Box::pin(ready(Ok(Rejection::ServiceUnknown(where_is(name)).into_response()))),
         }
     }
 }
@@ -86,4 +86,15 @@ impl<M> fmt::Debug for Services<M> {
 /// Returns `package.Service` of `/package.Service/Method`.
 fn service_name(path: &str) -> &str {
     path.strip_prefix('/').and_then(|path| path.split_once('/')).map_or("", |(service, _)| service)
+}
+
+/// Says where a service is that this address does not serve.
+fn where_is(name: &str) -> &'static str {
+    match name {
+        ADMIN_SERVICE => {
+            "this address does not serve AdminService: AdminService has the address of `listen` in [admin]"
+        }
+        SESSION_SERVICE => "this address serves operators: SessionService has the address of `listen` in [server]",
+        _ => "this address does not serve that service",
+    }
 }

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use cloakroom::grpc::wire::watch_session_request::Credential;
 use cloakroom::grpc::wire::{OpenSessionRequest, WatchSessionRequest, open_session_request};
 use cloakroom::server;
@@ -14,7 +15,7 @@ use tonic::Code;
 
 use crate::server::raw_http1::RawHttp1;
 use crate::support::calls::{open_cookie, save_unmodified};
-use crate::support::connect::Protocol;
+use crate::support::connect::{Codec, ConnectTransport, HttpVersion, Protocol, Target};
 use crate::support::redis::RedisServer;
 use crate::support::{StoreKind, TestService, app_settings, patient};
 
@@ -101,6 +102,25 @@ async fn pages_are_served_by_http_2() {
     let (response, _) = streams.send_request(request, true).unwrap();
 
     assert_eq!(response.await.unwrap().status(), 200);
+}
+
+#[tokio::test]
+async fn head_is_answered_as_get_without_a_body() {
+    let service = TestService::new(StoreKind::Memory).await;
+    await_metric(&service, "cloakroom_serving", 1.0).await;
+    let address = socket_address(&service.admin_address);
+
+    for version in [HttpVersion::Http1, HttpVersion::Http2] {
+        let client = ConnectTransport::new(Target::Tcp(address), Codec::Json, version);
+        for (path, status, length) in [("/healthz", 200, "6"), ("/readyz", 200, "8"), ("/", 404, "51")] {
+            let head = Request::head(format!("http://localhost{path}")).body(Bytes::new()).unwrap();
+
+            let response = client.request(head).await;
+
+            assert_eq!((response.status().as_u16(), response.body().len()), (status, 0), "{path} {version:?}");
+            assert_eq!(response.headers()["content-length"], length);
+        }
+    }
 }
 
 #[tokio::test]

@@ -118,6 +118,11 @@ pub(super) const FLOODS: &[Flood] = &[
     Flood { name: "half-open calls", connections: 250, piece: |_, number| half_open(OPEN, number), ..PLAIN },
     Flood { name: "half-open health checks", connections: 250, piece: |_, number| half_open(HEALTH, number), ..PLAIN },
     Flood {
+        name: "half-open calls that are refused",
+        piece: |_, number| streams(number, |stream| call(stream, &[("origin", "null")])),
+        ..PLAIN
+    },
+    Flood {
         name: "half-open calls that are given up",
         piece: |_, number| match number {
             0..5 => half_open(OPEN, number),

@@ -37,6 +37,8 @@ const HOST: (u16, Code, &str) = (421, Code::PermissionDenied, "HOST_REFUSED");
 fn rows() -> Vec<Row> {
     vec![
         Row { method: Method::GET, ..row(&[], NO_POST) },
+        Row { method: Method::HEAD, ..row(&[], NO_POST) },
+        Row { method: Method::HEAD, ..row(&[("origin", "null")], BROWSER) },
         Row { method: Method::OPTIONS, ..row(&[], NO_POST) },
         Row { method: Method::PUT, ..row(&[], NO_POST) },
         Row { method: Method::DELETE, ..row(&[("content-type", "")], NO_POST) },
@@ -71,7 +73,7 @@ fn request(row: &Row, version: HttpVersion) -> Request<Bytes> {
             (name, value) => _ = request.headers_mut().insert(name, value.parse().unwrap()),
         }
     }
-    if row.method == Method::GET && version == HttpVersion::Http2 {
+    if [Method::GET, Method::HEAD].contains(&row.method) && version == HttpVersion::Http2 {
         *request.body_mut() = Bytes::new();
     }
     *request.uri_mut() = format!("http://{host}{}", row.path).parse().unwrap();
@@ -124,7 +126,13 @@ async fn a_request_that_is_no_call_is_refused_by_http_2() {
 
 fn check(response: &Response<Bytes>, row: &Row) {
     let (http_status, code, reason) = row.refusal;
-    assert_eq!(refusal(response), (http_status, code, reason.to_owned()), "{} {:?}", row.method, row.headers);
+    if row.method == Method::HEAD {
+        assert_eq!((response.status().as_u16(), response.body().len()), (http_status, 0), "{:?}", row.headers);
+        assert_eq!(response.headers()["cloakroom-reason"], reason);
+        assert_ne!(response.headers()["content-length"], "0");
+    } else {
+        assert_eq!(refusal(response), (http_status, code, reason.to_owned()), "{} {:?}", row.method, row.headers);
+    }
     assert_eq!(response.headers().get("allow").is_some(), http_status == 405);
 }
 
@@ -162,7 +170,7 @@ async fn the_listener_for_operators_refuses_the_same() {
 
     for row in rows() {
         // What is not a POST is for the pages.
-        if row.method != Method::POST && row.refusal != BROWSER {
+        if row.method != Method::POST && (row.refusal != BROWSER || row.method == Method::HEAD) {
             continue;
         }
         let path = if row.path == OPEN { STATS } else { "/cloakroom.v1.AdminService/WatchEvents" };
@@ -200,4 +208,38 @@ async fn a_grpc_call_with_a_sign_of_a_page_is_refused_by_a_status() {
     let status = Status::from_header_map(response.headers()).unwrap();
     assert_eq!(status.code(), Code::PermissionDenied);
     assert_eq!(status.get_details_error_info().unwrap().reason, "BROWSER_REFUSED");
+}
+
+/// Returns the message of a refusal.
+async fn words(service: &TestService, path: &str, content_type: &str) -> String {
+    let client = client(&service.address, HttpVersion::Http1);
+    let call = Request::post(format!("http://localhost{path}")).header("content-type", content_type);
+    let response = client.request(call.body(Bytes::from_static(b"{}")).unwrap()).await;
+    status(&serde_json::from_slice(response.body()).unwrap()).message().to_owned()
+}
+
+#[tokio::test]
+async fn a_refusal_says_which_content_type_its_rpc_needs() {
+    let service = TestService::new(StoreKind::Memory).await;
+
+    for (path, content_type, advice) in [
+        (WATCH, "application/json", "is a stream; send content-type: application/connect+json or"),
+        (WATCH, "application/proto", "is a stream; send content-type: application/connect+json or"),
+        (OPEN, "text/plain", "send content-type: application/json or application/proto (streams: application/connect"),
+        (OPEN, "application/connect+json", "is no stream; send content-type: application/json or application/proto"),
+    ] {
+        let words = words(&service, path, content_type).await;
+        assert!(words.contains(advice), "{path} {content_type}: {words}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_says_which_address_a_service_has() {
+    let service = TestService::new(StoreKind::Memory).await;
+
+    let elsewhere = words(&service, STATS, "application/json").await;
+    let unknown = words(&service, "/other.v1.Service/Call", "application/json").await;
+
+    assert!(elsewhere.contains("AdminService has the address of `listen` in [admin]"), "{elsewhere}");
+    assert!(unknown.contains("this address does not serve that service"), "{unknown}");
 }

@@ -15,6 +15,7 @@ pub(crate) struct RawHttp2(TcpStream);
 #[derive(Debug)]
 pub(crate) struct Frame {
     pub(crate) kind: u8,
+    pub(crate) flags: u8,
     pub(crate) stream: u32,
     pub(crate) payload: Vec<u8>,
 }
@@ -81,6 +82,34 @@ impl RawHttp2 {
         while with_timeout(next(&mut self.0)).await.expect("the connection is open").kind != HEADERS {}
     }
 
+    /// Reads the next frame of a stream. Panics if there is none for a minute.
+    pub(crate) async fn frame_of(&mut self, stream: u32) -> Frame {
+        loop {
+            let frame = with_timeout(next(&mut self.0)).await.expect("the connection is open");
+            if frame.stream == stream {
+                return frame;
+            }
+        }
+    }
+
+    /// Waits until the server has taken in what was sent before. Returns the frames of streams that it sent meanwhile.
+    pub(crate) async fn taken_in(&mut self) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        // The first answer may overtake a response that is being made.
+        for _ in 0..10 {
+            self.send(&frame(PING, 0, 0, &[0; 8])).await;
+            loop {
+                let frame = with_timeout(next(&mut self.0)).await.expect("the connection is open");
+                match frame.kind {
+                    PING => break,
+                    _ if frame.stream > 0 => frames.push(frame),
+                    _ => {}
+                }
+            }
+        }
+        frames
+    }
+
     /// Reads until the server closes; returns the code of its GOAWAY.
     pub(crate) async fn ended(self) -> Option<u32> {
         let (read, _write) = self.0.into_split();
@@ -104,7 +133,8 @@ async fn next(read: &mut (impl AsyncRead + Unpin)) -> Option<Frame> {
     read.read_exact(&mut head).await.ok()?;
     let mut payload = vec![0; usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2])];
     read.read_exact(&mut payload).await.ok()?;
-    Some(Frame { kind: head[3], stream: u32::from_be_bytes([head[5], head[6], head[7], head[8]]), payload })
+    let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+    Some(Frame { kind: head[3], flags: head[4], stream, payload })
 }
 
 /// Builds a half-open call of Wait on a new stream.
