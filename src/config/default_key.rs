@@ -30,7 +30,8 @@ pub enum DefaultKey {
 /// Where the key of the app `default` has to come from.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum KeySource<'s> {
-    /// The configuration. Also of an app whose kind takes no other key, or none.
+    /// The configuration. This is so too for an app of kind `cookie`, whose key is Flask's, and of kind `external`, which
+    /// needs none.
     Configuration,
     /// The data folder.
     Folder(&'s Path),

@@ -113,8 +113,8 @@ impl Handle {
 
     /// The number of the server that has a session: sessions of other numbers do not wait for that server.
     ///
-    /// Less than the number of nodes of a Redis Cluster, or the highest number. 0 for all in any other store, and while
-    /// sessions move.
+    /// Less than the number of nodes of a Redis Cluster, or `u16::MAX` if no node is known for the session. 0 for all in
+    /// any other store, and while sessions move.
     pub fn node_number(&self, session_key: &SessionKey) -> u16 {
         match &self.backend {
             Backend::Memory(_) | Backend::Embedded(_) | Backend::Moving(_) => 0,

@@ -107,7 +107,7 @@ impl SideSettings {
             (StoreKind::Embedded, StoreKind::Embedded) => self.embedded.path == other.embedded.path,
             (StoreKind::Redis, StoreKind::Redis) => {
                 let place = |settings: &super::RedisSettings| {
-                    // With Sentinels, the host of the url does not count.
+                    // The same url may be behind other Sentinels: they say where the primary is.
                     let sentinel = Some(&settings.sentinel).filter(|_| settings.mode == super::RedisMode::Sentinel);
                     let sentinel = sentinel.map(|sentinel| (sentinel.urls.clone(), sentinel.service_name.clone()));
                     (sentinel, settings.url.clone(), settings.url_file.clone(), settings.key_prefix.clone())

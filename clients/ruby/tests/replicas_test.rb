@@ -76,6 +76,18 @@ class ReplicasTest < Minitest::Test
     assert_operator breaks.requests.size, :<=, CALLS / 6
   end
 
+  def test_a_replica_behind_a_proxy_that_answers_502_is_asked_less_and_less
+    proxy = peer { "HTTP/1.1 502 Bad Gateway\r\ncontent-length: 0\r\n\r\n" }
+    client = client(proxy.address, forwarding.address)
+    # It is asked again after a second at most, then after 1.5 seconds at least.
+    asked = [0, 1.1, 2.4].map do |time|
+      Cloakroom::Connection.stub(:now, time) { CALLS.times { client.open(KEY) } }
+      proxy.requests.size
+    end
+
+    assert_equal [1, 2, 2], asked
+  end
+
   def test_a_replica_that_comes_back_gets_calls
     broken = true
     returning = peer { |request| broken ? nil : ScriptedPeer.forward(request, SERVICE) }

@@ -52,7 +52,7 @@ where
         request.extensions_mut().insert(Arc::clone(&self.connection));
         let (connection, limits) = (Arc::clone(&self.connection), Arc::clone(&self.limits));
         let (context, service) = (Arc::clone(&self.context), self.service.clone());
-        let version = request.version();
+        let (version, is_head) = (request.version(), request.method() == Method::HEAD);
         async move {
             if let Some(http1_request) = &http1_request {
                 http1_request.take_turn().await;
@@ -67,7 +67,6 @@ where
                 && let Some(mut page) =
                     context.admin_http.as_ref().and_then(|http| http.page(&request, &connection.peer))
             {
-                let is_head = request.method() == Method::HEAD;
                 let rest = CallPermit::rest_of(request);
                 finish(&mut page, is_head, http1_request, rest).await;
                 return Ok(page.map(|body| ResponseBody::of_page(body, stream, context)));
@@ -78,7 +77,6 @@ where
             let caller = call.authenticate(&connection.peer, &mut request);
             let is_public = connection.peer.is_public(call.rpc.0);
             let allowed = is_allowed.and_then(|()| check_protocol(&request, protocol, &context, is_public));
-            let is_head = request.method() == Method::HEAD;
             let accepted =
                 allowed.and_then(|protocol| Ok((protocol, caller?, limits.timeout(request.headers(), protocol)?)));
             let (mut response, rest) = match accepted {
@@ -164,7 +162,8 @@ async fn finish(
         http1_request.finish(response).await;
     }
     if let Some(rest) = rest {
-        rest.discard().await;
+        // In a box, so that only the calls that have a rest pay for so large a future.
+        Box::pin(rest.discard()).await;
     }
 }
 

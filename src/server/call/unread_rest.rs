@@ -26,8 +26,8 @@ pub(super) struct UnreadRest {
 }
 
 impl UnreadRest {
-    /// Takes the rest of a request of which so much has been read, and so much more is announced, at least. `None`: the
-    /// request is too long. `deadline`: when it has to be whole.
+    /// Keeps the rest of a body of which `read` bytes were read, and `announced` bytes are known to follow. `None`: these are
+    /// more than `MAX_REQUEST`. `deadline`: when the request has to be whole.
     pub(super) fn new(
         body: Incoming,
         connection: &Arc<ConnectionContext>,
@@ -69,8 +69,9 @@ impl Drop for UnreadRest {
     }
 }
 
-/// The most bytes of a request that is read to its end. A longer one takes a part of the budget for large requests.
+/// The longest request, with what the call has read, whose rest is read. A longer one takes a part of the budget for large
+/// requests.
 const MAX_REQUEST: usize = 64 * 1024;
 
-/// The response waits meanwhile, and the stream stays open.
+/// How long the rest may take. The response waits meanwhile, and the stream stays open.
 const MAX_WAIT: Duration = Duration::from_millis(100);

@@ -87,7 +87,7 @@ impl SlotTable {
         self.nodes.get(usize::from(*self.by_slot.get(usize::from(slot.0))?))
     }
 
-    /// The number of a slot's node: less than the number of nodes, or the highest number if no node is known.
+    /// The number of a slot's node: less than the number of nodes, or `u16::MAX` if no node is known for it.
     pub(in crate::store::redis) fn node_number(&self, slot: Slot) -> u16 {
         self.by_slot.get(usize::from(slot.0)).copied().unwrap_or(NO_NODE)
     }

@@ -10,7 +10,6 @@
 //! The slots of a node that was started again while it was scanned are scanned again.
 
 use crate::store::Cursor;
-
 use crate::store::redis::connection::process_id::ProcessId;
 use crate::store::redis::connection::sentinels::ServerAddress;
 

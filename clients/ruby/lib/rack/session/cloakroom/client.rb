@@ -52,11 +52,11 @@ module Rack
           body = JSON.generate({ app: @app, key: [key].pack('m0'), **request }, max_nesting: 0)
           deadline = Connection.now + @deadline
           before = nil
-          in_order.cycle.with_index(1) do |replica, attempt|
+          in_order.cycle.with_index(1) do |replica, number|
             return attempt(replica, method, body, end_of_attempt(deadline))
           rescue Unavailable => error
-            replica.did_not_answer if error.reason.empty?
-            seconds = pause_after(error, attempt)
+            replica.did_not_answer if unanswered?(error)
+            seconds = pause_after(error, number)
             if lasting?(error) || Connection.now + seconds >= deadline
               raise before && (several? || late?(error, deadline)) ? with_reason(error, before) : error
             end
@@ -83,9 +83,14 @@ module Rack
           [now + [(deadline - now) / 2, SHORTEST_ATTEMPT].max, deadline].min
         end
 
+        # Whether the replica, or a proxy before it, is to blame, and not this process.
+        def unanswered?(error)
+          error.reason.empty? && !error.cause.is_a?(Busy)
+        end
+
         # Seconds before the next attempt: none as long as there are replicas that were not asked.
-        def pause_after(error, attempt)
-          round = attempt - @replicas.size
+        def pause_after(error, number)
+          round = number - @replicas.size
           return 0 if round.negative?
 
           # Many repeats would only be a load for a service that works but lacks something that it needs.
@@ -116,7 +121,9 @@ module Rack
         def attempt(replica, method, body, deadline)
           where = "#{method} at #{replica.address}"
           response = replica.call(request_bytes(replica.address, method, body, deadline), deadline)
-          return JSON.parse(response.body, max_nesting: false) if response.status == 200
+          message = JSON.parse(response.body, max_nesting: false) if response.status == 200
+          replica.answered if message || response.headers.key?('cloakroom-reason')
+          return message if message
 
           raise error_of(method, where, response)
         rescue TimedOut => error

@@ -119,6 +119,9 @@ module Rack
 
       # The deadline of the call has passed.
       class TimedOut < IOError; end
+
+      # All connections of this process were in use.
+      class Busy < TimedOut; end
     end
   end
 end

@@ -42,7 +42,7 @@ module Rack
           @mutex.synchronize do
             until @calls < @size
               seconds = deadline - Connection.now
-              raise TimedOut, "all #{@size} connections were busy; raise pool_size" unless seconds.positive?
+              raise Busy, "all #{@size} connections were busy; raise pool_size" unless seconds.positive?
 
               @ended.wait(@mutex, seconds)
             end

@@ -16,7 +16,12 @@ module Rack
         end
 
         def call(request, deadline)
-          @pool.call(request, deadline).tap { answered }
+          @pool.call(request, deadline)
+        end
+
+        def answered
+          @avoid_seconds = 0
+          @avoid_until = 0
         end
 
         # Lets calls ask other replicas first for a while, which doubles until this one answers. Calls that fail at the same
@@ -30,13 +35,6 @@ module Rack
 
         def avoided?
           Connection.now < @avoid_until
-        end
-
-        private
-
-        def answered
-          @avoid_seconds = 0
-          @avoid_until = 0
         end
 
         FIRST_AVOID_SECONDS = 1

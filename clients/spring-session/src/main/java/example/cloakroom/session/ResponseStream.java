@@ -29,7 +29,7 @@ final class ResponseStream implements AutoCloseable {
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final int PREFIX_BYTES = 5;
     private static final int LAST_FLAG = 2;
-    private static final int LONGEST_MESSAGE = 64 << 20;
+    private static final int LONGEST_MESSAGE = 4 << 20;
     private static final Part CLOSED = new Part(new byte[0], null);
 
     private final String method;
@@ -73,7 +73,7 @@ final class ResponseStream implements AutoCloseable {
         }
         String reason = response.headers().firstValue("cloakroom-reason").orElse("");
         String message = method + ": HTTP " + response.statusCode() + " " + reason;
-        boolean isUnavailable = response.statusCode() == 503 || response.statusCode() == 504;
+        boolean isUnavailable = Transport.isUnavailable(response.statusCode(), reason);
         add(isUnavailable ? new SessionUnavailableException(reason, message, null) : new CloakroomException(reason, message));
         return BodySubscribers.discarding();
     }
@@ -143,7 +143,7 @@ final class ResponseStream implements AutoCloseable {
         String code = error.path("code").asText("unavailable");
         String reason = error.path("details").path(0).path("debug").path("reason").asText("");
         String message = method + ": " + code + " " + reason + ": " + error.path("message").asText("the stream has ended");
-        boolean isUnavailable = code.equals("unavailable") || code.equals("deadline_exceeded");
+        boolean isUnavailable = List.of("unavailable", "deadline_exceeded", "resource_exhausted").contains(code);
         return isUnavailable ? new SessionUnavailableException(reason, message, null) : new CloakroomException(reason, message);
     }
 

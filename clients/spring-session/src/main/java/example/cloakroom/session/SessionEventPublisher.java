@@ -1,6 +1,7 @@
 package example.cloakroom.session;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import java.time.DateTimeException;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayDeque;
@@ -165,8 +166,8 @@ final class SessionEventPublisher {
         try {
             read(session, client.find(session.publicId));
             isFailedCheckLogged = false;
-        } catch (CloakroomException failure) {
-            if (failure.reason().equals("SESSION_UNKNOWN")) {
+        } catch (CloakroomException | DateTimeException failure) {
+            if (failure instanceof CloakroomException refused && refused.reason().equals("SESSION_UNKNOWN")) {
                 // It ended more than 16 minutes ago.
                 publishEnd(session.publicId, session.isOver(now) ? "END_REASON_IDLE" : "");
                 return;

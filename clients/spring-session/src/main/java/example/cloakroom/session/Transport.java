@@ -142,16 +142,29 @@ final class Transport {
     }
 
     private JsonNode read(String method, HttpResponse<byte[]> response) {
+        String reason = response.headers().firstValue("cloakroom-reason").orElse("");
+        boolean isUnavailable = isUnavailable(response.statusCode(), reason);
+        if (isUnavailable && reason.isEmpty()) {
+            throw unavailable(method, "HTTP " + response.statusCode() + ", as a proxy answers", null);
+        }
         JsonNode body = parse(method, response);
         if (response.statusCode() == 200) {
             return body;
         }
-        String reason = response.headers().firstValue("cloakroom-reason").orElse("");
         String message = "HTTP " + response.statusCode() + " " + reason + ": " + body.path("message").asText("no message");
-        if (response.statusCode() == 503 || response.statusCode() == 504) {
+        if (isUnavailable) {
             throw new SessionUnavailableException(reason, method + ": " + message, null);
         }
         throw new CloakroomException(reason, method + ": " + message);
+    }
+
+    /** Whether a later call may be answered: an outage of the service or behind it, too many calls, or a proxy without it. */
+    static boolean isUnavailable(int status, String reason) {
+        return switch (status) {
+            case 429 -> !reason.equals("REQUEST_TOO_LARGE");
+            case 502, 503, 504 -> true;
+            default -> false;
+        };
     }
 
     private static JsonNode parse(String method, HttpResponse<byte[]> response) {

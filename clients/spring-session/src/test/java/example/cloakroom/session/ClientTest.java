@@ -3,9 +3,11 @@ package example.cloakroom.session;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.InetAddress;
+import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -17,6 +19,7 @@ import java.util.Base64;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -127,6 +130,27 @@ class ClientTest {
         Path empty = Files.createFile(folder.resolve("empty.crt"));
         assertThatThrownBy(() -> service.builder().caFile(empty).build()).hasMessageContaining("has no certificate");
         assertThatThrownBy(() -> service.builder().caFile(folder.resolve("none")).build()).hasMessageContaining("PEM");
+    }
+
+    @Test
+    void a_call_that_a_proxy_answers_by_502_is_made_again() throws Exception {
+        AtomicInteger calls = new AtomicInteger();
+        HttpServer proxy = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
+        proxy.createContext("/", exchange -> {
+            calls.incrementAndGet();
+            exchange.sendResponseHeaders(502, -1);
+            exchange.close();
+        });
+        proxy.start();
+        try {
+            CloakroomClient client = CloakroomClient.builder().service("127.0.0.1:" + proxy.getAddress().getPort())
+                    .deadline(Duration.ofSeconds(2)).build();
+            assertThatThrownBy(() -> client.open("the-key-of-a-session")).isInstanceOf(SessionUnavailableException.class)
+                    .hasMessageContaining("502");
+            assertThat(calls.get()).isGreaterThan(1);
+        } finally {
+            proxy.stop(0);
+        }
     }
 
     @Test
