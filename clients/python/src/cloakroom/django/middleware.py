@@ -77,8 +77,8 @@ class SessionMiddleware(middleware.SessionMiddleware):  # type: ignore[misc, unu
     def on_unavailable(self, request: HttpRequest, error: SessionUnavailable) -> HttpResponse:
         """Returns the response to a request whose session could not be read or saved. What was not saved is lost.
 
-        Called once for each request, and once more if something outside of this middleware fails as well. An override may return another response. If it reads the session, the
-        response is this one.
+        Called once for each request, and once more if something outside of this middleware fails as well. An override
+        may return another response. If it reads the session, the response is this one.
         """
         response = HttpResponse("Service Unavailable", status=503, content_type="text/plain; charset=utf-8")
         response["Retry-After"] = str(conf.current().retry_after)
