@@ -52,12 +52,12 @@ export class Process {
 }
 
 // Returns a port of 127.0.0.1 that no other test gets until this process ends, whether it listens there or not yet: a
-// listener on an address that nothing else uses holds it. It is below those that the system gives to outgoing connections,
-// which could take it meanwhile.
+// listener on an address that nothing else uses holds it. It has another number, so that programs can listen on the
+// port at all addresses. The port is below those that the system gives to outgoing connections, which could take it.
 export async function freePort() {
   for (;;) {
     const port = 10_000 + Math.floor(Math.random() * 22_768);
-    const claim = await listener(port, '127.255.255.254');
+    const claim = await listener(port + 32_768, '127.255.255.254');
     const server = claim && await listener(port, '127.0.0.1');
     if (!server) continue;
     await new Promise((resolve) => server.close(resolve));

@@ -93,7 +93,8 @@ def wait_until(description: str, condition: Callable[[], Any], timeout: float = 
         time.sleep(0.01)
 
 
-#: Holds the ports that `free_port` has given to this process: a listener each, on an address that nothing else uses.
+#: Holds the ports that `free_port` has given to this process: a listener each, on an address that nothing else uses. It
+#: has another number, so that programs can listen on the port at all addresses.
 _CLAIMS: list[socket.socket] = []
 
 
@@ -105,7 +106,7 @@ def free_port() -> int:
     while True:
         port = random.randrange(10_000, 32_768)
         with socket.socket() as listener, contextlib.suppress(OSError):
-            _CLAIMS.append(socket.create_server(("127.255.255.254", port)))
+            _CLAIMS.append(socket.create_server(("127.255.255.254", port + 32_768)))
             listener.bind(("127.0.0.1", port))
             return port
 

@@ -15,11 +15,11 @@ module Processes
   end
 
   # Returns a port of 127.0.0.1 that no other test gets until this process ends, whether it listens there or not yet: a
-  # listener on an address that nothing else uses holds it. It is below those that the system gives to outgoing
-  # connections, which could take it meanwhile.
+  # listener on an address that nothing else uses holds it. It has another number, so that programs can listen on the
+  # port at all addresses. The port is below those that the system gives to outgoing connections, which could take it.
   def free_port
     port = rand(10_000...32_768)
-    CLAIMS << TCPServer.new('127.255.255.254', port)
+    CLAIMS << TCPServer.new('127.255.255.254', port + 32_768)
     TCPServer.new('127.0.0.1', port).close
     port
   rescue SystemCallError

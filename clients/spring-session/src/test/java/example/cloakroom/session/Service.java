@@ -149,14 +149,14 @@ final class Service {
 
     /**
      * Returns a port of 127.0.0.1 that no other test gets until this process ends, whether it listens there or not yet: a
-     * listener on an address that nothing else uses holds it. It is below those that the system gives to outgoing
-     * connections, which could take it meanwhile.
+     * listener on an address that nothing else uses holds it. It has another number, so that programs can listen on the
+     * port at all addresses. The port is below those that the system gives to outgoing connections, which could take it.
      */
     static int freePort() {
         while (true) {
             int port = ThreadLocalRandom.current().nextInt(10_000, 32_768);
             try {
-                CLAIMS.add(new ServerSocket(port, 1, InetAddress.getByName("127.255.255.254")));
+                CLAIMS.add(new ServerSocket(port + 32_768, 1, InetAddress.getByName("127.255.255.254")));
                 new ServerSocket(port, 1, InetAddress.getLoopbackAddress()).close();
                 return port;
             } catch (IOException taken) {
