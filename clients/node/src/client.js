@@ -95,7 +95,9 @@ class Client {
       } catch (error) {
         if (!(error instanceof CallFailed)) throw error;
         pause = retryDelay(error, retries);
-        if (pause === undefined || now() + pause >= end) throw errorOf(now() < end ? error : withReason(error, before));
+        // A timer may fire up to a millisecond early.
+        const isLate = error.code === 'DEADLINE_EXCEEDED' || now() >= end;
+        if (pause === undefined || now() + pause >= end) throw errorOf(isLate ? withReason(error, before) : error);
         before = error;
       }
       // Random, so that many processes do not retry at the same time.
