@@ -8,10 +8,9 @@ import contextlib
 import json
 import os
 import pathlib
-import random
 import re
-import socket
 import subprocess
+import sys
 import tempfile
 import time
 import unittest
@@ -20,6 +19,10 @@ import urllib.parse
 import urllib.request
 
 ROOT = pathlib.Path(__file__).parents[2]
+# The tests of the Python client have it.
+sys.path.append(str(ROOT / "clients/python/tests"))
+from service import free_port
+
 BINARY = os.environ.get("CLOAKROOM_BIN", ROOT / "target/debug/cloakroom")
 GRPCURL = ROOT / ".tools/bin/grpcurl"
 RULES = ROOT / "deploy/prometheus/cloakroom.rules.yml"
@@ -32,24 +35,6 @@ EMPTY_QUERIES = {
     " and job_protocol:cloakroom_calls_failed:ratio5m * sum by (job, protocol) (job:cloakroom_calls:rate5m) > 10 / 300"
     " unless on (job) job:cloakroom_calls_failed:ratio5m > 0.01": "its comparison is not the last one; few calls fail",
 }
-
-
-# Holds the ports that `free_port` has given to this process: a listener each, on an address that nothing else uses. It
-# has another number, so that programs can listen on the port at all addresses.
-_CLAIMS = []
-
-
-def free_port():
-    """Returns a port of 127.0.0.1 that no other test gets until this process ends, whether it listens there or not yet.
-
-    It is below those that the system gives to outgoing connections, which could take it meanwhile.
-    """
-    while True:
-        port = random.randrange(10_000, 32_768)
-        with socket.socket() as listener, contextlib.suppress(OSError):
-            _CLAIMS.append(socket.create_server(("127.255.255.254", port + 32_768)))
-            listener.bind(("127.0.0.1", port))
-            return port
 
 
 def get(url):

@@ -1,5 +1,6 @@
 //! Many sequences at once: those of one node go out in one write, and wait for no other node.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
@@ -35,19 +36,9 @@ impl Cluster {
             Ok(table) => table,
             Err(failure) => return sequences.iter().map(|_| Err(failure.clone())).collect(),
         };
-        let mut groups = Vec::<(Option<&Arc<Node>>, Vec<usize>, Vec<Sequence<'static>>)>::new();
-        for (index, sequence) in sequences.into_iter().enumerate() {
-            let node = table.node(sequence.slot);
-            match groups.iter_mut().find(|(other, ..)| is_same(node, *other)) {
-                Some((_, indices, group)) => {
-                    indices.push(index);
-                    group.push(sequence);
-                }
-                None => groups.push((node, vec![index], vec![sequence])),
-            }
-        }
         let any_answered = CancellationToken::new();
-        let read = async |(node, indices, group): (Option<&Arc<Node>>, Vec<usize>, Vec<Sequence<'static>>)| {
+        let read = async |(node, group): Group<'_, Sequence<'static>>| {
+            let (indices, group): (Vec<_>, Vec<_>) = group.into_iter().unzip();
             let results = match node {
                 Some(node) => {
                     self.run_promptly(node, group, &any_answered).await.map_err(|()| node.connections.silent())
@@ -60,7 +51,7 @@ impl Cluster {
             let results = results.unwrap_or_else(|failure| indices.iter().map(|_| Err(failure.clone())).collect());
             indices.into_iter().zip(results).collect::<Vec<_>>()
         };
-        in_order(join_all(groups.into_iter().map(read)).await.into_iter().flatten().collect())
+        in_order(join_all(group(&table, sequences).into_iter().map(read)).await.into_iter().flatten().collect())
     }
 
     /// Does sequences of one node. Fails if it does not answer as fast as it used to, and another one has; they go on then.
@@ -119,7 +110,7 @@ impl Cluster {
         deadline: Instant,
     ) -> Vec<Result<SequenceRun<'q, 's>, Failure>> {
         let table = self.table();
-        let finish_group = async |(node, group): Group<'_, 'q, 's>| {
+        let finish_group = async |(node, group): Group<'_, &'q Sequence<'s>>| {
             let begun = self.run_group(node, &group, deadline).await;
             let finished = join_all(begun.into_iter().map(|run| self.finish_one(run, deadline))).await;
             group.into_iter().map(|(index, _)| index).zip(finished).collect::<Vec<_>>()
@@ -167,13 +158,16 @@ impl Cluster {
     }
 }
 
-type Group<'t, 'q, 's> = (Option<&'t Arc<Node>>, Vec<(usize, &'q Sequence<'s>)>);
+type Group<'t, S> = (Option<&'t Arc<Node>>, Vec<(usize, S)>);
 
 /// Groups sequences by the nodes that have their slots, and notes where each stood.
-fn group<'t, 'q, 's>(table: &'t SlotTable, sequences: &'q [Sequence<'s>]) -> Vec<Group<'t, 'q, 's>> {
-    let mut groups = Vec::<Group<'t, 'q, 's>>::new();
-    for (index, sequence) in sequences.iter().enumerate() {
-        let node = table.node(sequence.slot);
+fn group<'t, 's, S: Borrow<Sequence<'s>>>(
+    table: &'t SlotTable,
+    sequences: impl IntoIterator<Item = S>,
+) -> Vec<Group<'t, S>> {
+    let mut groups = Vec::<Group<'t, S>>::new();
+    for (index, sequence) in sequences.into_iter().enumerate() {
+        let node = table.node(sequence.borrow().slot);
         match groups.iter_mut().find(|(other, _)| is_same(node, *other)) {
             Some((_, group)) => group.push((index, sequence)),
             None => groups.push((node, vec![(index, sequence)])),
