@@ -45,6 +45,12 @@ pub enum Rejection {
          in [callers] who may call"
     )]
     HostRefused,
+    /// A page could have asked by forward authentication, because browsers would not have said so.
+    #[error(
+        "nobody is asked who calls here, and browsers do not say without TLS that a web page asks; say in [callers] who \
+         may ask, or configure [server.tls]"
+    )]
+    QuestionRefused,
     /// The call took longer than the caller or the settings allow.
     #[error("no answer within {}; whether a write was done is unknown", duration::text(*.0))]
     TimeoutExceeded(Duration),

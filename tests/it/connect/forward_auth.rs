@@ -130,6 +130,24 @@ async fn a_question_without_an_answer_is_never_a_401_or_a_403() {
 }
 
 #[tokio::test]
+async fn where_browsers_hide_that_a_page_asks_nobody_may_ask_without_being_known() {
+    let everywhere = Settings { listen: Some(([0, 0, 0, 0], 0).into()), insecure: true, ..patient() };
+    let service = TestService::with_server(StoreKind::Memory, everywhere).await;
+    let anna = service.log_in(&service.stored(&[("a", "1")]).await, "anna").await;
+    let cookie = format!("session={anna}");
+    let asked = async |version| {
+        let response = ask(&service, version, "/forward-auth", &[("cookie", &cookie)]).await;
+        let (status, text) = answer(&response);
+        (status, text.map(str::to_owned))
+    };
+
+    // To this address browsers send no `sec-fetch-site`, and they speak no HTTP/2 without TLS.
+    assert_eq!(asked(HttpVersion::Http1).await, (500, Some("BROWSER_REFUSED".to_owned())));
+    assert_eq!(asked(HttpVersion::Http2).await, (200, Some("anna".to_owned())));
+    assert!(!service.session(&anna).await.new, "other calls are served");
+}
+
+#[tokio::test]
 async fn without_connect_no_proxy_is_answered() {
     let settings = Settings { protocols: Protocols { grpc: true, connect: false }, ..patient() };
     let service = TestService::with_server(StoreKind::Memory, settings).await;

@@ -23,6 +23,7 @@ pub(crate) mod tmpfs;
 pub(crate) mod tool;
 pub(crate) mod watches;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -181,8 +182,9 @@ impl TestService {
             metrics: Default::default(),
             audit_log,
         };
-        let settings = server::Settings { listen: "127.0.0.1:0".parse().ok(), workers: 2, ..settings };
-        let admin = AdminSettings { listen: settings.listen, ..Default::default() };
+        let any_port = settings.listen.map(|listen| SocketAddr::new(listen.ip(), 0));
+        let settings = server::Settings { listen: any_port, workers: 2, ..settings };
+        let admin = AdminSettings { listen: "127.0.0.1:0".parse().ok(), ..Default::default() };
         let cloakroom = Cloakroom::bind(&settings, &admin, dependencies).await.unwrap();
         let admin_address = format!("http://{}", cloakroom.admin_addr().unwrap());
         let address = format!("http://{}", cloakroom.tcp_addr().unwrap());
