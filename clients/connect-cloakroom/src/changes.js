@@ -12,7 +12,7 @@ function decode({ entries, expireTime }) {
   // A client in another language began the session.
   if (!(loaded.cookie instanceof Object)) loaded.cookie = { originalMaxAge: null };
   // The cookie was saved when the session changed, and the session was used since.
-  if (loaded.cookie.expires) loaded.cookie.expires = new Date(expireTime).toISOString();
+  if (loaded.cookie.expires && !isShort(loaded.cookie)) loaded.cookie.expires = new Date(expireTime).toISOString();
   return loaded;
 }
 
@@ -47,15 +47,23 @@ function changesOf(session, stored) {
  * @param {string | undefined} stored @param {string} json */
 const isSame = (stored, json) => stored === json || (stored !== undefined && JSON.stringify(JSON.parse(stored)) === json);
 
-/** A session lives without use as long as its cookie; one that ends with the browser as long as the app's do.
+/** A session lives without use as long as its cookie; one that ends with the browser as long as the app's do. So does one
+ * whose cookie has no valid date: express-session reports that itself.
  * @param {any} cookie */
 function lifetime(cookie) {
-  if (!cookie?.expires) return { defaultLifetime: true };
-  const left = cookie.originalMaxAge ?? new Date(cookie.expires).getTime() - Date.now();
-  return { idleTimeout: Math.max(left, SHORTEST_LIFETIME) };
+  const end = cookie?.expires ? new Date(cookie.expires).getTime() : NaN;
+  if (Number.isNaN(end)) return { defaultLifetime: true };
+  return { idleTimeout: Math.max(cookie.originalMaxAge ?? end - Date.now(), SHORTEST_LIFETIME) };
 }
+
+/** Whether the lifetime is shorter than the service's shortest. Then the cookie alone says when the session is over.
+ * @param {any} cookie */
+const isShort = (cookie) => typeof cookie?.originalMaxAge === 'number' && cookie.originalMaxAge < SHORTEST_LIFETIME;
+
+/** Whether the cookie has an expiry in the past. @param {any} cookie */
+const isOver = (cookie) => Boolean(cookie?.expires) && new Date(cookie.expires).getTime() <= Date.now();
 
 /** Milliseconds. The service accepts no shorter one. */
 const SHORTEST_LIFETIME = 1000;
 
-module.exports = { changesOf, decode, lifetime, membersOf, textsOf };
+module.exports = { changesOf, decode, isOver, isShort, lifetime, membersOf, textsOf };

@@ -8,7 +8,7 @@ const { randomBytes } = require('node:crypto');
 const { callbackify } = require('node:util');
 const { Client } = require('cloakroom-sessions');
 const { Store } = require('express-session');
-const { changesOf, decode, lifetime, membersOf, textsOf } = require('./changes.js');
+const { changesOf, decode, isOver, isShort, lifetime, membersOf, textsOf } = require('./changes.js');
 const { Listing } = require('./listing.js');
 
 class CloakroomStore extends Store {
@@ -98,12 +98,14 @@ class CloakroomStore extends Store {
     const { session } = await this.#client.open(this.#named(sid));
     if (session.new || session.nullSession) return null;
     const loaded = decode(session);
+    if (isShort(loaded.cookie) && isOver(loaded.cookie)) return null;
     this.#stored.set(loaded, textsOf(session.entries));
     return loaded;
   }
 
   /** @param {string} sid @param {any} session */
   async #save(sid, session) {
+    // The application has set an expiry in the past.
     if (isOver(session.cookie)) return void await this.#client.destroy({ ...this.#named(sid), requestId: requestId() });
     // A session that express-session has just made has nothing in the service. Of another object nothing is known.
     const stored = this.#stored.get(session) ?? (session.req ? new Map() : undefined);
@@ -124,7 +126,8 @@ class CloakroomStore extends Store {
     }
     const before = JSON.parse(stored.get('cookie') ?? '{}')?.originalMaxAge ?? null;
     // express-session does not count a change of the cookie as a change of the session.
-    if (before !== (session.cookie?.originalMaxAge ?? null)) await this.#save(sid, session);
+    const isChanged = before !== (session.cookie?.originalMaxAge ?? null);
+    if (isChanged || isShort(session.cookie)) await this.#save(sid, session);
   }
 
   /** @param {any} request */
@@ -136,9 +139,6 @@ class CloakroomStore extends Store {
 }
 
 /** @typedef {(error?: any, result?: any) => void} Callback */
-
-/** Whether the application has set an expiry in the past. @param {any} cookie */
-const isOver = (cookie) => Boolean(cookie?.expires) && new Date(cookie.expires).getTime() <= Date.now();
 
 const requestId = () => randomBytes(16).toString('base64url');
 

@@ -1,7 +1,7 @@
 // What a store says about all of its sessions, by AdminService. It knows the public ids of sessions, and not their keys.
 'use strict';
 
-const { decode } = require('./changes.js');
+const { decode, isOver, isShort } = require('./changes.js');
 
 /** @typedef {import('cloakroom-sessions/admin').AdminClient} AdminClient */
 /** @typedef {import('cloakroom-sessions/admin').SessionInfo} SessionInfo */
@@ -19,7 +19,8 @@ class Listing {
   }
 
   async all() {
-    return this.#collect(true, sessionOf);
+    const sessions = await this.#collect(true, sessionOf);
+    return sessions.filter(({ cookie }) => !(isShort(cookie) && isOver(cookie)));
   }
 
   async ids() {

@@ -10,7 +10,7 @@ import { Service } from '../../node/tests/service.mjs';
 import { freePort } from '../../../tests/web/processes.mjs';
 
 // Each test has an app of its own, because these calls see all sessions of one.
-const APPS = ['lifecycle', 'many', 'foreign', 'alone', 'other']
+const APPS = ['lifecycle', 'many', 'foreign', 'alone', 'other', 'short']
   .map((name) => `[apps.${name}]\nkind = "external"\nsubject_key = "user"\n`).join('');
 
 let service;
@@ -66,6 +66,16 @@ test('a store lives through the life cycle of connect-redis', async () => {
   assert.equal(await store.length(), 1);
   await store.set(three, { cookie: cookieUntil(-90) });
   assert.equal(await store.length(), 0, 'an end in the past ends the session');
+});
+
+test('a session with a maxAge under a second is not listed after the time in its cookie', async (context) => {
+  const { set, all } = newStore('short');
+  context.mock.timers.enable({ apis: ['Date'], now: Date.now() });
+  await set(newSid(), { cookie: { originalMaxAge: 5, expires: new Date(Date.now() + 5) } });
+
+  context.mock.timers.tick(5);
+
+  assert.deepEqual(await all(), []);
 });
 
 test('all sessions are listed and cleared, also if they are on several pages', async () => {

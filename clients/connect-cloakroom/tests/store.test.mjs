@@ -141,6 +141,50 @@ test('an entry __proto__ is data, and adds no members to the session', async () 
   assert.deepEqual([loaded.isAdmin, session.isAdmin, session.name], [undefined, undefined, 'tj']);
 });
 
+test('a session whose cookie has no valid date is saved, and express-session says what is wrong with it', async () => {
+  const { get, set } = newStore();
+  const sid = newSid();
+
+  await set(sid, { cookie: { ...cookie(), expires: new Date(NaN) }, name: 'tj' });
+
+  assert.equal((await get(sid)).name, 'tj');
+});
+
+test('a session with a maxAge under a second is over by the time in its cookie', async (context) => {
+  const { get, set } = newStore();
+  context.mock.timers.enable({ apis: ['Date'], now: Date.now() });
+  const sid = newSid();
+
+  await set(sid, { cookie: cookie(5), name: 'tj' });
+  context.mock.timers.tick(5);
+
+  assert.equal(await get(sid), null);
+});
+
+test('a session with a maxAge under a second lives on while it is used', async (context) => {
+  const { get, set, touch } = newStore();
+  context.mock.timers.enable({ apis: ['Date'], now: Date.now() });
+
+  /** @type {unknown[]} */
+  let seen;
+  let began;
+  do {
+    began = performance.now();
+    const sid = newSid();
+    seen = [];
+    await set(sid, { cookie: cookie(500), name: 'tj' });
+    for (let request = 0; request < 4; request += 1) {
+      context.mock.timers.tick(400);
+      const session = await get(sid);
+      seen.push(session?.name);
+      if (session) await touch(sid, Object.assign(session, { cookie: cookie(500) }));
+    }
+    // For the service a second without use ends it, so a machine that stops for so long proves nothing.
+  } while (performance.now() - began > 900);
+
+  assert.deepEqual(seen, Array(4).fill('tj'));
+});
+
 test('a cookie of another client that is no object is replaced, also in touch', async () => {
   for (const other of [null, 'text', 1]) {
     const { store, get, set, touch } = newStore();
