@@ -51,7 +51,8 @@ class Listing {
   }
 }
 
-/** Returns a session as connect-redis' `all` does: its data, and its id. @param {SessionInfo} info */
+/** Returns a session as connect-redis' `all` does: its data, and its id.
+ * @param {SessionInfo} info @returns {Record<string, any>} */
 function sessionOf({ id, entries, expireTime }) {
   const values = new Map([...entries].map(([name, value]) => [name, typeof value === 'string' ? { json: value } : {}]));
   return { ...decode({ entries: values, expireTime: expireTime.getTime() }), id };
