@@ -10,8 +10,10 @@ CLIENT_CASES ?=
 # How many applications at the same time: most of it is waiting.
 CLIENTS_AT_ONCE ?= 3
 KIT_GO := target/conformance/go
-KIT_FILES := $(KIT_GO) examples/python/cloakroom/v1/session_service_pb2.py examples/node/node_modules/.package-lock.json \
-	clients/node/node_modules/.package-lock.json
+KIT_GO_EXAMPLE := target/conformance/go_example
+KIT_EXPRESS_EXAMPLE := target/conformance/express/app.mjs
+KIT_FILES := $(KIT_GO) $(KIT_GO_EXAMPLE) $(KIT_EXPRESS_EXAMPLE) examples/python/cloakroom/v1/session_service_pb2.py \
+	examples/node/node_modules/.package-lock.json clients/node/node_modules/.package-lock.json
 .PHONY: kit-packages
 
 test-clients: lint-clients kit-packages redis $(KIT_FILES) ## Tests clients and examples by the conformance kit.
@@ -33,3 +35,16 @@ lint-clients: $(PYTHON_INSTALLED) ## Lints the conformance kit.
 target/conformance/go: $(shell find clients/go -name '*.go' -o -name 'go.*')
 	mkdir -p $(@D)
 	go build -C clients/go/tests -buildvcs=false -o $(CURDIR)/$@ ./conformance
+
+# The example with the kit's routes in the place of its own.
+KIT_GO_ROUTES := $(CURDIR)/clients/go/tests/conformance/operations.go
+$(KIT_GO_EXAMPLE): $(KIT_GO) $(wildcard examples/go/*)
+	echo '{"Replace": {"counter.go": "$(KIT_GO_ROUTES)"}}' >$@.overlay
+	go build -C examples/go -buildvcs=false -overlay $(CURDIR)/$@.overlay -o $(CURDIR)/$@ .
+
+# A copy of the example in which npm would have installed its packages.
+$(KIT_EXPRESS_EXAMPLE): $(wildcard examples/express/*.*) clients/node/node_modules/.package-lock.json
+	mkdir -p $(@D)/node_modules
+	ln -sfn $(CURDIR)/clients/node $(@D)/node_modules/cloakroom-sessions
+	ln -sfn $(CURDIR)/clients/node/node_modules/express $(@D)/node_modules/express
+	cp examples/express/*.* $(@D)/

@@ -7,7 +7,7 @@ WEB_FILES := examples/python/cloakroom/v1/session_service_pb2.py examples/node/n
 .PHONY: web-packages
 
 # Runs the apps against the service that CLOAKROOM_BIN names, or else against the one that was built last.
-test-web: web-deps ## Tests the example apps in a browser, and the service against hostile pages.
+test-web: web-deps ## Tests the example apps in a browser, what README.md shows, and the service against hostile pages.
 	node --test --test-reporter=spec tests/web/*.test.mjs
 
 web-deps: web-packages $(WEB_FILES) ## Installs and generates what the example apps need.

@@ -16,6 +16,8 @@ const (
 	// each failure after it, up to the last.
 	firstPauseOfStream = 50 * time.Millisecond
 	lastPauseOfStream  = 2 * time.Second
+	// After it at the latest, another stream takes the place of one: it may be silent because the service hangs.
+	longestStream = 5 * time.Minute
 )
 
 // EndedError says that a watched session has ended, or that another token has replaced its own. The stores for other session
@@ -54,38 +56,48 @@ func (c *Client) WatchSession(ctx context.Context, request *pb.WatchSessionReque
 
 // watch waits for the end of a session, over as many streams as it takes.
 func (c *Client) watch(ctx context.Context, end context.CancelCauseFunc, stream Stream, request *pb.WatchSessionRequest) {
-	failures := 0
 	for {
-		if stream != nil {
-			err := waitForEnd(ctx, stream)
-			var ended *EndedError
-			if errors.As(err, &ended) || ctx.Err() != nil {
-				end(err)
-				return
-			}
-			failures = 0
-		}
-		pause := min(firstPauseOfStream<<min(failures, 10), lastPauseOfStream)
-		// Random, so that many watches do not begin again at the same time.
-		timer := time.NewTimer(time.Duration(float64(pause) * (0.5 + 0.5*rand.Float64())))
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			end(ctx.Err())
+		err := waitForEnd(ctx, stream)
+		var ended *EndedError
+		if errors.As(err, &ended) || ctx.Err() != nil {
+			end(err)
 			return
 		}
-		var err error
-		if stream, err = c.beginWatch(ctx, request); err != nil {
-			stream = nil
-			failures++
-			// The service may be away for longer than a deadline. That says nothing about the session.
-			if !errors.Is(err, ErrUnavailable) {
-				end(err)
-				return
-			}
+		if err != nil {
+			pauseOfStream(ctx, 0)
+		}
+		if stream, err = c.watchAgain(ctx, request); err != nil {
+			end(err)
+			return
 		}
 	}
+}
+
+// watchAgain begins another stream, however long that takes: the service may be away for longer than a deadline, which
+// says nothing about the session.
+func (c *Client) watchAgain(ctx context.Context, request *pb.WatchSessionRequest) (Stream, error) {
+	for failures := 1; ; failures++ {
+		stream, err := c.beginWatch(ctx, request)
+		if !errors.Is(err, ErrUnavailable) || ctx.Err() != nil {
+			return stream, err
+		}
+		pauseOfStream(ctx, failures)
+	}
+}
+
+// pauseOfStream waits before a stream begins again, or until ctx ends.
+func pauseOfStream(ctx context.Context, failures int) {
+	timer := time.NewTimer(atRandom(min(firstPauseOfStream<<min(failures, 10), lastPauseOfStream)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// atRandom returns a duration or down to half of it, so that many watches do not begin again at the same time.
+func atRandom(longest time.Duration) time.Duration {
+	return time.Duration(float64(longest) * (0.5 + 0.5*rand.Float64()))
 }
 
 // beginWatch begins a stream and waits for its first message. The error is an *EndedError if the session has ended.
@@ -102,16 +114,22 @@ func (c *Client) beginWatch(ctx context.Context, request *pb.WatchSessionRequest
 	return stream, nil
 }
 
+// waitForEnd returns nil if the stream was closed because of its age.
 func waitForEnd(ctx context.Context, stream Stream) error {
-	stop := context.AfterFunc(ctx, stream.Close)
+	limited, cancel := context.WithTimeout(ctx, atRandom(longestStream))
+	defer cancel()
+	stop := context.AfterFunc(limited, stream.Close)
 	defer stop()
 	defer stream.Close()
 	for {
 		message := &pb.WatchSessionResponse{}
-		if err := stream.Receive(message); err != nil {
-			return err
+		err := stream.Receive(message)
+		if err == nil {
+			err = endedOf(message)
+		} else if limited.Err() != nil && ctx.Err() == nil {
+			return nil
 		}
-		if err := endedOf(message); err != nil {
+		if err != nil {
 			return err
 		}
 	}

@@ -5,7 +5,11 @@ import { sessions } from 'cloakroom-sessions/express';
 import { addDevices } from './devices.mjs';
 
 const app = express();
-app.use(sessions({ service: process.env.CLOAKROOM_ADDRESS ?? 'localhost:50051' }));
+app.use(sessions({
+  service: process.env.CLOAKROOM_ADDRESS ?? 'localhost:50051',
+  // The session has ended while the request ran, perhaps on another device. Nothing was saved.
+  onGone: (reason, req, res) => { res.status(409); },
+}));
 app.use(express.urlencoded());
 
 app.get('/', (req, res) => {

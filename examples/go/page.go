@@ -48,3 +48,8 @@ func show(w http.ResponseWriter, status int, content page) {
 		log.Print(err)
 	}
 }
+
+// showEnded tells the user that the session ended while the request was running: nothing was saved.
+func showEnded(w http.ResponseWriter, _ *http.Request, _ *sessions.GoneError) {
+	show(w, http.StatusConflict, page{Text: "This session has ended.", Ended: true})
+}

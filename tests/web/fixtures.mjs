@@ -22,11 +22,11 @@ export const LANGUAGES = ['python', 'node', 'go'];
 // The service. It keeps its port and its store when it is restarted.
 export class Service {
   // `host` and `port` are where it listens, and `keys` those of its app. It uses Redis if `redis` is its URL.
-  // `environment` has more of its settings.
-  static async start({ host = '127.0.0.1', port, adminPort, keys, redis, environment } = {}) {
+  // `environment` has more of its settings, and `apps` the tables of more apps, in TOML.
+  static async start({ host = '127.0.0.1', port, adminPort, keys, redis, environment, apps = [] } = {}) {
     const service = new Service();
     Object.assign(service, { host, port: port ?? await freePort(), adminPort: adminPort ?? await freePort() });
-    Object.assign(service, { redis, environment });
+    Object.assign(service, { redis, environment, apps });
     service.folder = fs.mkdtempSync(path.join(os.tmpdir(), 'cloakroom-web-'));
     service.keys = keys ?? [];
     if (!keys) service.addKey();
@@ -46,7 +46,8 @@ export class Service {
   }
 
   writeConfig() {
-    fs.writeFileSync(path.join(this.folder, 'cloakroom.toml'), `[apps.default]\nkeys = ${JSON.stringify(this.keys)}\n`);
+    const tables = [`[apps.default]\nkeys = ${JSON.stringify(this.keys)}\n`, ...this.apps];
+    fs.writeFileSync(path.join(this.folder, 'cloakroom.toml'), tables.join('\n'));
   }
 
   async launch() {
@@ -117,7 +118,7 @@ export const launchBrowser = (args = []) => chromium.launch({
 });
 
 // Returns the program named by CLOAKROOM_BIN, or else the one that was built last.
-function binary() {
+export function binary() {
   const built = ['dist', 'release', 'debug']
     .map((profile) => path.join(ROOT, 'target', profile, 'cloakroom'))
     .filter((file) => fs.existsSync(file))

@@ -16,12 +16,13 @@ from .process import TIMEOUT, Process, free_port
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 #: The apps that are configured, and their settings besides the keys. In `by-entry`, an entry is the subject, Django's.
-#: In `by-path`, it is inside of an entry, Passport's.
+#: In `by-path`, it is inside of an entry, Passport's. `shop` is that of `examples/flask`.
 APPS = {
     "default": "",
     "kit": "",
     "by-entry": 'subject_key = "_auth_user_id"\n',
     "by-path": 'subject_key = "passport.user"\n',
+    "shop": 'subject_key = "user"\n',
 }
 
 

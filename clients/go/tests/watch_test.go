@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -222,6 +223,80 @@ func TestAWatchThatCannotBeginAgainIsNoLoad(t *testing.T) {
 
 		if transport.streams < 10 || transport.streams > 80 {
 			t.Error("attempts in a minute:", transport.streams)
+		}
+	})
+}
+
+// silent begins streams that have one message each, and then none.
+type silent struct {
+	refusing
+	mutex      sync.Mutex
+	open, most int
+}
+
+func (s *silent) Stream(context.Context, string, proto.Message) (cloakroom.Stream, error) {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	s.streams++
+	s.open++
+	s.most = max(s.most, s.open)
+	return &silentStream{transport: s, closed: make(chan struct{})}, nil
+}
+
+type silentStream struct {
+	transport *silent
+	hasBegun  bool
+	isClosed  bool
+	closed    chan struct{}
+}
+
+func (s *silentStream) Receive(proto.Message) error {
+	if !s.hasBegun {
+		s.hasBegun = true
+		return nil
+	}
+	<-s.closed
+	return cloakroom.NewError("UNAVAILABLE", "", "closed", nil)
+}
+
+func (s *silentStream) Close() {
+	s.transport.mutex.Lock()
+	defer s.transport.mutex.Unlock()
+	if !s.isClosed {
+		s.isClosed = true
+		s.transport.open--
+		close(s.closed)
+	}
+}
+
+func TestASilentStreamOfAWatchIsRenewedWithinFiveMinutes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		transport := &silent{}
+		client, err := cloakroom.New("", cloakroom.Options{Transport: transport})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+
+		watched, err := client.WatchSession(ctx, &pb.WatchSessionRequest{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Of a clock that the test moves.
+		time.Sleep(time.Hour)
+		if watched.Err() != nil {
+			t.Error("the watch has ended:", context.Cause(watched))
+		}
+		cancel()
+		<-watched.Done()
+		synctest.Wait()
+
+		// A hung service is silent as well, and its connection stays.
+		if transport.streams < 12 || transport.streams > 25 {
+			t.Error("streams in an hour:", transport.streams)
+		}
+		if transport.most != 1 || transport.open != 0 {
+			t.Error("streams at the same time:", transport.most, "left open:", transport.open)
 		}
 	})
 }

@@ -1,9 +1,10 @@
-// Real packages on `req.session`: passport, connect-flash and csrf-sync, in a browser that loses answers.
+// Real packages on `req.session`: passport, connect-flash, csrf-sync and multer, in a browser that loses answers.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import flash from 'connect-flash';
 import { csrfSync } from 'csrf-sync';
 import express from 'express';
+import multer from 'multer';
 import passport from 'passport';
 import { Strategy } from 'passport-local';
 import { sessions } from 'cloakroom-sessions/express';
@@ -39,6 +40,15 @@ function makeApp(user) {
     ...(user && { subject: ({ passport: kept }) => kept?.user }) }));
   app.use(authenticator.session());
   app.use(flash());
+  // multer reads the token of the form, so it comes first.
+  const files = multer({ fileFilter: (request, file, done) => {
+    request.session.offered = file.originalname;
+    done(null, request.user !== undefined);
+  } });
+  app.post('/upload', files.single('file'), csrfSynchronisedProtection, (request, response) => {
+    request.session.files = [...request.session.files ?? [], request.file?.size];
+    response.send(`${request.user?.name}: ${request.session.offered}, ${request.session.files}`);
+  });
   app.use(csrfSynchronisedProtection);
   const page = (request) => JSON.stringify({
     who: request.user?.name ?? null, subject: request.session.subject ?? null, notes: request.session.notes?.length ?? 0,
@@ -188,6 +198,26 @@ test('a flash message is shown once, after the redirect', async () => {
 
   assert.equal(refused.headers.location, '/login');
   assert.deepEqual([shown, browser.page.messages], [{ error: ['wrong'] }, {}]);
+});
+
+test('an upload by multer reads the session and writes it, also while the body arrives', async () => {
+  const user = new User(servers['with a user'].url);
+  await user.logIn();
+  const cookie = `session=${user.cookies.get('session')}`;
+  const upload = async (name, content, csrf) => {
+    const form = new FormData();
+    form.set('csrf', csrf);
+    form.set('file', new Blob([content]), name);
+    const response = await fetch(`${user.url}/upload`, { method: 'POST', headers: { cookie }, body: form });
+    return [response.status, await response.text()];
+  };
+
+  const first = await upload('a.txt', 'hello', user.csrf);
+  const second = await upload('b.bin', new Uint8Array(1 << 20), user.csrf);
+  const refused = await upload('c.txt', 'evil', 'of another site');
+
+  assert.deepEqual([first, second], [[200, 'Ada: a.txt, 5'], [200, 'Ada: b.bin, 5,1048576']]);
+  assert.equal(refused[0], 403);
 });
 
 test('a form without the token of its session is refused', async () => {

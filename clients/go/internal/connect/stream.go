@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"time"
 
@@ -45,6 +46,7 @@ func (t *Transport) Stream(ctx context.Context, path string, request proto.Messa
 			}
 			if err != nil {
 				conn.conn.Close()
+				t.noStream(chosen, err)
 				return nil, err
 			}
 			return stream, nil
@@ -57,6 +59,14 @@ func (t *Transport) Stream(ctx context.Context, path string, request proto.Messa
 		if len(tried) >= t.replicas.count() || !time.Now().Before(end) {
 			return nil, failed
 		}
+	}
+}
+
+// noStream prefers other replicas for a while, if this one has not answered.
+func (t *Transport) noStream(chosen *replica, err error) {
+	var failed *Failed
+	if errors.As(err, &failed) && failed.Reason == "" && (failed.Code == "UNAVAILABLE" || failed.Code == "DEADLINE_EXCEEDED") {
+		t.replicas.didNotAnswer(chosen)
 	}
 }
 
@@ -77,10 +87,17 @@ func (t *Transport) beginStream(
 	if _, err := conn.conn.Write(output); err != nil {
 		return nil, cutOff(err)
 	}
-	got, err := readHead(bufio.NewReader(conn.conn))
+	limited := &io.LimitedReader{R: conn.conn, N: maxHead}
+	got, err := readHead(bufio.NewReader(limited))
+	if err != nil && limited.N == 0 {
+		message := fmt.Sprintf("what answered is not the service: the head of its response is over %d bytes", maxHead)
+		return nil, &Failed{Code: "INTERNAL", Message: message}
+	}
 	if err != nil {
 		return nil, cutOff(err)
 	}
+	// The messages may go on for as long as the session lasts.
+	limited.N = math.MaxInt64
 	if got.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(io.LimitReader(got.Body, maxHead))
 		return nil, failedOf(got.StatusCode, got.Header.Get("Cloakroom-Reason"), body)
