@@ -5,10 +5,10 @@ use super::headers::CookieAction;
 use super::save::SaveRequest;
 use super::write::{PreparedWrite, fingerprint, unconditional};
 use super::{AppCall, Error, Outcome};
-use crate::app::{App, Lifetimes};
+use crate::app::App;
 use crate::session::{
     AuthenticationChange, Authority, Changes, Counters, Edit, Entries, Head, IdempotencyRecord, LifetimeChange,
-    LifetimeLimit, LifetimeLimits, NewLifetime, PermanentChange, Record, Replacement, ReplacementCause, Rotation,
+    LifetimeLimits, Lifetimes, NewLifetime, PermanentChange, Record, Replacement, ReplacementCause, Rotation,
     Subject, SubjectChange, Version, WhenEmpty, WriteEffect, edit,
 };
 use crate::store::Write;
@@ -188,10 +188,6 @@ impl AppCall<'_> {
 
 /// The app's lifetimes, if they differ for sessions with and without a subject.
 fn lifetime_limits(app: &App) -> Option<LifetimeLimits> {
-    let lifetime_limit = |lifetimes: Lifetimes| LifetimeLimit {
-        idle_timeout: lifetimes.idle_timeout,
-        absolute_timeout: lifetimes.absolute_timeout,
-    };
-    let (authenticated, anonymous) = (lifetime_limit(app.lifetimes), lifetime_limit(app.anonymous_lifetimes));
-    (authenticated != anonymous).then_some(LifetimeLimits { authenticated, anonymous })
+    let limits = LifetimeLimits { authenticated: app.lifetimes, anonymous: app.anonymous_lifetimes };
+    (limits.authenticated != limits.anonymous).then_some(limits)
 }
