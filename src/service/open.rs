@@ -16,7 +16,7 @@ use crate::cookie::CookieChanges;
 use crate::session::{EndReason, Head, Record, RequestContext};
 use crate::store::{SessionKey, Touch};
 use crate::telemetry::LogThrottle;
-use crate::token::{CookieNote, SplitToken, is_ticket, sign_noted_token, sign_token};
+use crate::token::{CookieNote, SplitToken, is_ticket};
 
 /// A request for the session that a browser's cookies name.
 #[derive(Clone, Debug, Default)]
@@ -202,10 +202,10 @@ impl Service {
         let token = match text {
             Some(text) => text.to_owned(),
             // No header sets it, so it can have the note.
-            None if note == CookieNote::Keep => call.sign(|keys| sign_noted_token(keys, &call.app.name, token, note)),
-            None => call.sign(|keys| sign_token(keys, &call.app.name, token)),
+            None if note == CookieNote::Keep => call.sign(token, note),
+            None => call.sign(token, CookieNote::None),
         };
-        let session = SessionView { token, entries, ..call.view_used_at(session_key.id, &head, None, used) };
+        let session = SessionView { entries, ..call.view(session_key.id, &head, token, used) };
         let refresh = call.app.should_set_cookie(false, session.permanent == Some(true));
         let cookie_action = match note {
             CookieNote::Keep => CookieAction::Keep,

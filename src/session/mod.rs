@@ -23,7 +23,7 @@ pub use changes::{
     AuthenticationChange, Changes, ChangesError, LifetimeChange, MAX_NAME_BYTES, PERMANENT, PermanentChange,
     SubjectChange,
 };
-pub use edit::{Counters, Edit, EditError, Edited, Limits, Replacement, Rotation, WhenEmpty, edit, end};
+pub use edit::{Counters, Done, Edit, EditError, Limits, Replacement, Rotation, WhenEmpty, edit, end};
 pub use effect::WriteEffect;
 pub use end::{End, EndReason, TOMBSTONE_TTL};
 pub use entries::Entries;
