@@ -194,8 +194,8 @@ impl Service {
         let Record { head, entries } = *record;
         self.stats.count_opened(&call.app.name);
         let used = if open.no_touch { head.access_time } else { call.now };
-        if !open.no_touch {
-            self.touch_if_due(call, &session_key, &head, open.context).await;
+        if !open.no_touch && head.touch_is_due(call.now) {
+            self.touch(call, &session_key, &head, open.context).await;
         }
 
         // A token has one spelling: signing it again, which takes as long as checking it, would give the same.
@@ -223,19 +223,16 @@ impl Service {
         })
     }
 
-    /// Records a use of the session, if that is due.
+    /// Records a use of the session that is due.
     ///
     /// A failure is logged, no more: the session only ends earlier by at most the time between two touches.
-    pub(super) async fn touch_if_due(
+    pub(super) async fn touch(
         &self,
         call: &AppCall<'_>,
         session_key: &SessionKey,
         head: &Head,
         context: Option<RequestContext>,
     ) {
-        if !head.touch_is_due(call.now) {
-            return;
-        }
         let touch = Touch { verifier_hash: head.verifier_hash, used: call.now, context };
         // In a box, because nineteen of twenty opens do not need so large a future.
         if let Err(error) = Box::pin(self.store.touch(session_key, &touch)).await

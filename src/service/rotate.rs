@@ -8,7 +8,9 @@ use super::outcome::Outcome;
 use super::write::{PreparedWrite, WriteResult, fingerprint};
 use super::{AppCall, Credential, Error, SaveRequest, Saved, Service};
 use crate::cookie::CookieChanges;
-use crate::session::{Counters, Edit, EndReason, Head, Replacement, ReplacementCause, RequestContext, Rotation, WhenEmpty};
+use crate::session::{
+    Counters, Edit, EndReason, Head, Replacement, ReplacementCause, RequestContext, Rotation, WhenEmpty,
+};
 use crate::store::Write;
 use crate::token::{CookieNote, SplitToken};
 

@@ -185,7 +185,9 @@ impl Service {
         let session_key = call.session_key(credential.token);
         let (session, cookie_action) = match state {
             TokenState::Live { record, token } => {
-                self.touch_if_due(call, &session_key, &record.head, save.context.clone()).await;
+                if record.head.touch_is_due(call.now) {
+                    self.touch(call, &session_key, &record.head, save.context.clone()).await;
+                }
                 let is_kept = credential.note == CookieNote::Keep;
                 let shown = if is_kept { String::new() } else { call.sign(token, CookieNote::None) };
                 let session = call.view(session_key.id, &record.head, shown, call.now);

@@ -68,7 +68,8 @@ impl Service {
     ///
     /// Repeats, ends and etags are judged before the limit.
     async fn would_add(&self, call: &AppCall<'_>, prepared: &PreparedWrite, subject: &Subject) -> Result<bool, Error> {
-        let Some(Snapshot { record, generation }) = self.store.load(&call.session_key(prepared.credential.token)).await?
+        let Some(Snapshot { record, generation }) =
+            self.store.load(&call.session_key(prepared.credential.token)).await?
         else {
             return Ok(prepared.credential.kind == CredentialKind::Ticket && prepared.may_create());
         };

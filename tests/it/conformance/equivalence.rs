@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cloakroom::session::{
-    AuthenticationChange, Authority, Changes, Denial, Edit, EndReason, ImportedFrom, LifetimeLimits, Lifetimes,
-    Limits, NewLifetime, PermanentChange, Precondition, Rotation, SubjectChange, Value, Version, WhenEmpty,
+    AuthenticationChange, Authority, Changes, Denial, Edit, EndReason, ImportedFrom, LifetimeLimits, Lifetimes, Limits,
+    NewLifetime, PermanentChange, Precondition, Rotation, SubjectChange, Value, Version, WhenEmpty,
 };
 use cloakroom::store::{Applied, Cursor, Feed as _, FeedEntry, Memory, Snapshot, Store, Touch, Write};
 use cloakroom::types::Time;
