@@ -26,7 +26,7 @@ pub use subject_limit::{OnSessionLimit, SubjectLimit};
 
 use crate::cookie;
 use crate::flask::Signer;
-use crate::session::{Limits, SubjectKey};
+use crate::session::{Lifetimes, Limits, SubjectKey};
 use crate::token::{KeyId, KeyRing, verify_ticket, verify_token};
 use crate::types::{AppName, Time};
 
@@ -89,15 +89,6 @@ impl App {
     pub const fn should_set_cookie(&self, modified: bool, permanent: bool) -> bool {
         modified || (permanent && self.refresh_each_request)
     }
-}
-
-/// How long sessions live.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Lifetimes {
-    /// Without being used. A save can ask for less, or for a deadline instead.
-    pub idle_timeout: Duration,
-    /// However much they are used. No save can ask for more.
-    pub absolute_timeout: Duration,
 }
 
 /// All apps of the service, by name.

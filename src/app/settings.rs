@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{
-    App, CookieSettings, FlaskSettings, Kind, KindSetting, Lifetimes, MigrationSettings, OnSessionLimit, SubjectLimit,
-};
-use crate::session::{self, Limits, SubjectKey};
+use super::{App, CookieSettings, FlaskSettings, Kind, KindSetting, MigrationSettings, OnSessionLimit, SubjectLimit};
+use crate::session::{self, Lifetimes, Limits, SubjectKey};
 use crate::token::KeyRing;
 use crate::types::{AppName, ConfigKey, Secret, SettingError, check_duration, duration, secret};
 

@@ -5,8 +5,8 @@
 
 use super::{Error, Service};
 use crate::audit::{Found, SessionEnd, Wanted};
-use crate::session::EndReason;
-use crate::store::{Done, SessionKey, Write};
+use crate::session::{Done, EndReason};
+use crate::store::{SessionKey, Write};
 use crate::telemetry::CallContext;
 use crate::types::{AppName, Time};
 
@@ -21,9 +21,6 @@ pub struct SessionEnds {
 impl Service {
     /// Adds a write to the audit log if it ended the session, or replaced its token.
     pub(super) fn audit(&self, session_key: &SessionKey, time: Time, write: &Write, done: &Done) {
-        if !self.audit_log.is_on() {
-            return;
-        }
         let reason = match &done.head.end {
             Some(end) => end.reason,
             None if write.has_replaced_token(&done.head) => EndReason::Superseded,

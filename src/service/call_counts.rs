@@ -113,22 +113,23 @@ impl Finding {
 pub(super) struct CallCounts {
     /// Indexed as [`Found::ALL`].
     opens: [AtomicU64; Found::ALL.len()],
-    /// Indexed as [`SAVE_RESULTS`].
-    saves: [AtomicU64; SAVE_RESULTS.len()],
+    /// Indexed as [`SAVE_OUTCOMES`].
+    saves: [AtomicU64; SAVE_OUTCOMES.len()],
 }
 
 /// The outcome of a save as the labels of its metric: the outcome, and why the session is gone.
 pub type SaveResult = (&'static str, &'static str);
 
 impl CallCounts {
-    pub(super) fn open(&self, finding: &Finding) -> &AtomicU64 {
-        &self.opens[finding.found() as usize]
+    pub(super) fn open(&self, found: Found) -> &AtomicU64 {
+        &self.opens[found as usize]
     }
 
     pub(super) fn save(&self, outcome: Outcome) -> &AtomicU64 {
-        let result = save_result(outcome);
-        let index = SAVE_RESULTS.iter().position(|known| *known == result);
-        &self.saves[index.expect("every result is listed")]
+        // Why a save ended the session does not count.
+        let outcome = if let Outcome::Deleted(_) = outcome { Outcome::Deleted(EndReason::Emptied) } else { outcome };
+        let index = SAVE_OUTCOMES.iter().position(|known| *known == outcome);
+        &self.saves[index.expect("every outcome is listed")]
     }
 
     /// Returns the number of opens by what they found.
@@ -138,7 +139,8 @@ impl CallCounts {
 
     /// Returns the number of saves by their result.
     pub(super) fn saves(&self) -> Vec<(SaveResult, u64)> {
-        SAVE_RESULTS.into_iter().zip(self.saves.iter().map(|count| count.load(Ordering::Relaxed))).collect()
+        let counts = self.saves.iter().map(|count| count.load(Ordering::Relaxed));
+        SAVE_OUTCOMES.into_iter().map(save_result).zip(counts).collect()
     }
 }
 
@@ -152,19 +154,20 @@ pub(super) const fn save_result(outcome: Outcome) -> SaveResult {
     (outcome.as_str(), reason)
 }
 
-const SAVE_RESULTS: [SaveResult; 12] = [
-    save_result(Outcome::Updated),
-    save_result(Outcome::Created),
-    save_result(Outcome::Unchanged),
-    save_result(Outcome::Deleted(EndReason::Emptied)),
-    save_result(Outcome::Gone(None)),
-    save_result(Outcome::Gone(Some(EndReason::Destroyed))),
-    save_result(Outcome::Gone(Some(EndReason::Emptied))),
-    save_result(Outcome::Gone(Some(EndReason::Revoked))),
-    save_result(Outcome::Gone(Some(EndReason::Superseded))),
-    save_result(Outcome::Gone(Some(EndReason::Idle))),
-    save_result(Outcome::Gone(Some(EndReason::Absolute))),
-    save_result(Outcome::Gone(Some(EndReason::Evicted))),
+/// The outcomes that count by themselves.
+const SAVE_OUTCOMES: [Outcome; 12] = [
+    Outcome::Updated,
+    Outcome::Created,
+    Outcome::Unchanged,
+    Outcome::Deleted(EndReason::Emptied),
+    Outcome::Gone(None),
+    Outcome::Gone(Some(EndReason::Destroyed)),
+    Outcome::Gone(Some(EndReason::Emptied)),
+    Outcome::Gone(Some(EndReason::Revoked)),
+    Outcome::Gone(Some(EndReason::Superseded)),
+    Outcome::Gone(Some(EndReason::Idle)),
+    Outcome::Gone(Some(EndReason::Absolute)),
+    Outcome::Gone(Some(EndReason::Evicted)),
 ];
 
 /// The session is not gone.

@@ -83,10 +83,6 @@ pub(super) enum CredentialKind {
 }
 
 impl ResolvedCredential {
-    const fn new(presented: PresentedToken<'_>, kind: CredentialKind) -> Self {
-        Self { token: presented.token, kind, note: presented.note }
-    }
-
     pub(super) const fn ticket(token: SplitToken, note: CookieNote) -> Self {
         Self { token, kind: CredentialKind::Ticket, note }
     }
@@ -147,16 +143,16 @@ impl AppCall<'_> {
         }
         // A note is for the request of the open. In a cookie it is another spelling, which the response replaces.
         let note = |note| if note == CookieNote::None { note } else { CookieNote::Set };
-        verified.ok().map(|presented| PresentedToken { note: note(presented.note), ..presented })
+        verified.ok().map(|(token, noted)| PresentedToken { token, text: Some(text), note: note(noted) })
     }
 
-    fn verify<'t>(&self, text: &'t str) -> Result<PresentedToken<'t>, TokenRejection> {
+    /// Verifies a token. Returns its note, or that the browser should get another text.
+    fn verify(&self, text: &str) -> Result<(SplitToken, CookieNote), TokenRejection> {
         let keys = self.keys().ok_or(TokenRejection::UnknownKey)?;
         let VerifiedToken { token, key_id, note } = verify_token(keys, &self.app.name, text)?;
         // A token under a key that no longer signs is issued anew.
         let is_current_key = key_id == keys.signing().id();
-        let note = if note == CookieNote::None && !is_current_key { CookieNote::Set } else { note };
-        Ok(PresentedToken { token, text: Some(text), note })
+        Ok((token, if note == CookieNote::None && !is_current_key { CookieNote::Set } else { note }))
     }
 
     /// Verifies a token or a ticket that a write presents by itself.
@@ -166,7 +162,8 @@ impl AppCall<'_> {
             keys.and_then(|keys| verify_ticket(keys, &self.app.name, text, self.now))
                 .map(|ticket| ResolvedCredential::ticket(ticket.token, ticket.note))
         } else {
-            self.verify(text).map(|presented| ResolvedCredential::new(presented, CredentialKind::Token))
+            let kind = CredentialKind::Token;
+            self.verify(text).map(|(token, note)| ResolvedCredential { token, kind, note })
         };
         resolved.map_err(|rejection| {
             self.stats.count_rejected_token(&self.app.name, rejection);
@@ -255,7 +252,8 @@ impl Service {
                     [presented] => Some(presented),
                     ref several => self.select_token(call, several).await?,
                 };
-                Ok(presented.map(|presented| ResolvedCredential::new(presented, CredentialKind::Cookie)))
+                let kind = CredentialKind::Cookie;
+                Ok(presented.map(|PresentedToken { token, note, .. }| ResolvedCredential { token, kind, note }))
             }
         }
     }

@@ -1,13 +1,13 @@
 //! Destroying: a user logs out.
 
-use super::credential::PresentedToken;
+use super::credential::{CredentialKind, PresentedToken, ResolvedCredential};
 use super::outcome::Outcome;
 use super::write::{PreparedWrite, WriteResult, fingerprint};
 use super::{AppCall, Credential, Error, Header, Service};
 use crate::cookie::CookieChanges;
 use crate::session::{EndReason, Fingerprint};
 use crate::store::Write;
-use crate::token::SplitToken;
+use crate::token::{CookieNote, SplitToken};
 
 /// A request to end the session that a credential names.
 #[derive(Clone, Debug, Default)]
@@ -93,7 +93,8 @@ impl Service {
         fingerprint: Option<Fingerprint>,
     ) -> Result<Outcome, Error> {
         let write = Write::End(EndReason::Destroyed);
-        let prepared = PreparedWrite { fingerprint, ..PreparedWrite::new(token, write) };
+        let credential = ResolvedCredential { token, kind: CredentialKind::Token, note: CookieNote::None };
+        let prepared = PreparedWrite { fingerprint, ..PreparedWrite::new(credential, write) };
         Ok(match self.write(call, &prepared).await? {
             WriteResult::Done { outcome, .. } => outcome,
             WriteResult::Gone(reason) => Outcome::Gone(reason),

@@ -87,7 +87,9 @@ impl Service {
     ) -> Result<Applied, Error> {
         let applied = self.store.apply(session_key, precondition, write).await?;
         let Applied::Done(done) = &applied else { return Ok(applied) };
-        self.audit(session_key, precondition.now, write, done);
+        if self.audit_log.is_on() {
+            self.audit(session_key, precondition.now, write, done);
+        }
         let Some(end) = done.head.end else { return Ok(applied) };
         self.stats.count_ended(&session_key.app, end.reason);
         debug!(app = %session_key.app, session.id = %session_key.id, end.reason = end.reason.as_str(), "a session ended");

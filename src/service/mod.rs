@@ -127,11 +127,6 @@ impl Service {
         }
     }
 
-    /// Returns the app of that name as it is served now; an empty name means `default`.
-    pub fn app(&self, name: &str) -> Result<Arc<ServedApp>, Error> {
-        self.apps.find(name).ok_or(Error::AppUnknown)
-    }
-
     /// Returns all apps as they are served now, in the order of their names.
     pub fn apps(&self) -> Vec<Arc<ServedApp>> {
         self.apps.all().values().cloned().collect()

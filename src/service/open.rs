@@ -16,7 +16,7 @@ use crate::cookie::CookieChanges;
 use crate::session::{EndReason, Head, Record, RequestContext};
 use crate::store::{SessionKey, Touch};
 use crate::telemetry::LogThrottle;
-use crate::token::{CookieNote, SplitToken, is_ticket, sign_noted_token, sign_token};
+use crate::token::{CookieNote, SplitToken, is_ticket};
 
 /// A request for the session that a browser's cookies name.
 #[derive(Clone, Debug, Default)]
@@ -194,18 +194,18 @@ impl Service {
         let Record { head, entries } = *record;
         self.stats.count_opened(&call.app.name);
         let used = if open.no_touch { head.access_time } else { call.now };
-        if !open.no_touch {
-            self.touch_if_due(call, &session_key, &head, open.context).await;
+        if !open.no_touch && head.touch_is_due(call.now) {
+            self.touch(call, &session_key, &head, open.context).await;
         }
 
         // A token has one spelling: signing it again, which takes as long as checking it, would give the same.
         let token = match text {
             Some(text) => text.to_owned(),
             // No header sets it, so it can have the note.
-            None if note == CookieNote::Keep => call.sign(|keys| sign_noted_token(keys, &call.app.name, token, note)),
-            None => call.sign(|keys| sign_token(keys, &call.app.name, token)),
+            None if note == CookieNote::Keep => call.sign(token, note),
+            None => call.sign(token, CookieNote::None),
         };
-        let session = SessionView { token, entries, ..call.view_used_at(session_key.id, &head, None, used) };
+        let session = SessionView { entries, ..call.view(session_key.id, &head, token, used) };
         let refresh = call.app.should_set_cookie(false, session.permanent == Some(true));
         let cookie_action = match note {
             CookieNote::Keep => CookieAction::Keep,
@@ -223,19 +223,16 @@ impl Service {
         })
     }
 
-    /// Records a use of the session, if that is due.
+    /// Records a use of the session that is due.
     ///
     /// A failure is logged, no more: the session only ends earlier by at most the time between two touches.
-    pub(super) async fn touch_if_due(
+    pub(super) async fn touch(
         &self,
         call: &AppCall<'_>,
         session_key: &SessionKey,
         head: &Head,
         context: Option<RequestContext>,
     ) {
-        if !head.touch_is_due(call.now) {
-            return;
-        }
         let touch = Touch { verifier_hash: head.verifier_hash, used: call.now, context };
         // In a box, because nineteen of twenty opens do not need so large a future.
         if let Err(error) = Box::pin(self.store.touch(session_key, &touch)).await

@@ -8,7 +8,9 @@ use super::outcome::Outcome;
 use super::write::{PreparedWrite, WriteResult, fingerprint};
 use super::{AppCall, Credential, Error, SaveRequest, Saved, Service};
 use crate::cookie::CookieChanges;
-use crate::session::{Counters, Edit, EndReason, Head, ReplacementCause, RequestContext, Rotation, WhenEmpty};
+use crate::session::{
+    Counters, Edit, EndReason, Head, Replacement, ReplacementCause, RequestContext, Rotation, WhenEmpty,
+};
 use crate::store::Write;
 use crate::token::{CookieNote, SplitToken};
 
@@ -47,6 +49,9 @@ impl Service {
         let app = self.stored_app(rotate.app, "RotateSession")?;
         rotate.credential.check(&app)?;
         let call = self.begin_call(&app, rotate.cookie)?;
+        if call.tokens.is_none() {
+            return Err(Error::NotInExternalKind("RotateSession"));
+        }
         let Some(credential) = self.resolve_credential(&call, rotate.credential).await? else {
             return Ok(Saved::gone(None, false));
         };
@@ -60,22 +65,21 @@ impl Service {
         };
         let content = || vec![b'r', u8::from(rotate.cause == RotationCause::Renewal)];
         let fingerprint = fingerprint(rotate.request_id, content);
-        let Some((next, replacement)) = call.derive_next_token(credential.token, cause, fingerprint) else {
-            return Err(Error::NotInExternalKind("RotateSession"));
-        };
         let write = Write::Edit(Box::new(Edit {
             changes: None,
             lifetime: None,
             lifetime_limits: None,
-            rotation: Rotation::Always(replacement),
+            rotation: Rotation::Keep,
             when_empty: WhenEmpty::Keep,
             limits: app.limits,
             context: rotate.context,
         }));
-        let prepared = PreparedWrite { next: Some(next), fingerprint, ..PreparedWrite::new(credential.token, write) };
+        let rotation: Option<fn(Replacement) -> Rotation> = Some(Rotation::Always);
+        let mut prepared = PreparedWrite { rotation, fingerprint, ..PreparedWrite::new(credential, write) };
+        let prepared = prepared.for_existing(&call, cause);
         let result = match rotate.cause {
-            RotationCause::Privilege => self.write(&call, &prepared).await?,
-            RotationCause::Renewal => match self.try_write(&call, &prepared, credential.token).await? {
+            RotationCause::Privilege => self.write(&call, prepared).await?,
+            RotationCause::Renewal => match self.try_write(&call, prepared, credential.token).await? {
                 ControlFlow::Break(result) => result,
                 ControlFlow::Continue(next) => return self.answer_renewal(&call, next).await,
             },
@@ -120,7 +124,8 @@ impl AppCall<'_> {
         head: &Head,
         token: Option<SplitToken>,
     ) -> Result<Saved, Error> {
-        let session = self.view(old.id(&self.app.name), head, token);
+        let token = token.map(|token| self.sign(token, CookieNote::None)).unwrap_or_default();
+        let session = self.view(old.id(&self.app.name), head, token, self.now);
         let headers = self.headers(&session, CookieAction::Set, false)?;
         Ok(Saved { outcome, session: Some(session), headers, counters: Counters::new() })
     }

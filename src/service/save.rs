@@ -1,16 +1,21 @@
 //! Saving: applies the changes of a request, in one atomic step.
 
+use tokio::sync::MutexGuard;
+
 use super::credential::{CredentialKind, ResolvedCredential, TokenState};
 use super::headers::CookieAction;
 use super::index::subject_ref;
 use super::outcome::Outcome;
-use super::prepared_save::PreparedSave;
-use super::write::WriteResult;
+use super::write::{PreparedWrite, WriteResult};
 use super::{AppCall, Credential, Error, Header, ServedApp, Service, SessionView};
 use crate::cookie::CookieChanges;
-use crate::session::{Changes, Counters, EndReason, RequestContext, SubjectChange, SubjectKey, Version};
+use crate::session::{
+    Changes, Counters, EndReason, LifetimeChange, PermanentChange, ReplacementCause, RequestContext, Subject,
+    SubjectChange, SubjectKey, Version,
+};
 use crate::store::{Created, IndexEntry};
 use crate::token::{CookieNote, SplitToken};
+use crate::types::Time;
 
 /// What a request did with its session.
 #[derive(Clone, Debug, Default)]
@@ -101,7 +106,7 @@ impl Service {
             return self.save_unmodified(&call, credential, &save).await;
         }
         let accessed = save.accessed;
-        let prepared = PreparedSave::new(&call, save, credential)?;
+        let prepared = PreparedWrite::of_save(&call, save, credential)?;
         self.save_prepared(&call, prepared, accessed).await
     }
 
@@ -110,7 +115,7 @@ impl Service {
         let Credential::CookieHeader(header) = save.credential else { return Err(Error::CookiesAmbiguous) };
         let accessed = save.accessed;
         let credential = ResolvedCredential::ticket(SplitToken::random(), CookieNote::None);
-        let prepared = PreparedSave::new(call, save, credential)?;
+        let prepared = PreparedWrite::of_save(call, save, credential)?;
         self.destroy_all(call, header, None).await?;
         self.save_prepared(call, prepared, accessed).await
     }
@@ -118,21 +123,24 @@ impl Service {
     async fn save_prepared(
         &self,
         call: &AppCall<'_>,
-        mut prepared: PreparedSave,
+        mut prepared: PreparedWrite,
         accessed: bool,
     ) -> Result<Saved, Error> {
-        let modified = prepared.is_modified();
-        match self.write_save(call, &mut prepared).await? {
-            Some(result) => {
-                self.after_save(call, &prepared, &result).await?;
-                call.saved(&prepared, result, accessed)
+        if let Some(result) = self.write_save(call, &mut prepared).await? {
+            if let WriteResult::Done { head: Some(head), .. } = &result
+                && let Some(subject) = &head.subject
+            {
+                self.after_save(call, &prepared, subject, head.deadline_time).await?;
             }
+            return call.saved(&prepared, result, accessed);
+        }
+        match prepared.changes().map(|changes| changes.permanent) {
             // There was no session and nothing is to be stored: the cookie can go, as Flask has it.
-            None if modified && !prepared.sets_permanent() && call.tokens.is_some() => {
+            Some(PermanentChange::Keep | PermanentChange::Unset) if call.tokens.is_some() => {
                 Ok(call.deleted(&prepared, Outcome::Deleted(EndReason::Emptied), Counters::new(), accessed))
             }
             // A rotation of a session that is not stored changes nothing, and `permanent` alone is not stored.
-            None => {
+            _ => {
                 let ResolvedCredential { token, note, .. } = prepared.credential;
                 call.unchanged(call.new_view(token, note), CookieAction::Keep, accessed)
             }
@@ -142,29 +150,23 @@ impl Service {
     /// Writes a save; `None` if there is no session and nothing to store.
     ///
     /// If the session of a cookie has ended, or the store does not remember it, the save begins anew, as an open does.
-    async fn write_save(&self, call: &AppCall<'_>, prepared: &mut PreparedSave) -> Result<Option<WriteResult>, Error> {
-        match self.try_write_save(call, prepared).await? {
-            Some(WriteResult::Missing | WriteResult::Gone(_)) if prepared.credential.kind == CredentialKind::Cookie => {
-                // In a box, because few saves do this.
-                prepared.set_credential(Box::pin(self.begin_anew(call, prepared.write.token)).await?);
-                self.try_write_save(call, prepared).await
+    async fn write_save(&self, call: &AppCall<'_>, prepared: &mut PreparedWrite) -> Result<Option<WriteResult>, Error> {
+        loop {
+            let _lock = match prepared.subject() {
+                Some(subject) => self.prepare_login(call, prepared, subject).await?,
+                None => None,
+            };
+            let result = match prepared.credential.kind {
+                CredentialKind::Ticket => return self.create_or_write(call, prepared).await,
+                CredentialKind::Token | CredentialKind::Cookie => {
+                    self.write(call, prepared.for_existing(call, ReplacementCause::Privilege)).await?
+                }
+            };
+            if prepared.credential.kind == CredentialKind::Token || matches!(result, WriteResult::Done { .. }) {
+                return Ok(Some(result));
             }
-            result => Ok(result),
-        }
-    }
-
-    /// Writes a save with its credential; `None` if there is no session and nothing to store.
-    async fn try_write_save(
-        &self,
-        call: &AppCall<'_>,
-        prepared: &mut PreparedSave,
-    ) -> Result<Option<WriteResult>, Error> {
-        let _lock = self.enforce_session_limit(call, prepared).await?;
-        self.index_session(call, prepared).await?;
-        if prepared.credential.kind == CredentialKind::Ticket {
-            self.create_or_write(call, prepared).await
-        } else {
-            self.write(call, prepared.with_rotation(call)).await.map(Some)
+            // In a box, because few saves do this.
+            prepared.set_credential(Box::pin(self.begin_anew(call, prepared.credential.token)).await?);
         }
     }
 
@@ -183,11 +185,13 @@ impl Service {
         let session_key = call.session_key(credential.token);
         let (session, cookie_action) = match state {
             TokenState::Live { record, token } => {
-                self.touch_if_due(call, &session_key, &record.head, save.context.clone()).await;
-                let shown = Some(token).filter(|_| credential.note != CookieNote::Keep);
-                let session = call.view(session_key.id, &record.head, shown);
-                let refresh = call.app.should_set_cookie(false, session.permanent == Some(true));
-                let refresh = refresh && credential.note != CookieNote::Keep;
+                if record.head.touch_is_due(call.now) {
+                    self.touch(call, &session_key, &record.head, save.context.clone()).await;
+                }
+                let is_kept = credential.note == CookieNote::Keep;
+                let shown = if is_kept { String::new() } else { call.sign(token, CookieNote::None) };
+                let session = call.view(session_key.id, &record.head, shown, call.now);
+                let refresh = !is_kept && call.app.should_set_cookie(false, session.permanent == Some(true));
                 let cookie_action = if refresh { CookieAction::Set } else { credential.cookie_action_for(token) };
                 (session, cookie_action)
             }
@@ -200,30 +204,38 @@ impl Service {
         call.unchanged(session, cookie_action, save.accessed)
     }
 
-    /// Adds the session to the index of the subject that it is about to get, so that no listing misses it.
-    async fn index_session(&self, call: &AppCall<'_>, prepared: &PreparedSave) -> Result<(), Error> {
-        match &prepared.subject {
-            Some(subject) => {
-                self.add_to_index(&subject_ref(call.app, subject), &call.index_entry(prepared.write.token)).await
-            }
-            None => Ok(()),
-        }
+    /// Makes room for a login of the subject, and adds the session to the subject's index, so that no listing misses it.
+    async fn prepare_login(
+        &self,
+        call: &AppCall<'_>,
+        prepared: &PreparedWrite,
+        subject: &Subject,
+    ) -> Result<Option<MutexGuard<'_, ()>>, Error> {
+        let lock = self.enforce_session_limit(call, prepared, subject).await?;
+        self.add_to_index(&subject_ref(call.app, subject), &call.index_entry(prepared.credential.token)).await?;
+        Ok(lock)
     }
 
-    /// Evicts after a login, and extends the index entry of a session that lives longer.
+    /// Evicts after a login, and extends the index entry of a subject's session that lives until this deadline.
     ///
     /// Also after a repeated save: the call that made it may have failed here.
-    async fn after_save(&self, call: &AppCall<'_>, prepared: &PreparedSave, result: &WriteResult) -> Result<(), Error> {
-        let WriteResult::Done { head: Some(head), .. } = result else { return Ok(()) };
-        let Some(subject) = &head.subject else { return Ok(()) };
-        let entry = call.index_entry(prepared.write.token);
+    async fn after_save(
+        &self,
+        call: &AppCall<'_>,
+        prepared: &PreparedWrite,
+        subject: &Subject,
+        deadline: Time,
+    ) -> Result<(), Error> {
+        let is_login = prepared.subject().is_some();
+        let sets_lifetime = prepared.changes().is_some_and(|changes| changes.lifetime != LifetimeChange::Keep);
+        let entry = call.index_entry(prepared.credential.token);
         // The session may be from a time when the app's absolute timeout was longer.
-        let until = entry.until.max(head.deadline_time);
-        let needs_entry = if prepared.subject.is_some() { until > entry.until } else { prepared.sets_lifetime };
+        let until = entry.until.max(deadline);
+        let needs_entry = if is_login { until > entry.until } else { sets_lifetime };
         if needs_entry {
             self.add_to_index(&subject_ref(call.app, subject), &IndexEntry { until, ..entry }).await?;
         }
-        if prepared.subject.is_some() { self.evict(call, subject).await } else { Ok(()) }
+        if is_login { self.evict(call, subject).await } else { Ok(()) }
     }
 
     /// Creates the session, or writes to it if it exists; `None` if there is none and nothing to store.
@@ -233,16 +245,16 @@ impl Service {
     async fn create_or_write(
         &self,
         call: &AppCall<'_>,
-        prepared: &mut PreparedSave,
+        prepared: &mut PreparedWrite,
     ) -> Result<Option<WriteResult>, Error> {
         let may_create = prepared.may_create();
         let missing = match prepared.first_record(call) {
             _ if !may_create => Err(Error::EtagMismatch),
             Ok(Some((record, counters))) => {
-                let token = prepared.write.token;
+                let token = prepared.credential.token;
                 if self.store.create(&call.session_key(token), &record).await? == Created::Stored {
                     self.stats.count_created(&call.app.name);
-                    let token = Some(prepared.write.token_after(token, &record.head));
+                    let token = Some(prepared.token_after(token, &record.head));
                     let head = Some(Box::new(record.head));
                     return Ok(Some(WriteResult::Done { outcome: Outcome::Created, head, token, counters }));
                 }
@@ -252,7 +264,7 @@ impl Service {
             Ok(None) => Ok(None),
             Err(refused) => Err(refused),
         };
-        match self.write(call, prepared.with_rotation(call)).await? {
+        match self.write(call, prepared.for_existing(call, ReplacementCause::Privilege)).await? {
             WriteResult::Missing => missing,
             result => Ok(Some(result)),
         }
@@ -272,7 +284,7 @@ impl AppCall<'_> {
     }
 
     /// The response to a save that left no session.
-    fn deleted(&self, prepared: &PreparedSave, outcome: Outcome, counters: Counters, accessed: bool) -> Saved {
+    fn deleted(&self, prepared: &PreparedWrite, outcome: Outcome, counters: Counters, accessed: bool) -> Saved {
         let headers = match prepared.credential.note {
             // The browser may be about to get the cookie of a login.
             CookieNote::Keep => return Saved { outcome, counters, ..Saved::gone(None, accessed) },
@@ -282,7 +294,7 @@ impl AppCall<'_> {
     }
 
     /// The response to a save that was written.
-    fn saved(&self, prepared: &PreparedSave, result: WriteResult, accessed: bool) -> Result<Saved, Error> {
+    fn saved(&self, prepared: &PreparedWrite, result: WriteResult, accessed: bool) -> Result<Saved, Error> {
         let (outcome, head, token, counters) = match result {
             WriteResult::Done { outcome, head, token, counters } => (outcome, head, token, counters),
             WriteResult::Gone(reason) => return Ok(Saved::gone(reason, accessed)),
@@ -296,7 +308,8 @@ impl AppCall<'_> {
         let cookie_action = prepared.cookie_action(outcome, token, head.permanent == Some(true));
         // A client that sets the cookie itself would set a token that it gets.
         let is_kept = prepared.credential.note == CookieNote::Keep && cookie_action == CookieAction::Keep;
-        let session = self.view(prepared.write.token.id(&self.app.name), &head, token.filter(|_| !is_kept));
+        let token = token.filter(|_| !is_kept).map(|token| self.sign(token, CookieNote::None)).unwrap_or_default();
+        let session = self.view(prepared.credential.token.id(&self.app.name), &head, token, self.now);
         let headers = self.headers(&session, cookie_action, accessed)?;
         Ok(Saved { outcome, session: Some(session), headers, counters })
     }

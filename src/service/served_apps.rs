@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use super::{Error, Service};
 use crate::app::{App, Apps, LegacyRedis, LegacyRedisAccess, MigrationSource};
 use crate::store::LegacyReader;
 use crate::types::AppName;
@@ -46,11 +47,6 @@ impl ServedApps {
         Self(ArcSwap::from_pointee(serve(apps, &ByName::new())))
     }
 
-    /// Returns the app of that name; an empty name means `default`.
-    pub(super) fn find(&self, name: &str) -> Option<Arc<ServedApp>> {
-        self.0.load().get(if name.is_empty() { AppName::DEFAULT } else { name }).cloned()
-    }
-
     /// Returns all apps that are served at this moment.
     pub(super) fn all(&self) -> Arc<ByName> {
         self.0.load_full()
@@ -60,6 +56,14 @@ impl ServedApps {
     pub(super) fn replace(&self, apps: &Apps) -> Arc<ByName> {
         let next = serve(apps, &self.0.load());
         self.0.swap(Arc::new(next))
+    }
+}
+
+impl Service {
+    /// Returns the app of that name as it is served now; an empty name means `default`.
+    pub fn app(&self, name: &str) -> Result<Arc<ServedApp>, Error> {
+        let name = if name.is_empty() { AppName::DEFAULT } else { name };
+        self.apps.0.load().get(name).cloned().ok_or(Error::AppUnknown)
     }
 }
 

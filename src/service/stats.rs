@@ -163,8 +163,9 @@ impl Stats {
     }
 
     pub(super) fn count_open(&self, app: &AppName, finding: &Finding) {
-        self.increment(app, |counters| counters.calls.open(finding));
-        CallContext::with_span(|span| span.note("cloakroom.found", finding.found().as_str()));
+        let found = finding.found();
+        self.increment(app, |counters| counters.calls.open(found));
+        CallContext::with_span(|span| span.note("cloakroom.found", found.as_str()));
     }
 
     pub(super) fn count_null_open(&self, app: &AppName) {

@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::credential::CredentialKind;
 use super::index::{SubjectSession, run_concurrently, subject_ref};
-use super::prepared_save::PreparedSave;
+use super::write::PreparedWrite;
 use super::{AppCall, Error, Service, WithEntries};
 use crate::app::{OnSessionLimit, SubjectLimit};
 use crate::session::{Authority, Denial, EndReason, Precondition, Subject, judge};
@@ -43,16 +43,16 @@ impl SubjectLocks {
 }
 
 impl Service {
-    /// Refuses a login that is one too many, if the app refuses. The lock must be held until the login is written.
+    /// Refuses a login of the subject that is one too many, if the app refuses. The lock must be held until the login is
+    /// written.
     pub(super) async fn enforce_session_limit(
         &self,
         call: &AppCall<'_>,
-        prepared: &PreparedSave,
+        prepared: &PreparedWrite,
+        subject: &Subject,
     ) -> Result<Option<MutexGuard<'_, ()>>, Error> {
-        let (Some(limit), Some(subject)) = (call.app.subject_limit, &prepared.subject) else { return Ok(None) };
-        if limit.on_session_limit == OnSessionLimit::Evict {
-            return Ok(None);
-        }
+        let refuses = |limit: &SubjectLimit| limit.on_session_limit == OnSessionLimit::Refuse;
+        let Some(limit) = call.app.subject_limit.filter(refuses) else { return Ok(None) };
         let subject_ref = subject_ref(call.app, subject);
         let lock = self.subject_locks.lock(&subject_ref).await?;
         let others = max_sessions(limit) - 1;
@@ -67,15 +67,16 @@ impl Service {
     /// Whether the save would be written but for the limit, and give the subject one more session.
     ///
     /// Repeats, ends and etags are judged before the limit.
-    async fn would_add(&self, call: &AppCall<'_>, prepared: &PreparedSave, subject: &Subject) -> Result<bool, Error> {
-        let Some(Snapshot { record, generation }) = self.store.load(&call.session_key(prepared.write.token)).await?
+    async fn would_add(&self, call: &AppCall<'_>, prepared: &PreparedWrite, subject: &Subject) -> Result<bool, Error> {
+        let Some(Snapshot { record, generation }) =
+            self.store.load(&call.session_key(prepared.credential.token)).await?
         else {
             return Ok(prepared.credential.kind == CredentialKind::Ticket && prepared.may_create());
         };
         if record.head.subject.as_ref() == Some(subject) {
             return Ok(false);
         }
-        let precondition = prepared.write.precondition(call, prepared.write.token);
+        let precondition = prepared.precondition(call, prepared.credential.token);
         Ok(match judge(&record.head, generation, &precondition) {
             Ok(()) | Err(Denial::Grace(_)) => true,
             // After GONE, the save of a cookie is made again with another session, and comes here again.

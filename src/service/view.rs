@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::AppCall;
 use crate::session::{Entries, Head, Subject, Version};
-use crate::token::{CookieNote, KeyRing, SessionId, SplitToken, sign_noted_ticket, sign_token};
+use crate::token::{CookieNote, SessionId, SplitToken, sign_noted_ticket, sign_noted_token};
 use crate::types::Time;
 
 /// A session as a caller sees it.
@@ -103,17 +103,18 @@ impl NullReason {
 }
 
 impl AppCall<'_> {
-    /// Signs a token or a ticket. Returns an empty text in an app of kind `external`, which has none.
-    pub(super) fn sign(&self, sign: impl FnOnce(&KeyRing) -> String) -> String {
-        self.keys().map(sign).unwrap_or_default()
+    /// Signs a token and a note. Returns an empty text in an app of kind `external`, which has none.
+    pub(super) fn sign(&self, token: SplitToken, note: CookieNote) -> String {
+        self.keys().map(|keys| sign_noted_token(keys, &self.app.name, token, note)).unwrap_or_default()
     }
 
     /// Returns a new session, which no store knows, with a ticket if the app has tokens.
     pub(super) fn new_view(&self, token: SplitToken, note: CookieNote) -> SessionView {
         let lifetimes = self.app.anonymous_lifetimes;
+        let ticket = self.keys().map(|keys| sign_noted_ticket(keys, &self.app.name, (token, note), self.now));
         SessionView {
             id: Some(token.id(&self.app.name)),
-            token: self.sign(|keys| sign_noted_ticket(keys, &self.app.name, (token, note), self.now)),
+            token: ticket.unwrap_or_default(),
             entries: Entries::default(),
             permanent: None,
             version: Version::NEW,
@@ -129,22 +130,11 @@ impl AppCall<'_> {
         }
     }
 
-    /// Returns the session without its entries, as used now. Without a `token` the caller gets none.
-    pub(super) fn view(&self, id: SessionId, head: &Head, token: Option<SplitToken>) -> SessionView {
-        self.view_used_at(id, head, token, self.now)
-    }
-
-    /// Returns the same as used last at another time.
-    pub(super) fn view_used_at(
-        &self,
-        id: SessionId,
-        head: &Head,
-        token: Option<SplitToken>,
-        used: Time,
-    ) -> SessionView {
+    /// Returns the session without its entries, as last used at `used`.
+    pub(super) fn view(&self, id: SessionId, head: &Head, token: String, used: Time) -> SessionView {
         SessionView {
             id: Some(id),
-            token: token.map(|token| self.sign(|keys| sign_token(keys, &self.app.name, token))).unwrap_or_default(),
+            token,
             entries: Entries::default(),
             permanent: head.permanent,
             version: head.version,

@@ -2,25 +2,29 @@
 
 use std::ops::ControlFlow;
 
+use super::credential::ResolvedCredential;
 use super::index::is_live;
 use super::{AppCall, Error, Outcome, Service};
 use crate::session::{
-    Authority, Counters, Denial, EndReason, Fingerprint, Head, Precondition, PreviousToken, Record, Replacement,
-    ReplacementCause, TokenMatch, Version, WriteEffect, counter, match_token,
+    Authority, Changes, Counters, Denial, Done, EndReason, Fingerprint, Head, Precondition, PreviousToken, Record,
+    Replacement, ReplacementCause, Rotation, TokenMatch, Version, WhenEmpty, WriteEffect, counter, match_token,
 };
-use crate::store::{Applied, Done, Write};
+use crate::store::{Applied, Write};
 use crate::token::{Nonce, SplitToken, next_token};
 use crate::types::Time;
 
-/// A write by the holder of a token.
+/// A write by the holder of a credential.
 pub(super) struct PreparedWrite {
-    pub(super) token: SplitToken,
+    pub(super) credential: ResolvedCredential,
     /// The version that the session must have; `None`: any.
     pub(super) etag: Option<Version>,
     /// `None`: the call has no `request_id`.
     pub(super) fingerprint: Option<Fingerprint>,
+    /// An edit has no rotation until [`Self::for_existing`].
     pub(super) operation: Write,
-    /// The token that a rotation in `operation` would make the current one.
+    /// Makes the rotation of the edit; `None`: the write never replaces the token.
+    pub(super) rotation: Option<fn(Replacement) -> Rotation>,
+    /// The token that the rotation would make the current one; `None` until [`Self::for_existing`].
     pub(super) next: Option<SplitToken>,
 }
 
@@ -44,8 +48,32 @@ pub(super) enum WriteResult {
 
 impl PreparedWrite {
     /// A write without a rotation and without conditions.
-    pub(super) const fn new(token: SplitToken, operation: Write) -> Self {
-        Self { token, etag: None, fingerprint: None, operation, next: None }
+    pub(super) const fn new(credential: ResolvedCredential, operation: Write) -> Self {
+        Self { credential, etag: None, fingerprint: None, operation, rotation: None, next: None }
+    }
+
+    /// The write for a session that exists: with the rotation that it asks for, and without the end of a key.
+    pub(super) fn for_existing(&mut self, call: &AppCall<'_>, cause: ReplacementCause) -> &Self {
+        let Write::Edit(edit) = &mut self.operation else { return self };
+        if call.tokens.is_none() {
+            // An end would make the key useless, and the service cannot give the request another one.
+            edit.when_empty = WhenEmpty::Keep;
+        }
+        if let Some(rotation) = self.rotation
+            && let Some((next, replacement)) = call.derive_next_token(self.credential.token, cause, self.fingerprint)
+        {
+            edit.rotation = rotation(replacement);
+            self.next = Some(next);
+        }
+        self
+    }
+
+    /// The changes of a save; `None`: the write only rotates, or ends the session.
+    pub(super) fn changes(&self) -> Option<&Changes> {
+        match &self.operation {
+            Write::Edit(edit) => edit.changes.as_ref(),
+            Write::End(_) => None,
+        }
     }
 
     /// The session's token after this write was made with `token` and left this head.
@@ -53,7 +81,7 @@ impl PreparedWrite {
         self.next.filter(|_| self.operation.has_replaced_token(head)).unwrap_or(token)
     }
 
-    /// The precondition of this write if it is made with `token`: the prepared token or its next one.
+    /// The precondition of this write if it is made with `token`: that of the credential, or its next one.
     pub(super) fn precondition(&self, call: &AppCall<'_>, token: SplitToken) -> Precondition {
         let verifier_hash = token.verifier_hash(&call.app.name);
         let authority = match self.operation {
@@ -94,9 +122,9 @@ impl AppCall<'_> {
 }
 
 impl Service {
-    /// Writes with the prepared token, or with its next one while it is in its grace.
+    /// Writes with the token of the credential, or with its next one while it is in its grace.
     pub(super) async fn write(&self, call: &AppCall<'_>, prepared: &PreparedWrite) -> Result<WriteResult, Error> {
-        let next = match self.try_write(call, prepared, prepared.token).await? {
+        let next = match self.try_write(call, prepared, prepared.credential.token).await? {
             ControlFlow::Break(result) => return Ok(result),
             ControlFlow::Continue(next) => next,
         };
@@ -107,7 +135,7 @@ impl Service {
         })
     }
 
-    /// Makes one attempt, with the prepared token or with its next one.
+    /// Makes one attempt, with the token of the credential or with its next one.
     ///
     /// Continues with the next token if a renewal has replaced this one, and it is in its grace.
     pub(super) async fn try_write(
@@ -116,9 +144,13 @@ impl Service {
         prepared: &PreparedWrite,
         token: SplitToken,
     ) -> Result<ControlFlow<WriteResult, SplitToken>, Error> {
-        let session_key = call.session_key(prepared.token);
+        let session_key = call.session_key(token);
         let result = match self.apply(&session_key, &prepared.precondition(call, token), &prepared.operation).await? {
-            Applied::Done(done) => completed(*done, token, prepared),
+            Applied::Done(done) => {
+                let Done { head, effect, counters, .. } = *done;
+                let (outcome, token) = (outcome(effect, &head), Some(prepared.token_after(token, &head)));
+                WriteResult::Done { outcome, head: head.end.is_none().then(|| Box::new(head)), token, counters }
+            }
             Applied::Missing => WriteResult::Missing,
             Applied::Refused(edit_error) => return Err(Error::refused(edit_error, call.app.limits)),
             Applied::Denied(Denial::Replay(effect)) => self.replay(call, prepared, effect).await?,
@@ -140,7 +172,7 @@ impl Service {
         prepared: &PreparedWrite,
         effect: WriteEffect,
     ) -> Result<WriteResult, Error> {
-        let token = prepared.token;
+        let token = prepared.credential.token;
         let Some(snapshot) = self.store.load(&call.session_key(token)).await? else {
             return Ok(WriteResult::Missing);
         };
@@ -153,7 +185,7 @@ impl Service {
             }
             TokenMatch::Previous(_) | TokenMatch::Replaced | TokenMatch::Unknown => None,
         };
-        let (outcome, counters) = (outcome(effect, &record.head), counters(&record, &prepared.operation));
+        let (outcome, counters) = (outcome(effect, &record.head), counters(&record, prepared.changes()));
         Ok(WriteResult::Done { outcome, head: is_live.then(|| Box::new(record.head)), token, counters })
     }
 }
@@ -174,16 +206,6 @@ fn yields_next(previous: &PreviousToken, fingerprint: Option<Fingerprint>, now: 
     by_this_call || previous.is_in_grace(now)
 }
 
-/// The result of a write with `token` that the store has done.
-fn completed(done: Done, token: SplitToken, prepared: &PreparedWrite) -> WriteResult {
-    WriteResult::Done {
-        outcome: outcome(done.effect, &done.head),
-        token: Some(prepared.token_after(token, &done.head)),
-        head: done.head.end.is_none().then(|| Box::new(done.head)),
-        counters: done.counters,
-    }
-}
-
 /// The outcome of a write with this effect, by the head that it left.
 fn outcome(effect: WriteEffect, head: &Head) -> Outcome {
     match effect {
@@ -194,10 +216,9 @@ fn outcome(effect: WriteEffect, head: &Head) -> Outcome {
     }
 }
 
-/// The present values of the counters that a write increments.
-fn counters(record: &Record, write: &Write) -> Counters {
-    let Write::Edit(edit) = write else { return Counters::new() };
-    let names = edit.changes.iter().flat_map(|changes| changes.increment.keys());
+/// The present values of the counters that these changes increment.
+fn counters(record: &Record, changes: Option<&Changes>) -> Counters {
+    let names = changes.into_iter().flat_map(|changes| changes.increment.keys());
     let entries = record.entries.to_map();
     let counter = |name: &String| Some((name.clone(), counter(entries.get(name.as_str())?)?));
     names.filter_map(counter).collect()

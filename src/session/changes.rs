@@ -80,7 +80,11 @@ pub enum LifetimeChange {
 impl Changes {
     /// Checks the names, resolves aliases and sorts.
     pub fn check(mut self, subject_key: Option<&SubjectKey>) -> Result<Self, ChangesError> {
-        self.check_count()?;
+        let count = self.unset.len() + self.set.len() + self.increment.len();
+        // A store looks all names up in one step that blocks other calls.
+        if count > MAX_NAMES {
+            return Err(ChangesError::TooMany { count });
+        }
         self.unset.sort_unstable();
         self.unset.dedup();
         self.check_names()?;
@@ -91,10 +95,9 @@ impl Changes {
         Ok(self)
     }
 
-    /// Whether the changes may change Flask's `_permanent`.
+    /// Whether the changes, once checked, may change Flask's `_permanent`.
     pub fn touches_permanent(&self) -> bool {
-        let has_alias = self.unset.iter().any(|name| name == PERMANENT) || self.set.contains_key(PERMANENT);
-        self.clear || has_alias || self.permanent != PermanentChange::Keep
+        self.clear || self.permanent != PermanentChange::Keep
     }
 
     /// Writes the changes in a canonical form: the bytes are equal exactly if the changes are.
@@ -137,12 +140,6 @@ impl Changes {
             LifetimeChange::Default => add(b'l', &[]),
         }
         bytes
-    }
-
-    /// Limits the names, because a store looks all of them up in one step that blocks other calls.
-    fn check_count(&self) -> Result<(), ChangesError> {
-        let count = self.unset.len() + self.set.len() + self.increment.len();
-        if count > MAX_NAMES { Err(ChangesError::TooMany { count }) } else { Ok(()) }
     }
 
     fn check_names(&self) -> Result<(), ChangesError> {

@@ -81,12 +81,16 @@ pub struct Limits {
 /// The new values of the incremented entries.
 pub type Counters = BTreeMap<String, i64>;
 
-/// The result of an edit.
+/// What a write did.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Edited {
-    pub record: Record,
+pub struct Done {
+    /// The head after the write, as [`Head::public_view()`] has it.
+    pub head: Head,
     pub effect: WriteEffect,
+    /// The new values of the counters that the write incremented.
     pub counters: Counters,
+    /// The session's subject before the write.
+    pub subject_before: Option<Subject>,
 }
 
 /// Why an edit is refused.
@@ -107,7 +111,7 @@ pub enum EditError {
 }
 
 /// Returns the record after the edit.
-pub fn edit(record: &Record, edit: &Edit, precondition: &Precondition) -> Result<Edited, EditError> {
+pub fn edit(record: &Record, edit: &Edit, precondition: &Precondition) -> Result<(Record, Done), EditError> {
     let mut head = record.head.clone();
     let subject = edit.changes.as_ref().map_or_else(|| head.subject.clone(), |changes| subject_after(&head, changes));
     let (entries, counters) = match &edit.changes {
@@ -116,18 +120,20 @@ pub fn edit(record: &Record, edit: &Edit, precondition: &Precondition) -> Result
             if changes.authentication == AuthenticationChange::Now && subject.is_none() {
                 return Err(EditError::NoSubject);
             }
-            let clears = changes.clear || replaces_subject(head.subject.as_ref(), subject.as_ref());
+            // Another subject must not get the entries of the one before.
+            let replaces_subject = head.subject.is_some() && subject.is_some() && head.subject != subject;
+            let clears = changes.clear || replaces_subject;
             let (entries, counters) = entries_after(record, changes, clears)?;
             change_head(&mut head, changes, clears, precondition.now);
             (entries, counters)
         }
     };
-    (head.entry_count, head.entry_bytes) = (entries.count(), entries.bytes());
+    (head.entry_count, head.entry_bytes) = entries.sizes();
     check_limits(&record.head, &head, edit.limits)?;
     let is_empty = head.entry_count == 0 && subject.is_none() && head.permanent.is_none();
     if edit.changes.is_some() && is_empty && edit.when_empty == WhenEmpty::Delete {
-        let record = end(&Record { head, entries }, EndReason::Emptied, precondition);
-        return Ok(Edited { record, effect: WriteEffect::Deleted, counters });
+        let (record, done) = end(&Record { head, entries }, EndReason::Emptied, precondition);
+        return Ok((record, Done { counters, ..done }));
     }
     match edit.rotation {
         Rotation::Always(replacement) => replace_token(&mut head, replacement),
@@ -141,11 +147,13 @@ pub fn edit(record: &Record, edit: &Edit, precondition: &Precondition) -> Result
     }
     head.access_time = head.access_time.max(precondition.now);
     remember(&mut head, precondition, WriteEffect::Updated);
-    Ok(Edited { record: Record { head, entries }, effect: WriteEffect::Updated, counters })
+    let subject_before = record.head.subject.clone();
+    let done = Done { head: head.public_view(), effect: WriteEffect::Updated, counters, subject_before };
+    Ok((Record { head, entries }, done))
 }
 
 /// Returns the tombstone of `record`: the reason of its end, the verifier hashes and the idempotency records.
-pub fn end(record: &Record, reason: EndReason, precondition: &Precondition) -> Record {
+pub fn end(record: &Record, reason: EndReason, precondition: &Precondition) -> (Record, Done) {
     let mut head = Head {
         end: Some(End { reason, time: precondition.now }),
         subject: None,
@@ -156,8 +164,11 @@ pub fn end(record: &Record, reason: EndReason, precondition: &Precondition) -> R
         context: RequestContext::default(),
         ..record.head.clone()
     };
-    remember(&mut head, precondition, WriteEffect::Deleted);
-    Record { head, entries: Entries::default() }
+    let effect = WriteEffect::Deleted;
+    remember(&mut head, precondition, effect);
+    let subject_before = record.head.subject.clone();
+    let done = Done { head: head.public_view(), effect, counters: Counters::new(), subject_before };
+    (Record { head, entries: Entries::default() }, done)
 }
 
 fn subject_after(head: &Head, changes: &Changes) -> Option<Subject> {
@@ -167,11 +178,6 @@ fn subject_after(head: &Head, changes: &Changes) -> Option<Subject> {
         SubjectChange::Set(subject) => Some(subject.clone()),
         SubjectChange::Remove => None,
     }
-}
-
-/// Whether one subject replaces another, who must not get the entries of the first.
-fn replaces_subject(before: Option<&Subject>, after: Option<&Subject>) -> bool {
-    before.is_some() && after.is_some() && before != after
 }
 
 fn entries_after(record: &Record, changes: &Changes, clears: bool) -> Result<(Entries, Counters), EditError> {

@@ -53,13 +53,19 @@ impl Entries {
 
     /// The number of entries.
     pub fn count(&self) -> u32 {
-        u32::try_from(self.iter().count()).unwrap_or(u32::MAX)
+        self.sizes().0
     }
 
     /// The bytes of all names and values together.
     pub fn bytes(&self) -> u32 {
-        let bytes = self.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
-        u32::try_from(bytes).unwrap_or(u32::MAX)
+        self.sizes().1
+    }
+
+    /// The number of entries, and the bytes of all names and values together.
+    pub fn sizes(&self) -> (u32, u32) {
+        let count = self.iter().count();
+        let bytes = self.0.len() - count * HEADER;
+        (u32::try_from(count).unwrap_or(u32::MAX), u32::try_from(bytes).unwrap_or(u32::MAX))
     }
 
     /// The entries by name.
@@ -76,7 +82,8 @@ impl Default for Entries {
 
 impl fmt::Debug for Entries {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Entries({} of {} bytes)", self.count(), self.bytes())
+        let (count, bytes) = self.sizes();
+        write!(f, "Entries({count} of {bytes} bytes)")
     }
 }
 

@@ -33,15 +33,17 @@ impl NewLifetime {
     }
 }
 
-/// The longest lifetime that an app allows.
+/// How long the sessions of an app live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LifetimeLimit {
+pub struct Lifetimes {
+    /// Without being used. A save can ask for less, or for a deadline instead.
     pub idle_timeout: Duration,
+    /// However much they are used. No save can ask for more.
     pub absolute_timeout: Duration,
 }
 
-impl From<LifetimeLimit> for NewLifetime {
-    fn from(LifetimeLimit { idle_timeout, absolute_timeout }: LifetimeLimit) -> Self {
+impl From<Lifetimes> for NewLifetime {
+    fn from(Lifetimes { idle_timeout, absolute_timeout }: Lifetimes) -> Self {
         Self { idle_timeout, absolute_timeout, cap: None }
     }
 }
@@ -49,9 +51,9 @@ impl From<LifetimeLimit> for NewLifetime {
 /// An app's limits, where they differ for sessions with and without a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LifetimeLimits {
-    pub authenticated: LifetimeLimit,
+    pub authenticated: Lifetimes,
     /// Neither timeout is longer than for authenticated sessions.
-    pub anonymous: LifetimeLimit,
+    pub anonymous: Lifetimes,
 }
 
 /// Sets the lifetime of a session after a save that makes `subject` its subject; `head` still has the subject before.
@@ -78,7 +80,7 @@ pub(super) fn set_lifetime(
 /// Sets the requested lifetime, or else the one that is left, within the limit of anonymous sessions.
 fn set_anonymous_lifetime(
     head: &mut Head,
-    limit: LifetimeLimit,
+    limit: Lifetimes,
     (requested, had_subject): (Option<NewLifetime>, bool),
     now: Time,
 ) {

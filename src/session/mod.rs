@@ -23,7 +23,7 @@ pub use changes::{
     AuthenticationChange, Changes, ChangesError, LifetimeChange, MAX_NAME_BYTES, PERMANENT, PermanentChange,
     SubjectChange,
 };
-pub use edit::{Counters, Edit, EditError, Edited, Limits, Replacement, Rotation, WhenEmpty, edit, end};
+pub use edit::{Counters, Done, Edit, EditError, Limits, Replacement, Rotation, WhenEmpty, edit, end};
 pub use effect::WriteEffect;
 pub use end::{End, EndReason, TOMBSTONE_TTL};
 pub use entries::Entries;
@@ -31,7 +31,7 @@ pub use event::{Event, EventKind};
 pub use head::{Head, ImportedFrom, Record};
 pub use idempotency::{Fingerprint, IDEMPOTENCY_TTL, IdempotencyRecord, IdempotencyRecords, MAX_IDEMPOTENCY_RECORDS};
 pub use judge::{Authority, Denial, Precondition, TokenMatch, judge, match_token};
-pub use lifetime::{LifetimeLimit, LifetimeLimits, NewLifetime};
+pub use lifetime::{LifetimeLimits, Lifetimes, NewLifetime};
 pub use previous_token::{PREVIOUS_TOKEN_TTL, PreviousToken, ReplacementCause};
 pub use request_context::RequestContext;
 pub use subject::{Subject, SubjectError};

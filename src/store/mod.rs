@@ -51,8 +51,7 @@ pub use transfer::{
 };
 
 use crate::session::{
-    Counters, Denial, Edit, EditError, EndReason, Generation, Head, ImportedFrom, Precondition, Record, RequestContext,
-    Subject, WriteEffect,
+    Denial, Done, Edit, EditError, EndReason, Generation, Head, ImportedFrom, Precondition, Record, RequestContext,
 };
 use crate::token::{SessionId, VerifierHash};
 use crate::types::{AppName, Time};
@@ -187,18 +186,6 @@ pub enum Applied {
     Missing,
 }
 
-/// What a write did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Done {
-    /// The head after the write, as [`Head::public_view()`] has it.
-    pub head: Head,
-    pub effect: WriteEffect,
-    /// The new values of the counters that the write incremented.
-    pub counters: Counters,
-    /// The session's subject before the write.
-    pub subject_before: Option<Subject>,
-}
-
 /// A use of a session that changes nothing but its access time.
 #[derive(Clone, Debug)]
 pub struct Touch {
@@ -281,16 +268,10 @@ fn apply_write(snapshot: &Snapshot, precondition: &Precondition, write: &Write) 
     use crate::session::{edit, end, judge};
 
     judge(&snapshot.record.head, snapshot.generation, precondition).map_err(Applied::Denied)?;
-    let (record, effect, counters) = match write {
-        Write::End(reason) => (end(&snapshot.record, *reason, precondition), WriteEffect::Deleted, Counters::new()),
-        Write::Edit(requested) => {
-            let edited = edit(&snapshot.record, requested, precondition).map_err(Applied::Refused)?;
-            (edited.record, edited.effect, edited.counters)
-        }
-    };
-    let subject_before = snapshot.record.head.subject.clone();
-    let done = Done { head: record.head.public_view(), effect, counters, subject_before };
-    Ok((record, done))
+    match write {
+        Write::End(reason) => Ok(end(&snapshot.record, *reason, precondition)),
+        Write::Edit(requested) => edit(&snapshot.record, requested, precondition).map_err(Applied::Refused),
+    }
 }
 
 /// Computes what a touch makes of a record; `None` if it changes nothing. See [`Store::touch`].

@@ -1,5 +1,6 @@
 //! The limits of a call: what it holds while it runs, how long it may take, and that a panic ends only itself.
 
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
@@ -36,11 +37,18 @@ impl CallLimits {
 
     /// Returns how long the call of a request may take.
     pub(super) fn timeout(&self, headers: &HeaderMap, protocol: Protocol) -> Result<Duration, Rejection> {
-        let requested = requested_timeout(headers, protocol)?;
-        Ok(requested.unwrap_or(self.timeout).min(self.timeout))
+        let requested = match protocol {
+            Protocol::Grpc | Protocol::ExtAuthz => {
+                timeout::from_headers(headers).map_err(|_| Rejection::TimeoutMalformed)
+            }
+            Protocol::ConnectUnary(_) | Protocol::ConnectStream(_) => connect::timeout(headers),
+            Protocol::ForwardAuth => Ok(None),
+        };
+        Ok(requested?.unwrap_or(self.timeout).min(self.timeout))
     }
 
-    /// Calls the service within the limits. Returns also what it left unread of the request.
+    /// Calls the service within the limits. A panic drops the call and becomes a rejection. Returns also what the call
+    /// left unread of the request.
     ///
     /// A call counts as running from when its request is whole until its response begins. So a stream counts only
     /// until it is open, and a response that its caller does not read blocks no other call.
@@ -56,45 +64,26 @@ impl CallLimits {
         {
             return (Err(rejection.into()), None);
         }
-        let ended = time::timeout(timeout, catch_panic(service, request, protocol, permit, &connection.schema)).await;
-        ended.unwrap_or_else(|_| (Err(Rejection::TimeoutExceeded(timeout).into()), None))
+        let mut response = pin!(call(service, request, protocol, &connection.schema));
+        let polled = poll_fn(|cx| {
+            // Unwind safe, because the call is not polled again after a panic.
+            match permit.poll_with(|| catch_unwind(AssertUnwindSafe(|| response.as_mut().poll(cx)))) {
+                Ok(polled) => polled,
+                Err(_) => {
+                    tracing::error!("a call panicked");
+                    Poll::Ready(Err(Rejection::Panicked.into()))
+                }
+            }
+        });
+        match time::timeout(timeout, polled).await {
+            Ok(response) => (response, permit.into_rest()),
+            Err(_) => (Err(Rejection::TimeoutExceeded(timeout).into()), None),
+        }
     }
 }
 
 /// The response of a call, and what it left unread of its request.
 pub(super) type Ended = (Result<Response<Body>, Status>, Option<Box<UnreadRest>>);
-
-/// Returns how long the caller waits, if it says so.
-fn requested_timeout(headers: &HeaderMap, protocol: Protocol) -> Result<Option<Duration>, Rejection> {
-    match protocol {
-        Protocol::Grpc | Protocol::ExtAuthz => timeout::from_headers(headers).map_err(|_| Rejection::TimeoutMalformed),
-        Protocol::ConnectUnary(_) | Protocol::ConnectStream(_) => connect::timeout(headers),
-        Protocol::ForwardAuth => Ok(None),
-    }
-}
-
-/// Calls the service. A panic drops the call and becomes a rejection.
-async fn catch_panic<S: GrpcService>(
-    service: S,
-    request: Box<Request<Body>>,
-    protocol: Protocol,
-    mut permit: CallPermit,
-    schema: &Schema,
-) -> Ended {
-    let mut response = pin!(call(service, request, protocol, schema));
-    let polled = std::future::poll_fn(|cx| {
-        // Unwind safe, because the call is not polled again after a panic.
-        match permit.poll_with(|| catch_unwind(AssertUnwindSafe(|| response.as_mut().poll(cx)))) {
-            Ok(polled) => polled,
-            Err(_) => {
-                tracing::error!("a call panicked");
-                Poll::Ready(Err(Rejection::Panicked.into()))
-            }
-        }
-    });
-    let response = polled.await;
-    (response, permit.into_rest())
-}
 
 /// Calls the service by the protocol of the request.
 async fn call<S: GrpcService>(

@@ -22,14 +22,14 @@ impl CookieCall<'_> {
         check_changes(&changes)?;
 
         let precondition = unconditional(Authority::Admin, self.now);
-        let edited = edit(&self.record(&session), &self.edit(changes), &precondition)
+        let (record, done) = edit(&self.record(&session), &self.edit(changes), &precondition)
             .map_err(|edit_error| Error::refused(edit_error, self.app.limits))?;
-        if edited.effect == WriteEffect::Deleted {
+        if done.effect == WriteEffect::Deleted {
             let outcome = Outcome::Deleted(EndReason::Emptied);
             let (session, headers) = (None, Header::delete_cookie(&self.cookie));
-            return Ok(Saved { outcome, session, headers, counters: edited.counters });
+            return Ok(Saved { outcome, session, headers, counters: done.counters });
         }
-        let saved = self.sign(edited.record.entries, edited.record.head.permanent)?;
+        let saved = self.sign(record.entries, record.head.permanent)?;
         let header = self.set_cookie(&saved).map_err(|error| match error {
             TemplateError::TooLarge { bytes } => Error::CookieTooLarge { bytes },
             other => Error::Cookie(other),
@@ -39,7 +39,7 @@ impl CookieCall<'_> {
             self.stats.count_created(&self.app.name);
         }
         let headers = vec![header, Header::vary()];
-        Ok(Saved { outcome, session: Some(self.without_entries(saved)), headers, counters: edited.counters })
+        Ok(Saved { outcome, session: Some(self.without_entries(saved)), headers, counters: done.counters })
     }
 
     /// Answers a save without changes: at most the expiry moves on.

@@ -8,7 +8,7 @@ use redis::Cmd;
 
 use super::ENTRY_PREFIX;
 use crate::session::{
-    AuthenticationChange, Authority, Changes, Edit, EndReason, Entries, LifetimeLimit, LifetimeLimits, NewLifetime,
+    AuthenticationChange, Authority, Changes, Edit, EndReason, Entries, LifetimeLimits, Lifetimes, NewLifetime,
     PermanentChange, Precondition, Replacement, RequestContext, Rotation, SubjectChange, Value, WhenEmpty,
 };
 use crate::store::encoding::{HEAD_FIELDS, encode_context, encode_permanent, encode_previous, millis, u48_be};
@@ -137,7 +137,7 @@ fn encode_lifetime(lifetime: NewLifetime) -> Vec<u8> {
 
 fn encode_lifetime_limits(LifetimeLimits { authenticated, anonymous }: LifetimeLimits) -> Vec<u8> {
     let encode =
-        |limit: LifetimeLimit| [u48_be(millis(limit.idle_timeout)), u48_be(millis(limit.absolute_timeout))].concat();
+        |limit: Lifetimes| [u48_be(millis(limit.idle_timeout)), u48_be(millis(limit.absolute_timeout))].concat();
     [encode(authenticated), encode(anonymous)].concat()
 }
 

@@ -3,9 +3,9 @@
 use redis::{FromRedisValue, ParsingError, Value};
 
 use super::ENTRY_PREFIX;
-use crate::session::{Counters, EditError, Entries, Generation, Head, Record, Subject, WriteEffect};
+use crate::session::{Counters, Done, EditError, Entries, Generation, Head, Record, Subject, WriteEffect};
+use crate::store::Snapshot;
 use crate::store::encoding::{EncodedHead, HEAD_FIELDS, META_BYTES, decode_public_view};
-use crate::store::{Done, Snapshot};
 
 /// The reply of `set_entries.lua`, `edit.lua` and `end.lua`.
 pub(super) enum Reply {

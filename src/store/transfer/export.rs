@@ -196,7 +196,7 @@ pub(in crate::store) fn exported_record(snapshot: Snapshot, revoke_time: Time, n
     let record = if is_revoked {
         let precondition =
             Precondition { authority: Authority::Admin, etag: None, fingerprint: None, now: revoke_time };
-        end(&record, EndReason::Revoked, &precondition)
+        end(&record, EndReason::Revoked, &precondition).0
     } else {
         record
     };

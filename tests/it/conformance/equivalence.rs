@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cloakroom::session::{
-    AuthenticationChange, Authority, Changes, Denial, Edit, EndReason, ImportedFrom, LifetimeLimit, LifetimeLimits,
-    Limits, NewLifetime, PermanentChange, Precondition, Rotation, SubjectChange, Value, Version, WhenEmpty,
+    AuthenticationChange, Authority, Changes, Denial, Edit, EndReason, ImportedFrom, LifetimeLimits, Lifetimes, Limits,
+    NewLifetime, PermanentChange, Precondition, Rotation, SubjectChange, Value, Version, WhenEmpty,
 };
 use cloakroom::store::{Applied, Cursor, Feed as _, FeedEntry, Memory, Snapshot, Store, Touch, Write};
 use cloakroom::types::Time;
@@ -327,8 +327,8 @@ fn any_edit() -> impl Strategy<Value = Edit> {
     let agent = option::weighted(0.3, prop_oneof![Just("one"), Just("two")]);
     let lifetime_limits = (prop_oneof![Just(10 * MINUTE), Just(IDLE)], prop_oneof![Just(HOUR), Just(3 * HOUR)]);
     let lifetime_limits = lifetime_limits.prop_map(|(idle_timeout, absolute_timeout)| LifetimeLimits {
-        authenticated: LifetimeLimit { idle_timeout: IDLE, absolute_timeout: SPAN },
-        anonymous: LifetimeLimit { idle_timeout, absolute_timeout },
+        authenticated: Lifetimes { idle_timeout: IDLE, absolute_timeout: SPAN },
+        anonymous: Lifetimes { idle_timeout, absolute_timeout },
     });
     let lifetimes = (option::weighted(0.2, lifetime), option::weighted(0.5, lifetime_limits));
     (option::weighted(0.8, changes()), lifetimes, when_empty, limits, agent).prop_map(

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use cloakroom::session::{
-    Authority, Changes, Denial, Edit, EndReason, Entries, Fingerprint, Head, Limits, NewLifetime, Precondition,
+    Authority, Changes, Denial, Done, Edit, EndReason, Entries, Fingerprint, Head, Limits, NewLifetime, Precondition,
     PreviousToken, Record, Replacement, ReplacementCause, RequestContext, Rotation, Subject, SubjectChange, Value,
     Version, WhenEmpty,
 };
-use cloakroom::store::{Applied, Created, Done, SessionKey, Snapshot, Store, Touch, Write};
+use cloakroom::store::{Applied, Created, SessionKey, Snapshot, Store, Touch, Write};
 use cloakroom::token::{KeyId, Nonce, SessionId, VerifierHash};
 use cloakroom::types::{AppName, Time};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloakroom::session::{
-    Changes, Edit, EndReason, Head, LifetimeLimit, LifetimeLimits, NewLifetime, Record, SubjectChange,
+    Changes, Edit, EndReason, Head, LifetimeLimits, Lifetimes, NewLifetime, Record, SubjectChange,
 };
 use cloakroom::store::{Store, Write};
 use cloakroom::types::Time;
@@ -13,8 +13,8 @@ use super::fixtures::*;
 
 /// Idle and absolute timeout: 1 and 24 hours with a subject, 10 minutes and 2 hours without.
 const LIFESPANS: LifetimeLimits = LifetimeLimits {
-    authenticated: LifetimeLimit { idle_timeout: IDLE, absolute_timeout: SPAN },
-    anonymous: LifetimeLimit { idle_timeout: TEN_MINUTES, absolute_timeout: TWO_HOURS },
+    authenticated: Lifetimes { idle_timeout: IDLE, absolute_timeout: SPAN },
+    anonymous: Lifetimes { idle_timeout: TEN_MINUTES, absolute_timeout: TWO_HOURS },
 };
 
 const TEN_MINUTES: Duration = Duration::from_secs(10 * 60);
