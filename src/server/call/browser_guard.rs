@@ -9,23 +9,45 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, Method, Request, header};
+use http::{HeaderMap, HeaderName, Method, Request, Version, header};
 
 use crate::auth::Peer;
+use crate::connect::Protocol;
 use crate::grpc::Rejection;
 use crate::server::admin_http::console;
+use crate::server::connection::ConnectionContext;
 
-/// Checks a request by its headers alone. `asks_host`: the listener is on loopback, and nobody is asked who calls.
-/// `console_user`: the peer, if the listener has the console.
-pub(super) fn check<B>(request: &Request<B>, asks_host: bool, console_user: Option<&Peer>) -> Result<(), Rejection> {
+/// Checks a request by its headers alone.
+pub(super) fn check<B>(
+    request: &Request<B>,
+    protocol: Option<Protocol>,
+    connection: &ConnectionContext,
+    peer: &Peer,
+) -> Result<(), Rejection> {
+    check_page(request, connection.has_console.then_some(peer))?;
+    let has_tls = connection.tls.is_some();
+    // Browsers speak HTTP/2 by TLS only, so a name for loopback stays a name for callers of gRPC.
+    let may_be_page = request.version() < Version::HTTP_2 || has_tls;
+    if !may_be_page || !peer.is_open_to_all() {
+        return Ok(());
+    }
+    match protocol {
+        _ if connection.is_on_loopback => check_host(request),
+        // Browsers say that a page asks where they take the address for safe: loopback, and any by TLS.
+        Some(Protocol::ForwardAuth) if !has_tls => Err(Rejection::QuestionRefused),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses a request of a page. `console_user`: the peer, if the listener has the console.
+fn check_page<B>(request: &Request<B>, console_user: Option<&Peer>) -> Result<(), Rejection> {
     let is_allowed = || console_user.is_some_and(|peer| is_of_console(request, peer));
-    if is_of_page(request.headers()) && !is_allowed() {
-        return Err(Rejection::BrowserRefused);
-    }
-    if asks_host && !has_local_host(request) {
-        return Err(Rejection::HostRefused);
-    }
-    Ok(())
+    if is_of_page(request.headers()) && !is_allowed() { Err(Rejection::BrowserRefused) } else { Ok(()) }
+}
+
+/// Refuses a host that may be a page's own name for loopback.
+fn check_host<B>(request: &Request<B>) -> Result<(), Rejection> {
+    if has_local_host(request) { Ok(()) } else { Err(Rejection::HostRefused) }
 }
 
 /// Whether the headers show that a page sent the request.
@@ -98,12 +120,12 @@ mod tests {
             ("sec-fetch-site", "same-origin"),
             ("sec-fetch-site", ""),
         ] {
-            assert_eq!(check(&request(name, value), false, None), Err(Rejection::BrowserRefused), "{name}: {value}");
+            assert_eq!(check_page(&request(name, value), None), Err(Rejection::BrowserRefused), "{name}: {value}");
         }
-        assert_eq!(check(&request("sec-fetch-site", "none"), true, None), Ok(()));
-        assert_eq!(check(&request("sec-fetch-mode", "cors"), true, None), Ok(()));
-        assert_eq!(check(&request("host", "evil.example"), true, None), Err(Rejection::HostRefused));
-        assert_eq!(check(&request("host", "evil.example"), false, None), Ok(()));
+        assert_eq!(check_page(&request("sec-fetch-site", "none"), None), Ok(()));
+        assert_eq!(check_page(&request("sec-fetch-mode", "cors"), None), Ok(()));
+        assert_eq!(check_host(&request("host", "evil.example")), Err(Rejection::HostRefused));
+        assert_eq!(check_page(&request("host", "evil.example"), None), Ok(()));
     }
 
     #[test]

@@ -57,18 +57,9 @@ where
             if let Some(http1_request) = &http1_request {
                 http1_request.take_turn().await;
             }
-            // Browsers speak HTTP/2 by TLS only, so a name for loopback stays a name for callers of gRPC.
-            let may_be_page = version < Version::HTTP_2 || context.tls.is_some();
-            let is_open = may_be_page && connection.peer.is_open_to_all();
-            let asks_host = is_open && context.is_on_loopback;
-            // Browsers say that a page asks where they take the address for safe: loopback, and any by TLS.
-            let hides_pages = is_open && !context.is_on_loopback && context.tls.is_none();
-            let may_ask_for_page = hides_pages && protocol == Some(Protocol::ForwardAuth);
             let is_clear = http1_request.as_ref().map_or(Ok(()), |http1| http1.check(&request));
-            let console_user = context.has_console.then_some(&connection.peer);
-            let is_allowed = is_clear.and_then(|()| browser_guard::check(&request, asks_host, console_user));
             let is_allowed =
-                if may_ask_for_page { is_allowed.and(Err(Rejection::QuestionRefused)) } else { is_allowed };
+                is_clear.and_then(|()| browser_guard::check(&request, protocol, &context, &connection.peer));
             if is_allowed.is_ok()
                 && let Some(mut page) =
                     context.admin_http.as_ref().and_then(|http| http.page(&request, &connection.peer))
