@@ -52,7 +52,7 @@ impl PreparedWrite {
         Ok(Self { etag: save.etag, fingerprint, rotation, ..write })
     }
 
-    /// Makes the save with another credential, again without a rotation.
+    /// Makes the save with the ticket of another session, again without a rotation.
     pub(super) fn set_credential(&mut self, credential: ResolvedCredential) {
         (self.credential, self.next) = (credential, None);
         if let Write::Edit(edit) = &mut self.operation {
@@ -89,7 +89,7 @@ impl PreparedWrite {
 
     /// Applies the save to a session that does not exist yet; `None` if that leaves nothing to store.
     ///
-    /// It does not rotate, because no cookie leads to the session yet. A value of `permanent` alone is not worth a
+    /// It does not rotate, unless an older credential leads to the session. A value of `permanent` alone is not worth a
     /// record: many applications set it at each request, bots' included.
     pub(super) fn first_record(&mut self, call: &AppCall<'_>) -> Result<Option<(Record, Counters)>, Error> {
         if self.credential.note != CookieNote::None {

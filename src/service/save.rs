@@ -152,14 +152,17 @@ impl Service {
     /// If the session of a cookie has ended, or the store does not remember it, the save begins anew, as an open does.
     async fn write_save(&self, call: &AppCall<'_>, prepared: &mut PreparedWrite) -> Result<Option<WriteResult>, Error> {
         loop {
-            let _lock = match prepared.subject() {
-                Some(subject) => self.prepare_login(call, prepared, subject).await?,
-                None => None,
-            };
-            let result = match prepared.credential.kind {
-                CredentialKind::Ticket => return self.create_or_write(call, prepared).await,
-                CredentialKind::Token | CredentialKind::Cookie => {
-                    self.write(call, prepared.for_existing(call, ReplacementCause::Privilege)).await?
+            let result = {
+                let _lock = match prepared.subject() {
+                    Some(subject) => self.prepare_login(call, prepared, subject).await?,
+                    None => None,
+                };
+                match prepared.credential.kind {
+                    // The second time it is one.
+                    CredentialKind::Ticket => return self.create_or_write(call, prepared).await,
+                    CredentialKind::Token | CredentialKind::Cookie => {
+                        self.write(call, prepared.for_existing(call, ReplacementCause::Privilege)).await?
+                    }
                 }
             };
             if prepared.credential.kind == CredentialKind::Token || matches!(result, WriteResult::Done { .. }) {

@@ -52,7 +52,8 @@ impl PreparedWrite {
         Self { credential, etag: None, fingerprint: None, operation, rotation: None, next: None }
     }
 
-    /// The write for a session that exists: with the rotation that it asks for, and without the end of a key.
+    /// Prepares the write for a session that exists: with the rotation that it asks for, and without the end of a key. A
+    /// save that may create the session calls [`Self::first_record`] before.
     pub(super) fn for_existing(&mut self, call: &AppCall<'_>, cause: ReplacementCause) -> &Self {
         let Write::Edit(edit) = &mut self.operation else { return self };
         if call.tokens.is_none() {
