@@ -106,6 +106,7 @@ soak: tools ## Runs for hours what is random by nature: races, model, cookies, t
 		CLOAKROOM_TEST_RACES=20000 CLOAKROOM_TEST_RESTARTS=50 CLOAKROOM_TEST_KILLS=100 \
 		CLOAKROOM_TEST_SESSIONS=1000000 CLOAKROOM_TEST_FAILOVERS=10 CLOAKROOM_TEST_ATTACK_SECONDS=60 \
 		CLOAKROOM_TEST_POOL_HOURS=1000 CLOAKROOM_TEST_MOVED_SESSIONS=3000 CLOAKROOM_TEST_REPLACED_NODES=10 \
+		CLOAKROOM_TEST_SUBJECT_SESSIONS=1000000 \
 		PROPTEST_CASES=5000 cargo test --locked --profile soak
 
 # How often each fault is tried.
@@ -119,6 +120,12 @@ failovers: tools ## Kills and hangs servers of Sentinels and clusters, with noth
 		cargo test --locked --test it -- --test-threads=1 $(FAILOVERS) || result=$$?; \
 	awk -F '|' '{ printf "%-44s %6s %11s %8s %6s %13s %6s %8s %5s %5s\n", $$1, $$2, $$3, $$4, $$5, $$6, $$7, $$8, $$9, $$10 }' \
 		target/failovers; exit $$result
+
+losses: tools ## Counts which acknowledged saves are lost by each fault and setting, also by a power loss, for which it has to be root.
+	CLOAKROOM_TEST_FAILOVERS=$(FAILOVER_ROUNDS) $(COUNT_LOSSES)
+	$(valkey_as_redis) && PATH="$(CURDIR)/.tools/valkey:$$PATH" CLOAKROOM_TEST_FAILOVERS=$(FAILOVER_ROUNDS) $(COUNT_LOSSES)
+
+COUNT_LOSSES = cargo test --locked --test it -- --test-threads=1 --include-ignored --nocapture redis_store::loss
 
 clean: ## Removes everything that was built or installed here.
 	rm -rf target .tools

@@ -1,9 +1,11 @@
 # The tests of the Redis store, with Valkey or another version in place of Debian's Redis.
 
 # Valkey comes with the Python environment, because Debian 12 has no package of it. Tests start `redis-server`.
-test-valkey: tools ## Runs the tests of the Redis store on Valkey.
-	mkdir -p .tools/valkey
+valkey_as_redis = mkdir -p .tools/valkey && \
 	ln -sf "$$(find $(CURDIR)/.tools/python/lib -name valkey-server)" .tools/valkey/redis-server
+
+test-valkey: tools ## Runs the tests of the Redis store on Valkey.
+	$(valkey_as_redis)
 	.tools/valkey/redis-server --version | grep --quiet '^Valkey'
 	# That Valkey is built without TLS.
 	PATH="$(CURDIR)/.tools/valkey:$$PATH" cargo test --locked --test it -- on_redis redis_store outage random_saves upgrade --skip tls

@@ -10,6 +10,9 @@ use crate::support::environment::race_rounds;
 /// Rounds of each race on each store.
 const ROUNDS: u32 = 700;
 
+/// Rounds that run one after another, on one app.
+pub(crate) const ROUNDS_IN_SERIES: u32 = 40;
+
 /// Rounds that run at the same time.
 const PARALLEL_ROUNDS: usize = 64;
 

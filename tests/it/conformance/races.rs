@@ -8,8 +8,9 @@ use cloakroom::session::{
 use cloakroom::store::{Applied, Created, SessionKey, Store, Write};
 use tokio::task::JoinSet;
 
-use super::concurrency::{at_once, run_rounds};
+use super::concurrency::{ROUNDS_IN_SERIES, at_once, run_rounds};
 use super::fixtures::*;
+use crate::support::environment::race_rounds;
 
 /// Runs a race in many rounds, each on a session of its own, which is [`record`].
 async fn race_in_rounds<S: Store, F>(store: Arc<S>, race: impl Fn(Arc<S>, SessionKey) -> F)
@@ -190,24 +191,40 @@ async fn a_touch_that_races_an_end_revives_nothing(store: Arc<impl Store>) {
 async fn a_creation_that_races_the_revocation_of_its_app_is_before_or_after_it(store: Arc<impl Store>) {
     race_in_rounds(store, |store, session_key| async move {
         let session_key = SessionKey { app: app(&format!("app-{}", session_key.id)), ..session_key };
-        let (creating, created_key) = (Arc::clone(&store), session_key.clone());
-        let create = async move { creating.create(&created_key, &record()).await };
-        let (revoking, revoked_app) = (Arc::clone(&store), session_key.app.clone());
-        let revoke = async move { revoking.revoke_app(&revoked_app, START).await };
-
-        let (created, revoked) = at_once(create, revoke).await;
-
-        assert_eq!(created.expect("the store answers"), Created::Stored);
-        revoked.expect("the store answers");
-        let snapshot = load(&*store, &session_key).await.expect("there is a record");
-        assert_eq!(snapshot.generation, Generation(1));
-        let saved = apply(&*store, &session_key, &by_token(1, START), &save(set("a", "1"))).await;
-        match snapshot.record.head.generation {
-            Generation(0) => assert_eq!(saved, Applied::Denied(gone(EndReason::Revoked))),
-            _ => assert!(matches!(saved, Applied::Done(_))),
-        }
+        race_a_revocation_of_the_app(store, session_key, Generation(0)).await;
     })
     .await;
+}
+
+#[apply(stores_of_many_partitions)]
+async fn a_creation_that_races_the_revocation_of_many_partitions_is_before_or_after_it(store: Arc<impl Store>) {
+    for n in 0..race_rounds(ROUNDS_IN_SERIES) {
+        race_a_revocation_of_the_app(Arc::clone(&store), key_in("shop", n), Generation(n)).await;
+    }
+}
+
+/// Creates a session while its app, which had this generation, is revoked.
+async fn race_a_revocation_of_the_app(store: Arc<impl Store>, session_key: SessionKey, before: Generation) {
+    let after = Generation(before.0 + 1);
+    let (creating, created_key) = (Arc::clone(&store), session_key.clone());
+    let create = async move { creating.create(&created_key, &record()).await };
+    let (revoking, revoked_app) = (Arc::clone(&store), session_key.app.clone());
+    let revoke = async move { revoking.revoke_app(&revoked_app, START).await };
+
+    let (created, revoked) = at_once(create, revoke).await;
+
+    assert_eq!(created.expect("the store answers"), Created::Stored);
+    revoked.expect("the store answers");
+    let snapshot = load(&*store, &session_key).await.expect("there is a record");
+    assert_eq!(snapshot.generation, after);
+    let saved = apply(&*store, &session_key, &by_token(1, START), &save(set("a", "1"))).await;
+    match snapshot.record.head.generation {
+        generation if generation == before => assert_eq!(saved, Applied::Denied(gone(EndReason::Revoked))),
+        generation => {
+            assert_eq!(generation, after);
+            assert!(matches!(saved, Applied::Done(_)), "{saved:?}");
+        }
+    }
 }
 
 #[apply(every_store_and_move)]

@@ -12,8 +12,9 @@ use cloakroom::store::{Cursor, Store};
 use cloakroom::token::{Key, SessionId};
 use cloakroom::types::{AppName, ManualClock};
 
-use super::concurrency::{at_once, run_rounds};
+use super::concurrency::{ROUNDS_IN_SERIES, at_once, run_rounds};
 use super::fixtures::*;
+use crate::support::environment::race_rounds;
 
 /// A process that serves one app. Its calls take an `Arc`, because each runs as a task of its own.
 struct Replica {
@@ -40,27 +41,7 @@ async fn race_in_rounds<S: Store, F>(store: Arc<S>, settings: app::Settings, rac
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    race_in_rounds_for(store, |_| AppName::DEFAULT.to_owned(), settings, race).await;
-}
-
-/// Runs a race in many rounds, each for an app of the name that `name` returns.
-async fn race_in_rounds_for<S: Store, F>(
-    store: Arc<S>,
-    name: impl Fn(u32) -> String,
-    settings: app::Settings,
-    race: impl Fn(Round) -> F,
-) where
-    F: Future<Output = ()> + Send + 'static,
-{
-    let set_up = |n| {
-        let name = name(n);
-        let apps: Apps = [settings.build(&name).expect("the settings are valid")].into_iter().collect();
-        let clock = Arc::new(ManualClock::new(START));
-        let service = || Service::new(apps.clone(), Arc::clone(&store).into_handle(), Arc::clone(&clock) as _);
-        let replica = || Arc::new(Replica { service: service(), app: name.clone() });
-        let (left, right, subject) = (replica(), replica(), subject(&format!("subject{n}")));
-        std::future::ready(Round { left, right, clock, subject })
-    };
+    let set_up = |n| std::future::ready(Round::start(&store, AppName::DEFAULT, &settings, n));
     run_rounds(set_up, race).await;
 }
 
@@ -108,6 +89,15 @@ impl Replica {
 }
 
 impl Round {
+    fn start<S: Store>(store: &Arc<S>, app: &str, settings: &app::Settings, n: u32) -> Self {
+        let apps: Apps = [settings.clone().build(app).expect("the settings are valid")].into_iter().collect();
+        let clock = Arc::new(ManualClock::new(START));
+        let service = || Service::new(apps.clone(), Arc::clone(store).into_handle(), Arc::clone(&clock) as _);
+        let replica = || Arc::new(Replica { service: service(), app: app.to_owned() });
+        let (left, right, subject) = (replica(), replica(), subject(&format!("subject{n}")));
+        Self { left, right, clock, subject }
+    }
+
     async fn new_anonymous(&self) -> SavedSession {
         self.create(set("b", "1")).await
     }
@@ -240,29 +230,31 @@ async fn a_session_that_changes_subjects_is_ended_for_the_first_or_alive_for_the
 
 #[apply(stores_of_few_partitions)]
 async fn the_revocation_of_an_app_ends_sessions_that_are_logged_in_meanwhile(store: Arc<impl Store>) {
-    race_in_rounds_for(
-        store,
-        |n| format!("app-{n}"),
-        settings(),
-        |round| async move {
-            let [session, anonymous] = [round.new_logged_in().await, round.new_anonymous().await];
+    let settings = settings();
+    let set_up = |n| std::future::ready(Round::start(&store, &format!("app-{n}"), &settings, n));
+    run_rounds(set_up, log_in_while_the_app_is_revoked).await;
+}
 
-            let login = round.left.clone().save(anonymous.token.clone(), round.login());
-            let (login, ()) = at_once(login, round.right.clone().revoke_app()).await;
+#[apply(stores_of_many_partitions)]
+async fn the_revocation_of_many_partitions_ends_sessions_that_are_logged_in_meanwhile(store: Arc<impl Store>) {
+    let settings = settings();
+    for n in 0..race_rounds(ROUNDS_IN_SERIES) {
+        log_in_while_the_app_is_revoked(Round::start(&store, AppName::DEFAULT, &settings, n)).await;
+    }
+}
 
-            assert!(
-                matches!(login.outcome, Outcome::Updated | Outcome::Gone(Some(EndReason::Revoked))),
-                "{:?}",
-                login.outcome
-            );
-            let next_token = login.session.map(|session| session.token).unwrap_or_default();
-            for token in [session.token, anonymous.token, next_token] {
-                assert!(!round.is_alive(&token).await);
-            }
-            assert!(round.list().await.is_empty());
-        },
-    )
-    .await;
+async fn log_in_while_the_app_is_revoked(round: Round) {
+    let [session, anonymous] = [round.new_logged_in().await, round.new_anonymous().await];
+
+    let login = round.left.clone().save(anonymous.token.clone(), round.login());
+    let (login, ()) = at_once(login, round.right.clone().revoke_app()).await;
+
+    assert!(matches!(login.outcome, Outcome::Updated | Outcome::Gone(Some(EndReason::Revoked))), "{:?}", login.outcome);
+    let next_token = login.session.map(|session| session.token).unwrap_or_default();
+    for token in [session.token, anonymous.token, next_token] {
+        assert!(!round.is_alive(&token).await);
+    }
+    assert!(round.list().await.is_empty());
 }
 
 #[apply(every_store_and_move)]

@@ -9,6 +9,7 @@ use cloakroom::grpc::wire::{
     destroy_session_request::Credential,
 };
 use cloakroom::store::{Acknowledge, Error, Handle, Redis, RedisSettings, Store as _};
+use cloakroom::types::with_causes;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
@@ -16,6 +17,7 @@ use tonic::{Code, Status};
 use super::failovers::rounds;
 use super::sentinel::{Writers, until_saved};
 use super::until;
+use crate::conformance::fixtures::{START, by_token, create, record, save as save_entry, session_key, set};
 use crate::support::calls::{ChangesExt as _, open_cookie, reason, refused, save};
 use crate::support::proxy::Proxy;
 use crate::support::redis::documented_rights;
@@ -216,6 +218,25 @@ async fn a_wait_goes_on_when_its_connection_is_closed() {
     servers[1].redis.signal("-CONT");
 
     assert_eq!(saving.await.unwrap().unwrap().counters["n"], 1);
+}
+
+#[tokio::test]
+async fn a_write_is_not_acknowledged_if_its_primary_becomes_a_replica_meanwhile() {
+    let servers = primary_and_replicas(1, "").await;
+    let settings = RedisSettings { timeout: 10 * TIMEOUT, ..settings(&servers[0], Acknowledge::Replicas(1)) };
+    let store = Arc::new(Redis::new(&settings).unwrap());
+    let key = create(&*store, session_key(1), &record()).await;
+    let other = Server::redis("");
+
+    servers[1].redis.signal("-STOP");
+    let saving = tokio::spawn(async move { store.apply(&key, &by_token(1, START), &save_entry(set("a", "1"))).await });
+    until("a wait", async || servers[0].redis.cli(&["client", "list"]).contains(" flags=b")).await;
+    assert_eq!(servers[0].redis.cli(&["replicaof", "127.0.0.1", &other.port.to_string()]), "OK\n");
+
+    let error = saving.await.unwrap().unwrap_err();
+    servers[1].redis.signal("-CONT");
+    assert!(matches!(error, Error::Unavailable(_)), "{error:?}");
+    assert!(with_causes(&error).contains("the write is done, but it is no primary"), "{error:?}");
 }
 
 #[tokio::test]

@@ -1,7 +1,6 @@
 //! How many acknowledged saves each fault loses, by what acknowledges them.
 //!
-//! `docs/operations.md` has a table of such counts. `cargo test --test it -- redis_store::loss --nocapture
-//! --include-ignored` prints them.
+//! `docs/operations.md` has a table of such counts. `make losses` prints them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use tokio::time::sleep;
 use super::acknowledge::service_on;
 use super::failovers::rounds;
 use super::sentinel::Writers;
+use crate::support::disk::Disk;
 use crate::support::proxy::Proxy;
 use crate::support::redis::RedisServer;
 use crate::support::sentinel::{Server, await_replicas};
@@ -28,11 +28,15 @@ enum Fault {
     /// SIGKILL, and a start with what is on the disk. The kernel does not crash, so nothing is lost that was written
     /// and not synced.
     Restart,
+    /// The server and its disk stop at once, and start with what is on the disk: nothing that was not synced, but for
+    /// what the kernel has written on its own. Needs a [`Disk`].
+    PowerLoss,
 }
 
 /// A primary behind a proxy, its replica behind another one, and writers.
 struct Scene {
     primary: RedisServer,
+    disk: Option<Disk>,
     replica: Server,
     replication: Proxy,
     to_primary: Proxy,
@@ -40,8 +44,12 @@ struct Scene {
 }
 
 impl Scene {
-    async fn begin(arguments: &str, acknowledge: Acknowledge) -> Self {
-        let primary = RedisServer::start_with(&format!("--repl-diskless-sync-delay 0 {arguments}"));
+    async fn begin(arguments: &str, acknowledge: Acknowledge, disk: Option<Disk>) -> Self {
+        let arguments = format!("--repl-diskless-sync-delay 0 {arguments}");
+        let primary = match &disk {
+            Some(disk) => RedisServer::start_on(&disk.path(), &arguments),
+            None => RedisServer::start_with(&arguments),
+        };
         let replication = Proxy::start(primary.socket()).await;
         let replica = Server::redis(&format!("--replicaof 127.0.0.1 {}", replication.port()));
         await_replicas(&primary, 1).await;
@@ -49,7 +57,12 @@ impl Scene {
         let settings = RedisSettings { url: to_primary.url(), acknowledge, ..Default::default() };
         let writers = Writers::start(&Arc::new(service_on(settings).await), 64).await;
         writers.all_succeed().await;
-        Self { primary, replica, replication, to_primary, writers }
+        if let Some(disk) = &disk {
+            // The sessions themselves are there for long.
+            disk.sync();
+            writers.all_succeed().await;
+        }
+        Self { primary, disk, replica, replication, to_primary, writers }
     }
 
     /// Lets it happen. Returns how many saves were acknowledged, and how many of them are lost.
@@ -57,14 +70,22 @@ impl Scene {
         match fault {
             Fault::Kill | Fault::Restart => self.primary.signal("-KILL"),
             Fault::Hang => self.primary.signal("-STOP"),
+            Fault::PowerLoss => {
+                self.primary.signal("-STOP");
+                disk_of(self.disk.as_ref()).cut_power();
+                self.primary.signal("-KILL");
+            }
             Fault::Partition => {
                 self.replication.forget();
                 sleep(Duration::from_secs(4)).await;
             }
         }
         let written = self.writers.stop().await;
-        if fault == Fault::Restart {
+        if matches!(fault, Fault::Restart | Fault::PowerLoss) {
             self.primary.stop();
+            if fault == Fault::PowerLoss {
+                disk_of(self.disk.as_ref()).start_again();
+            }
             self.primary.start_again();
             return written.count_lost().await;
         }
@@ -78,16 +99,31 @@ impl Scene {
     }
 }
 
+fn disk_of(disk: Option<&Disk>) -> &Disk {
+    disk.expect("this fault needs a disk")
+}
+
+/// Returns how many saves were acknowledged in all rounds, and how many of them are lost. Zeros if no disk can be mounted.
 #[expect(clippy::print_stdout, reason = "the documentation has a table of these counts")]
 async fn count(arguments: &str, acknowledge: Acknowledge, fault: Fault) -> (u64, u64) {
     let (mut all, mut lost) = (0, 0);
     for _ in 0..rounds() {
-        let (acknowledged, gone) = Scene::begin(arguments, acknowledge).await.suffer(fault).await;
+        let disk = if fault == Fault::PowerLoss {
+            let Some(disk) = Disk::mount() else { return (0, 0) };
+            Some(disk)
+        } else {
+            None
+        };
+        let (acknowledged, gone) = Scene::begin(arguments, acknowledge, disk).await.suffer(fault).await;
         all += acknowledged;
         lost += gone;
     }
     println!("{acknowledge} {arguments:?} {fault:?}: {lost} of {all} acknowledged saves are lost");
     (all, lost)
+}
+
+fn has_waitaof() -> bool {
+    RedisServer::start().cli(&["command", "info", "waitaof"]).contains("waitaof")
 }
 
 #[tokio::test]
@@ -104,36 +140,61 @@ async fn what_the_primary_alone_has_acknowledged_is_lost_by_a_partition() {
     assert!(lost > 0, "the replica got nothing for four seconds");
 }
 
-/// What these lose is chance, so nothing is expected.
+/// What these lose is chance, or shown by another test, so nothing is expected.
 #[tokio::test]
 #[ignore = "it counts for docs/operations.md"]
-async fn what_the_primary_alone_has_acknowledged_may_be_lost_by_other_faults() {
+async fn what_each_setting_may_lose_by_each_fault() {
     for fault in [Fault::Kill, Fault::Hang] {
         count("", Acknowledge::Primary, fault).await;
     }
-    count(BOUNDED, Acknowledge::Primary, Fault::Partition).await;
+    for fault in [Fault::Kill, Fault::Hang, Fault::Partition] {
+        count(BOUNDED, Acknowledge::Primary, fault).await;
+    }
+    let bounded = format!("{BOUNDED} {EVERY_SECOND}");
+    for fault in [Fault::Restart, Fault::PowerLoss] {
+        count(EVERY_SECOND, Acknowledge::Primary, fault).await;
+        count(&bounded, Acknowledge::Primary, fault).await;
+        count(EVERY_SECOND, Acknowledge::Replicas(1), fault).await;
+    }
+    if has_waitaof() {
+        for fault in [Fault::Kill, Fault::Hang, Fault::PowerLoss] {
+            count(EVERY_SECOND, Acknowledge::Fsync, fault).await;
+        }
+        count(ALWAYS, Acknowledge::Fsync, Fault::PowerLoss).await;
+    }
 }
 
 #[tokio::test]
 async fn what_is_in_the_file_survives_a_restart() {
-    for arguments in ["--appendonly yes --appendfsync everysec", "--appendonly yes --appendfsync always"] {
+    for arguments in [EVERY_SECOND, ALWAYS] {
         let (all, lost) = count(arguments, Acknowledge::Primary, Fault::Restart).await;
         assert!(all > 0 && lost == 0, "{arguments}: {lost} of {all}");
     }
 }
 
+#[tokio::test]
+async fn only_what_is_synced_survives_a_power_loss() {
+    let (_, lost) = count(ALWAYS, Acknowledge::Primary, Fault::PowerLoss).await;
+    assert_eq!(lost, 0, "each write was synced before it was acknowledged");
+
+    let (all, lost) = count("--appendonly yes --appendfsync no", Acknowledge::Primary, Fault::PowerLoss).await;
+    assert!(lost > 0 || all == 0, "nothing was synced for the last saves");
+}
+
 /// On a Redis that has no WAITAOF there is nothing to count.
 #[tokio::test]
 async fn what_is_on_the_disk_of_the_primary_is_not_on_its_replica() {
-    if !RedisServer::start().cli(&["command", "info", "waitaof"]).contains("waitaof") {
+    if !has_waitaof() {
         return;
     }
-    let arguments = "--appendonly yes --appendfsync everysec";
-    let (all, lost) = count(arguments, Acknowledge::Fsync, Fault::Restart).await;
+    let (all, lost) = count(EVERY_SECOND, Acknowledge::Fsync, Fault::Restart).await;
     assert!(all > 0 && lost == 0, "{lost} of {all}");
-    let (_, lost) = count(arguments, Acknowledge::Fsync, Fault::Partition).await;
+    let (_, lost) = count(EVERY_SECOND, Acknowledge::Fsync, Fault::Partition).await;
     assert!(lost > 0, "the replica got nothing for four seconds");
 }
+
+const EVERY_SECOND: &str = "--appendonly yes --appendfsync everysec";
+const ALWAYS: &str = "--appendonly yes --appendfsync always";
 
 /// The primary takes no more writes when its replica has been silent for about two seconds.
 const BOUNDED: &str = "--min-replicas-to-write 1 --min-replicas-max-lag 1";

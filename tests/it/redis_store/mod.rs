@@ -10,6 +10,7 @@ mod failover;
 mod failovers;
 mod full;
 mod health;
+mod large_subject;
 mod live_count;
 mod loss;
 mod lost_packets;

@@ -75,6 +75,18 @@ impl RedisServer {
         Self::run(tempfile::tempdir().unwrap(), command)
     }
 
+    /// The same, with its data in another folder.
+    pub(crate) fn start_on(data: &Path, arguments: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let command = format!(
+            "redis-server --port 0 --unixsocket {} --dir {} --save '' --loglevel warning {arguments}",
+            socket.display(),
+            data.display()
+        );
+        Self::run(folder, command)
+    }
+
     /// Starts the server of another version.
     pub(crate) fn start_program(program: &Path) -> Self {
         let command = format!("{} --port 0 --unixsocket socket --save '' --loglevel warning", program.display());
