@@ -7,6 +7,8 @@ pub(crate) mod calls;
 pub(crate) mod cluster;
 pub(crate) mod collector;
 pub(crate) mod connect;
+#[cfg(target_os = "linux")]
+pub(crate) mod disk;
 pub(crate) mod django;
 pub(crate) mod environment;
 pub(crate) mod fill;
