@@ -1,5 +1,6 @@
 //! The configuration file, and the line of each setting in it.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -14,6 +15,8 @@ pub(super) struct Document {
     path: PathBuf,
     text: String,
     tree: toml::Table,
+    /// The lines of its settings and tables.
+    lines: HashMap<ConfigKey, usize>,
 }
 
 impl Document {
@@ -26,7 +29,7 @@ impl Document {
         };
         let text = files.read(path).map_err(|error| problem(None, format!("the file cannot be read: {error}")))?;
         match text.parse::<toml::Table>() {
-            Ok(tree) => Ok(Self { path: path.to_owned(), text, tree }),
+            Ok(tree) => Ok(Self { path: path.to_owned(), lines: lines(&text), text, tree }),
             // Without the excerpt that the error itself prints, because it may hold a secret.
             Err(error) => {
                 let line = error.span().map(|span| line_at(&text, span.start));
@@ -55,26 +58,34 @@ impl Document {
 
     /// Returns the line of a setting or a table. `None`: the file does not have it.
     pub(super) fn source_of(&self, key: &ConfigKey) -> Option<Source> {
-        let root = DeTable::parse(&self.text).ok()?;
-        let mut table = root.get_ref();
-        let mut start = None;
-        for (n, name) in key.names().iter().enumerate() {
-            let (found, value) = table.iter().find(|(found, _)| found.get_ref().as_ref() == name)?;
-            start = Some(found.span().start);
-            match value.get_ref() {
-                DeValue::Table(inner) => table = inner,
-                _ if n + 1 < key.names().len() => return None,
-                _ => {}
-            }
-        }
-        let line = start.map(|start| line_at(&self.text, start));
-        Some(Source::File { path: self.path.clone(), line })
+        let line = self.lines.get(key).copied()?;
+        Some(Source::File { path: self.path.clone(), line: Some(line) })
     }
 }
 
 impl fmt::Debug for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Document({})", self.path.display())
+    }
+}
+
+/// Finds all lines in one pass: a file may have hundreds of apps.
+fn lines(text: &str) -> HashMap<ConfigKey, usize> {
+    let ends = text.bytes().enumerate().filter_map(|(at, byte)| (byte == b'\n').then_some(at)).collect::<Vec<_>>();
+    let mut lines = HashMap::new();
+    if let Ok(root) = DeTable::parse(text) {
+        add_lines(&mut lines, &ends, root.get_ref(), &ConfigKey::default());
+    }
+    lines
+}
+
+fn add_lines(lines: &mut HashMap<ConfigKey, usize>, ends: &[usize], table: &DeTable<'_>, at: &ConfigKey) {
+    for (name, value) in table {
+        let key = at.child(name.get_ref());
+        if let DeValue::Table(inner) = value.get_ref() {
+            add_lines(lines, ends, inner, &key);
+        }
+        lines.insert(key, 1 + ends.partition_point(|end| *end < name.span().start));
     }
 }
 

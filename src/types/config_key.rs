@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The names that lead to a setting or a table, from the root of the configuration or from a table in it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ConfigKey(Vec<String>);
 
 impl ConfigKey {

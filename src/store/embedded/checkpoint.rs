@@ -51,6 +51,8 @@ struct Status {
     failure: Option<Failure>,
     /// Whether a checkpoint that failed is to be repeated now.
     retry_now: bool,
+    /// Whether the data file is to be opened again, because it could not be read.
+    reopen: bool,
     is_stopping: bool,
 }
 
@@ -83,7 +85,13 @@ impl Shared {
         let rows = self.rows().ok_or_else(|| Error::unavailable(CLOSED))?;
         let view = rows.view(None).ok_or_else(|| Error::unavailable(CLOSED))?;
         // The database panics at some kinds of damage.
-        match catch_unwind(AssertUnwindSafe(|| read(&view))) {
+        let result = catch_unwind(AssertUnwindSafe(|| read(&view)));
+        let has_failed = rows.has_failed();
+        drop(rows);
+        if has_failed {
+            self.request_reopen();
+        }
+        match result {
             Ok(result) => result.map_err(Error::from),
             Err(_) => {
                 log_damage(&self.data_file);
@@ -119,6 +127,11 @@ impl Shared {
         self.changed.notify_all();
     }
 
+    fn open_tables(&self, database: Database) -> Result<(Database, StoredTables), FileOpenError> {
+        let stored = database.begin_read().map_err(redb::Error::from).and_then(|reading| StoredTables::open(&reading));
+        Ok((database, stored.map_err(|error| FileOpenError::damaged(&self.data_file.path, error))?))
+    }
+
     fn freeze_at(&self, status: &mut Status, last: u64) -> bool {
         if status.is_pending {
             return false;
@@ -146,6 +159,12 @@ impl Shared {
         }
     }
 
+    /// Makes the data file be opened again, after it could not be read.
+    pub(super) fn request_reopen(&self) {
+        self.status.lock().reopen = true;
+        self.changed.notify_all();
+    }
+
     /// Makes a checkpoint that failed be repeated at once.
     pub(super) fn retry_checkpoint(&self) {
         self.status.lock().retry_now = true;
@@ -159,6 +178,11 @@ impl SharedRows {
         let frozen = self.frozen.as_deref().map(|frozen| &frozen.changes);
         Some(View { changes: [None, batch, Some(&self.active), frozen], stored: self.stored.as_ref()? })
     }
+
+    /// Whether nothing can be read from the data file until it is opened again.
+    pub(super) fn has_failed(&self) -> bool {
+        self.stored.as_ref().is_none_or(StoredTables::has_failed)
+    }
 }
 
 impl fmt::Debug for Shared {
@@ -170,36 +194,79 @@ impl fmt::Debug for Shared {
 /// The thread that makes checkpoints.
 pub(super) struct Checkpointer {
     shared: Arc<Shared>,
-    /// `None` while the data file is closed after a failure.
+    /// `None` while the data file cannot be written to.
     database: Option<Database>,
+    /// What reads use meanwhile.
+    unwritten: Option<Database>,
     /// How many attempts have failed one after the other.
     failures: u32,
+    /// When the data file may be opened again after a read that failed.
+    reopen_time: Instant,
+    throttle: LogThrottle,
+}
+
+/// What the thread does next.
+enum Work {
+    Checkpoint(Follows),
+    Reopen,
 }
 
 impl Checkpointer {
     /// Starts the thread.
     pub(super) fn start(shared: Arc<Shared>, database: Database) -> io::Result<thread::JoinHandle<()>> {
-        let checkpointer = Self { shared, database: Some(database), failures: 0 };
+        let checkpointer = Self {
+            shared,
+            database: Some(database),
+            unwritten: None,
+            failures: 0,
+            reopen_time: Instant::now(),
+            throttle: LogThrottle::new(),
+        };
         thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || checkpointer.run())
     }
 
     fn run(mut self) {
-        while let Some(follows) = self.await_work() {
-            let frozen = self.shared.rows.read().frozen.clone();
-            let Some(frozen) = frozen else { continue };
-            let result = catch_unwind(AssertUnwindSafe(|| self.write(&frozen, follows)));
-            let result = result.unwrap_or_else(|_| {
-                log_damage(&self.shared.data_file);
-                Err(redb::Error::Corrupted("the database has panicked".to_owned()))
-            });
-            self.finish(result);
+        while let Some(work) = self.await_work() {
+            match work {
+                Work::Checkpoint(follows) => self.make_checkpoint(follows),
+                Work::Reopen => self.reopen_after_read(),
+            }
         }
         // No read may use the file while the database closes it.
         self.shared.rows.write().stored = None;
     }
 
-    /// Waits for frozen changes, or for the time to try them again. `None`: the thread is to end.
-    fn await_work(&self) -> Option<Follows> {
+    fn make_checkpoint(&mut self, follows: Follows) {
+        let frozen = self.shared.rows.read().frozen.clone();
+        let Some(frozen) = frozen else { return };
+        let result = catch_unwind(AssertUnwindSafe(|| self.write(&frozen, follows)));
+        let result = result.unwrap_or_else(|_| {
+            log_damage(&self.shared.data_file);
+            Err(redb::Error::Corrupted("the database has panicked".to_owned()))
+        });
+        self.finish(result);
+    }
+
+    /// Opens the data file again, for the database reads nothing more once a read has failed.
+    fn reopen_after_read(&mut self) {
+        // Another read may have asked for it before the last time.
+        if self.shared.rows.read().has_failed() {
+            if let Some(count) = self.throttle.count() {
+                let path = self.shared.data_file.path.display();
+                tracing::error!(%path, count, "the store could not read its data file; it is opened again");
+            }
+            // It may panic at damage.
+            let _ = catch_unwind(AssertUnwindSafe(|| self.reopen()));
+        }
+        self.reopen_time = Instant::now() + REOPEN_INTERVAL;
+        if self.shared.rows.read().has_failed() {
+            self.reopen_time = Instant::now() + RETRY_INTERVAL;
+            self.shared.request_reopen();
+        }
+    }
+
+    /// Waits for frozen changes, for the time to try them again, or for a read that failed. `None`: the thread is to end.
+    fn await_work(&self) -> Option<Work> {
         let mut status = self.shared.status.lock();
         let retry_time = Instant::now() + RETRY_INTERVAL;
         loop {
@@ -209,9 +276,16 @@ impl Checkpointer {
             }
             if status.is_pending && is_due {
                 status.retry_now = false;
-                return Some(if status.is_stopping { Follows::Nothing } else { Follows::Frames });
+                let follows = if status.is_stopping { Follows::Nothing } else { Follows::Frames };
+                return Some(Work::Checkpoint(follows));
             }
-            if status.failure.is_some() {
+            if status.reopen && Instant::now() >= self.reopen_time {
+                status.reopen = false;
+                return Some(Work::Reopen);
+            }
+            if status.reopen {
+                self.shared.changed.wait_until(&mut status, retry_time.min(self.reopen_time));
+            } else if status.failure.is_some() {
                 self.shared.changed.wait_until(&mut status, retry_time);
             } else {
                 self.shared.changed.wait(&mut status);
@@ -221,7 +295,7 @@ impl Checkpointer {
 
     fn write(&mut self, frozen: &Frozen, follows: Follows) -> Result<(), redb::Error> {
         if self.database.is_none() {
-            self.open().map_err(|error| redb::Error::Io(io::Error::other(error)))?;
+            self.reopen().map_err(|error| redb::Error::Io(io::Error::other(error)))?;
         }
         let Some(database) = &self.database else { return Err(redb::Error::DatabaseClosed) };
         write_checkpoint(database, &frozen.changes, frozen.last, follows)?;
@@ -241,8 +315,10 @@ impl Checkpointer {
                 tracing::error!(error, "the store could not write its log into the data file; it tries again");
             }
             self.failures += 1;
-            // It may panic at the same damage again.
-            let _ = catch_unwind(AssertUnwindSafe(|| self.reopen()));
+            if self.database.is_some() {
+                // It may panic at the same damage again.
+                let _ = catch_unwind(AssertUnwindSafe(|| self.reopen()));
+            }
         } else if self.failures > 0 {
             tracing::info!("the store has written its log into the data file");
             self.failures = 0;
@@ -254,24 +330,28 @@ impl Checkpointer {
     }
 
     /// Closes the data file and opens it, so that the database repairs it. Reads wait meanwhile.
-    fn reopen(&mut self) {
+    ///
+    /// If it cannot be written to, it is opened for reading.
+    fn reopen(&mut self) -> Result<(), FileOpenError> {
         let shared = Arc::clone(&self.shared);
         let mut rows = shared.rows.write();
         rows.stored = None;
-        self.database = None;
-        if let Ok((database, _)) = shared.data_file.open_database()
-            && let Ok(reading) = database.begin_read()
-            && let Ok(stored) = StoredTables::open(&reading)
-        {
-            rows.stored = Some(stored);
-            self.database = Some(database);
+        // Each of them locks the file.
+        (self.database, self.unwritten) = (None, None);
+        let opened = shared.data_file.open_database().and_then(|(database, _)| shared.open_tables(database));
+        match opened {
+            Ok((database, stored)) => {
+                (self.database, rows.stored) = (Some(database), Some(stored));
+                Ok(())
+            }
+            Err(error) => {
+                let opened = shared.data_file.open_unwritten().and_then(|database| shared.open_tables(database));
+                if let Ok((database, stored)) = opened {
+                    (self.unwritten, rows.stored) = (Some(database), Some(stored));
+                }
+                Err(error)
+            }
         }
-    }
-
-    fn open(&mut self) -> Result<(), FileOpenError> {
-        let (database, _) = self.shared.data_file.open_database()?;
-        self.database = Some(database);
-        Ok(())
     }
 }
 
@@ -312,6 +392,9 @@ fn log_damage(data_file: &DataFile) {
 
 /// How long after a failed checkpoint the next one begins.
 const RETRY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long after a data file was opened again it may be so once more: all reads wait for it.
+const REOPEN_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How many failed checkpoints make one line in the log.
 const LOG_EVERY: u32 = 60;

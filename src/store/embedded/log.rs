@@ -24,6 +24,8 @@ pub(super) struct Log {
     identity: Vec<u8>,
     /// The number of the last frame.
     number: u64,
+    /// Whether a frame failed after the last one. It may be on disk.
+    has_failed: bool,
     /// How many bytes of each file only frames that end sessions may use.
     reserve: u64,
     /// The zeros that are written ahead.
@@ -80,8 +82,15 @@ impl Log {
         let segments = [first, second];
         let mut runs = [(0, first_run), (1, second_run)].map(|(index, run)| Some((index, run?)));
         runs.sort_by_key(|run| run.as_ref().map_or(u64::MAX, |(_, run)| run.first));
-        let mut log =
-            Self { segments, active: 0, identity: identity.to_vec(), number: committed, reserve: 0, zeros: Vec::new() };
+        let mut log = Self {
+            segments,
+            active: 0,
+            identity: identity.to_vec(),
+            number: committed,
+            has_failed: false,
+            reserve: 0,
+            zeros: Vec::new(),
+        };
         let mut replayed = Replayed::default();
         for (index, run) in runs.into_iter().flatten() {
             if run.first != log.number + 1 {
@@ -146,6 +155,19 @@ impl Log {
 
     /// Appends a frame; it is on disk when this returns. If this fails, the frame may be on disk or not.
     pub(super) fn append(&mut self, changes: &Changes) -> io::Result<()> {
+        let appended = self.write_frame(changes);
+        self.has_failed = appended.is_err();
+        appended
+    }
+
+    /// Makes the end of the log certain: an empty frame takes the place of one that failed.
+    ///
+    /// Needed before [`Self::switch`]: two frames of one number, in two files, would seem to be damage at the next start.
+    pub(super) fn replace_failed_frame(&mut self) -> io::Result<()> {
+        if self.has_failed { self.append(&Changes::default()) } else { Ok(()) }
+    }
+
+    fn write_frame(&mut self, changes: &Changes) -> io::Result<()> {
         let number = self.number + 1;
         let mut frame = vec![0; HEAD_BYTES];
         frame.reserve(changes.bytes());
@@ -218,6 +240,8 @@ impl Segment {
             cache_single_pages(&file)?;
             let mut bytes = Vec::new();
             file.read_to_end(&mut bytes)?;
+            // A process that was killed may have written its last frame, and not yet to the disk.
+            file.sync_data()?;
             Ok((bytes, file))
         };
         let (bytes, file) = opened.and_then(read).map_err(|error| LogError::Io(path.clone(), error))?;
@@ -407,6 +431,27 @@ mod tests {
         let (mut log, _) = open(later.path(), 7).unwrap();
         append(&mut log, &["h"]);
         assert!(matches!(open(later.path(), 6), Err(LogError::Damaged(_))));
+    }
+
+    #[test]
+    fn a_frame_that_failed_and_is_on_disk_all_the_same_has_no_second_one_of_its_number_in_the_other_file() {
+        let home = tempfile::tempdir().unwrap();
+        let (mut log, _) = open(home.path(), 0).unwrap();
+        append(&mut log, &["a"]);
+        let end = log.used();
+        append(&mut log, &["failed"]);
+        // As after a sync that failed.
+        (log.number, log.segments[0].used, log.has_failed) = (1, end, true);
+
+        log.replace_failed_frame().unwrap();
+        log.switch();
+        append(&mut log, &["b"]);
+        drop(log);
+
+        let (log, replayed) = open(home.path(), 0).unwrap();
+        let (older, last) = replayed.older.unwrap();
+        assert_eq!((encoded(&older), last, encoded(&replayed.newer)), (all(&["a"]), 2, all(&["b"])));
+        assert_eq!(log.number(), 3);
     }
 
     #[test]

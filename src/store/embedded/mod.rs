@@ -15,6 +15,7 @@ mod rows;
 mod sample;
 mod tables;
 mod transfer;
+mod unwritten;
 mod writer;
 
 use std::collections::BTreeSet;

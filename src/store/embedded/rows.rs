@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use redb::{ReadOnlyTable, ReadTransaction, TableDefinition, WriteTransaction};
 
@@ -146,13 +147,29 @@ impl Changes {
 }
 
 /// The tables of the file, as of one commit. While it lives, the file keeps what that commit has.
-pub(super) struct StoredTables([ReadOnlyTable<&'static [u8], &'static [u8]>; Table::ALL.len()]);
+pub(super) struct StoredTables {
+    tables: [ReadOnlyTable<&'static [u8], &'static [u8]>; Table::ALL.len()],
+    has_failed: AtomicBool,
+}
 
 impl StoredTables {
     pub(super) fn open(reading: &ReadTransaction) -> Result<Self, redb::Error> {
         let tables = Table::ALL.iter().map(|table| reading.open_table(table.definition()));
         let tables = tables.collect::<Result<Vec<_>, _>>()?;
-        Ok(Self(tables.try_into().map_err(|_| redb::Error::Corrupted("a table is missing".to_owned()))?))
+        let tables = tables.try_into().map_err(|_| redb::Error::Corrupted("a table is missing".to_owned()))?;
+        Ok(Self { tables, has_failed: AtomicBool::new(false) })
+    }
+
+    /// Whether the disk failed to read. The database then reads nothing more until it is opened again.
+    pub(super) fn has_failed(&self) -> bool {
+        self.has_failed.load(Ordering::Relaxed)
+    }
+
+    fn error(&self, error: redb::StorageError) -> RowsError {
+        if matches!(error, redb::StorageError::Io(_) | redb::StorageError::PreviousIo) {
+            self.has_failed.store(true, Ordering::Relaxed);
+        }
+        error.into()
     }
 
     /// Creates the tables that do not exist: a read transaction cannot open them.
@@ -182,7 +199,8 @@ impl<'v> View<'v> {
         if let Some(value) = self.changes.iter().flatten().find_map(|changes| changes.get(table, key)) {
             return Ok(value.map(Cow::Borrowed));
         }
-        Ok(self.stored.0[table as usize].get(key)?.map(|value| Cow::Owned(value.value().to_vec())))
+        let stored = self.stored.tables[table as usize].get(key).map_err(|error| self.stored.error(error))?;
+        Ok(stored.map(|value| Cow::Owned(value.value().to_vec())))
     }
 
     /// Returns the rows of a range, in the order of their keys.
@@ -213,9 +231,10 @@ impl<'v> View<'v> {
                 sources.push(order.apply(rows.map(row)).peekable());
             }
         }
-        let stored = self.stored.0[table as usize].range::<&[u8]>(range)?;
+        let file = self.stored;
+        let stored = file.tables[table as usize].range::<&[u8]>(range).map_err(|error| file.error(error))?;
         let stored = stored.map(|row| -> ChangedRow<'v> {
-            let (key, value) = row?;
+            let (key, value) = row.map_err(|error| file.error(error))?;
             Ok((Cow::Owned(key.value().to_vec()), Some(Cow::Owned(value.value().to_vec()))))
         });
         sources.push(order.apply(stored).peekable());

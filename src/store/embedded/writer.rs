@@ -260,6 +260,9 @@ impl WriterLoop {
                 Err(error) => call.fail(Error::unavailable(error)),
             }
         }
+        if rows.is_some_and(|rows| rows.has_failed()) {
+            shared.request_reopen();
+        }
         Ok(changes)
     }
 
@@ -317,7 +320,8 @@ impl WriterLoop {
         if self.log.used() >= MAX_SEGMENT / 2 {
             let _ = self.shared.await_checkpoint(MAX_WAIT);
         }
-        if self.shared.freeze(self.log.number()) {
+        // While the disk fails, the frames to come fail as well, and say so.
+        if self.log.replace_failed_frame().is_ok() && self.shared.freeze(self.log.number()) {
             self.log.switch();
         }
     }

@@ -74,6 +74,19 @@ fn the_source_of_a_value_is_known() {
 }
 
 #[test]
+fn the_line_of_each_setting_of_a_thousand_apps_is_known() {
+    let text: String = (0..1000).map(|n| format!("[apps.app-{n}]\nidle_timeout = \"{}s\"\n", n + 60)).collect();
+
+    let loaded = load(&text, &[]).unwrap();
+
+    for n in [0, 999] {
+        let source = loaded.source_of(&ConfigKey::new(["apps", &format!("app-{n}"), "idle_timeout"]));
+        assert!(matches!(source, Source::File { line, .. } if line == Some(2 * n + 2)));
+    }
+    assert!(loaded.effective().contains("[apps.app-999]"));
+}
+
+#[test]
 fn keys_can_be_in_a_file_of_their_own() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys");

@@ -6,6 +6,8 @@ mod caller_changes;
 mod certificate_expiry;
 pub(crate) mod child;
 mod connect_client;
+#[cfg(target_os = "linux")]
+mod failing_disk;
 mod full_disk;
 mod key_rotation;
 mod load;

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 use super::acknowledge::service_on;
 use super::failovers::rounds;
 use super::sentinel::Writers;
-use crate::support::disk::Disk;
+use crate::support::mounted_disk::MountedDisk;
 use crate::support::proxy::Proxy;
 use crate::support::redis::RedisServer;
 use crate::support::sentinel::{Server, await_replicas};
@@ -109,7 +109,7 @@ async fn count(arguments: &str, acknowledge: Acknowledge, fault: Fault) -> (u64,
     let (mut all, mut lost) = (0, 0);
     for _ in 0..rounds() {
         let disk = if fault == Fault::PowerLoss {
-            let Some(disk) = Disk::mount() else { return (0, 0) };
+            let Some(disk) = MountedDisk::mount() else { return (0, 0) };
             Some(disk)
         } else {
             None

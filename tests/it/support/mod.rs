@@ -7,11 +7,13 @@ pub(crate) mod calls;
 pub(crate) mod cluster;
 pub(crate) mod collector;
 pub(crate) mod connect;
+#[cfg(target_os = "linux")]
 pub(crate) mod disk;
 pub(crate) mod django;
 pub(crate) mod environment;
 pub(crate) mod fill;
 pub(crate) mod frontend;
+pub(crate) mod mounted_disk;
 pub(crate) mod policy;
 pub(crate) mod proxy;
 pub(crate) mod race;

@@ -2,6 +2,9 @@
 //!
 //! The tests run this binary again, at an ignored test that writes only when the environment names a folder.
 
+#[cfg(target_os = "linux")]
+mod power_loss;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
@@ -114,7 +117,7 @@ async fn write_on(store: Arc<Embedded>, round: u32, writer: u32) {
         let number = (round * WRITERS + writer) * 100_000 + n;
         let session_key = session_key(number);
         // Some are large, so that the log fills and checkpoints are killed too.
-        let bytes = if n % 4 == 0 { 30_000 } else { 100 };
+        let bytes = if n % 4 == 0 { 60_000 } else { 100 };
         assert_eq!(store.create(&session_key, &record_of(bytes)).await.expect("the store answers"), Created::Stored);
         report(&format!("created {number}"));
         for _ in 0..n % 7 {
