@@ -10,6 +10,7 @@ const RATES = ({ byKey: row, scripts }) => [
   ['OpenSession on memory at 10x10, rate over the echo\'s', row['open.memory'].rate / row['echo.open'].rate, { min: 0.95 }],
   ['OpenSession on Redis at 10x100, rate over that of redis-benchmark GET', row['open.redis.hundreds'].rate / row.GET.rate, { min: 1 }],
   ['OpenSession on Redis at 10x10, service CPU over the echo\'s', row['open.redis'].serviceCpu / row['echo.open'].serviceCpu, { max: 1.35 }],
+  ['OpenSession on Redis by TLS at 10x1, p50 over that without TLS', row['open.tls.tens'].p50 / row['open.redis.tens'].p50, { max: 1.2 }],
   // The service's health check runs a script too, now and then.
   ['SaveSession on Redis, scripts a call', scripts, { min: 0.99, max: 1.02 }],
   ['SaveSession on Redis, Redis CPU over the open\'s', row['save.redis'].redisCpu / row['open.redis'].redisCpu, { max: 1.1 }],

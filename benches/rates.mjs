@@ -2,7 +2,9 @@
 import fs from 'node:fs';
 import { measured, output, Redis, Service, STORES, temporaryFolder } from '../deploy/load/service.mjs';
 import { digits, tableOf } from '../deploy/load/table.mjs';
+import { freePort } from '../tests/web/processes.mjs';
 import { echoOf, prepare } from './calls.mjs';
+import { makeCertificates } from './certificates.mjs';
 import { median } from './median.mjs';
 import { Echo, load } from './rust.mjs';
 import { ROUNDS, SECONDS } from './settings.mjs';
@@ -13,32 +15,37 @@ const ONE_BY_ONE = [1, 1];
 const TEN_BY_ONE = [10, 1];
 const TEN_BY_TEN = [10, 10];
 const TEN_BY_HUNDRED = [10, 100];
-const SCRIPT_COUNT_CALLS = 1000;
+const SCRIPT_COUNT_CALLS = 2000;
 
 // Returns the rows of the table, the same by their keys, and how many Redis scripts a save runs.
 export async function rates() {
-  const redis = await Redis.start();
+  const folder = temporaryFolder('bench');
+  const tls = { port: await freePort(), ...(await makeCertificates(folder)) };
+  const redis = await Redis.start('--tls-port', tls.port, '--tls-cert-file', tls.certificate, '--tls-key-file', tls.key, '--tls-auth-clients', 'no');
   const echo = new Echo();
   const services = STORES.map((store) => new Service(store, redis));
-  const folder = temporaryFolder('bench');
+  const overTls = { CLOAKROOM__STORE__REDIS__URL: `rediss://127.0.0.1:${tls.port}`, CLOAKROOM__STORE__REDIS__CA_FILE: tls.authority };
+  // On the same sessions.
+  const byTls = new Service('redis', redis, { env: overTls });
+  const servers = [echo, ...services, byTls];
   try {
-    await Promise.all([echo, ...services].map((server) => server.start()));
+    await Promise.all(servers.map((server) => server.start()));
     const calls = {};
     for (const service of services) calls[service.store] = await prepare(service, SESSIONS);
-    const rows = plan({ redis, echo, services, calls, folder });
+    const rows = plan({ redis, echo, services, byTls, calls, folder });
     await runRounds(rows);
     const byKey = Object.fromEntries(rows.map((row) => [row.key, { ...row, ...medians(row.rounds) }]));
     const scripts = await scriptsPerSave(redis, services[2], calls.redis.save);
     return { rows: Object.values(byKey), byKey, scripts };
   } finally {
-    await Promise.all([echo, ...services].map((server) => server.stop()));
+    await Promise.all(servers.map((server) => server.stop()));
     await redis.stop();
     fs.rmSync(folder, { recursive: true });
   }
 }
 
 // Returns all rows: each has its titles, its server, and the key of the echo's row to compare with.
-function plan({ redis, echo, services, calls, folder }) {
+function plan({ redis, echo, services, byTls, calls, folder }) {
   const [memory, embedded, onRedis] = services;
   const echoes = (key, title, like, shape) =>
     row(key, 'tonic echo', title, echo, echoOf(calls.memory[like], folder, key), shape);
@@ -52,12 +59,17 @@ function plan({ redis, echo, services, calls, folder }) {
     const one = row(`${kind}.connect`, 'memory', `${title}, Connect`, memory, calls.memory[kind], TEN_BY_ONE, 'connect');
     return { ...one, base: `echo.${kind}.tens` };
   };
+  // One call at a time on each connection, so that p50 is the time of a call that waits for few others.
+  const opensOn = (service, on, key) =>
+    ({ ...row(key, on, 'OpenSession', service, calls.redis.open, TEN_BY_ONE), base: 'echo.open.tens' });
   const rows = [
     ...Object.entries({ open: 'OpenSession', save: 'SaveSession', shouldSetCookie: 'ShouldSetCookie' }).flatMap(([kind, title]) => [
       echoes(`echo.${kind}.tens`, `as ${title}`, kind, TEN_BY_ONE),
       { ...rowOf(memory, kind, title, TEN_BY_ONE, `${kind}.memory.tens`), base: `echo.${kind}.tens` },
       byConnect(kind, title),
     ]),
+    opensOn(onRedis, 'redis', 'open.redis.tens'),
+    opensOn(byTls, 'redis by TLS', 'open.tls.tens'),
     echoes('echo.open', 'as OpenSession', 'open', TEN_BY_TEN),
     ...services.map((service) => rowOf(service, 'open', 'OpenSession', TEN_BY_TEN)),
     echoes('echo.save', 'as SaveSession', 'save', TEN_BY_TEN),
@@ -74,7 +86,7 @@ function plan({ redis, echo, services, calls, folder }) {
     ...['SET', 'GET'].map((command) => redisRow(command, redis)),
   ];
   for (const one of rows) one.rounds = [];
-  for (const one of rows.filter(({ on }) => on === 'redis')) one.redis = redis;
+  for (const one of rows.filter(({ on }) => on.startsWith('redis'))) one.redis = redis;
   return rows;
 }
 

@@ -27,4 +27,4 @@ test-bench: bench-tools ## Tests that the benchmark runs; times nothing.
 		node --test --test-reporter=spec --test-name-pattern='$(BENCH_TESTS)' tests/bench/*.test.mjs
 
 bench-tools: redis examples/node/node_modules/.package-lock.json
-	@$(call apt,nodejs valgrind)
+	@$(call apt,nodejs valgrind openssl)

@@ -49,12 +49,13 @@ export async function measured({ service, redis }, run) {
 }
 
 export class Redis {
-  static async start() {
+  // `more` are options of the server.
+  static async start(...more) {
     const redis = new Redis();
     redis.port = await freePort();
     redis.folder = temporaryFolder('redis');
     const args = ['--port', redis.port, '--bind', '127.0.0.1', '--save', '', '--dir', redis.folder, '--loglevel', 'warning'];
-    redis.process = new Process('redis-server', [...args, '--hash-max-listpack-value', '1024'].map(String), {});
+    redis.process = new Process('redis-server', [...args, '--hash-max-listpack-value', '1024', ...more].map(String), {});
     await redis.process.whileRunning(waitUntil('Redis listens', () => isListening(redis.port)));
     return redis;
   }

@@ -101,7 +101,8 @@ impl SideSettings {
         }
     }
 
-    /// Whether both name the same files, or the same keys of the same Redis. A second name of a place is not noticed.
+    /// Whether both name the same files, or the same keys of the same Redis. A second name of a Redis is noticed when it
+    /// answers, that of a file is not.
     fn is_same_as(&self, other: &Self) -> bool {
         match (self.kind, other.kind) {
             (StoreKind::Embedded, StoreKind::Embedded) => self.embedded.path == other.embedded.path,

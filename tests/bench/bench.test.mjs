@@ -20,11 +20,12 @@ test('every call is measured on every store, with the echo and Redis, and every 
   const printed = await bench('rates stores');
 
   const rows = rowsOf(printed);
-  for (const on of ['tonic echo', 'memory', 'embedded', 'redis', 'redis-benchmark']) assert.ok(rows.some(([name]) => name === on), on);
+  for (const on of ['tonic echo', 'memory', 'embedded', 'redis', 'redis by TLS', 'redis-benchmark']) assert.ok(rows.some(([name]) => name === on), on);
   for (const kind of ['OpenSession', 'SaveSession', 'ShouldSetCookie']) assert.ok(rows.some(([, call]) => call === `${kind}, Connect`), kind);
   for (const [on, call, , rate] of rows) assert.ok(Number(rate) > 0, `${on} ${call}: ${rate} calls/s`);
   const goals = goalsOf(printed);
-  assert.equal(goals.length, 14);
+  assert.equal(goals.length, 15);
+  assert.ok(goals.some((goal) => goal.includes(' by TLS at 10x1, p50 ')), printed);
   for (const goal of goals) assert.match(goal, /^(reached|NOT reached) +.*: [\d.]+ \(at (least|most) [\d.]+/);
   assert.ok(goals.some((goal) => /^reached +SaveSession on Redis, scripts a call: /.test(goal)), printed);
 });

@@ -27,7 +27,7 @@ mod sample;
 mod side;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -51,6 +51,8 @@ pub struct Moving {
     creates_in: CreatesIn,
     /// The apps whose revocations the new store has.
     revocations_known: Mutex<BTreeSet<AppName>>,
+    /// Set once it is known that they are not the same store by two names.
+    are_different: OnceLock<()>,
 }
 
 /// Where new sessions are created.
@@ -78,7 +80,7 @@ impl Moving {
             (None, Some(previous)) => (previous, &own, CreatesIn::New),
         };
         let (old, new) = (Side::open(old)?, Side::open(new)?);
-        Ok(Some(Self { old, new, creates_in, revocations_known: Mutex::default() }))
+        Ok(Some(Self { old, new, creates_in, revocations_known: Mutex::default(), are_different: OnceLock::new() }))
     }
 
     /// Whether sessions may be moved: every replica creates them in the new store, or knows it.
@@ -105,6 +107,19 @@ impl Moving {
     /// The stores that are in Redis, that of `[store]` first.
     pub(super) fn redis(&self) -> impl Iterator<Item = &Arc<super::Redis>> {
         [self.own(), self.other()].into_iter().filter_map(Side::redis)
+    }
+
+    /// Fails if both are the same keys of the same Redis: nothing would move, and the settings may name them differently.
+    async fn check_places(&self) -> Result<(), Error> {
+        if self.are_different.get().is_some() {
+            return Ok(());
+        }
+        if let (Some(own), Some(other)) = (self.own().redis(), self.other().redis()) {
+            own.check_is_elsewhere(other).await?;
+        }
+        // Another check may have found the same meanwhile.
+        let _ = self.are_different.set(());
+        Ok(())
     }
 
     pub(super) fn into_handle(self: Arc<Self>) -> Handle {

@@ -96,7 +96,8 @@ impl Store for Moving {
 
     async fn ping(&self) -> Result<(), Error> {
         self.old.ping().await?;
-        self.new.ping().await
+        self.new.ping().await?;
+        self.check_places().await
     }
 }
 

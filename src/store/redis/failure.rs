@@ -53,6 +53,9 @@ pub(super) enum Cause {
     /// No node of the cluster has the slot of a key, as far as is known.
     #[error("no node has the slot of the key")]
     NoNode,
+    /// Nodes of the cluster contradict each other, and did so until the deadline.
+    #[error("the nodes redirect slot {slot} without an end: {followed}")]
+    RedirectedAgain { slot: u16, followed: Arc<str> },
     /// Some partitions were done and others were not.
     #[error("{done} of {all} partitions of the app are revoked, repeat the call to revoke the others: {}", .failure.cause)]
     RevokedInPart { done: usize, all: usize, failure: Arc<Failure> },
@@ -106,9 +109,8 @@ impl From<Failure> for Error {
             Cause::NotConnected(_) | Cause::NoAnswer(_) | Cause::Connection(_) | Cause::ClosedAtLogin(_) => {
                 Self::unavailable(failure)
             }
-            Cause::NoSentinel(_) | Cause::UnknownService | Cause::NotPrimary | Cause::NoNode => {
-                Self::unavailable(failure)
-            }
+            Cause::NoSentinel(_) | Cause::UnknownService | Cause::NotPrimary => Self::unavailable(failure),
+            Cause::NoNode | Cause::RedirectedAgain { .. } => Self::unavailable(failure),
             Cause::NotAcknowledged(_) | Cause::RevokedInPart { .. } => Self::unavailable(failure),
             // Files and certificates may be about to be replaced, one after the other.
             Cause::Tls(_) | Cause::Setting(_) => Self::unavailable(failure),

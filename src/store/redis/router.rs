@@ -219,6 +219,14 @@ impl Router {
         }
     }
 
+    /// The number of the database. A cluster has only one.
+    pub(super) async fn database(&self) -> i64 {
+        match self {
+            Self::Single(connections) => connections.database().await,
+            Self::Cluster(_) => 0,
+        }
+    }
+
     /// The slot itself in a cluster; elsewhere one that stands for all, so that one sequence can have any keys.
     pub(super) const fn common_slot(&self, slot: Slot) -> Slot {
         match self {

@@ -29,14 +29,14 @@ enum Fault {
     /// and not synced.
     Restart,
     /// The server and its disk stop at once, and start with what is on the disk: nothing that was not synced, but for
-    /// what the kernel has written on its own. Needs a [`Disk`].
+    /// what the kernel has written on its own. Needs a [`MountedDisk`].
     PowerLoss,
 }
 
 /// A primary behind a proxy, its replica behind another one, and writers.
 struct Scene {
     primary: RedisServer,
-    disk: Option<Disk>,
+    disk: Option<MountedDisk>,
     replica: Server,
     replication: Proxy,
     to_primary: Proxy,
@@ -44,7 +44,7 @@ struct Scene {
 }
 
 impl Scene {
-    async fn begin(arguments: &str, acknowledge: Acknowledge, disk: Option<Disk>) -> Self {
+    async fn begin(arguments: &str, acknowledge: Acknowledge, disk: Option<MountedDisk>) -> Self {
         let arguments = format!("--repl-diskless-sync-delay 0 {arguments}");
         let primary = match &disk {
             Some(disk) => RedisServer::start_on(&disk.path(), &arguments),
@@ -99,7 +99,7 @@ impl Scene {
     }
 }
 
-fn disk_of(disk: Option<&Disk>) -> &Disk {
+fn disk_of(disk: Option<&MountedDisk>) -> &MountedDisk {
     disk.expect("this fault needs a disk")
 }
 

@@ -16,6 +16,7 @@ mod loss;
 mod lost_packets;
 mod outage;
 mod rights;
+mod same_place;
 mod scans;
 mod sentinel;
 mod tls;

@@ -7,6 +7,7 @@
 mod asked_nodes;
 mod discovery;
 pub(super) mod feed_timeout;
+mod followed;
 mod groups;
 mod redirection;
 mod sequence_run;
@@ -24,6 +25,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use self::asked_nodes::AskedNodes;
 use self::discovery::Discovery;
 use self::feed_timeout::FeedTimeout;
+use self::followed::Followed;
 use self::redirection::Redirections;
 use self::sequence_run::{DoneBy, Next, SequenceRun};
 use self::slots::{Node, SlotTable};
@@ -144,7 +146,7 @@ impl Cluster {
         when_split: WhenSplit,
     ) -> Result<Option<SequenceRun<'q, 's>>, Failure> {
         let slot = run.sequence.slot;
-        let mut attempts = 0_u32;
+        let (mut attempts, mut followed) = (0_u32, Followed::default());
         while !run.is_done() {
             let (node, open) = self.connect(slot, run.asked.as_ref(), deadline).await?;
             let failure = match node.connections.exchange_on(&open, &run.commands(), deadline).await {
@@ -153,6 +155,11 @@ impl Cluster {
                     Next::Again => None,
                     Next::Moved(address) => {
                         self.follow(slot, &address);
+                        followed.note(&node.address, "MOVED", &address);
+                        None
+                    }
+                    Next::Asked(address) => {
+                        followed.note(&node.address, "ASK", &address);
                         None
                     }
                     Next::Split(_) if when_split == WhenSplit::Return => return Ok(None),
@@ -169,7 +176,7 @@ impl Cluster {
             // Redirections are followed at once, unless they go round in a circle.
             if failure.is_some() || attempts > FAST_ATTEMPTS {
                 self.refresh_soon();
-                let failure = failure.unwrap_or_else(|| self.no_node());
+                let failure = failure.or_else(|| followed.failure(slot)).unwrap_or_else(|| self.no_node());
                 wait(attempts, deadline).await.map_err(|()| failure)?;
             }
         }

@@ -40,6 +40,8 @@ pub(in crate::store::redis) enum Next {
     Again,
     /// Another node has the slot.
     Moved(ServerAddress),
+    /// The key may be at this node, which is asked next.
+    Asked(ServerAddress),
     /// The keys of the next command are at two nodes.
     Split(Failure),
     Wait(Failure),
@@ -94,12 +96,14 @@ impl<'q, 's> SequenceRun<'q, 's> {
         match Redirection::parse(&error, &node.address) {
             Some(Redirection::Moved(address)) => Ok(Next::Moved(address)),
             Some(Redirection::Ask(address)) => {
-                self.asked = Some(address);
-                Ok(Next::Again)
+                self.asked = Some(address.clone());
+                Ok(Next::Asked(address))
             }
-            Some(Redirection::NoScript) if !self.loads_script && self.sequence.script.is_some() => {
+            Some(Redirection::NoScript) if self.sequence.script.is_some() => {
+                // It was loaded, and somebody flushed the scripts before the call.
+                let is_flushed = self.loads_script;
                 (self.loads_script, self.asked) = (true, was_asked);
-                Ok(Next::Again)
+                Ok(if is_flushed { Next::Wait(failure) } else { Next::Again })
             }
             Some(Redirection::Split) => Ok(Next::Split(failure)),
             Some(Redirection::Wait) => Ok(Next::Wait(failure)),

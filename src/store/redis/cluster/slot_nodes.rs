@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use redis::Value;
 
 use super::Cluster;
+use super::followed::Followed;
 use super::redirection::Redirection;
 use super::slots::Node;
 use crate::store::redis::connection::connections::server_error;
@@ -28,7 +29,7 @@ impl Cluster {
         self: &Arc<Self>,
         reads: &[Sequence<'_>],
     ) -> Result<Vec<SlotNodes>, Failure> {
-        let mut found = vec![None; reads.len()];
+        let (mut found, mut followed) = (vec![None; reads.len()], Followed::default());
         for _ in 0..MAX_ROUNDS {
             let missing = (0..reads.len()).filter(|number| found[*number].is_none()).collect::<Vec<_>>();
             if missing.is_empty() {
@@ -42,11 +43,12 @@ impl Cluster {
             let answers = join_all(asked.iter().map(ask)).await;
             for ((node, numbers), answers) in asked.iter().zip(answers) {
                 for (number, answer) in numbers.iter().zip(answers?) {
-                    found[*number] = self.read_answer(reads[*number].slot, node, &answer)?;
+                    found[*number] = self.read_answer(reads[*number].slot, node, &answer, &mut followed)?;
                 }
             }
         }
-        found.into_iter().map(|nodes| nodes.ok_or_else(|| self.no_node())).collect()
+        let contradicted = |slot| followed.failure(slot).unwrap_or_else(|| self.no_node());
+        reads.iter().zip(found).map(|(read, nodes)| nodes.ok_or_else(|| contradicted(read.slot))).collect()
     }
 
     /// Groups sequences by the nodes that have their slots, as far as is known.
@@ -60,13 +62,20 @@ impl Cluster {
     }
 
     /// Reads the answer of a node. `None`: another node has the slot, which is asked next.
-    fn read_answer(self: &Arc<Self>, slot: Slot, node: &Node, answer: &Value) -> Result<Option<SlotNodes>, Failure> {
+    fn read_answer(
+        self: &Arc<Self>,
+        slot: Slot,
+        node: &Node,
+        answer: &Value,
+        followed: &mut Followed,
+    ) -> Result<Option<SlotNodes>, Failure> {
         let owner = node.address.clone();
         let Some(error) = server_error(answer) else { return Ok(Some(SlotNodes { owner, target: None })) };
         match Redirection::parse(error, &node.address) {
             Some(Redirection::Ask(target)) => Ok(Some(SlotNodes { owner, target: Some(target) })),
             Some(Redirection::Moved(address)) => {
                 self.follow(slot, &address);
+                followed.note(&node.address, "MOVED", &address);
                 Ok(None)
             }
             _ => Err(node.connections.refused(error)),

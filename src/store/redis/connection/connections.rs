@@ -312,6 +312,12 @@ impl Connections {
         })
     }
 
+    /// The number of the database that new connections lead to.
+    pub(in crate::store::redis) async fn database(&self) -> i64 {
+        let endpoint = self.target.endpoint().await;
+        endpoint.as_ref().as_ref().map_or(0, |endpoint| endpoint.info.redis_settings().db())
+    }
+
     /// The connections of the current runtime.
     fn of_current_runtime(&self) -> Arc<RuntimeConnections> {
         let current = Handle::current().id();

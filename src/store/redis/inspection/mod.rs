@@ -3,6 +3,7 @@
 //! What can be seen from outside is not enough: a user without a right, or a Redis without room, answers each PING.
 
 pub(super) mod layout;
+mod place;
 pub(super) mod replicas;
 pub(super) mod server_info;
 

@@ -3,6 +3,7 @@
 mod acknowledge;
 mod atomic_moves;
 mod changes;
+mod circles;
 mod faults;
 mod feed;
 mod layout;

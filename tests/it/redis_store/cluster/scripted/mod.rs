@@ -1,0 +1,154 @@
+//! Nodes of a cluster that answer as a script of random choices says, but never contradict the protocol.
+//!
+//! Between any two commands, a slot may begin to move, keys of it may move, and the slot after them. Each command may be
+//! refused, each connection closed. A node may refuse connections or hang while another one takes its slots.
+
+mod faults;
+mod state;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::tcp::OwnedReadHalf;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub(super) use self::faults::{CASES, Choices, Faults};
+pub(super) use self::state::{GENERATION, bulk};
+use self::state::{Reply, State};
+use crate::support::sentinel::free_port;
+
+/// How many nodes there are.
+pub(super) const NODES: usize = 3;
+
+/// The nodes. Dropping it ends them.
+pub(super) struct ScriptedCluster {
+    pub(super) ports: [u16; NODES],
+    state: Arc<Mutex<State>>,
+    nodes: [JoinSet<()>; NODES],
+    /// Whether each node answers. One that does not keeps what it is sent, and does it when it answers again.
+    answers: [watch::Sender<bool>; NODES],
+}
+
+impl ScriptedCluster {
+    /// Starts the nodes. They share the slots evenly. Their keys are those of so many partitions, and sessions with these ids.
+    pub(super) async fn start(choices: Choices, faults: Faults, partitions: u16, ids: &[String]) -> Self {
+        let ports = [(); NODES].map(|()| free_port());
+        let mut cluster = Self {
+            ports,
+            state: Arc::new(Mutex::new(State::new(choices, faults, partitions, ports, ids))),
+            nodes: Default::default(),
+            answers: [(); NODES].map(|()| watch::Sender::new(true)),
+        };
+        for number in 0..NODES {
+            cluster.accept(number).await;
+        }
+        cluster
+    }
+
+    /// Closes all connections of a node, which refuses new ones. Another one takes its slots.
+    pub(super) async fn stop(&mut self, number: usize) {
+        {
+            let mut state = self.state.lock();
+            state.take_over(number);
+            state.set_stopped(Some(number));
+            state.note("a node refuses connections");
+        }
+        self.nodes[number].shutdown().await;
+    }
+
+    /// Lets a node that was stopped, and has no slots, accept connections again.
+    pub(super) async fn accept(&mut self, number: usize) {
+        let listener = TcpListener::bind(("127.0.0.1", self.ports[number])).await.expect("the port is free");
+        self.state.lock().set_stopped(None);
+        let (state, answers) = (Arc::clone(&self.state), self.answers[number].subscribe());
+        self.nodes[number].spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(serve(number, stream, Arc::clone(&state), answers.clone()));
+            }
+        });
+    }
+
+    /// Lets a node hang.
+    pub(super) fn hang(&self, number: usize, slots: WhileHung) {
+        if slots == WhileHung::AreTaken {
+            self.state.lock().take_over(number);
+        }
+        self.state.lock().note("a node hangs");
+        self.answers[number].send_replace(false);
+    }
+
+    /// Lets a node that hung go on.
+    pub(super) fn go_on(&self, number: usize) {
+        self.answers[number].send_replace(true);
+    }
+
+    /// Ends all failures and moves.
+    pub(super) fn end_faults(&self) {
+        self.state.lock().end_faults();
+    }
+
+    /// How often a script was run with this argument on each key.
+    pub(super) fn runs(&self, argument: &str) -> Vec<u32> {
+        self.state.lock().runs(argument.as_bytes())
+    }
+
+    /// What clients were answered, and what happened to them.
+    pub(super) fn seen(&self) -> BTreeSet<&'static str> {
+        self.state.lock().seen().clone()
+    }
+}
+
+/// What happens to the slots of a node that hangs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum WhileHung {
+    Stay,
+    AreTaken,
+}
+
+async fn serve(
+    number: usize,
+    stream: TcpStream,
+    state: Arc<Mutex<State>>,
+    mut answers: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let (reader, mut writer) = stream.into_split();
+    let mut reader = BufReader::new(reader);
+    let mut is_asking = false;
+    loop {
+        let command = read_command(&mut reader).await?;
+        answers.wait_for(|answers| *answers).await.map_err(io::Error::other)?;
+        let reply = state.lock().answer(number, &command, is_asking);
+        is_asking = command[0] == b"ASKING";
+        match reply {
+            // A client that has gone does not undo what it has sent.
+            Reply::Bytes(bytes) => drop(writer.write_all(&bytes).await),
+            Reply::Close => return Ok(()),
+        }
+    }
+}
+
+/// Reads what a client sends.
+pub(super) async fn read_command(reader: &mut BufReader<OwnedReadHalf>) -> io::Result<Vec<Vec<u8>>> {
+    let count = read_number(reader).await?;
+    let mut command = Vec::with_capacity(count);
+    for _ in 0..count {
+        let mut part = vec![0; read_number(reader).await? + 2];
+        reader.read_exact(&mut part).await?;
+        part.truncate(part.len() - 2);
+        command.push(part);
+    }
+    Ok(command)
+}
+
+/// Reads `*<number>` or `$<number>`.
+async fn read_number(reader: &mut BufReader<OwnedReadHalf>) -> io::Result<usize> {
+    let mut line = String::new();
+    reader.read_line(&mut line).await?;
+    line.get(1..).and_then(|rest| rest.trim().parse().ok()).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
