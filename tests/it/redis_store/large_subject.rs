@@ -70,7 +70,6 @@ fn calls(redis: &RedisServer, command: &str) -> u64 {
     calls.split(',').next().unwrap().parse().unwrap()
 }
 
-#[expect(clippy::print_stdout, reason = "docs/sizing.md has these figures")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sessions_of_a_large_subject_are_listed_and_revoked_in_pages() {
     let sessions = number("CLOAKROOM_TEST_SUBJECT_SESSIONS").unwrap_or(10_000);

@@ -185,6 +185,7 @@ impl Case {
 struct Seed(u64);
 
 impl Drop for Seed {
+    #[expect(clippy::print_stderr, reason = "whoever repeats the case needs its seed")]
     fn drop(&mut self) {
         if panicking() {
             eprintln!("CLOAKROOM_TEST_SEED={} repeats this case", self.0);
@@ -206,7 +207,7 @@ async fn no_redirection_and_no_failure_makes_a_session_missing_or_a_write_happen
     for seed in seeds() {
         let seed = Seed(seed);
         let seen = Case::start(seed.0).await.run().await;
-        if seed.0 % CASES == 0 {
+        if seed.0.is_multiple_of(CASES) {
             for kind in EVERYTHING {
                 assert!(seen.contains(kind), "{kind} is not in {seen:?}");
             }
