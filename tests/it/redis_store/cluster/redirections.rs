@@ -185,7 +185,7 @@ impl Case {
 struct Seed(u64);
 
 impl Drop for Seed {
-    #[expect(clippy::print_stderr, reason = "whoever repeats the case needs its seed")]
+    #[expect(clippy::print_stderr, reason = "the case is repeated by its seed")]
     fn drop(&mut self) {
         if panicking() {
             eprintln!("CLOAKROOM_TEST_SEED={} repeats this case", self.0);
