@@ -63,7 +63,10 @@ const isShort = (cookie) => typeof cookie?.originalMaxAge === 'number' && cookie
 /** Whether the cookie has an expiry in the past. @param {any} cookie */
 const isOver = (cookie) => Boolean(cookie?.expires) && new Date(cookie.expires).getTime() <= Date.now();
 
+/** Whether the session is over although the service still has it. @param {any} cookie */
+const hasEndedEarly = (cookie) => isShort(cookie) && isOver(cookie);
+
 /** Milliseconds. The service accepts no shorter one. */
 const SHORTEST_LIFETIME = 1000;
 
-module.exports = { changesOf, decode, isOver, isShort, lifetime, membersOf, textsOf };
+module.exports = { changesOf, decode, hasEndedEarly, isOver, isShort, lifetime, membersOf, textsOf };

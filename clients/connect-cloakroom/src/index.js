@@ -8,7 +8,7 @@ const { randomBytes } = require('node:crypto');
 const { callbackify } = require('node:util');
 const { Client } = require('cloakroom-sessions');
 const { Store } = require('express-session');
-const { changesOf, decode, isOver, isShort, lifetime, membersOf, textsOf } = require('./changes.js');
+const { changesOf, decode, hasEndedEarly, isOver, isShort, lifetime, membersOf, textsOf } = require('./changes.js');
 const { Listing } = require('./listing.js');
 
 class CloakroomStore extends Store {
@@ -98,7 +98,7 @@ class CloakroomStore extends Store {
     const { session } = await this.#client.open(this.#named(sid));
     if (session.new || session.nullSession) return null;
     const loaded = decode(session);
-    if (isShort(loaded.cookie) && isOver(loaded.cookie)) return null;
+    if (hasEndedEarly(loaded.cookie)) return null;
     this.#stored.set(loaded, textsOf(session.entries));
     return loaded;
   }

@@ -1,7 +1,7 @@
 // What a store says about all of its sessions, by AdminService. It knows the public ids of sessions, and not their keys.
 'use strict';
 
-const { decode, isOver, isShort } = require('./changes.js');
+const { decode, hasEndedEarly } = require('./changes.js');
 
 /** @typedef {import('cloakroom-sessions/admin').AdminClient} AdminClient */
 /** @typedef {import('cloakroom-sessions/admin').SessionInfo} SessionInfo */
@@ -20,7 +20,7 @@ class Listing {
 
   async all() {
     const sessions = await this.#collect(true, sessionOf);
-    return sessions.filter(({ cookie }) => !(isShort(cookie) && isOver(cookie)));
+    return sessions.filter(({ cookie }) => !hasEndedEarly(cookie));
   }
 
   async ids() {

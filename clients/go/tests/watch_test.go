@@ -202,24 +202,33 @@ func (s *shortStream) Receive(proto.Message) error {
 
 func (s *shortStream) Close() {}
 
+// watchFor watches a session for so long, by the clock that the test moves, and then ends the watch.
+func watchFor(t *testing.T, transport cloakroom.Transport, duration time.Duration) {
+	t.Helper()
+	client, err := cloakroom.New("", cloakroom.Options{Transport: transport})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+
+	watched, err := client.WatchSession(ctx, &pb.WatchSessionRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(duration)
+	if watched.Err() != nil {
+		t.Error("the watch has ended:", context.Cause(watched))
+	}
+	cancel()
+	<-watched.Done()
+	synctest.Wait()
+}
+
 func TestAWatchThatCannotBeginAgainIsNoLoad(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		transport := &refusing{}
-		client, err := cloakroom.New("", cloakroom.Options{Transport: transport})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
 
-		watched, err := client.WatchSession(ctx, &pb.WatchSessionRequest{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		// Of a clock that the test moves.
-		time.Sleep(time.Minute)
-		cancel()
-		<-watched.Done()
-		synctest.Wait()
+		watchFor(t, transport, time.Minute)
 
 		if transport.streams < 10 || transport.streams > 80 {
 			t.Error("attempts in a minute:", transport.streams)
@@ -272,24 +281,8 @@ func (s *silentStream) Close() {
 func TestASilentStreamOfAWatchIsRenewedWithinFiveMinutes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		transport := &silent{}
-		client, err := cloakroom.New("", cloakroom.Options{Transport: transport})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
 
-		watched, err := client.WatchSession(ctx, &pb.WatchSessionRequest{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		// Of a clock that the test moves.
-		time.Sleep(time.Hour)
-		if watched.Err() != nil {
-			t.Error("the watch has ended:", context.Cause(watched))
-		}
-		cancel()
-		<-watched.Done()
-		synctest.Wait()
+		watchFor(t, transport, time.Hour)
 
 		// A hung service is silent as well, and its connection stays.
 		if transport.streams < 12 || transport.streams > 25 {
