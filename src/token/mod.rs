@@ -90,14 +90,13 @@ impl SplitToken {
 
     /// The id of the session.
     pub fn id(&self, app: &AppName) -> SessionId {
-        SessionId(cut(hash([b"cloakroom/v1/id".as_slice(), app.as_bytes(), &self.selector.0])))
+        SessionId(digest(&[b"cloakroom/v1/id", app.as_bytes(), &self.selector.0]))
     }
 
     /// The hash of the verifier, which the store has in place of the verifier.
     pub fn verifier_hash(&self, app: &AppName) -> VerifierHash {
         // The label is an earlier name of the verifier. With another one, the stored hashes would match no token.
-        let label = b"cloakroom/v1/proof".as_slice();
-        VerifierHash(cut(hash([label, app.as_bytes(), &self.selector.0, &self.verifier.0])))
+        VerifierHash(digest(&[b"cloakroom/v1/proof", app.as_bytes(), &self.selector.0, &self.verifier.0]))
     }
 
     fn from_bytes(bytes: [u8; 32]) -> Self {
@@ -196,11 +195,11 @@ impl fmt::Debug for VerifierHash {
     }
 }
 
-/// Returns the first half of a hash.
-fn cut(hash: [u8; 32]) -> [u8; 16] {
-    let mut half = [0; 16];
-    half.copy_from_slice(&hash[..16]);
-    half
+/// Hashes the parts and cuts the hash to 16 bytes.
+fn digest(parts: &[&[u8]]) -> [u8; 16] {
+    let mut cut = [0; 16];
+    cut.copy_from_slice(&hash(parts.iter().copied())[..16]);
+    cut
 }
 
 /// Hashes the parts with SHA-256, each with its length before it.
