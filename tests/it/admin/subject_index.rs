@@ -188,8 +188,8 @@ async fn listing_ten_of_many_sessions_reads_ten() {
     assert_eq!(service.ids_of("user7").await.len(), 10);
 
     // One read of the index, and one of each session.
-    assert_eq!(calls(&redis, "hgetall"), 11);
-    assert_eq!((calls(&redis, "scan"), calls(&redis, "keys")), (0, 0));
+    assert_eq!(redis.calls("hgetall"), 11);
+    assert_eq!(redis.calls("scan"), 0);
 }
 
 #[tokio::test]
@@ -202,7 +202,7 @@ async fn a_login_of_a_subject_with_many_sessions_reads_at_most_four_others() {
     redis.cli(&["config", "resetstat"]);
     service.logged_in("alice").await;
 
-    let reads = calls(&redis, "hgetall");
+    let reads = redis.calls("hgetall");
     assert!((3..=4).contains(&reads), "{reads}");
 }
 
@@ -218,7 +218,7 @@ async fn a_save_without_a_subject_calls_the_store_once() {
     redis.cli(&["config", "resetstat"]);
     service.save(save(&token, changes())).await;
 
-    assert_eq!((calls(&redis, "evalsha"), calls(&redis, "hgetall")), (1, 0));
+    assert_eq!((redis.calls("evalsha"), redis.calls("hgetall")), (1, 0));
 }
 
 #[tokio::test]
@@ -258,13 +258,6 @@ async fn a_login_that_cannot_be_indexed_is_not_applied() {
 
     assert!(refused.is_err());
     assert_eq!(service.session(&token).await.subject, "");
-}
-
-/// Returns how often a Redis ran a command, alone or in a script, since its statistics were reset.
-fn calls(redis: &RedisServer, command: &str) -> u64 {
-    let stats = redis.cli(&["info", "commandstats"]);
-    let line = stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
-    line.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap())
 }
 
 /// Starts a service on a Redis of its own.

@@ -13,6 +13,7 @@ use cloakroom::store::{Cursor, SessionKey, Store};
 use cloakroom::token::SessionId;
 use cloakroom::types::{Clock, ManualClock, Time};
 
+use super::RandomSteps;
 use super::answer::{Answer, Checked, WriteResult, check_refused, check_view, entries, error_text, same};
 use super::expected_session::{ExpectedSession, ExpectedWrite, Operation, State, WriteRequest};
 use super::rng::Rng;
@@ -29,19 +30,11 @@ pub(super) struct ExternalSimulation<S> {
     /// The keys that are in use, each with its session.
     sessions: BTreeMap<String, ExpectedSession>,
     next: u64,
-    pub(super) coverage: BTreeSet<String>,
+    coverage: BTreeSet<String>,
 }
 
-impl<S: Store> ExternalSimulation<S> {
-    pub(super) fn new(settings: &app::Settings, store: Arc<S>, begin: Time, rng: Rng) -> Self {
-        let apps: Apps = [settings.build("default").unwrap()].into_iter().collect();
-        let clock = Arc::new(ManualClock::new(begin));
-        let service = Service::new(apps, Arc::clone(&store).into_handle(), Arc::clone(&clock) as Arc<dyn Clock>);
-        Self { service, store, clock, rng, sessions: BTreeMap::new(), next: 0, coverage: BTreeSet::new() }
-    }
-
-    /// Does one step and checks it, then checks the store. Returns what was done.
-    pub(super) async fn step(&mut self) -> Checked<String> {
+impl<S: Store> RandomSteps for ExternalSimulation<S> {
+    async fn step(&mut self) -> Checked<String> {
         let key = self.any_key();
         let now = self.now();
         let done = match self.rng.below(100) {
@@ -75,6 +68,19 @@ impl<S: Store> ExternalSimulation<S> {
         let checked = self.any_key();
         self.check_store(&checked).await.map_err(|error| format!("{done}; then {checked} in the store: {error}"))?;
         Ok(format!("{done} at {now}"))
+    }
+
+    fn has_happened(&self, case: &str) -> bool {
+        self.coverage.iter().any(|covered| covered.starts_with(case))
+    }
+}
+
+impl<S: Store> ExternalSimulation<S> {
+    pub(super) fn new(settings: &app::Settings, store: Arc<S>, begin: Time, rng: Rng) -> Self {
+        let apps: Apps = [settings.build("default").unwrap()].into_iter().collect();
+        let clock = Arc::new(ManualClock::new(begin));
+        let service = Service::new(apps, Arc::clone(&store).into_handle(), Arc::clone(&clock) as Arc<dyn Clock>);
+        Self { service, store, clock, rng, sessions: BTreeMap::new(), next: 0, coverage: BTreeSet::new() }
     }
 
     fn now(&self) -> u64 {

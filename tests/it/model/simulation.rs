@@ -13,6 +13,7 @@ use cloakroom::store::{Cursor, SessionKey, Store};
 use cloakroom::token::SessionId;
 use cloakroom::types::{AppName, Clock, ManualClock, Time};
 
+use super::RandomSteps;
 use super::answer::{Answer, Checked, error_text, same};
 use super::expected_session::{COOKIE_DELAY, ExpectedSession, Operation, State, WriteRequest};
 use super::rng::Rng;
@@ -56,8 +57,18 @@ pub(super) struct Simulation<S> {
     /// The recovery session of each superseded token that was shown.
     recoveries: BTreeMap<(u64, usize), u64>,
     next: u64,
-    /// How often each case happened: a run in which one never happens does not test it.
-    pub(super) coverage: BTreeMap<String, u64>,
+    /// The cases that have happened.
+    coverage: BTreeSet<String>,
+}
+
+impl<S: Store> RandomSteps for Simulation<S> {
+    async fn step(&mut self) -> Checked<String> {
+        steps::step(self).await
+    }
+
+    fn has_happened(&self, case: &str) -> bool {
+        self.coverage.iter().any(|covered| covered.starts_with(case))
+    }
 }
 
 impl<S: Store> Simulation<S> {
@@ -73,7 +84,7 @@ impl<S: Store> Simulation<S> {
             browsers: vec![None; BROWSERS],
             recoveries: BTreeMap::new(),
             next: 0,
-            coverage: BTreeMap::new(),
+            coverage: BTreeSet::new(),
         }
     }
 
@@ -327,12 +338,8 @@ impl<S: Store> Simulation<S> {
         swept.map(drop).map_err(|error| error.to_string())
     }
 
-    pub(super) async fn step(&mut self) -> Checked<String> {
-        steps::step(self).await
-    }
-
     pub(super) fn cover(&mut self, what: &str) {
-        *self.coverage.entry(what.to_owned()).or_default() += 1;
+        self.coverage.insert(what.to_owned());
     }
 
     pub(super) const fn number(&mut self) -> u64 {

@@ -64,12 +64,6 @@ fn slowest(redis: &RedisServer) -> Duration {
     Duration::from_micros(redis.cli(&["eval", script, "0"]).trim().parse().unwrap())
 }
 
-fn calls(redis: &RedisServer, command: &str) -> u64 {
-    let stats = redis.cli(&["info", "commandstats"]);
-    let calls = stats.split_once(&format!("cmdstat_{command}:calls=")).map_or("0", |(_, rest)| rest);
-    calls.split(',').next().unwrap().parse().unwrap()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sessions_of_a_large_subject_are_listed_and_revoked_in_pages() {
     let sessions = number("CLOAKROOM_TEST_SUBJECT_SESSIONS").unwrap_or(10_000);
@@ -102,7 +96,7 @@ async fn the_sessions_of_a_large_subject_are_listed_and_revoked_in_pages() {
     let ((listed, took), opens, longest) = opens_during(&service, &other, list).await;
     println!("a listing in {took:?}: {opens} opens, the longest {longest:?}; Redis at most {:?}", slowest(&redis));
     assert_eq!(listed, [real.id]);
-    let pages = calls(&redis, "hscan");
+    let pages = redis.calls("hscan");
     assert!(pages >= sessions / 4096, "{pages} pages");
 
     let revoke = async {
@@ -113,5 +107,5 @@ async fn the_sessions_of_a_large_subject_are_listed_and_revoked_in_pages() {
     println!("a revocation in {took:?}: {opens} opens, the longest {longest:?}; Redis at most {:?}", slowest(&redis));
     assert_eq!(revoked, 1);
     assert!(!service.is_live(&real.token).await);
-    assert!(calls(&redis, "hscan") >= pages + sessions / 4096);
+    assert!(redis.calls("hscan") >= pages + sessions / 4096);
 }

@@ -135,6 +135,21 @@ impl RedisServer {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
+    /// Returns how often it ran a command, alone or in a script, since its statistics were reset.
+    ///
+    /// Leaves out the inspections of a service, each of which runs every command of the service once, by one script. They
+    /// are counted by INCRBY: only theirs fail.
+    pub(crate) fn calls(&self, command: &str) -> u64 {
+        let stats = self.cli(&["info", "commandstats"]);
+        let count = |command: &str, name: &str| {
+            let mut lines = stats.lines();
+            let line = lines.find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:"))).unwrap_or_default();
+            let count = line.split(',').find_map(|field| field.strip_prefix(name)?.strip_prefix('='));
+            count.map_or(0, |count| count.parse::<u64>().unwrap())
+        };
+        count(command, "calls") - count("incrby", "failed_calls")
+    }
+
     /// Runs commands, one on each line, all of which have to succeed.
     pub(crate) fn run_all(&self, commands: &str) {
         let mut cli = Command::new("redis-cli");
