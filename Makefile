@@ -64,10 +64,11 @@ test: installed built ## Runs everything, as CI does, and says how long each par
 # $(call run_parts,how many at once,parts) runs all of them, and fails if one has failed.
 run_parts = printf '%s\n' $(2) | xargs --max-procs=$(1) --replace=PART $(MAKE) --no-print-directory timed-PART
 
-# Counting instructions takes a minute and more: `make test-bench` alone does that as well.
+# Counting instructions takes a minute and more: `make test-bench` alone does that as well. A message with its line is
+# enough: stack traces of several failures push the messages out of a log that is cut.
 timed-%:
 	@echo '$* ...'
-	@if CLOAKROOM_BIN=$(TESTED) $(MAKE) --no-print-directory $* BENCH_TESTS='every .* is measured' >target/tests/$* 2>&1; \
+	@if RUST_BACKTRACE=0 CLOAKROOM_BIN=$(TESTED) $(MAKE) --no-print-directory $* BENCH_TESTS='every .* is measured' >target/tests/$* 2>&1; \
 	then rm target/tests/$*.failed; printf '%-18s %4d s\n' $* $$SECONDS; \
 	else printf '%-18s %4d s, failed\n' $* $$SECONDS; exit 1; fi
 
