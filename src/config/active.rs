@@ -35,14 +35,20 @@ impl LoadedConfig {
     /// Makes this the configuration to start with.
     ///
     /// The app `default` gets a key, if it has none and the store allows it. That may create the data folder and the
-    /// key file. Fails if there is a key file but no data file: a new one would log everybody out in silence.
+    /// key file. Fails if only one of the key file and the data file is there: a new one would log everybody out in
+    /// silence.
     pub fn activate(self) -> Result<ActiveConfig, default_key::Error> {
         let (store, files) = (self.settings.store.clone(), self.files().clone());
         let open = |folder: &Path| {
-            let (keys, key) = default_key::open(folder)?;
             let data_file = store.embedded.data_file();
+            // Looked for first, because another process that starts now makes its key first.
+            let has_data = data_file.exists();
+            if has_data && default_key::find(folder)?.is_none() {
+                return Err(default_key::Error::KeyMissing { path: default_key::path_in(folder), data_file });
+            }
+            let (keys, key) = default_key::open(folder)?;
             if let DefaultKey::Found(path) = &key
-                && !data_file.exists()
+                && !has_data
             {
                 return Err(default_key::Error::DataMissing { path: path.clone(), data_file });
             }

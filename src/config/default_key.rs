@@ -125,10 +125,17 @@ pub enum Error {
     Invalid { path: PathBuf, source: KeyRingError },
     /// The file is missing, and a running service does not create it.
     #[error(
-        "{}: the key of the app `default` is not there; restore it, give the app one in apps.default.keys, \
-         or restart to make a new one, which logs everybody out", path.display()
+        "{}: the key of the app `default` is not there; restore it, or give the app one in apps.default.keys; \
+         another one logs everybody out", path.display()
     )]
     Missing { path: PathBuf },
+    /// Sessions may be there whose tokens the key has signed.
+    #[error(
+        "{path}: it is not there, but {} is; restore it from a backup, or give the app its key in \
+         apps.default.keys; to go on with another one, which logs everybody out: \
+         (umask 077; cloakroom keygen > {path})", data_file.display(), path = path.display()
+    )]
+    KeyMissing { path: PathBuf, data_file: PathBuf },
     /// The service has run here, so there were sessions.
     #[error(
         "{}: it is not there, but {} is; restore it from a backup, or move all files of the folder away to start \

@@ -86,6 +86,16 @@ fn a_data_file_that_is_missing_beside_a_key_is_no_empty_store() {
 }
 
 #[test]
+fn a_key_that_is_missing_beside_a_data_file_is_not_made_anew() {
+    let (program, folder) = program_with_data(1);
+    let key = folder.join("default.key");
+    fs::remove_file(&key).unwrap();
+
+    refuses(program, &["default.key", "it is not there", "sessions.redb", "cloakroom keygen >"]);
+    assert!(!key.exists());
+}
+
+#[test]
 fn a_data_file_that_is_missing_beside_a_log_is_no_empty_store() {
     let (program, folder) = program_with_data(1);
     fs::remove_file(data_file(&folder)).unwrap();
