@@ -18,7 +18,7 @@ async function call(method: string, request: object) {
   }
   if (answer.status === 200) return JSON.parse(answer.text);
   console.error(answer.text);
-  throw new Response(null, { status: TEMPORARY.includes(answer.status) ? 503 : 500 });
+  throw new Response(null, { status: TEMPORARY.includes(answer.status) ? 503 : answer.status === 400 ? 400 : 500 });
 }
 
 async function respond(request: Request) {

@@ -1,7 +1,7 @@
 // A login and a counter: each request opens its session, saves it at most once, and sends the returned headers.
 import http from 'node:http';
 import { text } from 'node:stream/consumers';
-import { counterPage, messagePage, sessionEndedPage } from './page.mjs';
+import { counterPage, messagePage, sessionEndedPage, twoSessionsPage } from './page.mjs';
 import { destroy, isTemporary, logIn, open, save } from './sessions.mjs';
 
 // The cookie is SameSite=Lax by default. A real site also adds CSRF tokens to its forms.
@@ -21,6 +21,9 @@ const routes = {
 
   async 'POST /count'(cookies) {
     const opened = await open(cookies);
+    if (opened.session.nullSession?.reason === 'COOKIES_AMBIGUOUS') {
+      return { status: 400, body: twoSessionsPage(), headers: opened.readHeaders };
+    }
     const saved = await save(opened, { increment: { count: 1 } });
     if (saved.outcome === 'OUTCOME_GONE') return { status: 409, body: sessionEndedPage(), headers: saved.headers };
     const entries = { ...opened.session.entries, count: { json: saved.counters.count } };

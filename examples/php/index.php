@@ -26,7 +26,7 @@ try {
     $opened = call('OpenSession', ['cookieHeader' => iconv('latin1', 'utf-8', $_SERVER['HTTP_COOKIE'] ?? '')]);
     [$count, $headers] = [$opened['session']['entries']['count']['json'] ?? 0, $opened['readHeaders'] ?? []];
     if ($_SERVER['REQUEST_METHOD'] === 'POST') {
-        $save = ['token' => $opened['session']['token'], 'cookieOutdated' => $opened['cookieOutdated'] ?? false,
+        $save = ['token' => $opened['session']['token'] ?? '', 'cookieOutdated' => $opened['cookieOutdated'] ?? false,
             'accessed' => true, 'requestId' => bin2hex(random_bytes(16)), 'changes' => ['increment' => ['count' => 1]]];
         $saved = call('SaveSession', $save);
         if ($saved['outcome'] === 'OUTCOME_GONE') http_response_code(409); // The session has ended.
@@ -35,6 +35,6 @@ try {
     foreach ($headers as $header) header("$header[name]: $header[value]", false);
     echo "<output id=\"count\">$count</output> <form method=\"post\"><button>Count</button></form>";
 } catch (Exception $error) {
-    http_response_code(in_array($error->getCode(), TEMPORARY) ? 503 : 500);
+    http_response_code(in_array($error->getCode(), TEMPORARY) ? 503 : ($error->getCode() === 400 ? 400 : 500));
     error_log($error->getMessage());
 }

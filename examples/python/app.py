@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 
 import grpc
 from cloakroom.v1 import session_service_pb2 as pb
-from page import counter_page, message_page, session_ended_page
+from page import counter_page, message_page, session_ended_page, two_sessions_page
 from server import serve
 from sessions import destroy_session, is_temporary, log_in, open_session, save_session
 
@@ -28,6 +28,8 @@ def login(cookies, form):
 
 def count(cookies, form):
     opened = open_session(cookies)
+    if opened.session.null_session.reason == "COOKIES_AMBIGUOUS":
+        return "400 Bad Request", two_sessions_page(), opened.read_headers
     saved = save_session(opened, pb.Changes(increment={"count": 1}))
     if saved.outcome == pb.OUTCOME_GONE:
         return "409 Conflict", session_ended_page(), saved.headers

@@ -18,6 +18,10 @@ def session_ended_page():
     return page(f'<p id="who">This session has ended.</p>{form_button("/logout", "Start a new session")}')
 
 
+def two_sessions_page():
+    return page(f'<p id="who">Your browser sent the cookies of two sessions.</p>{form_button("/logout", "End both")}')
+
+
 def message_page(text):
     return page(f'<p id="who">{text}</p>')
 

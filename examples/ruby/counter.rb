@@ -1,6 +1,5 @@
 # A counter: opens the session by the Cookie header, saves the change, and sends the headers that the service returns.
 %w[json net/http securerandom webrick].each { |library| require library }
-
 HEADERS = { 'content-type' => 'application/json', 'connect-timeout-ms' => '2000' }.freeze
 # The connections of all threads. The nil stands for no proxy, because calls carry tokens.
 POOL = Queue.new(Array.new(8) { Net::HTTP.new(*ENV.fetch('CLOAKROOM_ADDRESS', '127.0.0.1:50051').split(':'), nil) })
@@ -17,6 +16,7 @@ def call(method, request)
     warn error.message
     raise WEBrick::HTTPStatus::ServiceUnavailable
   end
+  raise WEBrick::HTTPStatus::BadRequest if answer.code == '400' # A write beside the cookies of two sessions.
   answer.code == '200' ? JSON.parse(answer.body) : raise(answer.body)
 ensure
   POOL << http

@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::credential::{ResolvedCredential, TokenState};
 use super::{AppCall, Error, Service};
 use crate::session::Record;
+use crate::store::Snapshot;
 use crate::token::{CookieNote, SplitToken};
 use crate::types::Time;
 
@@ -30,6 +31,14 @@ pub(super) struct Recovery {
     /// `None`: it is not stored yet.
     pub(super) record: Option<Box<Record>>,
     pub(super) note: CookieNote,
+}
+
+/// What one of the recovery sessions of a token is.
+enum RecoveryState {
+    /// It is live, or not stored yet.
+    Usable(Recovery),
+    /// It has ended, or a login has replaced its token. With the time of that, if it is known.
+    Over(Option<Time>),
 }
 
 impl Service {
@@ -53,32 +62,55 @@ impl Service {
 
     /// Finds the recovery session of a superseded token.
     ///
-    /// A recovery session may have ended, or a login in it may have replaced its token as well. The next one then takes
-    /// its place. After [`MAX_RECOVERIES`] of them it is a session that no other request finds.
+    /// Recovery sessions are numbered, and each token is derived from the one before. A login in one of them replaces its
+    /// token, and it may end. Then it is over, and the next one takes its place. The search doubles the number until a
+    /// session is not over, and then halves the gap, so that it costs few loads however many logins lost their answers.
+    /// After [`MAX_RECOVERIES`] it is a session that no other request finds, and that sets its cookie at once.
     pub(super) async fn find_recovery(
         &self,
         call: &AppCall<'_>,
         superseded: SupersededToken,
     ) -> Result<Recovery, Error> {
         let SupersededToken { mut token, mut rotate_time } = superseded;
-        for _ in 0..MAX_RECOVERIES {
-            token = token.recovery(&call.app.name);
-            let Some(snapshot) = self.store.load(&call.session_key(token)).await? else {
-                return Ok(Recovery { token, record: None, note: call.recovery_note(rotate_time) });
-            };
-            match call.token_state(token, Some(snapshot)) {
-                TokenState::Live { record, token } => {
-                    return Ok(Recovery { token, record: Some(record), note: call.recovery_note(rotate_time) });
+        // `token` is that of session number `over`, or the superseded one itself.
+        let (mut over, mut found) = (0, None::<(usize, Recovery)>);
+        loop {
+            let number = match &found {
+                None if over == MAX_RECOVERIES => {
+                    return Ok(Recovery { token: SplitToken::random(), record: None, note: CookieNote::None });
                 }
-                TokenState::Superseded(superseded, _) => rotate_time = rotate_time.max(superseded.rotate_time),
-                TokenState::Gone(_) => {}
+                None => (2 * over).max(1),
+                Some((number, _)) => over + (number - over) / 2,
+            };
+            if let Some((_, recovery)) = found.take_if(|_| number == over) {
+                return Ok(Recovery { note: call.recovery_note(rotate_time), ..recovery });
+            }
+            let next = (over..number).fold(token, |token, _| token.recovery(&call.app.name));
+            match call.recovery_state(next, self.store.load(&call.session_key(next)).await?) {
+                RecoveryState::Usable(recovery) => found = Some((number, recovery)),
+                RecoveryState::Over(time) => {
+                    (over, token, rotate_time) = (number, next, rotate_time.max(time.unwrap_or(rotate_time)));
+                }
             }
         }
-        Ok(Recovery { token: SplitToken::random(), record: None, note: call.recovery_note(rotate_time) })
     }
 }
 
 impl AppCall<'_> {
+    fn recovery_state(&self, token: SplitToken, snapshot: Option<Snapshot>) -> RecoveryState {
+        let Some(snapshot) = snapshot else {
+            return RecoveryState::Usable(Recovery { token, record: None, note: CookieNote::None });
+        };
+        let end_time = snapshot.record.head.end.map(|end| end.time);
+        match self.token_state(token, Some(snapshot)) {
+            TokenState::Live { record, token } => {
+                RecoveryState::Usable(Recovery { token, record: Some(record), note: CookieNote::None })
+            }
+            TokenState::Superseded(superseded, _) => RecoveryState::Over(Some(superseded.rotate_time)),
+            TokenState::Gone(_) => RecoveryState::Over(end_time),
+        }
+    }
+
     fn recovery_note(&self, rotate_time: Time) -> CookieNote {
         if self.now < rotate_time + COOKIE_DELAY { CookieNote::Keep } else { CookieNote::Set }
     }
@@ -87,5 +119,5 @@ impl AppCall<'_> {
 /// How long after a rotation its cookie may still be on its way to the browser.
 const COOKIE_DELAY: Duration = Duration::from_secs(30);
 
-/// How many recovery sessions in a row may end or be replaced. Bounds the loads of an open.
-const MAX_RECOVERIES: usize = 8;
+/// How many recovery sessions of a token may be over. A power of two; bounds the work of an open.
+const MAX_RECOVERIES: usize = 256;

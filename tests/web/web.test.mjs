@@ -165,6 +165,17 @@ for (const language of LANGUAGES) {
       assert.deepEqual(logins.map(({ status }) => status), names.map(() => 303));
     });
 
+    test('the cookies of two sessions make a write a 400, and a logout ends both', async () => {
+      const both = [await logIn('Ada'), await logIn('Bob')];
+
+      const [read, counted] = [await get(at(), both), await post(at('count'), { cookies: both })];
+      const logout = await post(at('logout'), { cookies: both });
+
+      assert.deepEqual([read.status, read.who, counted.status, counted.setCookie], [200, 'not logged in', 400, []]);
+      assert.deepEqual([logout.status, logout.setCookie], [303, [DELETE]]);
+      for (const cookie of both) assert.equal((await get(at(), cookie)).who, 'not logged in');
+    });
+
     test('an empty name and one of more than 64 characters are refused', async () => {
       const refused = ['', 'x'.repeat(65)].map((name) => post(at('login'), { form: { name } }));
 

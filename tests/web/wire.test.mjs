@@ -134,6 +134,15 @@ for (const [language, { file, command, page = '' }] of Object.entries(EXAMPLES))
       assert.deepEqual([counted.status, counted.setCookie], [409, []]);
     });
 
+    test('answers 400 to a write beside the cookies of two sessions, and ends neither', async () => {
+      const [one, other] = [cookieOf(await post(url)), cookieOf(await post(url))];
+
+      const counted = await post(url, { cookies: `${one}; ${other}` });
+
+      assert.deepEqual([counted.status, counted.setCookie], [400, []]);
+      assert.deepEqual([(await get(url, one)).count, (await get(url, other)).count], ['1', '1']);
+    });
+
     test('answers 503 while the service is away, and works again after', async () => {
       const cookies = cookieOf(await post(url));
       relay.isAway = true;

@@ -58,12 +58,45 @@ async fn many_logins_in_a_row_can_lose_their_answers(store: StoreKind) {
     let mut browser = Browser::with(&service.stored(&[("a", "1")]).await);
     request(&service, &browser, Changes::default().subject("anna")).await;
 
-    for _ in 0..7 {
+    for _ in 0..20 {
         let lost = &mut browser.clone();
         log_in(&service, lost, "anna").await;
     }
 
     log_in(&service, &mut browser, "anna").await;
+}
+
+#[tokio::test]
+async fn however_many_logins_lost_their_answers_the_next_one_works() {
+    let service = TestService::new(StoreKind::Memory).await;
+    let mut browser = Browser::with(&service.stored(&[("a", "1")]).await);
+    let login = || Changes::default().subject("anna").set("in", "true");
+
+    for _ in 0..260 {
+        let saved = service.save(save_cookie(&header(&browser), login())).await;
+        assert_eq!(set_cookies(&saved.headers).len(), 1);
+    }
+
+    log_in(&service, &mut browser, "anna").await;
+}
+
+#[apply(on_every_store)]
+async fn no_automatic_write_sets_a_cookie_right_after_many_logins_and_logouts(store: StoreKind) {
+    let service = TestService::new(store).await;
+    let browser = Browser::with(&service.stored(&[("a", "1")]).await);
+    request(&service, &browser, Changes::default().subject("anna")).await;
+    service.advance(MINUTE);
+
+    for _ in 0..12 {
+        let login = Changes::default().subject("anna").set("in", "true");
+        service.save(save_cookie(&header(&browser), login)).await;
+        let (form, early) = request(&service, &browser, Changes::default().set("b", "1")).await;
+        service.destroy(&service.open(open_cookie(&header(&browser))).await.session.unwrap().token).await;
+        let (next, late) = request(&service, &browser, Changes::default().set("b", "1")).await;
+
+        assert!(set_cookies(&early.headers).is_empty() && set_cookies(&late.headers).is_empty());
+        assert!(form.new && next.new && form.id != next.id);
+    }
 }
 
 #[apply(on_every_store)]
