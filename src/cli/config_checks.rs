@@ -3,7 +3,7 @@
 use super::CliError;
 use crate::app::{App, LegacyRedis, MigrationSource};
 use crate::config::LoadedConfig;
-use crate::store::{Handle, LegacyReader, RedisSettings, Settings, SideSettings, StoreKind};
+use crate::store::{FsyncWarning, Handle, LegacyReader, RedisSettings, Settings, SideSettings, StoreKind};
 use crate::types::Time;
 
 /// A certificate that the service shows, with its key and what is configured beside it.
@@ -63,6 +63,11 @@ pub(super) fn redis_stores(loaded: &LoadedConfig) -> Vec<RedisStore> {
 pub(super) async fn check_store(store: &Handle) -> Result<(), CliError> {
     store.ping().await.map_err(|error| CliError::Failed(error.into()))?;
     store.check_replicas().await.map_err(|error| CliError::Failed(error.into()))
+}
+
+/// Returns what the log of the service would warn of, of a store that [`check_store()`] has found to work.
+pub(super) async fn store_warnings(store: &Handle) -> Result<Vec<FsyncWarning>, CliError> {
+    store.fsync_warnings().await.map_err(|error| CliError::Failed(error.into()))
 }
 
 /// The Redis of a migration source.

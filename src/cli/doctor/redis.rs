@@ -6,7 +6,7 @@ use crate::cli::config_checks::RedisStore;
 use crate::cli::{CliError, config_checks};
 use crate::config::LoadedConfig;
 use crate::server::clock_skew;
-use crate::store::{Eviction, Handle, Persistence, RedisSettings, ServerAnswer, ServerInfo};
+use crate::store::{Eviction, FsyncWarning, Handle, Persistence, RedisSettings, ServerAnswer, ServerInfo};
 use crate::types::{Clock as _, SystemClock, Time, counted, with_causes};
 
 /// Looks at the Redis of the store, at that of the one that sessions move to or from, and at that of each migration source.
@@ -39,6 +39,14 @@ async fn store_findings(store: &Handle, settings: &RedisSettings) -> Vec<Finding
     // What is unreachable tells nothing, and that has been said.
     let Ok(answers) = store.read_server_info().await else { return findings };
     findings.extend(answers.into_iter().flat_map(|answer| server_findings(answer, settings, checked.is_ok())));
+    if checked.is_ok()
+        && let Ok(warnings) = config_checks::store_warnings(store).await
+    {
+        let finding = |warning: FsyncWarning| {
+            Finding::warning("redis acknowledgement", warning.found, warning.advice).at(&warning.address)
+        };
+        findings.extend(warnings.into_iter().map(finding));
+    }
     if let Ok(times) = store.read_clocks().await {
         findings.extend(times.into_iter().map(|time| clock(SystemClock.now(), time)));
     }
