@@ -70,17 +70,20 @@ fn connect(loaded: &LoadedConfig) -> Result<Connected, CliError> {
     if stores.is_empty() {
         comments += "# The store is a part of the service: there is nothing to connect to.\n";
     }
+    let mut opened = Vec::new();
     for redis in stores {
         let store = redis.store?;
         runtime.block_on(config_checks::check_store(&store))?;
         for warning in runtime.block_on(config_checks::store_warnings(&store))? {
             warnings.push(format!("Redis at {}: {warning}", warning.address));
         }
+        opened.push(store);
         comments += &match redis.table {
             "store" => "# Redis answers, and the service can work with it.\n".to_owned(),
             other => format!("# The Redis of [{other}] answers, and the service can work with it.\n"),
         };
     }
+    runtime.block_on(config_checks::check_places(&opened))?;
     for source in runtime.block_on(config_checks::check_legacy_sources(loaded)) {
         source.result?;
         comments += &format!("# The Redis of the {} answers the app {}.\n", source.name, source.app);

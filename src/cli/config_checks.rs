@@ -65,6 +65,12 @@ pub(super) async fn check_store(store: &Handle) -> Result<(), CliError> {
     store.check_replicas().await.map_err(|error| CliError::Failed(error.into()))
 }
 
+/// Checks that the store and the one that sessions move to or from, if both are in Redis, are not the same keys there.
+pub(super) async fn check_places(stores: &[Handle]) -> Result<(), CliError> {
+    let [own, other] = stores else { return Ok(()) };
+    own.check_is_elsewhere(other).await.map_err(|error| CliError::Failed(error.into()))
+}
+
 /// Returns what the log of the service would warn of, of a store that [`check_store()`] has found to work.
 pub(super) async fn store_warnings(store: &Handle) -> Result<Vec<FsyncWarning>, CliError> {
     store.fsync_warnings().await.map_err(|error| CliError::Failed(error.into()))

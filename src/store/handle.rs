@@ -103,6 +103,14 @@ impl Handle {
         }
     }
 
+    /// Fails if another store has the same keys of the same Redis.
+    pub async fn check_is_elsewhere(&self, other: &Self) -> Result<(), Error> {
+        match (&self.backend, &other.backend) {
+            (Backend::Redis(store), Backend::Redis(other)) => Box::pin(store.check_is_elsewhere(other)).await,
+            _ => Ok(()),
+        }
+    }
+
     /// Returns a warning of each Redis that may acknowledge a write before its disk has it, if that is waited for.
     pub async fn fsync_warnings(&self) -> Result<Vec<FsyncWarning>, Error> {
         match &self.backend {
