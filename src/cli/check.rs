@@ -38,37 +38,55 @@ impl CheckArgs {
         let Settings { traces, metrics, .. } = &loaded.settings;
         traces.check_files().map_err(|error| CliError::Failed(error.under("traces").into()))?;
         metrics.check_files().map_err(|error| CliError::Failed(error.under("metrics").into()))?;
+        let mut warnings = Vec::new();
         if self.connect {
-            comments += &connect(&loaded)?;
+            let connected = connect(&loaded)?;
+            comments += &connected.comments;
+            warnings = connected.warnings;
         }
         output::print(&format!("{comments}\n{}", loaded.effective()))?;
         for app in loaded.keyless_apps() {
             let how = banner::how_to_get_key(app);
-            let warning = styled(WARNING, "warning:");
-            output::print_note(&format!("{warning} app {} has no key and so no sessions; {how}", app.name));
+            warnings.push(format!("app {} has no key and so no sessions; {how}", app.name));
+        }
+        for warning in warnings {
+            output::print_note(&format!("{} {warning}", styled(WARNING, "warning:")));
         }
         Ok(())
     }
 }
 
-/// Checks each connection to Redis. Returns comments.
-fn connect(loaded: &LoadedConfig) -> Result<String, CliError> {
+/// What is said of the connections to Redis.
+struct Connected {
+    comments: String,
+    warnings: Vec<String>,
+}
+
+/// Checks each connection to Redis.
+fn connect(loaded: &LoadedConfig) -> Result<Connected, CliError> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-    let mut comments = String::new();
+    let (mut comments, mut warnings) = (String::new(), Vec::new());
     let stores = config_checks::redis_stores(loaded);
     if stores.is_empty() {
         comments += "# The store is a part of the service: there is nothing to connect to.\n";
     }
+    let mut opened = Vec::new();
     for redis in stores {
-        runtime.block_on(config_checks::check_store(&redis.store?))?;
+        let store = redis.store?;
+        runtime.block_on(config_checks::check_store(&store))?;
+        for warning in runtime.block_on(config_checks::store_warnings(&store))? {
+            warnings.push(format!("Redis at {}: {warning}", warning.address));
+        }
+        opened.push(store);
         comments += &match redis.table {
             "store" => "# Redis answers, and the service can work with it.\n".to_owned(),
             other => format!("# The Redis of [{other}] answers, and the service can work with it.\n"),
         };
     }
+    runtime.block_on(config_checks::check_places(&opened))?;
     for source in runtime.block_on(config_checks::check_legacy_sources(loaded)) {
         source.result?;
         comments += &format!("# The Redis of the {} answers the app {}.\n", source.name, source.app);
     }
-    Ok(comments)
+    Ok(Connected { comments, warnings })
 }

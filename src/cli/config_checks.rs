@@ -3,7 +3,7 @@
 use super::CliError;
 use crate::app::{App, LegacyRedis, MigrationSource};
 use crate::config::LoadedConfig;
-use crate::store::{Handle, LegacyReader, RedisSettings, Settings, SideSettings, StoreKind};
+use crate::store::{FsyncWarning, Handle, LegacyReader, RedisSettings, Settings, SideSettings, StoreKind};
 use crate::types::Time;
 
 /// A certificate that the service shows, with its key and what is configured beside it.
@@ -63,6 +63,17 @@ pub(super) fn redis_stores(loaded: &LoadedConfig) -> Vec<RedisStore> {
 pub(super) async fn check_store(store: &Handle) -> Result<(), CliError> {
     store.ping().await.map_err(|error| CliError::Failed(error.into()))?;
     store.check_replicas().await.map_err(|error| CliError::Failed(error.into()))
+}
+
+/// Checks that the store and the one that sessions move to or from, if both are in Redis, are not the same keys there.
+pub(super) async fn check_places(stores: &[Handle]) -> Result<(), CliError> {
+    let [own, other] = stores else { return Ok(()) };
+    own.check_is_elsewhere(other).await.map_err(|error| CliError::Failed(error.into()))
+}
+
+/// Returns what the log of the service would warn of, of a store that [`check_store()`] has found to work.
+pub(super) async fn store_warnings(store: &Handle) -> Result<Vec<FsyncWarning>, CliError> {
+    store.fsync_warnings().await.map_err(|error| CliError::Failed(error.into()))
 }
 
 /// The Redis of a migration source.

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use super::metrics::{Operation, StoreMetrics};
 use super::transfer::{AppRevocationState, ExportPage, ImportedSession, RevocationPage, SubjectRevocation};
 use super::{
-    Applied, Created, Cursor, Decision, Embedded, Error, ExportSource, Feed, FeedRead, FileOpenError, ImportMode,
-    ImportTarget, Index, IndexEntry, IndexPage, Memory, Moving, Page, Position, Redis, RedisMetrics, Revocation,
-    Sample, SampledKeys, ServerAnswer, SessionKey, Settings, Snapshot, Store, StoreKind, SubjectRef, Touch, Write,
+    Applied, Created, Cursor, Decision, Embedded, Error, ExportSource, Feed, FeedRead, FileOpenError, FsyncWarning,
+    ImportMode, ImportTarget, Index, IndexEntry, IndexPage, Memory, Moving, Page, Position, Redis, RedisMetrics,
+    Revocation, Sample, SampledKeys, ServerAnswer, SessionKey, Settings, Snapshot, Store, StoreKind, SubjectRef, Touch,
+    Write,
 };
 use crate::session::{Precondition, Record};
 use crate::token::SessionId;
@@ -98,6 +99,29 @@ impl Handle {
                     Box::pin(store.check_replicas()).await?;
                 }
                 Ok(())
+            }
+        }
+    }
+
+    /// Fails if another store has the same keys of the same Redis.
+    pub async fn check_is_elsewhere(&self, other: &Self) -> Result<(), Error> {
+        match (&self.backend, &other.backend) {
+            (Backend::Redis(store), Backend::Redis(other)) => Box::pin(store.check_is_elsewhere(other)).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns a warning of each Redis that may acknowledge a write before its disk has it, if that is waited for.
+    pub async fn fsync_warnings(&self) -> Result<Vec<FsyncWarning>, Error> {
+        match &self.backend {
+            Backend::Memory(_) | Backend::Embedded(_) => Ok(Vec::new()),
+            Backend::Redis(store) => Box::pin(store.fsync_warnings()).await,
+            Backend::Moving(moving) => {
+                let mut warnings = Vec::new();
+                for store in moving.redis() {
+                    warnings.extend(Box::pin(store.fsync_warnings()).await?);
+                }
+                Ok(warnings)
             }
         }
     }

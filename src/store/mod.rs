@@ -40,8 +40,9 @@ pub use memory::Memory;
 pub use metrics::{FailureKind, OperationMetrics, StoreMetrics};
 pub use moving::{MoveMode, MoveReport, Mover, Moving, SkipReason};
 pub use redis::{
-    Acknowledge, ClusterMetrics, ClusterSettings, Eviction, Mode as RedisMode, NodeMetrics, PartitionCount,
-    Persistence, Redis, RedisMetrics, SentinelSettings, ServerAnswer, ServerInfo, Settings as RedisSettings,
+    Acknowledge, ClusterMetrics, ClusterSettings, Eviction, FsyncWarning, Mode as RedisMode, NodeMetrics,
+    PartitionCount, Persistence, Redis, RedisMetrics, SentinelSettings, ServerAnswer, ServerInfo,
+    Settings as RedisSettings,
 };
 pub use sample::{Position, Sample, SampledKeys};
 pub use settings::{Settings, SideSettings, StoreKind};

@@ -91,8 +91,18 @@ impl ExpressSessionSettings {
 
     /// Returns how to connect to Redis. `None`: there is no such source.
     pub fn redis(&self) -> Option<LegacyRedisAccess> {
-        let Self { url, username, password_file, ca_file, certificate_file, key_file, timeout, .. } = self.clone();
-        Some(LegacyRedisAccess { url: url?, username, password_file, ca_file, certificate_file, key_file, timeout })
+        let Self { url, url_file, username, password_file, ca_file, certificate_file, key_file, timeout, .. } =
+            self.clone();
+        Some(LegacyRedisAccess {
+            url: url?,
+            url_file,
+            username,
+            password_file,
+            ca_file,
+            certificate_file,
+            key_file,
+            timeout,
+        })
     }
 }
 

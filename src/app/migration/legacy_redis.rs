@@ -21,6 +21,8 @@ pub struct LegacyRedis {
 pub struct LegacyRedisAccess {
     /// The address. It may hold a password.
     pub url: Secret,
+    /// Where the address is from. Read again when it changes.
+    pub url_file: Option<PathBuf>,
     pub username: Option<String>,
     pub password_file: Option<PathBuf>,
     pub ca_file: Option<PathBuf>,

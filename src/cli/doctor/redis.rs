@@ -6,18 +6,28 @@ use crate::cli::config_checks::RedisStore;
 use crate::cli::{CliError, config_checks};
 use crate::config::LoadedConfig;
 use crate::server::clock_skew;
-use crate::store::{Eviction, Handle, Persistence, RedisSettings, ServerAnswer, ServerInfo};
+use crate::store::{Eviction, FsyncWarning, Handle, Persistence, RedisSettings, ServerAnswer, ServerInfo};
 use crate::types::{Clock as _, SystemClock, Time, counted, with_causes};
 
 /// Looks at the Redis of the store, at that of the one that sessions move to or from, and at that of each migration source.
 pub(super) async fn examine(loaded: &LoadedConfig) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let (mut findings, mut opened) = (Vec::new(), Vec::new());
     for RedisStore { table, settings, store } in config_checks::redis_stores(loaded) {
         let found = match store {
-            Ok(store) => store_findings(&store, &settings).await,
+            Ok(store) => {
+                let found = store_findings(&store, &settings).await;
+                opened.push(store);
+                found
+            }
             Err(error) => vec![connection_failed("redis", &error)],
         };
         findings.extend(found.into_iter().map(|finding| finding.of_store(table)));
+    }
+    // That one does not answer has been said.
+    if let Err(error) = config_checks::check_places(&opened).await
+        && reason(&error).contains(SAME_PLACE)
+    {
+        findings.push(connection_failed("redis", &error));
     }
     for source in config_checks::check_legacy_sources(loaded).await {
         let check = format!("{} of the app {}", source.name, source.app);
@@ -39,6 +49,14 @@ async fn store_findings(store: &Handle, settings: &RedisSettings) -> Vec<Finding
     // What is unreachable tells nothing, and that has been said.
     let Ok(answers) = store.read_server_info().await else { return findings };
     findings.extend(answers.into_iter().flat_map(|answer| server_findings(answer, settings, checked.is_ok())));
+    if checked.is_ok()
+        && let Ok(warnings) = config_checks::store_warnings(store).await
+    {
+        let finding = |warning: FsyncWarning| {
+            Finding::warning("redis acknowledgement", warning.found, warning.advice).at(&warning.address)
+        };
+        findings.extend(warnings.into_iter().map(finding));
+    }
     if let Ok(times) = store.read_clocks().await {
         findings.extend(times.into_iter().map(|time| clock(SystemClock.now(), time)));
     }
@@ -162,7 +180,8 @@ fn clock(now: Time, time: Time) -> Finding {
 }
 
 /// What to do about a cause. `docs/operations.md` has the same.
-const ADVICE: [(&str, &str); 10] = [
+const ADVICE: [(&str, &str); 11] = [
+    (SAME_PLACE, "remove [store.next] or [store.previous], or let it lead to another Redis or key_prefix"),
     ("Connection refused", "is Redis up, and are host and port right?"),
     ("no connection within", "is Redis up, and do host, port and network policy fit?"),
     ("failed to lookup address", "correct the host in the url, or the name service"),
@@ -174,5 +193,6 @@ const ADVICE: [(&str, &str); 10] = [
     ("has ended", "put a new certificate into its file"),
     ("has expired", "put a new certificate into its file"),
 ];
+const SAME_PLACE: &str = "is the same place as [store]";
 const SEE_DOCS: &str = "docs/operations.md lists the causes under Redis";
 const USE_ANOTHER: &str = "use Redis 7.0 or newer, or Valkey";

@@ -41,6 +41,8 @@ pub(super) use self::connection::target::Server;
 use self::connection::waiter::{is_elsewhere, not_acknowledged};
 use self::failure::{Cause, Failure};
 use self::inspection::LastInspection;
+pub use self::inspection::fsync::FsyncWarning;
+use self::inspection::fsync::FsyncWatch;
 use self::inspection::layout::Layout;
 use self::inspection::replicas::ReplicaWatch;
 pub use self::inspection::server_info::{Eviction, Persistence, ServerAnswer, ServerInfo};
@@ -74,6 +76,7 @@ pub struct Redis {
     last_inspection: LastInspection,
     cursors: OnceLock<Cursors>,
     replica_watch: ReplicaWatch,
+    fsync_watch: FsyncWatch,
     metrics: Arc<StoreMetrics>,
 }
 
@@ -92,6 +95,7 @@ impl Redis {
             last_inspection: LastInspection::default(),
             cursors: OnceLock::new(),
             replica_watch: ReplicaWatch::default(),
+            fsync_watch: FsyncWatch::default(),
             metrics: Arc::new(StoreMetrics::new(Location::Redis)),
         })
     }

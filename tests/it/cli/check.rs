@@ -5,6 +5,7 @@ use cloakroom::token::Key;
 use super::program::Program;
 use crate::support::authority::CertificateAuthority;
 use crate::support::redis::RedisServer;
+use crate::support::sentinel::Server;
 
 #[test]
 fn it_prints_where_every_value_comes_from() {
@@ -115,6 +116,23 @@ fn it_fails_if_no_write_would_be_acknowledged() {
 
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), ""), "{ended:?}");
     assert!(ended.stderr.contains("0 of the 1 replicas of Redis that have to acknowledge writes"), "{ended:?}");
+}
+
+#[test]
+fn it_fails_if_both_stores_are_the_same_keys_by_two_addresses() {
+    let redis = Server::redis("");
+    let run = |arguments: &[&str]| {
+        let program = Program::new(arguments).env("CLOAKROOM__STORE__KIND", "redis");
+        let program = program.env("CLOAKROOM__STORE__REDIS__URL", &redis.redis.url());
+        let program = program.env("CLOAKROOM__STORE__PREVIOUS__KIND", "redis");
+        program.env("CLOAKROOM__STORE__PREVIOUS__REDIS__URL", &format!("redis://127.0.0.1:{}", redis.port)).run()
+    };
+
+    let (check, doctor) = (run(&["check", "--connect"]), run(&["doctor"]));
+
+    assert_eq!((check.code, check.stdout.as_str()), (Some(1), ""), "{check:?}");
+    assert!(check.stderr.contains("[store.previous] is the same place as [store]"), "{check:?}");
+    assert!(doctor.stdout.contains("do: remove [store.next] or [store.previous]"), "{doctor:?}");
 }
 
 #[test]

@@ -16,11 +16,12 @@ use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::{Just, Strategy, any};
 use proptest::prop_oneof;
-use proptest::test_runner::{TestCaseError, TestRunner};
+use proptest::test_runner::TestCaseError;
 
 use super::feed::read_feed;
 use super::fixtures::*;
 use super::{Fresh, embedded, redis, redis_cluster};
+use crate::support::environment::runner;
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -77,23 +78,24 @@ enum RotationStep {
 
 #[test]
 fn embedded_and_memory_give_the_same_results() {
-    gives_the_same_results_as_memory(embedded());
+    gives_the_same_results_as_memory(embedded(), 256);
 }
 
 #[test]
 fn redis_and_memory_give_the_same_results() {
-    gives_the_same_results_as_memory(redis());
+    gives_the_same_results_as_memory(redis(), 128);
 }
 
+/// The scripts are those of a single Redis, and each step takes longer.
 #[test]
 fn a_redis_cluster_and_memory_give_the_same_results() {
-    gives_the_same_results_as_memory(redis_cluster());
+    gives_the_same_results_as_memory(redis_cluster(), 32);
 }
 
-fn gives_the_same_results_as_memory((store, _place): Fresh<impl Store>) {
+fn gives_the_same_results_as_memory((store, _place): Fresh<impl Store>, default_cases: u32) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     let cases = std::cell::Cell::new(0);
-    let result = TestRunner::default().run(&vec(step(), 1..=40), |steps| {
+    let result = runner(default_cases).run(&vec(step(), 1..=40), |steps| {
         // Each case has an app of its own, for which the shared store is empty.
         cases.set(cases.get() + 1);
         let mut case = Case { app: format!("case-{}", cases.get()), now: START, memory: Memory::new(), other: &*store };

@@ -15,13 +15,14 @@ use cloakroom::types::Time;
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::{Just, Strategy};
-use proptest::test_runner::{TestCaseError, TestRunner};
+use proptest::test_runner::TestCaseError;
 use proptest::{prop_assert, prop_assert_eq, prop_oneof};
 use redis::Client;
 use tokio::runtime::Runtime;
 
 use super::fixtures::*;
 use super::{Fresh, embedded, memory, redis as redis_store};
+use crate::support::environment::runner;
 use crate::support::redis::settings;
 
 #[derive(Clone, Debug)]
@@ -156,7 +157,7 @@ async fn apply_step(store: &impl Store, session_key: &SessionKey, step: &Step, n
 /// Runs random cases, each in an app of its own.
 fn each_case<S: Strategy>(cases: &S, run: impl Fn(&str, &S::Value) -> Result<(), TestCaseError>) {
     let number = Cell::new(0);
-    let result = TestRunner::default().run(cases, |case| {
+    let result = runner(128).run(cases, |case| {
         number.set(number.get() + 1);
         run(&format!("case-{}", number.get()), &case)
     });

@@ -3,8 +3,9 @@
 
 use cloakroom::token::Key;
 
-use super::child::Process;
+use super::child::{Process, eventually};
 use crate::support::authority::CertificateAuthority;
+use crate::support::calls::open_cookie;
 use crate::support::redis::RedisServer;
 use crate::support::tls_redis::TlsRedis;
 
@@ -32,6 +33,31 @@ async fn a_new_password_in_the_url_file_needs_no_restart() {
     assert!(cause.contains(&host) && cause.contains("WRONGPASS"), "{cause}");
     let output = process.output();
     assert!(!output.contains("need a restart") && !output.contains("secret"), "{output}");
+}
+
+#[tokio::test]
+async fn a_new_password_in_the_url_file_of_a_migration_source_needs_no_restart_and_no_reload() {
+    let redis = RedisServer::start();
+    redis.cli(&["config", "set", "requirepass", "old-secret"]);
+    let url = |password: &str| format!("{}?pass={password}", redis.url());
+    let config = format!(
+        "[log]\nformat = \"json\"\n[store]\nkind = \"memory\"\n[reload]\npoll_interval = \"0s\"\n[apps.default]\nkeys = [\"{}\"]\n\
+         [apps.default.migrate]\nuntil = \"2100-01-01\"\n[apps.default.migrate.scs]\nurl_file = \"redis-url\"\n",
+        Key::generate()
+    );
+    let process = Process::start(&config, &[("redis-url", &url("old-secret"))], &[]).await;
+    let mut client = process.client();
+    let open = || open_cookie("session=qsTHe0rGPeFJvB1oFmHbfA6OJQdLk5xDDDG9cbZlfyI");
+    client.open_session(open()).await.unwrap();
+
+    redis.cli(&["-a", "old-secret", "config", "set", "requirepass", "new-secret"]);
+    redis.cli(&["-a", "new-secret", "client", "kill", "type", "normal"]);
+    eventually("a refusal", async || client.clone().open_session(open()).await.err()).await;
+    process.replace("redis-url", &url("new-secret"));
+    eventually("an open", async || client.clone().open_session(open()).await.ok()).await;
+
+    let output = process.output();
+    assert!(!output.contains("secret") && !output.contains("reloaded"), "{output}");
 }
 
 /// Returns a configuration that reaches Redis by TLS, with each file beside it.

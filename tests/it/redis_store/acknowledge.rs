@@ -10,6 +10,7 @@ use cloakroom::grpc::wire::{
 };
 use cloakroom::store::{Acknowledge, Error, Handle, Redis, RedisSettings, Store as _};
 use cloakroom::types::with_causes;
+use futures_util::future::join;
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tonic::{Code, Status};
@@ -88,9 +89,11 @@ async fn a_write_without_its_replica_is_unavailable_and_can_be_repeated() {
     servers[1].redis.signal("-STOP");
     let begin = Instant::now();
     for _ in 0..2 {
-        assert_unavailable(service.try_save(counting(&token)).await);
-        assert_unavailable(service.try_save(counting(&new)).await);
-        assert_unavailable(service.try_destroy(destroy(&destroyed)).await);
+        let saves = join(service.try_save(counting(&token)), service.try_save(counting(&new)));
+        let ((saved, new_saved), ended) = join(saves, service.try_destroy(destroy(&destroyed))).await;
+        assert_unavailable(saved);
+        assert_unavailable(new_saved);
+        assert_unavailable(ended);
     }
     assert!(begin.elapsed() < 12 * TIMEOUT, "the six of them took {:?}", begin.elapsed());
     let mut admin = service.admin.clone();
@@ -223,7 +226,8 @@ async fn a_wait_goes_on_when_its_connection_is_closed() {
 #[tokio::test]
 async fn a_write_is_not_acknowledged_if_its_primary_becomes_a_replica_meanwhile() {
     let servers = primary_and_replicas(1, "").await;
-    let settings = RedisSettings { timeout: 10 * TIMEOUT, ..settings(&servers[0], Acknowledge::Replicas(1)) };
+    // The write waits for a primary until the end of its time.
+    let settings = RedisSettings { timeout: 3 * TIMEOUT, ..settings(&servers[0], Acknowledge::Replicas(1)) };
     let store = Arc::new(Redis::new(&settings).unwrap());
     let key = create(&*store, session_key(1), &record()).await;
     let other = Server::redis("");

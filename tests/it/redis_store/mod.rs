@@ -8,6 +8,7 @@ mod contents;
 mod counters;
 mod failover;
 mod failovers;
+mod fsync;
 mod full;
 mod health;
 mod large_subject;

@@ -74,7 +74,7 @@ async fn an_older_redis_that_takes_the_place_of_another_is_refused_until_it_is_r
 }
 
 fn redis_6_2() -> RedisServer {
-    RedisServer::start_program(&std::path::absolute(tool("redis-server-6.2")).unwrap())
+    RedisServer::start_program(&tool("redis-server-6.2"), "")
 }
 
 fn settings(url: &str) -> RedisSettings {

@@ -88,8 +88,10 @@ impl RedisServer {
     }
 
     /// Starts the server of another version.
-    pub(crate) fn start_program(program: &Path) -> Self {
-        let command = format!("{} --port 0 --unixsocket socket --save '' --loglevel warning", program.display());
+    pub(crate) fn start_program(program: &Path, arguments: &str) -> Self {
+        let program = std::path::absolute(program).unwrap();
+        let command =
+            format!("{} --port 0 --unixsocket socket --save '' --loglevel warning {arguments}", program.display());
         Self::run(tempfile::tempdir().unwrap(), command)
     }
 

@@ -2,6 +2,7 @@
 //!
 //! What can be seen from outside is not enough: a user without a right, or a Redis without room, answers each PING.
 
+pub(super) mod fsync;
 pub(super) mod layout;
 mod place;
 pub(super) mod replicas;
@@ -135,9 +136,10 @@ impl Redis {
 
     async fn inspect(&self, probed: &[Probed]) -> Result<(), Error> {
         for probed in probed {
-            self.check_kind(&probed.server).await?;
+            let info = self.check_kind(&probed.server).await?;
             self.check_asking(probed).await?;
             self.router.check_waiters(&probed.server).await?;
+            self.watch_fsync(&probed.server, info.as_deref().unwrap_or_default()).await;
         }
         // A Redis that has the script already would not show that the user may not load it.
         let probes: Vec<Sequence<'_>> = probed.iter().map(|probed| probed.probe(&self.scripts.probe)).collect();
@@ -169,12 +171,15 @@ impl Redis {
         }
     }
 
-    /// Checks version, mode, role and eviction of a server.
-    async fn check_kind(&self, server: &AnyServer) -> Result<(), Error> {
+    /// Checks version, mode, role, append-only file and eviction of a server. Returns what it answers to INFO.
+    async fn check_kind(&self, server: &AnyServer) -> Result<Option<String>, Error> {
         // Without names of sections: a Redis that is too old takes one at most.
         let info: Option<String> = self.router.query_if_allowed(server, redis::cmd("INFO")).await?;
         self.watch_replicas(server, info.as_deref().unwrap_or_default());
-        self.problem(info.as_deref()).map_or(Ok(()), |problem| Err(self.router.unsuitable(server, problem)))
+        if let Some(problem) = self.problem(info.as_deref()) {
+            return Err(self.router.unsuitable(server, problem));
+        }
+        Ok(info)
     }
 
     /// Returns each server that has a partition, with a key there.
@@ -216,6 +221,9 @@ impl Redis {
         // In a cluster a failover may be under way, and the slots say who is the primary.
         if !is_cluster && field(info, "role") == Some("slave") {
             return Some("this is a replica, which takes no writes; the url has to lead to the primary".to_owned());
+        }
+        if let Some(problem) = self.missing_file(info) {
+            return Some(problem);
         }
         match server.eviction {
             _ if self.allow_eviction => None,

@@ -101,6 +101,12 @@ impl ServerInfo {
         let major = self.redis_version.split('.').next().and_then(|major| major.parse::<u32>().ok());
         major.is_some_and(|major| major < OLDEST)
     }
+
+    /// Whether it answers WAITAOF after its disk has the writes, whatever `appendfsync` is. By its version.
+    pub(super) fn syncs_before_it_answers(&self) -> bool {
+        let major = self.version.split('.').next().and_then(|major| major.parse::<u32>().ok());
+        self.product == "Redis" && major.is_some_and(|major| major >= 8)
+    }
 }
 
 /// The oldest major version of Redis that has all commands of the scripts.

@@ -185,10 +185,10 @@ impl Default for Settings {
 
 impl From<&LegacyRedisAccess> for Settings {
     fn from(redis: &LegacyRedisAccess) -> Self {
-        let LegacyRedisAccess { url, username, password_file, ca_file, certificate_file, key_file, timeout } =
+        let LegacyRedisAccess { url, url_file, username, password_file, ca_file, certificate_file, key_file, timeout } =
             redis.clone();
         let url = url.expose().to_owned();
-        Self { url, username, password_file, ca_file, certificate_file, key_file, timeout, ..Self::default() }
+        Self { url, url_file, username, password_file, ca_file, certificate_file, key_file, timeout, ..Self::default() }
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use cloakroom::grpc::wire::{Changes, RevokeAppRequest, SaveSessionRequest};
 use cloakroom::store::{Acknowledge, ClusterSettings, Handle, Redis, RedisSettings, SessionKey, Store as _};
 use cloakroom::token::SessionId;
+use futures_util::future::join;
 use tonic::Code;
 
 use super::{CALM, partitions, service_on};
@@ -66,9 +67,9 @@ async fn a_write_waits_for_the_replica_of_its_node_and_the_others_go_on() {
     let [here, elsewhere] = [stored_at(&service, 0).await, stored_at(&service, 1).await];
 
     replicas_of(&cluster, 0).for_each(|replica| replica.redis.signal("-STOP"));
-    for _ in 0..2 {
-        let refused = reason(&refused(service.try_save(counting(&here)).await));
-        assert_eq!(refused, (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
+    let (first, second) = join(service.try_save(counting(&here)), service.try_save(counting(&here))).await;
+    for saved in [first, second] {
+        assert_eq!(reason(&refused(saved)), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
     }
     until("a save elsewhere", async || service.try_save(counting(&elsewhere)).await.is_ok()).await;
     let failures = "cloakroom_store_failures_total{operation=\"acknowledge_save\",failure=\"UNAVAILABLE\"}";
