@@ -32,6 +32,12 @@ pub(super) enum Cause {
     /// Also what a port with TLS does to a client without.
     #[error("{0} at the login; if this port speaks TLS, the url has to begin with rediss://")]
     ClosedAtLogin(RedisError),
+    /// What it answers at the login is nothing that Redis says.
+    #[error(
+        "it does not answer as Redis does; does the url lead to another service? if this port speaks TLS, the url has to \
+         begin with rediss://"
+    )]
+    NotRedis,
     /// Redis answered with an error: its code and text.
     #[error("{code} {text}")]
     Answered { code: Arc<str>, text: Arc<str> },
@@ -62,6 +68,23 @@ pub(super) enum Cause {
     /// A file of the settings cannot be used.
     #[error("{0}")]
     Setting(SettingError),
+}
+
+impl Cause {
+    /// Leaves out what was answered if the password may be in it: some servers quote what they do not understand.
+    pub(super) fn without(self, password: &str) -> Self {
+        // They may write characters that are neither letters nor digits in another way.
+        let runs = || password.split(|c: char| !c.is_ascii_alphanumeric()).filter(|run| run.len() >= 4);
+        let is_in =
+            |text: &str| (!password.is_empty() && text.contains(password)) || runs().any(|run| text.contains(run));
+        match self {
+            Self::Answered { code, text } if is_in(&format!("{code} {text}")) => {
+                let code = if is_in(&code) { "an error".into() } else { code };
+                Self::Answered { code, text: "(its text is left out, because the password may be in it)".into() }
+            }
+            cause => cause,
+        }
+    }
 }
 
 impl Failure {
@@ -106,9 +129,8 @@ impl From<Failure> for Error {
                 Self::unavailable(failure)
             }
             Cause::Answered { .. } | Cause::Unsuitable(_) => Self::Refused(Box::new(failure)),
-            Cause::NotConnected(_) | Cause::NoAnswer(_) | Cause::Connection(_) | Cause::ClosedAtLogin(_) => {
-                Self::unavailable(failure)
-            }
+            Cause::NotConnected(_) | Cause::NoAnswer(_) | Cause::Connection(_) => Self::unavailable(failure),
+            Cause::ClosedAtLogin(_) | Cause::NotRedis => Self::unavailable(failure),
             Cause::NoSentinel(_) | Cause::UnknownService | Cause::NotPrimary => Self::unavailable(failure),
             Cause::NoNode | Cause::RedirectedAgain { .. } => Self::unavailable(failure),
             Cause::NotAcknowledged(_) | Cause::RevokedInPart { .. } => Self::unavailable(failure),
@@ -148,5 +170,16 @@ mod tests {
 
         assert_eq!(failure("WRONGPASS", "invalid").to_string(), "Redis at 10.0.0.1:6379: WRONGPASS invalid");
         assert_eq!(unknown.to_string(), "Redis at 10.0.0.1:6379: ERR unknown command 'HGETALL'");
+    }
+
+    #[test]
+    fn an_answer_that_may_quote_the_password_is_left_out() {
+        let without = |text: &str| failure("ERR", text).cause.without("päss\"word").to_string();
+
+        assert_eq!(without("invalid user"), "ERR invalid user");
+        for quoting in ["no AUTH päss\"word", r#"no "AUTH p\xc3\xa4ss\"word""#] {
+            let shown = without(quoting);
+            assert!(shown.starts_with("ERR (") && !shown.contains("ss\"word"), "{shown}");
+        }
     }
 }

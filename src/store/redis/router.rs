@@ -208,6 +208,11 @@ impl Router {
         self.connections_of(server)?.check_waiters().await
     }
 
+    /// Checks that each worker has the connections to a server that its calls need.
+    pub(super) fn check_connections(&self, server: &AnyServer) -> Result<(), Failure> {
+        self.connections_of(server)?.check_all()
+    }
+
     /// Returns all servers that have sessions, in the order of their first slots.
     pub(super) async fn servers(&self) -> Result<Vec<AnyServer>, Error> {
         match self {

@@ -36,11 +36,21 @@ async fn use_every_worker(service: &TestService, proxy: &Proxy, token: &str) {
 
 #[tokio::test]
 async fn connections_that_forget_are_replaced_within_three_timeouts() {
+    are_replaced_within_three_timeouts(Proxy::forget).await;
+}
+
+#[tokio::test]
+async fn connections_that_answer_byte_by_byte_are_replaced_within_three_timeouts() {
+    are_replaced_within_three_timeouts(Proxy::trickle).await;
+}
+
+/// Checks that calls work again in time after the connections that exist were broken.
+async fn are_replaced_within_three_timeouts(break_connections: fn(&Proxy)) {
     let (_redis, proxy, service) = service_behind_proxy().await;
     let token = service.stored(&[("a", "1")]).await;
     use_every_worker(&service, &proxy, &token).await;
 
-    proxy.forget();
+    break_connections(&proxy);
 
     let mut clients = Vec::new();
     for _ in 0..2 * WORKERS {

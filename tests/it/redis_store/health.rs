@@ -1,9 +1,16 @@
 //! Health tells whether Redis takes writes, and says what is wrong with one that cannot be relied on.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cloakroom::grpc;
 use cloakroom::store::{Redis, RedisSettings, Store as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+use tokio::sync::oneshot;
+use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
@@ -11,7 +18,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 
 use super::connections::service_on;
-use super::{problem, until};
+use super::{TIMEOUT, problem, until};
 use crate::support::TestService;
 use crate::support::redis::RedisServer;
 
@@ -136,6 +143,70 @@ async fn a_failure_names_the_host_and_the_cause_and_never_the_password() {
         assert!(problem.contains(&host) && problem.contains(cause), "{problem}");
         assert!(!problem.contains("secret"), "{problem}");
     }
+}
+
+/// Serves something else than Redis, which answers what it gets with what `answer` makes of it.
+async fn other_server(answer: fn(&[u8]) -> Vec<u8>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut socket, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut buffer = [0; 4096];
+                while let Ok(read @ 1..) = socket.read(&mut buffer).await {
+                    let _ = socket.write_all(&answer(&buffer[..read])).await;
+                }
+            });
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_server_that_is_no_redis_is_named_and_its_words_never_hold_the_password() {
+    let http = |request: &[u8]| [b"HTTP/1.1 400 Bad Request\r\n\r\n".as_slice(), request].concat();
+    let quoting = |request: &[u8]| {
+        let quoted = String::from_utf8_lossy(request).replace("\r\n", " ");
+        format!("-ERR what is {quoted}?\r\n").into_bytes()
+    };
+    let servers: [(fn(&[u8]) -> Vec<u8>, &str); 3] = [
+        (<[u8]>::to_vec, "it does not answer as Redis does"),
+        (http, "it does not answer as Redis does"),
+        (quoting, "ERR (its text is left out"),
+    ];
+    for (answer, cause) in servers {
+        let address = other_server(answer).await;
+
+        let problem = problem(&settings(&format!("redis://frontend:very-secret@{address}"))).await;
+
+        assert!(problem.contains(&address.to_string()) && problem.contains(cause), "{problem}");
+        assert!(!problem.contains("secret") && !problem.contains('\n'), "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn health_sees_a_worker_that_gets_no_connection() {
+    let redis = RedisServer::start();
+    let settings = RedisSettings { timeout: TIMEOUT, ..settings(&redis.url()) };
+    let store = Arc::new(Redis::new(&settings).unwrap());
+    store.ping().await.unwrap();
+    // The connection that is open stays logged in.
+    redis.cli(&["config", "set", "requirepass", "secret"]);
+    let (runtime, of_worker) = (Builder::new_current_thread().enable_all().build().unwrap(), Arc::clone(&store));
+    let (stop, stopped) = oneshot::channel::<()>();
+
+    let worker = spawn_blocking(move || {
+        runtime.block_on(async {
+            of_worker.ping().await.unwrap_err();
+            let _ = stopped.await;
+        });
+    });
+
+    until("health sees it", async || store.ping().await.is_err()).await;
+    redis.cli(&["-a", "secret", "config", "set", "requirepass", ""]);
+    until("health sees that it has one", async || store.ping().await.is_ok()).await;
+    drop(stop);
+    worker.await.unwrap();
 }
 
 #[tokio::test]

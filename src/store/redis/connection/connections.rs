@@ -224,7 +224,10 @@ impl Connections {
             self.rounds.count_failure();
         }
         match answered {
-            Ok(Ok(answers)) => Ok(answers),
+            Ok(Ok(answers)) => {
+                connection.record_answer();
+                Ok(answers)
+            }
             Ok(Err(error)) => {
                 // Errors of another kind come from the library, and not from the network.
                 let is_of_network = error.kind() == ErrorKind::Io;
@@ -240,8 +243,7 @@ impl Connections {
                 // Not the short rest of a deadline, and not a connection that was opened meanwhile.
                 let had_its_time =
                     begin.elapsed() >= self.target.timeout / 2 && connection.opened.elapsed() >= self.target.timeout;
-                if had_its_time && !connection.has_received_since(mark) {
-                    self.rounds.leave_silent(connection, "a command was not answered");
+                if had_its_time && self.rounds.leave_unanswered(connection, mark, "a command was not answered") {
                     reconnecting.check();
                 }
                 Err(Unanswered::TimedOut(failure(connection, Cause::NoAnswer(self.target.timeout))))
@@ -292,6 +294,16 @@ impl Connections {
         let all = self.by_runtime.read();
         let mut connections = all.iter().flat_map(|(_, of_runtime)| &of_runtime.connections);
         (!all.is_empty()).then(|| connections.any(|connection| connection.try_connection().is_some()))
+    }
+
+    /// Checks that no worker lacks a connection that its calls need: one with others tells nothing of them.
+    pub(in crate::store::redis) fn check_all(&self) -> Result<(), Failure> {
+        let all = self.by_runtime.read();
+        let failing = all.iter().find_map(|(_, of_runtime)| {
+            let commands = of_runtime.connections.iter().find_map(Reconnecting::lasting_failure);
+            commands.or_else(|| of_runtime.waiters.iter().flatten().find_map(|waiter| waiter.lasting_failure()))
+        });
+        failing.map_or(Ok(()), Err)
     }
 
     /// How often commands were not answered, and connections could not be opened.

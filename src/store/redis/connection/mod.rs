@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::socket2::{SockRef, TcpKeepalive};
-use redis::{AsyncConnectionConfig, Cmd, ConnectionAddr, RedisConnectionInfo, RedisError, Value};
+use redis::{AsyncConnectionConfig, Cmd, ConnectionAddr, ErrorKind, RedisConnectionInfo, RedisError, Value};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::sync::Notify;
@@ -54,6 +54,7 @@ pub(in crate::store::redis) struct Connection {
 pub(in crate::store::redis) struct Mark {
     sent: u64,
     received: u64,
+    answered: u64,
 }
 
 impl Connection {
@@ -114,7 +115,8 @@ impl Connection {
     /// Logs in and selects the database. Redis has to answer, for the kernel of one that hangs accepts connections too.
     async fn log_in(&self, settings: &RedisConnectionInfo) -> Result<(), Cause> {
         if let Some(password) = settings.password() {
-            self.set_up(redis::cmd("AUTH").arg(settings.username()).arg(password)).await?;
+            let logged_in = self.set_up(redis::cmd("AUTH").arg(settings.username()).arg(password)).await;
+            logged_in.map_err(|cause| cause.without(password))?;
         }
         if settings.db() != 0 {
             self.set_up(redis::cmd("SELECT").arg(settings.db())).await?;
@@ -128,9 +130,13 @@ impl Connection {
 
     /// Sends one command, for of a pipeline the library does not tell why it failed.
     async fn set_up(&self, command: &Cmd) -> Result<(), Cause> {
-        match self.commands().send_packed_command(command).await? {
-            Value::ServerError(error) => Err(RedisError::from(error).into()),
-            _ => Ok(()),
+        match self.commands().send_packed_command(command).await {
+            Ok(Value::ServerError(error)) => Err(RedisError::from(error).into()),
+            // OK, or PONG.
+            Ok(Value::Okay | Value::SimpleString(_)) => Ok(()),
+            Ok(_) => Err(Cause::NotRedis),
+            Err(error) if error.kind() == ErrorKind::Parse => Err(Cause::NotRedis),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -189,8 +195,9 @@ impl Connection {
     }
 
     pub(in crate::store::redis) fn mark(&self) -> Mark {
-        let Progress { sent, received, .. } = &*self.progress;
-        Mark { sent: sent.load(Ordering::Relaxed), received: received.load(Ordering::Relaxed) }
+        let Progress { sent, received, answered, .. } = &*self.progress;
+        let [sent, received, answered] = [sent, received, answered].map(|count| count.load(Ordering::Relaxed));
+        Mark { sent, received, answered }
     }
 
     /// Whether bytes of any command were sent since then. If not, no command that began since then was sent.
@@ -201,6 +208,17 @@ impl Connection {
     /// Whether Redis has sent anything since then.
     pub(in crate::store::redis) fn has_received_since(&self, mark: Mark) -> bool {
         self.mark().received != mark.received
+    }
+
+    /// Records that commands were answered whole.
+    pub(in crate::store::redis) fn record_answer(&self) {
+        self.progress.answered.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether any commands were answered whole since then. A server that hangs in the middle of an answer, or sends it
+    /// byte by byte, answers none.
+    pub(in crate::store::redis) fn has_answered_since(&self, mark: Mark) -> bool {
+        self.mark().answered != mark.answered
     }
 
     /// Whether calls may use it: it is not closed, and nobody has left it.
@@ -282,6 +300,8 @@ struct Progress {
     /// How often bytes were sent and received.
     sent: AtomicU64,
     received: AtomicU64,
+    /// How often commands were answered.
+    answered: AtomicU64,
     /// It is closed, or somebody has left it.
     is_over: AtomicBool,
     closed: Notify,

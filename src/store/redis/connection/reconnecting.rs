@@ -116,6 +116,16 @@ impl Reconnecting {
         }
     }
 
+    /// Returns why calls fail at once, if they do.
+    pub(in crate::store::redis) fn lasting_failure(&self) -> Option<Failure> {
+        // The task of a runtime that has ended opens no connection, and no call waits for one.
+        self.state.has_changed().ok()?;
+        match &*self.state.borrow() {
+            State::Opening { fails_from, failure } if *fails_from <= Instant::now() => failure.clone(),
+            State::Open(_) | State::Opening { .. } => None,
+        }
+    }
+
     /// Has the connection looked at, because it may have been left.
     pub(in crate::store::redis) fn check(&self) {
         self.wakeup.notify_one();
@@ -307,7 +317,11 @@ impl Opener {
             // It is answered after the wait that is under way.
             Purpose::Waiting(_) => 2 * self.target.timeout,
         };
-        match timeout(patience, info.query_async::<String>(&mut commands)).await {
+        let answered = timeout(patience, info.query_async::<String>(&mut commands)).await;
+        if answered.as_ref().is_ok_and(|answer| answer.as_ref().err().is_none_or(|it| it.kind() != ErrorKind::Io)) {
+            connection.record_answer();
+        }
+        match answered {
             Ok(Ok(replication)) if self.target.server == Server::Primary && replication.contains("\nrole:slave") => {
                 self.rounds.leave_all(connection, "the server is a replica");
             }
@@ -324,11 +338,10 @@ impl Opener {
                 self.rounds.count_failure();
                 connection.leave();
             }
-            Err(_) if !connection.has_received_since(mark) => {
+            Err(_) => {
                 self.rounds.count_failure();
-                self.rounds.leave_silent(connection, "a check was not answered");
+                self.rounds.leave_unanswered(connection, mark, "a check was not answered");
             }
-            Err(_) => {}
         }
     }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tracing::debug;
 
-use super::Connection;
+use super::{Connection, Mark};
 
 /// The number of the current round. All connections of earlier rounds are left.
 #[derive(Debug)]
@@ -76,11 +76,25 @@ impl Rounds {
         }
     }
 
+    /// As [`Self::leave_all()`], because no command was answered since then, which is as long as an operation may take.
+    pub(in crate::store::redis) fn leave_unanswered(&self, connection: &Connection, since: Mark, why: &str) -> bool {
+        if connection.has_answered_since(since) {
+            return false;
+        }
+        // A part of an answer says that the server lives, so calls wait longer for the next connection.
+        match connection.has_received_since(since) {
+            true => self.leave_all(connection, why),
+            false => self.leave_silent(connection, why),
+        }
+    }
+
     /// As [`Self::leave_all()`], because the server has not answered for as long as an operation may take.
-    pub(in crate::store::redis) fn leave_silent(&self, connection: &Connection, why: &str) {
-        if self.leave_all(connection, why) {
+    fn leave_silent(&self, connection: &Connection, why: &str) -> bool {
+        let is_left = self.leave_all(connection, why);
+        if is_left {
             self.first_not_silent.fetch_max(connection.round + 1, Ordering::Relaxed);
         }
+        is_left
     }
 
     /// Whether a connection was left because its server was silent.

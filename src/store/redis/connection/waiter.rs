@@ -96,6 +96,11 @@ impl Waiter {
         })
     }
 
+    /// Returns why writes cannot wait, if that has lasted.
+    pub(in crate::store::redis) fn lasting_failure(&self) -> Option<Failure> {
+        self.reconnecting.lasting_failure()
+    }
+
     /// Checks that there is a connection to wait on, which Redis lets wait.
     pub(in crate::store::redis) async fn check(&self) -> Result<(), Failure> {
         let connected = timeout(self.timeout, self.reconnecting.connection()).await;
@@ -210,7 +215,10 @@ impl Group {
             };
             let (mark, begin) = (connection.mark(), Instant::now());
             let error = match timeout_at(deadline, self.ask(&connection, (key, slot), deadline)).await {
-                Ok(Ok(answers)) => return self.judge(&connection, answers).map(|()| connection),
+                Ok(Ok(answers)) => {
+                    connection.record_answer();
+                    return self.judge(&connection, answers).map(|()| connection);
+                }
                 Ok(Err(error)) => error,
                 Err(_) => {
                     self.rounds.count_failure();

@@ -123,7 +123,8 @@ impl Redis {
 
     async fn check_write(&self, probed: Probed) -> Result<Probed, Error> {
         match self.router.one::<Value>(probed.write()).await {
-            Ok(_) => Ok(probed),
+            // The connection of this task says nothing of those of the workers.
+            Ok(_) => self.router.check_connections(&probed.server).map(|()| probed).map_err(Error::from),
             // What kind of Redis it is may explain the refusal better.
             Err(error @ Error::Refused(_)) => self.check_kind(&probed.server).await.and(Err(error)),
             // A node of a cluster says such things to a service that takes it for a single server.
