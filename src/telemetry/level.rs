@@ -22,8 +22,18 @@ impl Level {
         }
     }
 
+    /// h2 warns of each connection that breaks its rules, so strangers could fill the log. The metrics count these
+    /// connections. Who wants the lines can name h2, or ask for all details.
     pub(super) fn filter(&self) -> EnvFilter {
-        EnvFilter::builder().parse_lossy(&self.0)
+        let filter = EnvFilter::builder().parse_lossy(&self.0);
+        let is_decided = |part: &str| {
+            let is_level = |level: &&str| level.eq_ignore_ascii_case(part.trim());
+            part.trim().starts_with("h2") || ["off", "error", "debug", "trace"].iter().any(is_level)
+        };
+        match self.0.split(',').any(is_decided) {
+            true => filter,
+            false => filter.add_directive("h2=error".parse().expect("it is a directive")),
+        }
     }
 }
 
@@ -54,4 +64,21 @@ pub struct LevelError(String);
 
 fn is_level(text: &str) -> bool {
     ["off", "error", "warn", "info", "debug", "trace"].iter().any(|level| level.eq_ignore_ascii_case(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_shows_no_warning_of_h2_unless_it_names_it_or_all_details() {
+        let has_directive = |text: &str| Level::parse(text).unwrap().filter().to_string().contains("h2=error");
+
+        for text in ["info", "warn", "INFO, cloakroom::store=debug"] {
+            assert!(has_directive(text), "{text}");
+        }
+        for text in ["off", "error", "debug", "Trace", "info,h2=debug", "info, h2::proto=warn"] {
+            assert!(!has_directive(text), "{text}");
+        }
+    }
 }
