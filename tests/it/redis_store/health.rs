@@ -145,8 +145,11 @@ async fn a_failure_names_the_host_and_the_cause_and_never_the_password() {
     }
 }
 
-/// Serves something else than Redis, which answers what it gets with what `answer` makes of it.
-async fn other_server(answer: fn(&[u8]) -> Vec<u8>) -> SocketAddr {
+/// What a server answers to these bytes.
+type Answer = fn(&[u8]) -> Vec<u8>;
+
+/// Serves something else than Redis.
+async fn other_server(answer: Answer) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -169,7 +172,7 @@ async fn a_server_that_is_no_redis_is_named_and_its_words_never_hold_the_passwor
         let quoted = String::from_utf8_lossy(request).replace("\r\n", " ");
         format!("-ERR what is {quoted}?\r\n").into_bytes()
     };
-    let servers: [(fn(&[u8]) -> Vec<u8>, &str); 3] = [
+    let servers: [(Answer, &str); 3] = [
         (<[u8]>::to_vec, "it does not answer as Redis does"),
         (http, "it does not answer as Redis does"),
         (quoting, "ERR (its text is left out"),
