@@ -37,7 +37,7 @@ pub(super) struct Recovery {
 enum RecoveryState {
     /// It is live, or not stored yet.
     Usable(Recovery),
-    /// It has ended, or a login has replaced its token. With the time of that, if it is known.
+    /// A login has replaced its token at this time; `None`: it has ended.
     Over(Option<Time>),
 }
 
@@ -63,9 +63,10 @@ impl Service {
     /// Finds the recovery session of a superseded token.
     ///
     /// Recovery sessions are numbered, and each token is derived from the one before. A login in one of them replaces its
-    /// token, and it may end. Then it is over, and the next one takes its place. The search doubles the number until a
-    /// session is not over, and then halves the gap, so that it costs few loads however many logins lost their answers.
-    /// After [`MAX_RECOVERIES`] it is a session that no other request finds, and that sets its cookie at once.
+    /// token, and it may end. Then it is over, and the next one takes its place. After the first
+    /// [`MAX_RECOVERIES_IN_TURN`], the search doubles the number until a session is not over, and then halves the gap, so
+    /// that it costs few loads however many logins lost their answers. After [`MAX_RECOVERIES`] it is a session that no
+    /// other request finds, and that sets its cookie at once.
     pub(super) async fn find_recovery(
         &self,
         call: &AppCall<'_>,
@@ -79,7 +80,8 @@ impl Service {
                 None if over == MAX_RECOVERIES => {
                     return Ok(Recovery { token: SplitToken::random(), record: None, note: CookieNote::None });
                 }
-                None => (2 * over).max(1),
+                None if over < MAX_RECOVERIES_IN_TURN => over + 1,
+                None => 2 * over,
                 Some((number, _)) => over + (number - over) / 2,
             };
             if let Some((_, recovery)) = found.take_if(|_| number == over) {
@@ -101,13 +103,12 @@ impl AppCall<'_> {
         let Some(snapshot) = snapshot else {
             return RecoveryState::Usable(Recovery { token, record: None, note: CookieNote::None });
         };
-        let end_time = snapshot.record.head.end.map(|end| end.time);
         match self.token_state(token, Some(snapshot)) {
             TokenState::Live { record, token } => {
                 RecoveryState::Usable(Recovery { token, record: Some(record), note: CookieNote::None })
             }
             TokenState::Superseded(superseded, _) => RecoveryState::Over(Some(superseded.rotate_time)),
-            TokenState::Gone(_) => RecoveryState::Over(end_time),
+            TokenState::Gone(_) => RecoveryState::Over(None),
         }
     }
 
@@ -118,6 +119,9 @@ impl AppCall<'_> {
 
 /// How long after a rotation its cookie may still be on its way to the browser.
 const COOKIE_DELAY: Duration = Duration::from_secs(30);
+
+/// How many recovery sessions of a token are looked at one after the other.
+const MAX_RECOVERIES_IN_TURN: usize = 8;
 
 /// How many recovery sessions of a token may be over. A power of two; bounds the work of an open.
 const MAX_RECOVERIES: usize = 256;

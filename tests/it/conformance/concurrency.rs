@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use crate::support::environment::race_rounds;
 
 /// Rounds of each race on each store.
-const ROUNDS: u32 = 250;
+const ROUNDS: u32 = 350;
 
 /// Rounds that run one after another, on one app.
 pub(crate) const ROUNDS_IN_SERIES: u32 = 40;
