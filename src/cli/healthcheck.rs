@@ -26,7 +26,7 @@ pub(super) struct HealthcheckArgs {
     #[arg(long)]
     live: bool,
     /// The time to wait for the answer, such as 500ms or 3s
-    #[arg(long, value_name = "DURATION", default_value = "4s", value_parser = duration::parse)]
+    #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = duration::parse)]
     timeout: Duration,
     #[command(flatten)]
     credentials: Credentials,

@@ -67,9 +67,8 @@ impl AdminSettings {
     }
 }
 
-/// Enough for operators, monitors and probes, beside some hundred connections of a stranger who may share their address:
-/// at the limit, one that stays and another that comes could take each other's place before either is answered.
-pub(super) const MAX_CONNECTIONS: usize = 512;
+/// Enough for operators, monitors and probes.
+pub(super) const MAX_CONNECTIONS: usize = 128;
 
 const EXPOSED: &str = "is open to other machines, and a program that reaches it can end every session; say in [callers] \
                        who may, listen on 127.0.0.1, or set insecure = true in [server] if the whole network is yours";

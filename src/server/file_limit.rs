@@ -67,9 +67,9 @@ mod tests {
     #[test]
     fn files_are_left_for_all_else() {
         assert_eq!(connections_with(1_048_576, 10_000), 10_000);
-        assert_eq!(connections_with(10_640, 10_000), 10_000);
-        assert_eq!(connections_with(10_639, 10_000), 9999);
-        assert_eq!(connections_with(1024, 10_000), 512);
+        assert_eq!(connections_with(10_256, 10_000), 10_000);
+        assert_eq!(connections_with(10_255, 10_000), 9999);
+        assert_eq!(connections_with(1024, 10_000), 768);
         assert_eq!(connections_with(64, 10_000), 32);
         assert_eq!(connections_with(1, 10_000), 1);
     }

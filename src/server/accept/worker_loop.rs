@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::mpsc;
-use tokio::task;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -74,9 +73,6 @@ impl WorkerLoop {
                     cut_connections.fetch_add(1, Ordering::Relaxed);
                 }
             });
-            // Others get their turn before the next one is taken. Connections that end at once would otherwise come faster
-            // than their ends are noticed, and fill the limits.
-            task::yield_now().await;
         }
         connections.close();
         connections.wait().await;

@@ -82,9 +82,15 @@ where
     }
 
     async fn serve_socket(self, socket: Socket) -> ConnectionEnd {
+        if !self.context.permit.delay.is_zero() {
+            tokio::select! {
+                () = time::sleep(self.context.permit.delay) => {}
+                () = self.stop.cancelled() => {}
+            }
+        }
         let result = match socket {
             Socket::Tcp(socket) => match TcpStream::from_std(socket) {
-                Ok(socket) if is_given_up(&socket, self.context.permit.delay, &self.stop).await => {
+                Ok(socket) if !self.context.permit.delay.is_zero() && has_left(&socket).await => {
                     Ok(ConnectionEnd::Closed)
                 }
                 Ok(socket) => self.serve_tcp(socket).await,
@@ -174,31 +180,6 @@ where
         }
         goaway.cancel();
         drain(Pin::new(&mut connection), &activity, drain_timeout).await
-    }
-}
-
-/// Lets a connection wait if it has to. Returns whether its peer has closed it meanwhile.
-///
-/// That is noticed soon, because the connection counts in the limits: those that strangers open and close would take the
-/// places of others.
-async fn is_given_up(socket: &TcpStream, delay: Duration, stop: &CancellationToken) -> bool {
-    if delay.is_zero() {
-        return false;
-    }
-    let end = Instant::now() + delay;
-    let waiting = async {
-        while !has_left(socket).await {
-            let now = Instant::now();
-            if now >= end {
-                return false;
-            }
-            time::sleep_until(end.min(now + LOOK_INTERVAL)).await;
-        }
-        true
-    };
-    tokio::select! {
-        is_given_up = waiting => is_given_up,
-        () = stop.cancelled() => has_left(socket).await,
     }
 }
 
@@ -294,8 +275,5 @@ where
 
 /// The first bytes of a peer arrive within this time after the connection was accepted, if at all.
 const FIRST_CALL_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// How often a connection that has to wait is looked at.
-const LOOK_INTERVAL: Duration = Duration::from_millis(50);
 
 type BoxError = Box<dyn Error + Send + Sync>;

@@ -5,10 +5,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use cloakroom::server::{Protocols, Settings};
 use http::StatusCode;
-use tokio::net::TcpStream;
 use tonic::Code;
 
-use super::support::client::{Client, request_with};
+use super::support::client::request_with;
 use super::support::raw_http2::{
     END_HEADERS, ENHANCE_YOUR_CALM, INITIAL_WINDOW_SIZE, PING, PRIORITY, RawHttp2, SETTINGS, WINDOW_UPDATE, call,
     frame, headers, reset, streams, whole_call,
@@ -146,23 +145,6 @@ async fn peers_that_break_the_protocol_again_and_again_have_to_wait() {
     }
 
     assert!(times[39] > ms(200), "{times:?}");
-}
-
-#[tokio::test]
-async fn connections_that_are_closed_while_they_wait_take_no_places() {
-    let server = TestServer::start(&Settings { max_connections_per_peer: 300, ..settings() }).await;
-    let wrong = frame(WINDOW_UPDATE, 0, 0, &[0; 4]);
-    for _ in 0..30 {
-        RawHttp2::connect_with_preface(server.address()).await.flood(wrong.clone()).await;
-    }
-
-    // It has to wait, and is the oldest one that was not used.
-    let client = tokio::spawn(Client::over(TcpStream::connect(server.address()).await.unwrap()));
-    for _ in 0..1000 {
-        drop(TcpStream::connect(server.address()).await.unwrap());
-    }
-
-    assert_eq!(client.await.unwrap().call("Echo").await.code(), Code::Ok);
 }
 
 fn half_open_echo(stream: u32) -> Vec<u8> {
