@@ -82,6 +82,7 @@ fn the_command_fills_redis() {
 fn a_store_that_a_running_service_has_open_is_not_filled() {
     let folder = folder();
     let _open = open_data(folder.path()).unwrap();
+    cloakroom::config::default_key::open(&folder.path().join("data")).unwrap();
 
     let output = run(&folder, &["--count", "5"], &[]);
 
