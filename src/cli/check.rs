@@ -57,13 +57,13 @@ impl CheckArgs {
 }
 
 /// What is said of the connections to Redis.
-struct Connected {
+struct ConnectionReport {
     comments: String,
     warnings: Vec<String>,
 }
 
 /// Checks each connection to Redis.
-fn connect(loaded: &LoadedConfig) -> Result<Connected, CliError> {
+fn connect(loaded: &LoadedConfig) -> Result<ConnectionReport, CliError> {
     let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
     let (mut comments, mut warnings) = (String::new(), Vec::new());
     let stores = config_checks::redis_stores(loaded);
@@ -88,5 +88,5 @@ fn connect(loaded: &LoadedConfig) -> Result<Connected, CliError> {
         source.result?;
         comments += &format!("# The Redis of the {} answers the app {}.\n", source.name, source.app);
     }
-    Ok(Connected { comments, warnings })
+    Ok(ConnectionReport { comments, warnings })
 }

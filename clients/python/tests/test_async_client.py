@@ -172,7 +172,7 @@ async def test_the_response_of_a_cancelled_call_reaches_no_other_call(own_servic
 
 @in_event_loop
 async def test_a_service_that_does_not_answer_costs_one_deadline_and_blocks_no_other_task(own_service):
-    client = AsyncClient(own_service.address, app="shop", deadline=0.5)
+    client = AsyncClient(own_service.address, app="shop", deadline=2)
     token = (await write(client)).session.token
     ticks = 0
 
@@ -193,7 +193,7 @@ async def test_a_service_that_does_not_answer_costs_one_deadline_and_blocks_no_o
 
     assert failed.value.code == "DEADLINE_EXCEEDED"
     assert 0.4 < took < 10
-    assert ticks > 1
+    assert ticks >= 10
 
 
 @in_event_loop

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::legacy_redis::legacy_redis_access;
 use super::settings::{cookie_name, key_bytes};
 use super::{LegacyRedis, LegacyRedisAccess};
 use crate::cookie;
@@ -88,17 +89,6 @@ impl FlaskSessionSettings {
 
     /// Returns how to connect to Redis. `None`: there is no such source.
     pub fn redis(&self) -> Option<LegacyRedisAccess> {
-        let Self { url, url_file, username, password_file, ca_file, certificate_file, key_file, timeout, .. } =
-            self.clone();
-        Some(LegacyRedisAccess {
-            url: url?,
-            url_file,
-            username,
-            password_file,
-            ca_file,
-            certificate_file,
-            key_file,
-            timeout,
-        })
+        legacy_redis_access!(self)
     }
 }

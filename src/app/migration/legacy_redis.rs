@@ -31,3 +31,21 @@ pub struct LegacyRedisAccess {
     /// The longest that one read may take.
     pub timeout: Duration,
 }
+
+/// Returns how to connect to the Redis of a migration source, by the fields that the tables of all sources have for it.
+/// `None`: no url is set.
+macro_rules! legacy_redis_access {
+    ($settings:expr) => {
+        $settings.url.clone().map(|url| $crate::app::migration::LegacyRedisAccess {
+            url,
+            url_file: $settings.url_file.clone(),
+            username: $settings.username.clone(),
+            password_file: $settings.password_file.clone(),
+            ca_file: $settings.ca_file.clone(),
+            certificate_file: $settings.certificate_file.clone(),
+            key_file: $settings.key_file.clone(),
+            timeout: $settings.timeout,
+        })
+    };
+}
+pub(super) use legacy_redis_access;

@@ -38,7 +38,7 @@ pub(in crate::store::redis) struct FsyncWatch {
 }
 
 /// What a server says about `appendfsync`.
-enum Answer {
+enum AppendfsyncAnswer {
     Is(String),
     /// This user may not ask.
     Forbidden,
@@ -98,26 +98,26 @@ impl Redis {
         let name = format!("{} {}", info.product, info.version);
         let early = "acknowledges writes before its disk has them";
         let (found, advice) = match answer {
-            Answer::Is(policy) if policy == "always" => return Ok(None),
-            Answer::Is(policy) if policy == "no" => (
+            AppendfsyncAnswer::Is(policy) if policy == "always" => return Ok(None),
+            AppendfsyncAnswer::Is(policy) if policy == "no" => (
                 format!("with appendfsync no {name} acknowledges no write, and calls that write end UNAVAILABLE"),
                 SET_ALWAYS,
             ),
             _ if info.syncs_before_it_answers() => return Ok(None),
-            Answer::Is(policy) => (
+            AppendfsyncAnswer::Is(policy) => (
                 format!(
                     "with appendfsync {policy} {name} {early}: a power loss may lose writes that were acknowledged"
                 ),
                 SET_ALWAYS,
             ),
-            Answer::Forbidden => (
+            AppendfsyncAnswer::Forbidden => (
                 format!(
                     "this user may not run CONFIG GET, so nobody knows whether appendfsync is always; otherwise {name} \
                      {early}, and a power loss may lose writes that were acknowledged"
                 ),
                 "look yourself, or grant +config|get, with which this user can read Redis' own passwords too",
             ),
-            Answer::Nothing => (
+            AppendfsyncAnswer::Nothing => (
                 format!(
                     "the server does not say whether appendfsync is always; otherwise {name} {early}, and a power loss \
                      may lose writes that were acknowledged"
@@ -129,16 +129,19 @@ impl Redis {
         Ok(Some(FsyncWarning { address: self.router.address(server), found, advice }))
     }
 
-    async fn ask_appendfsync(&self, server: &AnyServer) -> Result<Answer, Error> {
+    async fn ask_appendfsync(&self, server: &AnyServer) -> Result<AppendfsyncAnswer, Error> {
         let mut command = redis::cmd("CONFIG");
         command.arg("GET").arg("appendfsync");
         let answer = self.router.read_on(server, &pipeline([command])).await?.into_iter().next();
-        let Some(answer) = answer else { return Ok(Answer::Nothing) };
+        let Some(answer) = answer else { return Ok(AppendfsyncAnswer::Nothing) };
         Ok(match server_error(&answer) {
-            Some(error) if error.kind() == Some(ServerErrorKind::NoPerm) => Answer::Forbidden,
+            Some(error) if error.kind() == Some(ServerErrorKind::NoPerm) => AppendfsyncAnswer::Forbidden,
             // A managed Redis may not have the command.
-            Some(_) => Answer::Nothing,
-            None => parse::<Vec<String>>(answer)?.into_iter().nth(1).map_or(Answer::Nothing, Answer::Is),
+            Some(_) => AppendfsyncAnswer::Nothing,
+            None => parse::<Vec<String>>(answer)?
+                .into_iter()
+                .nth(1)
+                .map_or(AppendfsyncAnswer::Nothing, AppendfsyncAnswer::Is),
         })
     }
 
