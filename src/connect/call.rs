@@ -20,7 +20,7 @@ use super::stream::{JsonRequest, StreamResponse};
 use super::{ext_authz, forward_auth};
 use crate::grpc::{self, Rejection, UnaryRequest, UnaryResponse};
 
-/// Calls a gRPC service by the protocol of the request. A failure that the service reports is in the response.
+/// Calls a gRPC service by the protocol of the request, whose headers [`check`] has accepted. A failure that the service reports is in the response.
 pub async fn call<S>(
     service: S,
     request: Request<Body>,
@@ -32,7 +32,6 @@ where
 {
     let rpc = schema.rpc(request.uri().path());
     let (mut parts, body) = request.into_parts();
-    check(&parts, protocol)?;
     let body = match (protocol, rpc) {
         (Protocol::Grpc, _) | (Protocol::ConnectStream(Codec::Proto), _) => body,
         (Protocol::ConnectStream(Codec::Json), Some(rpc)) => {
@@ -65,18 +64,18 @@ where
     respond(response, protocol, rpc).await
 }
 
-/// Checks what the headers say of the call.
-fn check(parts: &Parts, protocol: Protocol) -> Result<(), Rejection> {
+/// Checks what the headers say of the call, before its body is read.
+pub fn check(headers: &HeaderMap, protocol: Protocol) -> Result<(), Rejection> {
     let is_unary = match protocol {
         Protocol::Grpc | Protocol::ForwardAuth | Protocol::ExtAuthz => return Ok(()),
         Protocol::ConnectUnary(_) => true,
         Protocol::ConnectStream(_) => false,
     };
-    let encoding = parts.headers.get(if is_unary { &header::CONTENT_ENCODING } else { &CONNECT_CONTENT_ENCODING });
+    let encoding = headers.get(if is_unary { &header::CONTENT_ENCODING } else { &CONNECT_CONTENT_ENCODING });
     if encoding.is_some_and(|encoding| encoding != "identity") {
         return Err(Rejection::CompressionUnsupported);
     }
-    match parts.headers.get(&CONNECT_PROTOCOL_VERSION) {
+    match headers.get(&CONNECT_PROTOCOL_VERSION) {
         Some(version) if version != "1" => Err(Rejection::ConnectVersionUnsupported),
         _ => Ok(()),
     }
@@ -184,8 +183,8 @@ async fn unary_reply(body: Body, headers: &mut HeaderMap) -> Result<Result<Bytes
     Ok(Ok(message))
 }
 
-/// More room is not made before the bytes are there.
-const MAX_RESERVED: usize = 64 * 1024;
+/// More room is not made before the bytes are there. The server counts so much for each call.
+const MAX_RESERVED: usize = 4 * 1024;
 
 const BROKEN: &str = "the body of the request is broken, or ends too early";
 

@@ -16,7 +16,7 @@ mod schema;
 mod stream;
 mod timeout;
 
-pub use call::call;
+pub use call::{call, check};
 pub use protocol::{Codec, Protocol};
 pub use schema::Schema;
 pub use stream::failed_stream;

@@ -23,6 +23,7 @@ pub(super) struct Rpc {
     pub(super) request: MessageDescriptor,
     pub(super) response: MessageDescriptor,
     pub(super) is_stream: bool,
+    has_client_stream: bool,
 }
 
 impl Schema {
@@ -38,7 +39,8 @@ impl Schema {
         });
         let rpcs = services.map(|(path, rpc)| {
             let is_stream = rpc.is_client_streaming() || rpc.is_server_streaming();
-            (path, Rpc { request: rpc.input(), response: rpc.output(), is_stream })
+            let has_client_stream = rpc.is_client_streaming();
+            (path, Rpc { request: rpc.input(), response: rpc.output(), is_stream, has_client_stream })
         });
         Ok(Self { rpcs: rpcs.collect() })
     }
@@ -51,6 +53,11 @@ impl Schema {
             Protocol::ConnectStream(_) => true,
         };
         self.rpc(path).is_none_or(|rpc| rpc.is_stream == is_stream)
+    }
+
+    /// Whether a path names an RPC that is known, and whose request is one message.
+    pub fn has_one_message(&self, path: &str) -> bool {
+        self.rpc(path).is_some_and(|rpc| !rpc.has_client_stream)
     }
 
     /// Returns the RPC that a path names.

@@ -15,6 +15,7 @@ use tonic::body::Body;
 use tower::ServiceExt as _;
 
 use super::call_permit::CallPermit;
+use super::request_body::RequestBody;
 use super::timeout;
 use super::unread_rest::UnreadRest;
 use crate::connect::{self, Protocol, Schema};
@@ -54,7 +55,7 @@ impl CallLimits {
     /// until it is open, and a response that its caller does not read blocks no other call.
     pub(super) async fn run<S: GrpcService>(
         service: S,
-        request: Box<Request<Body>>,
+        request: Box<Request<RequestBody>>,
         (protocol, timeout): (Protocol, Duration),
         mut permit: CallPermit,
         connection: &Arc<ConnectionContext>,
@@ -88,13 +89,22 @@ pub(super) type Ended = (Result<Response<Body>, Status>, Option<Box<UnreadRest>>
 /// Calls the service by the protocol of the request.
 async fn call<S: GrpcService>(
     service: S,
-    request: Box<Request<Body>>,
+    mut request: Box<Request<RequestBody>>,
     protocol: Protocol,
     schema: &Schema,
 ) -> Result<Response<Body>, Status> {
+    connect::check(request.headers(), protocol)?;
+    poll_fn(|cx| match request.body_mut().poll_start(cx) {
+        // An unknown RPC is refused at once. The peer of a stream may wait for the headers of the response before it sends
+        // a message.
+        Poll::Pending if !schema.has_one_message(request.uri().path()) => Poll::Ready(()),
+        polled => polled,
+    })
+    .await;
+    let request = request.map(Body::new);
     match protocol {
         Protocol::Grpc => {
-            let Ok(response) = service.oneshot(*request).await;
+            let Ok(response) = service.oneshot(request).await;
             match Rejection::of_tonic(response.headers()) {
                 Some(rejection) => Err(rejection.into()),
                 None => Ok(response),
@@ -102,7 +112,7 @@ async fn call<S: GrpcService>(
         }
         // In a box, so that the futures of gRPC calls do not get larger.
         Protocol::ConnectUnary(_) | Protocol::ConnectStream(_) | Protocol::ForwardAuth | Protocol::ExtAuthz => {
-            Box::pin(connect::call(service, *request, protocol, schema)).await
+            Box::pin(connect::call(service, request, protocol, schema)).await
         }
     }
 }

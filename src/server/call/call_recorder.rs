@@ -40,7 +40,7 @@ enum CallPhase {
 
 impl CallRecorder {
     /// Records the start of a call.
-    pub(super) fn start(connection: &Arc<ConnectionContext>, request: &Request<Body>, protocol: Protocol) -> Self {
+    pub(super) fn start<B>(connection: &Arc<ConnectionContext>, request: &Request<B>, protocol: Protocol) -> Self {
         let rpc = connection.call_metrics.rpc(request.uri().path());
         let name = connection.call_metrics.name(rpc);
         let context = CallContext::new(name, request.headers(), &connection.tracer);
@@ -58,7 +58,7 @@ impl CallRecorder {
     }
 
     /// Checks that its caller may make the call. Lets the RPC of an audited call note what it is about.
-    pub(super) fn authenticate(&mut self, peer: &Peer, request: &mut Request<Body>) -> Result<Caller, auth::Error> {
+    pub(super) fn authenticate<B>(&mut self, peer: &Peer, request: &mut Request<B>) -> Result<Caller, auth::Error> {
         let caller = self.context.sync_scope(|| peer.authenticate(self.rpc.0, request.headers()));
         if matches!(caller, Err(_) | Ok(Caller::Unauthenticated)) {
             // Strangers could fill the queue with spans, and then those of callers would be lost.

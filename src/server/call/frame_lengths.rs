@@ -42,7 +42,8 @@ impl FrameLengths {
     }
 }
 
-const PREFIX: usize = 5;
+/// A flag, and four bytes of length.
+pub(super) const PREFIX: usize = 5;
 
 /// Shorter messages cost no more than their calls. Longer ones are rejected by their length prefix alone.
 pub(super) const LARGE: std::ops::RangeInclusive<usize> = 64 * 1024 + 1..=MAX_REQUEST_BYTES;

@@ -21,7 +21,7 @@ use super::unread_rest::UnreadRest;
 use crate::auth::ConnectionInfo;
 use crate::connect::{Codec, Protocol};
 use crate::grpc::Rejection;
-use crate::server::connection::{Activity, ConnectionContext};
+use crate::server::connection::{Activity, ConnectionContext, NewCall};
 use crate::server::{GrpcService, Protocols};
 
 /// Handles the requests of one connection.
@@ -44,6 +44,7 @@ where
         &self,
         mut request: Request<Incoming>,
     ) -> impl Future<Output = Result<Response<ResponseBody>, Infallible>> + use<S> {
+        let new_call = NewCall::arrive();
         let stream = self.activity.open_stream(request.version());
         let protocol = Protocol::of_request(&mut request);
         let http1_request = Http1Request::begin(&request, &self.activity, &self.context);
@@ -54,6 +55,7 @@ where
         let (context, service) = (Arc::clone(&self.context), self.service.clone());
         let (version, is_head) = (request.version(), request.method() == Method::HEAD);
         async move {
+            drop(new_call);
             if let Some(http1_request) = &http1_request {
                 http1_request.take_turn().await;
             }
@@ -97,16 +99,16 @@ where
         }
     }
 
-    fn with_body(&self, request: Request<Incoming>, protocol: Option<Protocol>) -> Request<Body> {
+    fn with_body(&self, request: Request<Incoming>, protocol: Option<Protocol>) -> Request<RequestBody> {
         let (parts, body) = request.into_parts();
         let body = RequestBody::new(body, &self.context, self.limits.request_timeout, protocol, &parts);
-        Request::from_parts(parts, Body::new(body))
+        Request::from_parts(parts, body)
     }
 }
 
 /// Returns the protocol of a call, if it is one that is served. Health checks are answered by each.
 fn check_protocol(
-    request: &Request<Body>,
+    request: &Request<RequestBody>,
     protocol: Option<Protocol>,
     context: &ConnectionContext,
     is_public: bool,

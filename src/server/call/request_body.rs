@@ -2,21 +2,27 @@
 //!
 //! It takes a part of the budget for each large message, and the slot of the call when the request is whole. While it
 //! waits for its peer, its bytes count as pending, and its time runs.
+//!
+//! A request that is not large is received whole before its service sees it: services make room for what a request
+//! announces, and a peer could announce much and send nothing.
 
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::Version;
 use http::request::Parts;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
 use tonic::Status;
+use tonic::codegen::StdError;
 
 use super::call_permit::CallPermit;
+use super::frame_lengths::{LARGE, PREFIX};
 use super::request_size::RequestSize;
 use super::unread_rest::UnreadRest;
 use crate::connect::Protocol;
@@ -34,6 +40,9 @@ pub(super) struct RequestBody {
     timeout: Duration,
     size: RequestSize,
     received: usize,
+    start: Start,
+    /// Whether the service waits for more than the start.
+    is_in_service: bool,
     phase: Phase,
     /// For what is read outside of a poll of the call.
     permit: CallPermit,
@@ -49,6 +58,18 @@ enum Phase {
         timeout: Pin<Box<Sleep>>,
     },
     Whole,
+}
+
+/// What was received before the service reads.
+#[derive(Debug, Default)]
+enum Start {
+    #[default]
+    Empty,
+    /// All of the request.
+    Whole(Bytes),
+    /// Copied, because each piece may be a small part of a large buffer.
+    Part(BytesMut),
+    Failed(StdError),
 }
 
 impl RequestBody {
@@ -68,14 +89,43 @@ impl RequestBody {
             timeout,
             size,
             received: 0,
+            start: Start::Empty,
+            is_in_service: false,
             phase: Phase::Arriving,
             permit: CallPermit::default(),
         }
     }
 
+    /// Receives the request until it is whole, or large, or has failed, and keeps what it received for the service.
+    pub(super) fn poll_start(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            match ready!(self.poll_body(cx)) {
+                None => return Poll::Ready(()),
+                Some(Err(error)) => {
+                    self.start = Start::Failed(error);
+                    return Poll::Ready(());
+                }
+                // Requests have no trailers.
+                Some(Ok(frame)) => self.keep(frame.into_data().unwrap_or_default()),
+            }
+            if matches!(self.phase, Phase::Whole) || self.received + self.size.announced() > MAX_START {
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    fn keep(&mut self, data: Bytes) {
+        match &mut self.start {
+            _ if data.is_empty() => {}
+            Start::Part(part) => part.extend_from_slice(&data),
+            start if matches!(self.phase, Phase::Whole) => *start = Start::Whole(data),
+            start => *start = Start::Part(BytesMut::from(&*data)),
+        }
+    }
+
     /// Records that the peer has to be waited for. Fails when its time is over.
     fn wait(&mut self, cx: &mut Context<'_>) -> Result<(), Rejection> {
-        let bytes = self.received + OVERHEAD;
+        let bytes = self.received + OVERHEAD + if self.is_in_service { SERVICE_OVERHEAD } else { 0 };
         if let Phase::Arriving = self.phase {
             self.phase = Phase::Unfinished { pending: 0, timeout: Box::pin(sleep(self.timeout)) };
         }
@@ -117,7 +167,17 @@ impl RequestBody {
         }
     }
 
-    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
+        self.poll_incoming(cx).map_err(|error| match error {
+            BodyError::Rejected(rejection) => Status::from(rejection).into(),
+            BodyError::Http(error) => {
+                self.connection.unread_body.break_off();
+                error.into()
+            }
+        })
+    }
+
+    fn poll_incoming(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if self.received == 0 {
             self.size.check()?;
         }
@@ -147,24 +207,37 @@ impl RequestBody {
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = tonic::codegen::StdError;
+    type Error = StdError;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        self.poll_body(cx).map_err(|error| match error {
-            BodyError::Rejected(rejection) => Status::from(rejection).into(),
-            BodyError::Http(error) => {
-                self.connection.unread_body.break_off();
-                error.into()
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, StdError>>> {
+        match mem::take(&mut self.start) {
+            Start::Whole(data) => Poll::Ready(Some(Ok(Frame::data(data)))),
+            Start::Part(data) => Poll::Ready(Some(Ok(Frame::data(data.freeze())))),
+            Start::Failed(error) => Poll::Ready(Some(Err(error))),
+            Start::Empty => {
+                self.is_in_service = true;
+                self.poll_body(cx)
             }
-        })
+        }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Incoming::is_end_stream)
+        matches!(self.start, Start::Empty) && self.body.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(SizeHint::default, Incoming::size_hint)
+        let mut hint = self.body.as_ref().map_or_else(SizeHint::default, Incoming::size_hint);
+        let start = match &self.start {
+            Start::Whole(data) => data.len(),
+            Start::Part(data) => data.len(),
+            Start::Empty | Start::Failed(_) => 0,
+        } as u64;
+        // The upper bound first, for the lower one may not be above it.
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + start);
+        }
+        hint.set_lower(hint.lower() + start);
+        hint
     }
 }
 
@@ -209,3 +282,10 @@ impl From<hyper::Error> for BodyError {
         Self::Http(error)
     }
 }
+
+/// A message that takes no part of the budget for large requests, with its prefix.
+const MAX_START: usize = *LARGE.start() + PREFIX;
+
+/// What a call uses besides while its service waits for more of the request: the buffers of tonic, for both directions, and
+/// the tasks of the service. Measured: 36 KiB for a call of reflection.
+const SERVICE_OVERHEAD: usize = 36 * 1024;

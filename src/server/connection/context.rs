@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::task;
 
 use super::frame_credit::FrameCredit;
+use super::new_calls::NewCall;
 use super::pending::PendingBytes;
 use super::unread_body::UnreadBody;
 use crate::server::accept::ConnectionPermit;
@@ -35,7 +36,7 @@ impl ConnectionContext {
 
     /// Whether other connections have to get their turn. A peer without an answered call has short turns.
     pub(super) fn is_turn_over(&self) -> bool {
-        self.credit.is_turn_over(self.permit.is_used())
+        NewCall::are_many() || self.credit.is_turn_over(self.permit.is_used())
     }
 
     /// Counts a request by HTTP/1.1, and lets other connections have their turn first if this one had enough of them.

@@ -8,6 +8,7 @@ mod frame_reader;
 mod http1_io;
 mod joined_writes;
 mod metered_io;
+mod new_calls;
 mod pending;
 pub(super) mod protocol;
 mod timeouts;
@@ -33,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) use self::activity::{Activity, StreamGuard};
 pub(super) use self::connection_metrics::{ConnectionMetrics, Cut};
 pub(super) use self::context::ConnectionContext;
+pub(super) use self::new_calls::NewCall;
 pub(super) use self::pending::{OVERHEAD, PendingBudget, ResponseBytes};
 pub(super) use self::timeouts::ConnectionTimeouts;
 

@@ -7,7 +7,7 @@ use super::flood::{Flood, Reading};
 use crate::server::raw_http1::post;
 use crate::server::raw_http2::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, PING, PRIORITY, RST_STREAM,
-    SETTINGS, WINDOW_UPDATE, call, frame, header_block, headers, preface, reset, whole_call,
+    SETTINGS, WINDOW_UPDATE, call, frame, header_block, header_block_of, headers, preface, reset, whole_call,
 };
 use crate::support::authority::first_message;
 
@@ -115,8 +115,6 @@ pub(super) const FLOODS: &[Flood] = &[
         },
         ..PLAIN
     },
-    Flood { name: "half-open calls", connections: 250, piece: |_, number| half_open(OPEN, number), ..PLAIN },
-    Flood { name: "half-open health checks", connections: 250, piece: |_, number| half_open(HEALTH, number), ..PLAIN },
     Flood {
         name: "half-open calls that are refused",
         piece: |_, number| streams(number, |stream| call(stream, &[("origin", "null")])),
@@ -134,7 +132,7 @@ pub(super) const FLOODS: &[Flood] = &[
     },
     Flood {
         name: "requests of 64 KB without their last byte",
-        connections: 100,
+        connections: 256,
         piece: |_, number| match number {
             // As many as the window of the connection allows.
             0..16 => {
@@ -151,7 +149,7 @@ pub(super) const FLOODS: &[Flood] = &[
     },
     Flood {
         name: "large requests, dripped",
-        connections: 100,
+        connections: 256,
         begin: || [preface(&[]), headers(1, OPEN, END_HEADERS, &[]), frame(DATA, 0, 1, &PREFIX_OF_A_MIB)].concat(),
         piece: |_, _| frame(DATA, 0, 1, &[0; 1000]),
         pause: Duration::from_millis(20),
@@ -159,7 +157,7 @@ pub(super) const FLOODS: &[Flood] = &[
     },
     Flood {
         name: "answers that the window keeps back",
-        connections: 100,
+        connections: 256,
         begin: || preface(&[(INITIAL_WINDOW_SIZE, 0)]),
         piece: |material, number| match number {
             0..5 => streams(number, |stream| whole_call(stream, OPEN, &material.large_open)),
@@ -169,7 +167,7 @@ pub(super) const FLOODS: &[Flood] = &[
     },
     Flood {
         name: "answers that nobody reads",
-        connections: 100,
+        connections: 256,
         begin: || [preface(&[(INITIAL_WINDOW_SIZE, 0x7fff_ffff)]), window_update(0, 0x7fff_0000)].concat(),
         piece: |material, number| match number {
             0..5 => streams(number, |stream| whole_call(stream, OPEN, &material.large_open)),
@@ -180,7 +178,7 @@ pub(super) const FLOODS: &[Flood] = &[
     },
     Flood {
         name: "small answers that the window keeps back",
-        connections: 250,
+        connections: 256,
         begin: || preface(&[(INITIAL_WINDOW_SIZE, 0)]),
         piece: |_, number| match number {
             0..5 => streams(number, |stream| whole_call(stream, HEALTH, EMPTY)),
@@ -190,7 +188,7 @@ pub(super) const FLOODS: &[Flood] = &[
     },
     Flood {
         name: "unread reflection",
-        connections: 50,
+        connections: 256,
         begin: || preface(&[(INITIAL_WINDOW_SIZE, 0)]),
         piece: |_, number| match number {
             0..5 => streams(number, |stream| {
@@ -211,10 +209,10 @@ pub(super) const FLOODS: &[Flood] = &[
         piece: |_, number| streams(number, |stream| whole_call(stream, OPEN, &[1, 0, 0, 0, 4, 0x1f, 0x8b, 8, 0])),
         ..PLAIN
     },
-    Flood { name: "silent connections", connections: 250, begin: Vec::new, ..PLAIN },
+    Flood { name: "silent connections", connections: 256, begin: Vec::new, ..PLAIN },
     Flood {
         name: "slow prefaces",
-        connections: 250,
+        connections: 256,
         begin: || b"PRI * HTTP".to_vec(),
         pause: Duration::from_millis(100),
         ..PLAIN
@@ -229,7 +227,7 @@ pub(super) const FLOODS: &[Flood] = &[
     },
     Flood {
         name: "HTTP/1.1: slow heads",
-        connections: 250,
+        connections: 256,
         begin: || http1_head(OPEN, ""),
         piece: |_, _| b"x".to_vec(),
         pause: Duration::from_millis(100),
@@ -237,7 +235,7 @@ pub(super) const FLOODS: &[Flood] = &[
     },
     Flood {
         name: "HTTP/1.1: slow heads behind a call",
-        connections: 250,
+        connections: 256,
         begin: || [post(OPEN, &[]), b"POST /x".to_vec()].concat(),
         piece: |_, _| b"x".to_vec(),
         pause: Duration::from_millis(100),
@@ -251,7 +249,7 @@ pub(super) const FLOODS: &[Flood] = &[
     },
     Flood {
         name: "HTTP/1.1: slow bodies",
-        connections: 250,
+        connections: 256,
         begin: || http1_head(OPEN, "content-length: 60000\r\n\r\n"),
         piece: |_, _| b"x".to_vec(),
         pause: Duration::from_millis(100),
@@ -259,7 +257,7 @@ pub(super) const FLOODS: &[Flood] = &[
     },
     Flood {
         name: "HTTP/1.1: large bodies, dripped",
-        connections: 100,
+        connections: 256,
         begin: || http1_head(OPEN, "content-length: 1000000\r\n\r\n"),
         piece: |_, _| vec![0; 1000],
         pause: Duration::from_millis(20),
@@ -267,7 +265,7 @@ pub(super) const FLOODS: &[Flood] = &[
     },
     Flood {
         name: "HTTP/1.1: bodies of 64 KB without their last byte",
-        connections: 250,
+        connections: 256,
         begin: || http1_head(OPEN, "content-length: 65000\r\n\r\n"),
         piece: |_, number| if number == 0 { vec![0; 64_999] } else { Vec::new() },
         ..PLAIN
@@ -306,7 +304,7 @@ pub(super) const FLOODS: &[Flood] = &[
     },
     Flood {
         name: "HTTP/1.1: large answers that nobody reads",
-        connections: 100,
+        connections: 256,
         begin: Vec::new,
         // Without the prefix of gRPC.
         piece: |material, _| post(OPEN, &material.large_open[5..]).repeat(10),
@@ -331,11 +329,46 @@ pub(super) const FLOODS: &[Flood] = &[
     Flood { name: "garbage after the preface", piece: |_, number| vec![number.to_le_bytes()[0]; 4096], ..PLAIN },
 ];
 
+/// Floods of requests that are never whole, so many that a service would need hundreds of MiB for all of them.
+pub(super) const UNFINISHED_FLOODS: &[Flood] = &[
+    Flood { name: "half-open calls", connections: 256, piece: |_, number| half_open(OPEN, number), ..PLAIN },
+    Flood { name: "half-open health checks", connections: 256, piece: |_, number| half_open(HEALTH, number), ..PLAIN },
+    Flood {
+        name: "half-open calls of reflection",
+        connections: 256,
+        piece: |_, number| half_open(REFLECTION, number),
+        ..PLAIN
+    },
+    Flood {
+        name: "calls that announce 64 KB and send none of it",
+        connections: 256,
+        piece: |_, number| match number {
+            0..5 => streams(number, |stream| {
+                [headers(stream, OPEN, END_HEADERS, &[]), frame(DATA, 0, stream, &[0, 0, 0, 0xff, 0xff])].concat()
+            }),
+            _ => Vec::new(),
+        },
+        ..PLAIN
+    },
+    Flood {
+        name: "calls of Connect that announce 64 KB and send a byte of it",
+        connections: 256,
+        piece: |_, number| match number {
+            0..5 => streams(number, |stream| {
+                let block = header_block_of(OPEN, "application/proto", &[("content-length", "65000")]);
+                [frame(HEADERS, END_HEADERS, stream, &block), frame(DATA, 0, stream, &[0])].concat()
+            }),
+            _ => Vec::new(),
+        },
+        ..PLAIN
+    },
+];
+
 /// Floods of a listener with TLS.
 pub(super) const TLS_FLOODS: &[Flood] = &[
-    Flood { name: "silent connections", connections: 250, begin: Vec::new, ..PLAIN },
-    Flood { name: "half a ClientHello", connections: 250, begin: || client_hello()[..100].to_vec(), ..PLAIN },
-    Flood { name: "handshakes that are not finished", connections: 250, begin: client_hello, ..PLAIN },
+    Flood { name: "silent connections", connections: 256, begin: Vec::new, ..PLAIN },
+    Flood { name: "half a ClientHello", connections: 256, begin: || client_hello()[..100].to_vec(), ..PLAIN },
+    Flood { name: "handshakes that are not finished", connections: 256, begin: client_hello, ..PLAIN },
     // The answer to a ClientHello takes the service more work than its sender.
     Flood { name: "handshakes that break", begin: client_hello, piece: |_, _| vec![0; 5], ..PLAIN },
     Flood { name: "HTTP/2 without TLS", ..PLAIN },

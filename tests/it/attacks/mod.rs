@@ -12,13 +12,19 @@ mod scene;
 use std::time::Duration;
 
 use self::flood::Flood;
-use self::floods::{FLOODS, TLS_FLOODS};
+use self::floods::{FLOODS, TLS_FLOODS, UNFINISHED_FLOODS};
 use self::scene::Scene;
 use crate::support::environment::number;
 
 #[tokio::test]
 async fn no_flood_disturbs_an_honest_caller_or_health_or_uses_much_memory() {
     check(&Scene::start().await, FLOODS).await;
+}
+
+// For a service of its own: one that was attacked before lets the address of the strangers wait.
+#[tokio::test]
+async fn no_flood_of_unfinished_requests_uses_much_memory() {
+    check(&Scene::start().await, UNFINISHED_FLOODS).await;
 }
 
 #[tokio::test]

@@ -117,15 +117,15 @@ async fn requests_that_are_not_whole_use_no_more_than_the_budget() {
 
     for _ in 0..10 {
         let mut raw = RawHttp2::connect_with_preface(server.address()).await;
-        for stream in streams().take(200) {
+        for stream in streams().take(50) {
             raw.send(&half_open_echo(stream)).await;
         }
         strangers.push(tokio::spawn(raw.ended()));
         assert_eq!(client.call("Echo").await.code(), Code::Ok);
     }
 
-    // Each holds 200 times 4 KiB, so the budget is for five.
-    eventually(async || strangers.iter().filter(|stranger| stranger.is_finished()).count() >= 5).await;
+    // Each holds 50 times 42 KiB, for services of this test see a request before it is whole. So the budget is for one.
+    eventually(async || strangers.iter().filter(|stranger| stranger.is_finished()).count() >= 9).await;
     assert_eq!(client.call("Echo").await.code(), Code::Ok);
 }
 

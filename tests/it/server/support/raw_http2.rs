@@ -147,14 +147,19 @@ pub(crate) fn headers(stream: u32, path: &str, flags: u8, more: &[(&str, &str)])
     frame(HEADERS, flags, stream, &header_block(path, more))
 }
 
-/// Builds the header block of a call.
+/// Builds the header block of a call by gRPC.
 pub(crate) fn header_block(path: &str, more: &[(&str, &str)]) -> Vec<u8> {
+    header_block_of(path, "application/grpc", more)
+}
+
+/// Builds the header block of a call with a content type.
+pub(crate) fn header_block_of(path: &str, content_type: &str, more: &[(&str, &str)]) -> Vec<u8> {
     let headers = [
         (":method", "POST"),
         (":scheme", "http"),
         (":authority", "localhost"),
         (":path", path),
-        ("content-type", "application/grpc"),
+        ("content-type", content_type),
         ("te", "trailers"),
     ];
     headers.iter().chain(more).flat_map(|(name, value)| literal(name, value)).collect()

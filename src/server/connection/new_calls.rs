@@ -1,0 +1,37 @@
+//! How many calls have arrived and not begun, on this thread.
+//!
+//! What a request holds counts from when its call begins. One read may bring hundreds of requests, and each connection
+//! reads when it has its turn, so many connections could begin far more calls than the budget has room for, before the
+//! first of them counts.
+
+use std::cell::Cell;
+
+/// A call that has not begun. It begins when its task runs, and this is dropped.
+#[derive(Debug)]
+pub(in crate::server) struct NewCall(());
+
+thread_local! {
+    // A connection and its calls are on one thread.
+    static COUNT: Cell<u32> = const { Cell::new(0) };
+}
+
+impl NewCall {
+    pub(in crate::server) fn arrive() -> Self {
+        COUNT.set(COUNT.get() + 1);
+        Self(())
+    }
+
+    /// Whether so many have to begin before more is read.
+    pub(super) fn are_many() -> bool {
+        COUNT.get() >= MANY
+    }
+}
+
+impl Drop for NewCall {
+    fn drop(&mut self) {
+        COUNT.set(COUNT.get().saturating_sub(1));
+    }
+}
+
+/// With less than a MiB, and what one more read brings.
+const MANY: u32 = 128;
