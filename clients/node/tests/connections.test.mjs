@@ -119,6 +119,18 @@ test('a connection that was closed while the process was busy is not used', asyn
   assert.equal(proxy.requests - before, 1);
 });
 
+test('responses that do not fit into one read are read whole', async () => {
+  const client = clientOf(proxy.address);
+  const { session } = await write(client);
+  const json = JSON.stringify('x'.repeat(60_000));
+  const changes = { set: new Map([['long', { json }]]) };
+  await client.save({ app: 'shop', token: session.token, changes, requestId: 'a save of 60 KB' });
+
+  const opened = await times(10, () => client.open({ app: 'shop', token: session.token }));
+
+  assert.deepEqual(new Set(opened.map((each) => each.session.entries.get('long').json)), new Set([json]));
+});
+
 test('an idle connection keeps no process alive', async () => {
   const program = `
     const { Client } = require('cloakroom-sessions');

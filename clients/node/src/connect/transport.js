@@ -15,7 +15,8 @@ const { Stream } = require('./stream.js');
 /** @typedef {import('../messages.js').Method} Method */
 /**
  * What the calls to one endpoint need.
- * @typedef {{ pool: Pool, writer: RequestWriter, connect: (end: number) => Promise<import('node:net').Socket> }} Peer
+ * @typedef {{ pool: Pool, writer: RequestWriter, connect: Connect }} Peer
+ * @typedef {(end: number, receive?: (data: Buffer) => void) => Promise<import('node:net').Socket>} Connect
  */
 /** @typedef {import('./replicas.js').Replica<Peer>} Replica */
 
@@ -140,12 +141,12 @@ class ConnectTransport {
 
   /** @param {import('./address.js').Endpoint} endpoint @returns {Peer} */
   #makePeer(endpoint) {
-    /** @param {number} end */
-    const connect = async (end) => {
+    /** @type {Connect} */
+    const connect = async (end, receive) => {
       const context = endpoint.tlsName === '' ? undefined : this.#tls.context();
-      return connectSocket(endpoint, context, Math.min(end, now() + CONNECT_TIMEOUT));
+      return connectSocket(endpoint, context, Math.min(end, now() + CONNECT_TIMEOUT), receive);
     };
-    const pool = new Pool(async (end) => new Connection(await connect(end)));
+    const pool = new Pool((end) => Connection.open((receive) => connect(end, receive)));
     return { pool, writer: new RequestWriter(endpoint.host, this.#token), connect };
   }
 }
