@@ -138,6 +138,7 @@ async fn respond(response: Response<Body>, protocol: Protocol, rpc: Option<&Rpc>
         Codec::Json => rpc.map(|rpc| &rpc.response),
     };
     if let Protocol::ConnectStream(_) = protocol {
+        headers.insert(X_ACCEL_BUFFERING.clone(), HeaderValue::from_static("no"));
         return Ok(Response::from_parts(parts, Body::new(StreamResponse::new(body, message.cloned()))));
     }
     let reply = match parts.extensions.remove::<UnaryResponse>() {
@@ -188,6 +189,8 @@ const MAX_RESERVED: usize = 4 * 1024;
 
 const BROKEN: &str = "the body of the request is broken, or ends too early";
 
+/// Has nginx pass each message of a stream on at once: `ngx_http_proxy_module`, `proxy_buffering`.
+static X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 static CONNECT_PROTOCOL_VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");
 static CONNECT_CONTENT_ENCODING: HeaderName = HeaderName::from_static("connect-content-encoding");
 static GRPC_ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");

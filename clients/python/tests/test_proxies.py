@@ -67,7 +67,8 @@ static_resources:
 #: A filter that changes nothing makes nginx forget the length, and so send chunks.
 CHUNKS = "sub_filter_types *; sub_filter '\\1never' ''; sub_filter_once off;"
 KEEPALIVE = 'proxy_http_version 1.1; proxy_set_header Connection "";'
-UNBUFFERED = "proxy_buffering off;"
+#: It obeys no answer that says how to pass it on.
+OBSTINATE = "proxy_ignore_headers X-Accel-Buffering;"
 
 
 def nginx(folder, port, target, settings):
@@ -147,8 +148,9 @@ def watched_session(tmp_path, proxy, settings, deadline):
 @pytest.mark.parametrize(
     ("proxy", "settings"),
     [
-        pytest.param(nginx, UNBUFFERED, id="nginx"),
-        pytest.param(nginx, KEEPALIVE + UNBUFFERED, id="nginx with keepalive"),
+        pytest.param(nginx, "", id="nginx as it comes"),
+        pytest.param(nginx, KEEPALIVE, id="nginx with keepalive"),
+        pytest.param(nginx, OBSTINATE + "proxy_buffering off;", id="nginx that was told not to buffer"),
         pytest.param(haproxy, "", id="haproxy"),
         pytest.param(envoy, "", id="envoy"),
     ],
@@ -161,6 +163,6 @@ def test_a_watch_works_through_a_proxy(tmp_path, proxy, settings):
 
 
 def test_a_watch_through_a_proxy_that_buffers_responses_says_so(tmp_path):
-    with watched_session(tmp_path, nginx, "", 2.0) as (watch, _), pytest.raises(SessionUnavailable) as failed:
+    with watched_session(tmp_path, nginx, OBSTINATE, 2.0) as (watch, _), pytest.raises(SessionUnavailable) as failed:
         watch()
     assert "if there is a proxy, it must not buffer responses (nginx: proxy_buffering off)" in str(failed.value)
