@@ -43,6 +43,8 @@ type Client struct {
 	app       string
 	deadline  time.Duration
 	transport Transport
+	// Whether the transport looks at the deadline of a context, and needs no context that ends by itself.
+	keepsDeadlines bool
 
 	mutex  sync.Mutex
 	policy *pb.GetAppPolicyResponse
@@ -68,7 +70,7 @@ func New(addresses string, options Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cloakroom: %w", err)
 	}
-	client.transport = transport
+	client.transport, client.keepsDeadlines = transport, true
 	return client, nil
 }
 
@@ -127,7 +129,7 @@ func (c *Client) Policy(ctx context.Context) (*pb.GetAppPolicyResponse, error) {
 
 // Call makes a call that may be repeated, and repeats it until the client's deadline or that of the context.
 func (c *Client) Call(ctx context.Context, path string, request, response proto.Message) error {
-	if ctx.Done() == nil {
+	if c.keepsDeadlines && ctx.Done() == nil {
 		ctx = withEnd{ctx, time.Now().Add(c.deadline)}
 	} else {
 		limited, cancel := context.WithTimeout(ctx, c.deadline)

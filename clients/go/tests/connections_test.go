@@ -288,6 +288,38 @@ func TestACallThatWaitsForItsRepeatIsCancelledWithItsContext(t *testing.T) {
 	}
 }
 
+// waiting answers no call, until its context ends.
+type waiting struct{}
+
+func (waiting) Call(ctx context.Context, _ string, _, _ proto.Message) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(10 * time.Second):
+		return errors.New("the context had no end")
+	}
+}
+
+func (s waiting) Stream(ctx context.Context, _ string, _ proto.Message) (cloakroom.Stream, error) {
+	return nil, s.Call(ctx, "", nil, nil)
+}
+
+func TestTheContextOfATransportEndsWithTheDeadlineOfTheClient(t *testing.T) {
+	client, err := cloakroom.New("", cloakroom.Options{Transport: waiting{}, Deadline: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+
+	_, err = client.OpenSession(context.Background(), &pb.OpenSessionRequest{})
+	_, watchErr := client.WatchSession(context.Background(), &pb.WatchSessionRequest{})
+
+	for _, err := range []error{err, watchErr} {
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+	}
+}
+
 func TestAStreamThatDoesNotBeginIsCancelledWithItsContext(t *testing.T) {
 	const head = "HTTP/1.1 200 OK\r\ncontent-type: application/connect+proto\r\ntransfer-encoding: chunked\r\n\r\n"
 	for _, answer := range []string{"", head} {
