@@ -159,20 +159,14 @@ pub(super) const FLOODS: &[Flood] = &[
         name: "answers that the window keeps back",
         connections: 256,
         begin: || preface(&[(INITIAL_WINDOW_SIZE, 0)]),
-        piece: |material, number| match number {
-            0..5 => streams(number, |stream| whole_call(stream, OPEN, &material.large_open)),
-            _ => Vec::new(),
-        },
+        piece: |material, number| limited_streams(number, |stream| whole_call(stream, OPEN, &material.large_open)),
         ..PLAIN
     },
     Flood {
         name: "answers that nobody reads",
         connections: 256,
         begin: || [preface(&[(INITIAL_WINDOW_SIZE, 0x7fff_ffff)]), window_update(0, 0x7fff_0000)].concat(),
-        piece: |material, number| match number {
-            0..5 => streams(number, |stream| whole_call(stream, OPEN, &material.large_open)),
-            _ => Vec::new(),
-        },
+        piece: |material, number| limited_streams(number, |stream| whole_call(stream, OPEN, &material.large_open)),
         reading: Reading::Nothing,
         ..PLAIN
     },
@@ -180,22 +174,18 @@ pub(super) const FLOODS: &[Flood] = &[
         name: "small answers that the window keeps back",
         connections: 256,
         begin: || preface(&[(INITIAL_WINDOW_SIZE, 0)]),
-        piece: |_, number| match number {
-            0..5 => streams(number, |stream| whole_call(stream, HEALTH, EMPTY)),
-            _ => Vec::new(),
-        },
+        piece: |_, number| limited_streams(number, |stream| whole_call(stream, HEALTH, EMPTY)),
         ..PLAIN
     },
     Flood {
         name: "unread reflection",
         connections: 256,
         begin: || preface(&[(INITIAL_WINDOW_SIZE, 0)]),
-        piece: |_, number| match number {
-            0..5 => streams(number, |stream| {
+        piece: |_, number| {
+            limited_streams(number, |stream| {
                 let list_services = frame(DATA, 0, stream, &[0, 0, 0, 0, 2, 0x3a, 0]);
                 [headers(stream, REFLECTION, END_HEADERS, &[]), list_services].concat()
-            }),
-            _ => Vec::new(),
+            })
         },
         ..PLAIN
     },
@@ -342,23 +332,21 @@ pub(super) const UNFINISHED_FLOODS: &[Flood] = &[
     Flood {
         name: "calls that announce 64 KB and send none of it",
         connections: 256,
-        piece: |_, number| match number {
-            0..5 => streams(number, |stream| {
+        piece: |_, number| {
+            limited_streams(number, |stream| {
                 [headers(stream, OPEN, END_HEADERS, &[]), frame(DATA, 0, stream, &[0, 0, 0, 0xff, 0xff])].concat()
-            }),
-            _ => Vec::new(),
+            })
         },
         ..PLAIN
     },
     Flood {
         name: "calls of Connect that announce 64 KB and send a byte of it",
         connections: 256,
-        piece: |_, number| match number {
-            0..5 => streams(number, |stream| {
+        piece: |_, number| {
+            limited_streams(number, |stream| {
                 let block = header_block_of(OPEN, "application/proto", &[("content-length", "65000")]);
                 [frame(HEADERS, END_HEADERS, stream, &block), frame(DATA, 0, stream, &[0])].concat()
-            }),
-            _ => Vec::new(),
+            })
         },
         ..PLAIN
     },
@@ -402,9 +390,14 @@ fn http1_head(path: &str, headers: &str) -> Vec<u8> {
     format!("POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/proto\r\n{headers}").into_bytes()
 }
 
-/// Builds 250 half-open calls in five pieces, and nothing afterwards.
+/// Builds something for each of 250 streams in five pieces, and nothing afterwards.
+fn limited_streams(number: u32, make: impl Fn(u32) -> Vec<u8>) -> Vec<u8> {
+    if number < 5 { streams(number, make) } else { Vec::new() }
+}
+
+/// Builds 250 half-open calls.
 fn half_open(path: &str, number: u32) -> Vec<u8> {
-    if number < 5 { streams(number, |stream| headers(stream, path, END_HEADERS, &[])) } else { Vec::new() }
+    limited_streams(number, |stream| headers(stream, path, END_HEADERS, &[]))
 }
 
 fn window_update(stream: u32, bytes: u32) -> Vec<u8> {
