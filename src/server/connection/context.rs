@@ -36,7 +36,18 @@ impl ConnectionContext {
 
     /// Whether other connections have to get their turn. A peer without an answered call has short turns.
     pub(super) fn is_turn_over(&self) -> bool {
-        NewCall::are_many() || self.credit.is_turn_over(self.permit.is_used())
+        self.credit.is_turn_over(self.permit.is_used())
+    }
+
+    /// Returns how many bytes may be read in this turn. `None`: none, for others have to get their turn.
+    pub(super) fn readable_bytes(&self) -> Option<usize> {
+        match NewCall::are_many() {
+            _ if self.is_turn_over() => None,
+            false => Some(usize::MAX),
+            true if self.pending.has_requests() => None,
+            // Not none: the queue of tasks may be such that it would always be so.
+            true => Some(READ_BESIDE_MANY),
+        }
     }
 
     /// Counts a request by HTTP/1.1, and lets other connections have their turn first if this one had enough of them.
@@ -55,6 +66,9 @@ impl Deref for ConnectionContext {
         &self.server
     }
 }
+
+/// A call or two, or 20 of the shortest that there are.
+const READ_BESIDE_MANY: usize = 512;
 
 /// So a turn has two requests that were sent together. The turns of HTTP/2 are counted in frames.
 const FRAMES_OF_A_REQUEST: u32 = 32;

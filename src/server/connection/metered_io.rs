@@ -49,12 +49,19 @@ impl<I: AsyncRead + Unpin> AsyncRead for MeteredIo<I> {
             // The next flush ends the connection.
             return Poll::Pending;
         }
-        if me.context.is_turn_over() {
+        let Some(readable) = me.context.readable_bytes() else {
             cx.waker().wake_by_ref();
             return Poll::Pending;
-        }
+        };
         let before = buf.filled().len();
-        ready!(Pin::new(&mut me.io).poll_read(cx, buf))?;
+        if readable < buf.remaining() {
+            let mut part = ReadBuf::new(buf.initialize_unfilled_to(readable));
+            ready!(Pin::new(&mut me.io).poll_read(cx, &mut part))?;
+            let read = part.filled().len();
+            buf.advance(read);
+        } else {
+            ready!(Pin::new(&mut me.io).poll_read(cx, buf))?;
+        }
         me.count(&buf.filled()[before..]);
         Poll::Ready(Ok(()))
     }

@@ -2,7 +2,8 @@
 //!
 //! What a request holds counts from when its call begins. One read may bring hundreds of requests, and each connection
 //! reads when it has its turn, so many connections could begin far more calls than the budget has room for, before the
-//! first of them counts.
+//! first of them counts. So while many calls have not begun, a connection with unfinished requests reads nothing, and the
+//! others little.
 
 use std::cell::Cell;
 
@@ -21,7 +22,7 @@ impl NewCall {
         Self(())
     }
 
-    /// Whether so many have to begin before more is read.
+    /// Whether so many have to begin that less is read meanwhile.
     pub(super) fn are_many() -> bool {
         COUNT.get() >= MANY
     }

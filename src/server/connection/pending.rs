@@ -139,6 +139,11 @@ impl PendingBytes {
         self.report();
     }
 
+    /// Whether a request is not whole yet.
+    pub(super) fn has_requests(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) > 0
+    }
+
     /// Whether a response is not sent yet.
     pub(super) fn has_responses(&self) -> bool {
         self.responses.iter().any(|bytes| bytes.load(Ordering::Relaxed) > 0)
