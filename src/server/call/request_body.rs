@@ -105,7 +105,7 @@ impl RequestBody {
                     self.start = Start::Failed(error);
                     return Poll::Ready(());
                 }
-                // Requests have no trailers.
+                // Trailers of a request mean nothing here.
                 Some(Ok(frame)) => self.keep(frame.into_data().unwrap_or_default()),
             }
             if matches!(self.phase, Phase::Whole) || self.received + self.size.announced() > MAX_START {

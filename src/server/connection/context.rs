@@ -39,7 +39,7 @@ impl ConnectionContext {
         self.credit.is_turn_over(self.permit.is_used())
     }
 
-    /// Returns how many bytes may be read in this turn. `None`: none, for others have to get their turn.
+    /// Returns how many bytes the next read may bring. `None`: none, for others have to get their turn.
     pub(super) fn readable_bytes(&self) -> Option<usize> {
         match NewCall::are_many() {
             _ if self.is_turn_over() => None,
@@ -67,7 +67,7 @@ impl Deref for ConnectionContext {
     }
 }
 
-/// A call or two, or 20 of the shortest that there are.
+/// A call or two, or 40 of the shortest that there are.
 const READ_BESIDE_MANY: usize = 512;
 
 /// So a turn has two requests that were sent together. The turns of HTTP/2 are counted in frames.

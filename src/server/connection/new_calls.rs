@@ -34,5 +34,5 @@ impl Drop for NewCall {
     }
 }
 
-/// With less than a MiB, and what one more read brings.
+/// On one thread. They use less than a MiB, and one more read may bring as much.
 const MANY: u32 = 128;

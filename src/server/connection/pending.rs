@@ -237,7 +237,7 @@ impl Drop for HeldBytes {
 }
 
 /// What an unfinished call uses besides the bytes of its message: its stream, its task and its headers. Measured: 4.3 KiB,
-/// of which freed memory that cannot be used again makes 6.
+/// and 6 with the freed memory that cannot be used again.
 pub(in crate::server) const OVERHEAD: usize = 6 * 1024;
 
 /// The present period, the last one, and the one before, whose responses are old when the next period begins.

@@ -132,7 +132,7 @@ class Connection {
 function connectSocket({ path, ip, port, tlsName }, context, end, receive) {
   return new Promise((resolve, reject) => {
     const isName = net.isIP(tlsName) === 0;
-    const onread = receive === undefined ? undefined : readInto(receive);
+    const onread = receive === undefined || !CAN_READ_INTO_A_BUFFER ? undefined : readInto(receive);
     const socket = context === undefined
       ? net.connect({ ...(path === '' ? { host: ip, port } : { path }), onread })
       : tls.connect(/** @type {tls.ConnectionOptions} */ ({
@@ -145,6 +145,7 @@ function connectSocket({ path, ip, port, tlsName }, context, end, receive) {
         rejectUnauthorized: true,
         onread,
       }));
+    if (receive !== undefined && onread === undefined) socket.on('data', receive);
     const timer = setTimeout(() => fail(new TimedOut('no connection in time')), Math.max(end - now(), 0));
     /** @param {Error} error */
     const fail = (error) => {
@@ -179,6 +180,8 @@ const readInto = (receive) => ({
   },
 });
 
+/** Deno fails with `onread` before May 2026, and Bun before 1.1.8 gives the socket's bytes to nobody then. */
+const CAN_READ_INTO_A_BUFFER = process.versions.deno === undefined && process.versions.bun === undefined;
 /** Bytes. Most responses fit into one read. */
 const READ_SIZE = 16 * 1024;
 /** Milliseconds of silence after which TCP looks whether the peer is still there. */
