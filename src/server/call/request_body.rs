@@ -26,7 +26,7 @@ use super::frame_lengths::{LARGE, PREFIX};
 use super::request_size::RequestSize;
 use super::unread_rest::UnreadRest;
 use crate::connect::Protocol;
-use crate::grpc::Rejection;
+use crate::grpc::{self, Rejection};
 use crate::server::connection::{ConnectionContext, OVERHEAD};
 
 /// The body of a request.
@@ -41,6 +41,8 @@ pub(super) struct RequestBody {
     size: RequestSize,
     received: usize,
     start: Start,
+    /// The largest start. A longer message takes a part of the budget for large requests, or is refused by its length.
+    max_start: usize,
     /// Whether the service waits for more than the start.
     is_in_service: bool,
     phase: Phase,
@@ -90,6 +92,7 @@ impl RequestBody {
             size,
             received: 0,
             start: Start::Empty,
+            max_start: grpc::max_request_bytes(head.uri.path()).min(LARGE.start() - 1) + PREFIX,
             is_in_service: false,
             phase: Phase::Arriving,
             permit: CallPermit::default(),
@@ -108,7 +111,7 @@ impl RequestBody {
                 // Trailers of a request mean nothing here.
                 Some(Ok(frame)) => self.keep(frame.into_data().unwrap_or_default()),
             }
-            if matches!(self.phase, Phase::Whole) || self.received + self.size.announced() > MAX_START {
+            if matches!(self.phase, Phase::Whole) || self.received + self.size.announced() > self.max_start {
                 return Poll::Ready(());
             }
         }
@@ -125,7 +128,8 @@ impl RequestBody {
 
     /// Records that the peer has to be waited for. Fails when its time is over.
     fn wait(&mut self, cx: &mut Context<'_>) -> Result<(), Rejection> {
-        let bytes = self.received + OVERHEAD + if self.is_in_service { SERVICE_OVERHEAD } else { 0 };
+        let spare = if let Start::Part(part) = &self.start { part.capacity() - part.len() } else { 0 };
+        let bytes = self.received + spare + OVERHEAD + if self.is_in_service { SERVICE_OVERHEAD } else { 0 };
         if let Phase::Arriving = self.phase {
             self.phase = Phase::Unfinished { pending: 0, timeout: Box::pin(sleep(self.timeout)) };
         }
@@ -282,9 +286,6 @@ impl From<hyper::Error> for BodyError {
         Self::Http(error)
     }
 }
-
-/// A message that takes no part of the budget for large requests, with its prefix.
-const MAX_START: usize = *LARGE.start() + PREFIX;
 
 /// What a call uses besides while its service waits for more of the request: the buffers of tonic, for both directions, and
 /// the tasks of the service. Measured: 36 KiB for a call of reflection.

@@ -180,13 +180,15 @@ async fn a_length_is_found_in_any_pieces_and_at_any_place_in_a_request() {
 async fn a_call_without_authentication_cannot_use_the_budget() {
     let service = service(without_timeout()).await;
     let client = service.client(service.frontends).await;
-    let mut health = request("");
-    *health.uri_mut() = "http://localhost/grpc.health.v1.Health/Check".parse().unwrap();
+    for bytes in [BUDGET, SMALL, 5000] {
+        let mut health = request("");
+        *health.uri_mut() = "http://localhost/grpc.health.v1.Health/Check".parse().unwrap();
 
-    let (response, mut sending) = client.begin_unfinished_request(health).await;
-    sending.send_data(message(BUDGET).split_to(5), false).unwrap();
+        let (response, mut sending) = client.begin_unfinished_request(health).await;
+        sending.send_data(message(bytes).split_to(5), false).unwrap();
 
-    assert_eq!(with_timeout(reply(response)).await.unwrap().reason(), "REQUEST_TOO_LARGE");
+        assert_eq!(with_timeout(reply(response)).await.unwrap().reason(), "REQUEST_TOO_LARGE", "{bytes}");
+    }
     await_reserved(&service, 0).await;
 }
 
