@@ -184,7 +184,7 @@ async fn unary_reply(body: Body, headers: &mut HeaderMap) -> Result<Result<Bytes
     Ok(Ok(message))
 }
 
-/// More room is not made before the bytes are there. The server counts so much for each call.
+/// More room is not made before the bytes are there, for they may never come.
 const MAX_RESERVED: usize = 4 * 1024;
 
 const BROKEN: &str = "the body of the request is broken, or ends too early";

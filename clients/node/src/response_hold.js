@@ -207,7 +207,7 @@ class ResponseHold {
 const CHANGES = [['setHeader', 'set'], ['appendHeader', 'append'], ['removeHeader', 'remove']];
 
 /** @param {any} vary @param {string} name */
-const variesBy = (vary, name) => vary !== undefined && [vary].flat().join().toLowerCase().split(/[\s,]+/).includes(name.toLowerCase());
+const variesBy = (vary, name) => [vary ?? []].flat().join().toLowerCase().split(/[\s,]+/).includes(name.toLowerCase());
 
 /** @param {any[]} flat @returns {[string, any][]} */
 function pairsOf(flat) {

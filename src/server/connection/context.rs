@@ -41,13 +41,12 @@ impl ConnectionContext {
 
     /// Returns how many bytes the next read may bring. `None`: none, for others have to get their turn.
     pub(super) fn readable_bytes(&self) -> Option<usize> {
-        match NewCall::are_many() {
-            _ if self.is_turn_over() => None,
-            false => Some(usize::MAX),
-            true if self.pending.has_requests() => None,
-            // Not none: the queue of tasks may be such that it would always be so.
-            true => Some(READ_BESIDE_MANY),
+        let are_many = NewCall::are_many();
+        if self.is_turn_over() || are_many && self.pending.has_requests() {
+            return None;
         }
+        // Never none beside many: the queue of tasks may be such that there are many at each turn of this connection.
+        Some(if are_many { READ_BESIDE_MANY } else { usize::MAX })
     }
 
     /// Counts a request by HTTP/1.1, and lets other connections have their turn first if this one had enough of them.

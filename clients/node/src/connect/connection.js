@@ -22,7 +22,7 @@ class Connection {
   isEnded = false;
   /** Called when it ends while no call uses it. @type {() => void} */
   onIdleEnd = () => {};
-  /** Undefined: not connected yet. @type {net.Socket | undefined} */
+  /** @type {net.Socket} */
   #socket;
   /** @type {{ resolve: (response: Response) => void, reject: (error: Error) => void } | undefined} */
   #call;
@@ -36,17 +36,22 @@ class Connection {
    * @param {(receive: (data: Buffer) => void) => Promise<net.Socket>} connect
    */
   static async open(connect) {
-    const connection = new Connection();
-    const socket = await connect((data) => connection.#receive(data));
-    connection.#use(socket);
+    /** @type {Connection | undefined} */
+    let connection;
+    let hasEarlyBytes = false;
+    const socket = await connect((data) => {
+      if (connection === undefined) hasEarlyBytes = true;
+      else connection.#receive(data);
+    });
+    connection = new Connection(socket);
+    // Nobody has asked for them.
+    if (hasEarlyBytes) connection.close();
     return connection;
   }
 
   /** @param {net.Socket} socket */
-  #use(socket) {
+  constructor(socket) {
     this.#socket = socket;
-    // Bytes have come already, for which nobody has asked.
-    if (this.isEnded) socket.destroy();
     socket.on('error', (error) => this.#end(error));
     socket.on('end', () => this.#end(new Error('the connection was closed')));
     socket.on('close', () => this.#end(new Error('the connection was closed')));
@@ -68,8 +73,8 @@ class Connection {
       }
       this.#call = { resolve, reject };
       this.#timer = setTimeout(() => this.#end(new TimedOut('no answer in time')), end - now());
-      this.#socket?.ref();
-      this.#socket?.write(request);
+      this.#socket.ref();
+      this.#socket.write(request);
     });
   }
 
@@ -100,7 +105,7 @@ class Connection {
     this.#finishCall();
     this.isNew = false;
     this.lastUse = now();
-    this.#socket?.unref();
+    this.#socket.unref();
     call.resolve(response);
   }
 
@@ -113,7 +118,7 @@ class Connection {
   #end(error) {
     if (this.isEnded) return;
     this.isEnded = true;
-    this.#socket?.destroy();
+    this.#socket.destroy();
     const call = this.#call;
     this.#finishCall();
     if (call === undefined) this.onIdleEnd();
