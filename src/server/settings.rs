@@ -55,8 +55,9 @@ pub struct Settings {
     pub request_budget_bytes: usize,
     /// The most bytes at once of requests that are not whole and of responses that are not read. 4 MiB to 1 TiB.
     ///
-    /// Above it the connection is closed that has held such bytes for the longest time. It holds for each listener, and
-    /// each such call counts 6 KiB besides. Raise it for very many callers on slow links.
+    /// Above it the connection is closed that has held such bytes for the longest time. It holds for each listener; one
+    /// worker may have half of it. Each such call counts 6 KiB besides, and one of a stream of requests, or of a request
+    /// that is over 64 KiB, 42. Raise it for very many callers on slow links.
     pub pending_budget_bytes: usize,
     /// A new connection has to make its first call within this time. 10 ms to 1 hour. Raise it for very slow links.
     #[serde(with = "duration")]

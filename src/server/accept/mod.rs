@@ -16,4 +16,4 @@ pub(super) use connection_limits::ConnectionLimits;
 pub(super) use connection_limits::{ConnectionControl, ConnectionPermit};
 pub use listeners::BindError;
 pub(super) use listeners::{Listeners, Socket};
-pub(super) use workers::Workers;
+pub(super) use workers::{Workers, worker_count};

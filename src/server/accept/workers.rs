@@ -118,7 +118,8 @@ fn prepare<S>(service: impl FnOnce() -> S) -> io::Result<(Runtime, S)> {
     Ok((runtime, service))
 }
 
-fn worker_count(settings: &Settings) -> usize {
+/// Returns how many workers serve with these settings.
+pub(in crate::server) fn worker_count(settings: &Settings) -> usize {
     let cores = || thread::available_parallelism().map_or(1, usize::from);
     if settings.workers == 0 { cores() } else { settings.workers }
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http::{HeaderMap, Request, Response};
 use http_body::Body as _;
+use tokio::task::yield_now;
 use tokio::time;
 use tonic::Status;
 use tonic::body::Body;
@@ -94,13 +95,21 @@ async fn call<S: GrpcService>(
     schema: &Schema,
 ) -> Result<Response<Body>, Status> {
     connect::check(request.headers(), protocol)?;
+    let is_start_enough = !schema.has_one_message(request.uri().path());
     poll_fn(|cx| match request.body_mut().poll_start(cx) {
         // An unknown RPC is refused at once. The peer of a stream may wait for the headers of the response before it sends
         // a message.
-        Poll::Pending if !schema.has_one_message(request.uri().path()) => Poll::Ready(()),
+        Poll::Pending if is_start_enough => Poll::Ready(()),
         polled => polled,
     })
     .await;
+    if is_start_enough {
+        // One read brings many calls, and the service of a stream uses memory as soon as it begins.
+        while request.body().is_memory_short() {
+            yield_now().await;
+        }
+        request.body_mut().count_service();
+    }
     let request = request.map(Body::new);
     match protocol {
         Protocol::Grpc => {

@@ -43,8 +43,8 @@ pub(super) struct RequestBody {
     start: Start,
     /// The largest start. A longer message takes a part of the budget for large requests, or is refused by its length.
     max_start: usize,
-    /// Whether the service waits for more than the start.
-    is_in_service: bool,
+    /// What the service uses because it reads the request in parts. It counts as pending until the service has ended.
+    service_bytes: usize,
     phase: Phase,
     /// For what is read outside of a poll of the call.
     permit: CallPermit,
@@ -93,7 +93,7 @@ impl RequestBody {
             received: 0,
             start: Start::Empty,
             max_start: grpc::max_request_bytes(head.uri.path()).min(LARGE.start() - 1) + PREFIX,
-            is_in_service: false,
+            service_bytes: 0,
             phase: Phase::Arriving,
             permit: CallPermit::default(),
         }
@@ -129,7 +129,7 @@ impl RequestBody {
     /// Records that the peer has to be waited for. Fails when its time is over.
     fn wait(&mut self, cx: &mut Context<'_>) -> Result<(), Rejection> {
         let spare = if let Start::Part(part) = &self.start { part.capacity() - part.len() } else { 0 };
-        let bytes = self.received + spare + OVERHEAD + if self.is_in_service { SERVICE_OVERHEAD } else { 0 };
+        let bytes = self.received + spare + OVERHEAD;
         if let Phase::Arriving = self.phase {
             self.phase = Phase::Unfinished { pending: 0, timeout: Box::pin(sleep(self.timeout)) };
         }
@@ -141,6 +141,20 @@ impl RequestBody {
         match timeout.as_mut().poll(cx) {
             Poll::Ready(()) => Err(Rejection::RequestUnfinished(self.timeout)),
             Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Whether connections were cut for their memory, and have not freed it yet.
+    pub(super) fn is_memory_short(&self) -> bool {
+        self.connection.pending.is_thread_full()
+    }
+
+    /// Counts what the service uses when it reads the request in parts, until it has ended. A peer that leaves the answers
+    /// to the first parts unread keeps the service waiting, so this is not only while it waits for the peer.
+    pub(super) fn count_service(&mut self) {
+        if self.service_bytes == 0 {
+            self.service_bytes = SERVICE_OVERHEAD;
+            self.connection.pending.set_request(0, SERVICE_OVERHEAD);
         }
     }
 
@@ -219,7 +233,9 @@ impl Body for RequestBody {
             Start::Part(data) => Poll::Ready(Some(Ok(Frame::data(data.freeze())))),
             Start::Failed(error) => Poll::Ready(Some(Err(error))),
             Start::Empty => {
-                self.is_in_service = true;
+                if !matches!(self.phase, Phase::Whole) {
+                    self.count_service();
+                }
                 self.poll_body(cx)
             }
         }
@@ -248,6 +264,9 @@ impl Body for RequestBody {
 impl Drop for RequestBody {
     fn drop(&mut self) {
         self.stop_waiting();
+        if self.service_bytes > 0 {
+            self.connection.pending.set_request(self.service_bytes, 0);
+        }
         if let Some(body) = self.body.take()
             && !matches!(self.phase, Phase::Whole)
             && !body.is_end_stream()
@@ -287,6 +306,6 @@ impl From<hyper::Error> for BodyError {
     }
 }
 
-/// What a call uses besides while its service waits for more of the request: the buffers of tonic, for both directions, and
+/// What a call uses besides when its service reads the request in parts: the buffers of tonic, for both directions, and
 /// the tasks of the service. Measured: 36 KiB for a call of reflection.
 const SERVICE_OVERHEAD: usize = 36 * 1024;

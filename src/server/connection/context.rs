@@ -41,7 +41,7 @@ impl ConnectionContext {
 
     /// Returns how many bytes the next read may bring. `None`: none, for others have to get their turn.
     pub(super) fn readable_bytes(&self) -> Option<usize> {
-        let are_many = NewCall::are_many();
+        let are_many = NewCall::are_many() || self.pending.is_thread_full();
         if self.is_turn_over() || are_many && self.pending.has_requests() {
             return None;
         }

@@ -1,22 +1,24 @@
 //! The memory that the peers of a server make it hold: requests that are not whole, and responses that are not read.
 //!
-//! Both are in the hands of the peer, so both are counted in bytes, for each connection and in total. Above the budget
-//! the connection that has held memory for the longest time is cut, among those of the network that holds most. An
-//! honest peer holds memory for the time of a round trip. A connection that leaves a response unread for too long
-//! ends even if there is memory enough.
+//! Both are in the hands of the peer, so both are counted in bytes, for each connection, for each thread and in total.
+//! Above the budget the connection that has held memory for the longest time is cut, among those of the network that holds
+//! most. What it held counts for its thread until it is freed. An honest peer holds memory for the time of a round trip. A
+//! connection that leaves a response unread for too long ends even if there is memory enough.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::{self, ThreadId};
 
 use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
 
 use super::connection_metrics::{ConnectionMetrics, Cut};
 use super::context::ConnectionContext;
+use crate::grpc::MAX_REQUEST_BYTES;
 use crate::server::Settings;
-use crate::server::accept::ConnectionControl;
+use crate::server::accept::{ConnectionControl, worker_count};
 
 /// The bytes that the peers of one server may make it hold. Clones are the same budget.
 #[derive(Clone, Debug)]
@@ -25,6 +27,7 @@ pub(in crate::server) struct PendingBudget(Arc<Budget>);
 #[derive(Debug)]
 struct Budget {
     max_bytes: usize,
+    max_bytes_of_thread: usize,
     metrics: Arc<ConnectionMetrics>,
     holders: Mutex<Holders>,
 }
@@ -33,23 +36,39 @@ struct Budget {
 #[derive(Debug, Default)]
 struct Holders {
     next_turn: u64,
+    /// Without those of connections that were cut.
     total: usize,
-    by_network: HashMap<Option<IpAddr>, usize>,
     connections: HashMap<u64, Holder>,
+    threads: HashMap<ThreadId, Arc<ThreadBytes>>,
 }
 
 #[derive(Debug)]
 struct Holder {
     control: Arc<ConnectionControl>,
+    thread: Arc<ThreadBytes>,
     bytes: usize,
     /// Rises with the time since when the connection holds memory without a pause.
     turn: u64,
+    /// It holds its memory until its calls have had their turn.
+    is_cut: bool,
+}
+
+/// The bytes that the connections of one thread hold. They are written under the lock of the holders.
+#[derive(Debug)]
+struct ThreadBytes {
+    max: usize,
+    all: AtomicUsize,
+    /// Those of connections that were cut.
+    of_cut: AtomicUsize,
 }
 
 impl PendingBudget {
     pub(in crate::server) fn new(settings: &Settings, metrics: Arc<ConnectionMetrics>) -> Self {
         let max_bytes = settings.pending_budget_bytes;
-        Self(Arc::new(Budget { max_bytes, metrics, holders: Mutex::default() }))
+        // A thread cannot use what another one has freed, because each has its own part of the heap. With half for each,
+        // two are not both at the budget in turn, and a thread with all of the honest callers has enough.
+        let max_bytes_of_thread = (max_bytes / worker_count(settings).min(2)).max(MAX_REQUEST_BYTES + OVERHEAD);
+        Self(Arc::new(Budget { max_bytes, max_bytes_of_thread, metrics, holders: Mutex::default() }))
     }
 
     /// Returns how many bytes are held.
@@ -57,14 +76,20 @@ impl PendingBudget {
         self.0.holders.lock().total
     }
 
-    /// Sets what a connection holds, and cuts others or itself if that is too much.
-    fn set(&self, control: &Arc<ConnectionControl>, bytes: usize) {
+    fn current_thread(&self) -> Arc<ThreadBytes> {
         let mut holders = self.0.holders.lock();
-        holders.set(control, bytes);
-        while holders.total > self.0.max_bytes
-            && let Some(longest) = holders.longest()
-        {
-            holders.set(&longest, 0);
+        let thread = holders.threads.entry(thread::current().id()).or_insert_with(|| {
+            let (all, of_cut) = Default::default();
+            Arc::new(ThreadBytes { max: self.0.max_bytes_of_thread, all, of_cut })
+        });
+        Arc::clone(thread)
+    }
+
+    /// Sets what a connection of this thread holds, and cuts others or itself if that is too much.
+    fn set(&self, control: &Arc<ConnectionControl>, thread: &Arc<ThreadBytes>, bytes: usize) {
+        let mut holders = self.0.holders.lock();
+        holders.set(control, thread, bytes);
+        while let Some(longest) = holders.cut_above(self.0.max_bytes, thread) {
             longest.record_violation();
             longest.cut();
             self.0.metrics.cut(Cut::Memory);
@@ -79,31 +104,61 @@ impl Default for PendingBudget {
 }
 
 impl Holders {
-    fn set(&mut self, control: &Arc<ConnectionControl>, bytes: usize) {
-        let before = match self.connections.get_mut(&control.number) {
-            Some(holder) if bytes > 0 => std::mem::replace(&mut holder.bytes, bytes),
-            Some(_) => self.connections.remove(&control.number).map_or(0, |holder| holder.bytes),
+    fn set(&mut self, control: &Arc<ConnectionControl>, thread: &Arc<ThreadBytes>, bytes: usize) {
+        let (before, is_cut) = match self.connections.get_mut(&control.number) {
+            Some(holder) => (mem::replace(&mut holder.bytes, bytes), holder.is_cut),
             None if bytes == 0 => return,
             None => {
-                let holder = Holder { control: Arc::clone(control), bytes, turn: self.next_turn };
+                let (control, thread) = (Arc::clone(control), Arc::clone(thread));
+                let holder = Holder { control, thread, bytes, turn: self.next_turn, is_cut: false };
                 self.next_turn += 1;
-                self.connections.insert(control.number, holder);
-                0
+                self.connections.insert(holder.control.number, holder);
+                (0, false)
             }
         };
-        self.total = self.total + bytes - before;
-        let network = self.by_network.entry(control.network).or_default();
-        *network = *network + bytes - before;
-        if *network == 0 {
-            self.by_network.remove(&control.network);
+        if bytes == 0 {
+            self.connections.remove(&control.number);
+        }
+        let change = |sum: usize| sum + bytes - before;
+        thread.all.store(change(thread.all.load(Ordering::Relaxed)), Ordering::Relaxed);
+        if is_cut {
+            thread.of_cut.store(change(thread.of_cut.load(Ordering::Relaxed)), Ordering::Relaxed);
+        } else {
+            self.total = change(self.total);
         }
     }
 
-    /// Returns the connection that has held memory for the longest time, of the network that holds most.
-    fn longest(&self) -> Option<Arc<ConnectionControl>> {
-        let (network, _) = self.by_network.iter().max_by_key(|(_, bytes)| **bytes)?;
-        let holders = self.connections.values().filter(|holder| holder.control.network == *network);
-        holders.min_by_key(|holder| holder.turn).map(|holder| Arc::clone(&holder.control))
+    /// If all connections hold more than this, or those of the thread more than it may, records that one of them is cut,
+    /// and returns it: the one that has held memory for the longest time, of the network that holds most.
+    fn cut_above(&mut self, max_bytes: usize, thread: &Arc<ThreadBytes>) -> Option<Arc<ConnectionControl>> {
+        let is_total_above = self.total > max_bytes;
+        if !is_total_above && !thread.is_above_max() {
+            return None;
+        }
+        let candidates = || {
+            let uncut = self.connections.values().filter(|holder| !holder.is_cut);
+            uncut.filter(|holder| is_total_above || Arc::ptr_eq(&holder.thread, thread))
+        };
+        let mut by_network = HashMap::<_, usize>::new();
+        for holder in candidates() {
+            *by_network.entry(holder.control.network).or_default() += holder.bytes;
+        }
+        let (network, _) = by_network.into_iter().max_by_key(|(_, bytes)| *bytes)?;
+        let of_network = candidates().filter(|holder| holder.control.network == network);
+        let number = of_network.min_by_key(|holder| holder.turn)?.control.number;
+
+        let longest = self.connections.get_mut(&number)?;
+        longest.is_cut = true;
+        self.total -= longest.bytes;
+        longest.thread.of_cut.fetch_add(longest.bytes, Ordering::Relaxed);
+        Some(Arc::clone(&longest.control))
+    }
+}
+
+impl ThreadBytes {
+    /// Whether connections that are not cut hold too much.
+    fn is_above_max(&self) -> bool {
+        self.all.load(Ordering::Relaxed) - self.of_cut.load(Ordering::Relaxed) > self.max
     }
 }
 
@@ -112,6 +167,7 @@ impl Holders {
 pub(in crate::server) struct PendingBytes {
     budget: PendingBudget,
     control: Arc<ConnectionControl>,
+    thread: Arc<ThreadBytes>,
     requests: AtomicUsize,
     /// By the period in which a response began, modulo [`PERIODS`].
     responses: [AtomicUsize; PERIODS],
@@ -121,8 +177,10 @@ pub(in crate::server) struct PendingBytes {
 }
 
 impl PendingBytes {
+    /// For a connection of the current thread.
     pub(super) fn new(budget: PendingBudget, control: Arc<ConnectionControl>) -> Self {
         Self {
+            thread: budget.current_thread(),
             budget,
             control,
             requests: AtomicUsize::default(),
@@ -144,6 +202,11 @@ impl PendingBytes {
         self.requests.load(Ordering::Relaxed) > 0
     }
 
+    /// Whether connections of this thread hold so much that some of them were cut, and still hold it.
+    pub(in crate::server) fn is_thread_full(&self) -> bool {
+        self.thread.all.load(Ordering::Relaxed) > self.thread.max
+    }
+
     /// Whether a response is not sent yet.
     pub(super) fn has_responses(&self) -> bool {
         self.responses.iter().any(|bytes| bytes.load(Ordering::Relaxed) > 0)
@@ -163,7 +226,7 @@ impl PendingBytes {
         let bytes = responses + self.requests.load(Ordering::Relaxed);
         if bytes != self.reported.load(Ordering::Relaxed) {
             self.reported.store(bytes, Ordering::Relaxed);
-            self.budget.set(&self.control, bytes);
+            self.budget.set(&self.control, &self.thread, bytes);
         }
     }
 }
@@ -171,7 +234,7 @@ impl PendingBytes {
 impl Drop for PendingBytes {
     fn drop(&mut self) {
         if *self.reported.get_mut() > 0 {
-            self.budget.set(&self.control, 0);
+            self.budget.set(&self.control, &self.thread, 0);
         }
     }
 }
@@ -245,6 +308,8 @@ const PERIODS: usize = 3;
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use super::*;
     use crate::server::accept::ConnectionControl;
 
@@ -256,6 +321,10 @@ mod tests {
         PendingBudget::new(&Settings { pending_budget_bytes: max_bytes, ..Settings::default() }, Arc::default())
     }
 
+    fn set(budget: &PendingBudget, control: &Arc<ConnectionControl>, bytes: usize) {
+        budget.set(control, &budget.current_thread(), bytes);
+    }
+
     async fn is_cut(control: &ConnectionControl) -> bool {
         tokio::time::timeout(std::time::Duration::ZERO, control.wait_until_cut()).await.is_ok()
     }
@@ -265,11 +334,11 @@ mod tests {
         let budget = budget(100);
         let (honest, first, second) = (control(0, 1), control(1, 2), control(2, 2));
 
-        budget.set(&honest, 40);
-        budget.set(&first, 20);
-        budget.set(&second, 40);
+        set(&budget, &honest, 40);
+        set(&budget, &first, 20);
+        set(&budget, &second, 40);
         assert_eq!(budget.used_bytes(), 100);
-        budget.set(&second, 41);
+        set(&budget, &second, 41);
 
         assert!(is_cut(&first).await);
         assert!(!is_cut(&second).await && !is_cut(&honest).await);
@@ -281,13 +350,49 @@ mod tests {
         let budget = budget(100);
         let (honest, stranger) = (control(0, 1), control(1, 1));
 
-        budget.set(&honest, 50);
-        budget.set(&stranger, 50);
-        budget.set(&honest, 0);
-        budget.set(&honest, 51);
+        set(&budget, &honest, 50);
+        set(&budget, &stranger, 50);
+        set(&budget, &honest, 0);
+        set(&budget, &honest, 51);
 
         assert!(is_cut(&stranger).await);
         assert!(!is_cut(&honest).await);
+    }
+
+    #[tokio::test]
+    async fn a_thread_may_hold_half_of_the_budget_of_two() {
+        let most = 16 * 1024 * 1024;
+        let settings = Settings { pending_budget_bytes: 2 * most, workers: 2, ..Settings::default() };
+        let budget = PendingBudget::new(&settings, Arc::default());
+        let (first, second, other) = (control(0, 1), control(1, 1), control(2, 2));
+        let elsewhere = thread::scope(|scope| scope.spawn(|| budget.current_thread()).join().unwrap());
+
+        budget.set(&other, &elsewhere, most);
+        set(&budget, &first, most / 2);
+        set(&budget, &second, most / 2);
+        assert!(!is_cut(&first).await);
+        set(&budget, &second, most / 2 + 1);
+
+        assert!(is_cut(&first).await);
+        assert!(!is_cut(&second).await && !is_cut(&other).await);
+    }
+
+    #[tokio::test]
+    async fn what_a_cut_connection_holds_counts_for_its_thread_until_it_is_freed() {
+        let budget = budget(100);
+        let (first, second) =
+            (PendingBytes::new(budget.clone(), control(0, 1)), PendingBytes::new(budget, control(1, 1)));
+        let most = first.thread.max;
+
+        first.set_request(0, 100);
+        second.set_request(0, most);
+        assert!(is_cut(&first.control).await && is_cut(&second.control).await);
+        assert!(second.is_thread_full());
+        first.set_request(100, 50);
+        assert_eq!(first.budget.used_bytes(), 0);
+        first.set_request(50, 0);
+
+        assert!(!second.is_thread_full());
     }
 
     #[test]
@@ -295,12 +400,13 @@ mod tests {
         let budget = budget(100);
 
         for number in 0..10 {
-            budget.set(&control(number, 1), 60);
-            budget.set(&control(number, 1), 0);
+            set(&budget, &control(number, 1), 60);
+            set(&budget, &control(number, 1), 0);
         }
 
+        assert_eq!(budget.current_thread().all.load(Ordering::Relaxed), 0);
         let holders = budget.0.holders.lock();
-        assert!(holders.connections.is_empty() && holders.by_network.is_empty() && holders.total == 0);
+        assert!(holders.connections.is_empty() && holders.total == 0);
     }
 
     #[test]

@@ -132,7 +132,8 @@ impl Scene {
         let median = ratios.get(ratios.len() / 2).copied().unwrap_or_default();
         let left = (memory(&self.attacked).await - self.memory_before) / MIB;
         println!("{left:.0} MiB are left, the caller waited {median:.2} times as long in the median");
-        (left > MOST_GROWTH * 0.75).then(|| format!("{left:.0} MiB are left"))
+        // The heap keeps the most that it ever had, so no less than that can be asked for.
+        (left > MOST_GROWTH).then(|| format!("{left:.0} MiB are left"))
     }
 }
 
