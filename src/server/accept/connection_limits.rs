@@ -61,6 +61,7 @@ pub(in crate::server) struct ConnectionControl {
     pub(in crate::server) number: u64,
     pub(in crate::server) network: Option<IpAddr>,
     cut: Notify,
+    is_cut: AtomicBool,
     is_replaced: AtomicBool,
     is_violated: AtomicBool,
 }
@@ -71,6 +72,7 @@ impl ConnectionControl {
             number,
             network,
             cut: Notify::new(),
+            is_cut: AtomicBool::new(false),
             is_replaced: AtomicBool::new(false),
             is_violated: AtomicBool::new(false),
         }
@@ -78,7 +80,13 @@ impl ConnectionControl {
 
     /// Ends the connection at once.
     pub(in crate::server) fn cut(&self) {
+        self.is_cut.store(true, Ordering::Relaxed);
         self.cut.notify_one();
+    }
+
+    /// Whether the connection ends, or has ended, by [`Self::cut`].
+    pub(in crate::server) fn is_cut(&self) -> bool {
+        self.is_cut.load(Ordering::Relaxed)
     }
 
     /// Records that the peer broke the protocol, or was told to go.

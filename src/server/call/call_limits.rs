@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use http::{HeaderMap, Request, Response};
 use http_body::Body as _;
-use tokio::task::yield_now;
 use tokio::time;
 use tonic::Status;
 use tonic::body::Body;
@@ -104,11 +103,8 @@ async fn call<S: GrpcService>(
     })
     .await;
     if is_start_enough {
-        // One read brings many calls, and the service of a stream uses memory as soon as it begins.
-        while request.body().is_memory_short() {
-            yield_now().await;
-        }
         request.body_mut().count_service();
+        request.body_mut().wait_for_memory().await?;
     }
     let request = request.map(Body::new);
     match protocol {

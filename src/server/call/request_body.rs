@@ -17,6 +17,7 @@ use http::Version;
 use http::request::Parts;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep};
 use tonic::Status;
 use tonic::codegen::StdError;
@@ -144,11 +145,6 @@ impl RequestBody {
         }
     }
 
-    /// Whether connections were cut for their memory, and have not freed it yet.
-    pub(super) fn is_memory_short(&self) -> bool {
-        self.connection.pending.is_thread_full()
-    }
-
     /// Counts what the service uses when it reads the request in parts, until it has ended. A peer that leaves the answers
     /// to the first parts unread keeps the service waiting, so this is not only while it waits for the peer.
     pub(super) fn count_service(&mut self) {
@@ -156,6 +152,18 @@ impl RequestBody {
             self.service_bytes = SERVICE_OVERHEAD;
             self.connection.pending.set_request(0, SERVICE_OVERHEAD);
         }
+    }
+
+    /// Waits until connections that were cut have freed their memory. One read brings many calls, and a service that reads
+    /// its request in parts uses memory as soon as it begins. Fails if the connection of this call was cut.
+    pub(super) async fn wait_for_memory(&mut self) -> Result<(), Rejection> {
+        while self.connection.pending.is_thread_full() {
+            if self.connection.permit.control.is_cut() {
+                return Err(Rejection::Overloaded);
+            }
+            yield_now().await;
+        }
+        Ok(())
     }
 
     fn receive(&mut self, data: &Bytes) -> Result<(), Rejection> {

@@ -319,7 +319,7 @@ pub(super) const FLOODS: &[Flood] = &[
     Flood { name: "garbage after the preface", piece: |_, number| vec![number.to_le_bytes()[0]; 4096], ..PLAIN },
 ];
 
-/// Floods of requests that are never whole, so many that a service would need hundreds of MiB for all of them.
+/// Floods of calls that never end, so many that a service would need hundreds of MiB for all of them.
 pub(super) const UNFINISHED_FLOODS: &[Flood] = &[
     Flood { name: "half-open calls", connections: 256, piece: |_, number| half_open(OPEN, number), ..PLAIN },
     Flood { name: "half-open health checks", connections: 256, piece: |_, number| half_open(HEALTH, number), ..PLAIN },
@@ -327,6 +327,13 @@ pub(super) const UNFINISHED_FLOODS: &[Flood] = &[
         name: "half-open calls of reflection",
         connections: 256,
         piece: |_, number| half_open(REFLECTION, number),
+        ..PLAIN
+    },
+    Flood {
+        name: "calls of reflection whose answers nobody reads",
+        connections: 256,
+        piece: |_, number| limited_streams(number, |stream| whole_call(stream, REFLECTION, &LIST_SERVICES.repeat(3))),
+        reading: Reading::Nothing,
         ..PLAIN
     },
     Flood {
@@ -371,6 +378,9 @@ fn client_hello() -> Vec<u8> {
 
 /// An empty message, with its prefix.
 const EMPTY: &[u8] = &[0; 5];
+
+/// A message that asks reflection for all services, with its prefix.
+const LIST_SERVICES: [u8; 8] = [0, 0, 0, 0, 3, 0x3a, 1, b'*'];
 
 /// The prefix of a message of 1 MiB.
 const PREFIX_OF_A_MIB: [u8; 5] = [0, 0, 0x10, 0, 0];
