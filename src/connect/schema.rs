@@ -60,6 +60,11 @@ impl Schema {
         self.rpc(path).is_some_and(|rpc| !rpc.has_client_stream)
     }
 
+    /// Whether a path names an RPC that is known, and whose request or response is a stream.
+    pub fn is_stream(&self, path: &str) -> bool {
+        self.rpc(path).is_some_and(|rpc| rpc.is_stream)
+    }
+
     /// Returns the RPC that a path names.
     pub(super) fn rpc(&self, path: &str) -> Option<&Rpc> {
         self.rpcs.get(path)

@@ -2,12 +2,16 @@
 
 use std::process::{Command, Output};
 
+use cloakroom::grpc::wire::OpenSessionRequest;
+use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
+use tonic::Code;
 use tonic::codegen::tokio_stream;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::{v1, v1alpha};
 
+use crate::process::child::eventually;
 use crate::support::connect::{Protocol, Transport};
 use crate::support::tool::tool;
 use crate::support::{StoreKind, TestService};
@@ -93,6 +97,27 @@ async fn the_admin_listener_has_health_and_reflection() {
     assert!(v1alpha.contains(&"cloakroom.v1.AdminService".to_owned()), "{v1alpha:?}");
     assert!(file_v1(&service, "cloakroom.v1.AdminService.RevokeSubject").await.is_some());
     assert_eq!(health.get_ref().status(), ServingStatus::Serving);
+}
+
+#[tokio::test]
+async fn a_connection_may_have_few_watches_of_the_health_until_a_call_is_answered() {
+    let service = TestService::new(StoreKind::Memory).await;
+    let channel = Transport::connect(&service.address, Protocol::Grpc).await;
+    let mut health = HealthClient::new(channel.clone());
+    let check = HealthCheckRequest { service: "cloakroom.v1.SessionService".to_owned() };
+    let mut watches = Vec::new();
+    for _ in 0..16 {
+        watches.push(health.watch(check.clone()).await.unwrap());
+    }
+
+    let refused = health.watch(check.clone()).await.err().unwrap();
+    drop(watches.pop());
+    eventually("room for one", async || health.clone().watch(check.clone()).await.ok()).await;
+    SessionServiceClient::new(channel).open_session(OpenSessionRequest::default()).await.unwrap();
+    let after_a_call = health.watch(check).await;
+
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert!(after_a_call.is_ok());
 }
 
 async fn services_v1(service: &TestService) -> Vec<String> {

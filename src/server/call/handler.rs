@@ -76,11 +76,14 @@ where
             let caller = call.authenticate(&connection.peer, &mut request);
             let is_public = connection.peer.is_public(call.rpc.0);
             let allowed = is_allowed.and_then(|()| check_protocol(&request, protocol, &context, is_public));
-            let accepted =
-                allowed.and_then(|protocol| Ok((protocol, caller?, limits.timeout(request.headers(), protocol)?)));
-            let (mut response, rest) = match accepted {
-                Err(rejection) => (refuse(rejection, of_refusal, version), CallPermit::rest_of(request)),
-                Ok((protocol, caller, timeout)) => {
+            let accepted = allowed.and_then(|protocol| {
+                let is_public_stream = is_public && context.schema.is_stream(request.uri().path());
+                let public_stream = is_public_stream.then(|| context.open_public_stream()).transpose()?;
+                Ok((protocol, caller?, limits.timeout(request.headers(), protocol)?, public_stream))
+            });
+            let (mut response, rest, public_stream) = match accepted {
+                Err(rejection) => (refuse(rejection, of_refusal, version), CallPermit::rest_of(request), None),
+                Ok((protocol, caller, timeout, public_stream)) => {
                     // Health checks are answered at any load.
                     let permit = match is_public {
                         true => CallPermit::default(),
@@ -90,12 +93,12 @@ where
                     // In a box, so that the task of the stream is small: it is moved four times.
                     let running = CallLimits::run(service, request, (protocol, timeout), permit, &context);
                     let (response, rest) = Box::pin(call.context.scope(running)).await;
-                    (response.unwrap_or_else(|status| protocol.error_response(status, None)), rest)
+                    (response.unwrap_or_else(|status| protocol.error_response(status, None)), rest, public_stream)
                 }
             };
             call.record_response(&mut response);
             finish(&mut response, is_head, http1_request, rest).await;
-            Ok(response.map(|body| ResponseBody::of_call(call, body, stream)))
+            Ok(response.map(|body| ResponseBody::of_call(call, body, (stream, public_stream))))
         }
     }
 

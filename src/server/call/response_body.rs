@@ -13,7 +13,7 @@ use tonic::body::Body;
 use super::call_recorder::CallRecorder;
 use crate::connect::{self, Protocol};
 use crate::grpc::Rejection;
-use crate::server::connection::{ConnectionContext, ResponseBytes, StreamGuard};
+use crate::server::connection::{ConnectionContext, PublicStream, ResponseBytes, StreamGuard};
 
 /// The body of a response. Its stream counts as open until the body is dropped.
 #[derive(Debug)]
@@ -22,16 +22,16 @@ pub(in crate::server) struct ResponseBody {
     /// `None` for a page.
     call: Option<CallRecorder>,
     connection: Arc<ConnectionContext>,
-    _stream: StreamGuard,
+    _streams: (StreamGuard, Option<PublicStream>),
 }
 
 impl ResponseBody {
-    pub(super) fn of_call(call: CallRecorder, body: Body, stream: StreamGuard) -> Self {
-        Self { body, connection: Arc::clone(&call.connection), call: Some(call), _stream: stream }
+    pub(super) fn of_call(call: CallRecorder, body: Body, streams: (StreamGuard, Option<PublicStream>)) -> Self {
+        Self { body, connection: Arc::clone(&call.connection), call: Some(call), _streams: streams }
     }
 
     pub(super) fn of_page(body: Body, stream: StreamGuard, connection: Arc<ConnectionContext>) -> Self {
-        Self { body, connection, call: None, _stream: stream }
+        Self { body, connection, call: None, _streams: (stream, None) }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::task;
 
@@ -9,6 +10,7 @@ use super::frame_credit::FrameCredit;
 use super::new_calls::NewCall;
 use super::pending::PendingBytes;
 use super::unread_body::UnreadBody;
+use crate::grpc::Rejection;
 use crate::server::accept::ConnectionPermit;
 use crate::server::context::ServerContext;
 
@@ -20,12 +22,26 @@ pub(in crate::server) struct ConnectionContext {
     pub(in crate::server) pending: PendingBytes,
     pub(super) credit: FrameCredit,
     pub(in crate::server) unread_body: UnreadBody,
+    public_streams: AtomicUsize,
 }
+
+/// A stream that anybody may open, such as a watch of the health. It counts for its connection until this is dropped.
+#[derive(Debug)]
+pub(in crate::server) struct PublicStream(Arc<ConnectionContext>);
 
 impl ConnectionContext {
     pub(in crate::server) fn new(server: ServerContext, permit: ConnectionPermit) -> Arc<Self> {
         let pending = PendingBytes::new(server.pending_budget.clone(), Arc::clone(&permit.control));
-        Arc::new(Self { server, permit, pending, credit: FrameCredit::default(), unread_body: UnreadBody::default() })
+        let (credit, unread_body, public_streams) = Default::default();
+        Arc::new(Self { server, permit, pending, credit, unread_body, public_streams })
+    }
+
+    /// Opens a stream that anybody may open. A peer without an answered call may have few, because each uses memory for as
+    /// long as the peer likes.
+    pub(in crate::server) fn open_public_stream(self: &Arc<Self>) -> Result<PublicStream, Rejection> {
+        let open = self.public_streams.fetch_add(1, Ordering::Relaxed);
+        let stream = PublicStream(Arc::clone(self));
+        if open < MAX_PUBLIC_STREAMS || self.permit.is_used() { Ok(stream) } else { Err(Rejection::ShareExhausted) }
     }
 
     /// Records the whole call of an authenticated caller.
@@ -65,6 +81,16 @@ impl Deref for ConnectionContext {
         &self.server
     }
 }
+
+impl Drop for PublicStream {
+    fn drop(&mut self) {
+        self.0.public_streams.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// On a connection without an answered call. A client watches the health once for each of its connections, and a proxy may
+/// join those of several clients.
+const MAX_PUBLIC_STREAMS: usize = 16;
 
 /// A call or two, or 40 of the shortest that there are.
 const READ_BESIDE_MANY: usize = 512;

@@ -33,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 
 pub(super) use self::activity::{Activity, StreamGuard};
 pub(super) use self::connection_metrics::{ConnectionMetrics, Cut};
-pub(super) use self::context::ConnectionContext;
+pub(super) use self::context::{ConnectionContext, PublicStream};
 pub(super) use self::new_calls::NewCall;
 pub(super) use self::pending::{OVERHEAD, PendingBudget, ResponseBytes};
 pub(super) use self::timeouts::ConnectionTimeouts;

@@ -13,6 +13,7 @@ use crate::support::authority::first_message;
 
 const OPEN: &str = "/cloakroom.v1.SessionService/OpenSession";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
+const HEALTH_WATCH: &str = "/grpc.health.v1.Health/Watch";
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
 
 /// Ten connections that send as fast as they can, read all answers, and reconnect.
@@ -323,6 +324,13 @@ pub(super) const FLOODS: &[Flood] = &[
 pub(super) const UNFINISHED_FLOODS: &[Flood] = &[
     Flood { name: "half-open calls", connections: 256, piece: |_, number| half_open(OPEN, number), ..PLAIN },
     Flood { name: "half-open health checks", connections: 256, piece: |_, number| half_open(HEALTH, number), ..PLAIN },
+    Flood {
+        name: "watches of the health that nobody reads",
+        connections: 64,
+        piece: |_, number| limited_streams(number, |stream| whole_call(stream, HEALTH_WATCH, EMPTY)),
+        reading: Reading::Nothing,
+        ..PLAIN
+    },
     Flood {
         name: "half-open calls of reflection",
         connections: 256,
