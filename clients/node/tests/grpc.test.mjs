@@ -203,7 +203,7 @@ test('the calls that are under way are bounded', async (t) => {
     for (const socket of sockets) socket.destroy();
   });
 
-  const calls = Array.from({ length: pools.MAX_CONNECTIONS + pools.MAX_WAITING + 5 }, () =>
+  const calls = Array.from({ length: pools.MAX_CALLS + pools.MAX_WAITING + 5 }, () =>
     transport.call(messages.OPEN, { app: 'shop' }, 1000).catch((error) => error.message));
   const results = await Promise.all(calls);
 

@@ -7,14 +7,19 @@ import net from 'node:net';
 
 const FRAME_HEADER = 9;
 const HEADERS = 1;
+// What a client of HTTP/2 sends before its first frame.
+const PREFACE = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
 
-// Whether a response begins in the data: by HTTP/1.1, or by a frame of HTTP/2 that has headers.
-function isResponse(data) {
-  if (data.toString('latin1').startsWith('HTTP/1.1 ')) return true;
-  for (let at = 0; at + FRAME_HEADER <= data.length; at += FRAME_HEADER + data.readUIntBE(at, 3)) {
-    if (data[at + 3] === HEADERS) return true;
+// How many requests or responses begin in the data: by HTTP/1.1 one, or by HTTP/2 the frames that have headers.
+function countHeads(data) {
+  const text = data.toString('latin1');
+  if (/^(POST |HTTP\/1\.1 )/.test(text)) return 1;
+  let count = 0;
+  let at = text.startsWith(PREFACE) ? PREFACE.length : 0;
+  for (; at + FRAME_HEADER <= data.length; at += FRAME_HEADER + data.readUIntBE(at, 3)) {
+    if (data[at + 3] === HEADERS) count += 1;
   }
-  return false;
+  return count;
 }
 
 export class LossyProxy {
@@ -66,11 +71,11 @@ export class LossyProxy {
       });
     }
     client.on('data', (data) => {
-      if (data.toString('latin1').startsWith('POST ')) this.requests += 1;
+      this.requests += countHeads(data);
       if (!this.#forgotten.has(client)) service.write(data);
     });
     service.on('data', (data) => {
-      if (this.responsesToDrop > 0 && isResponse(data)) {
+      if (this.responsesToDrop > 0 && countHeads(data) > 0) {
         this.responsesToDrop -= 1;
         this.dropped += 1;
         client.destroy();

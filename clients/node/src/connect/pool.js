@@ -2,32 +2,37 @@
 'use strict';
 
 const { now } = require('../clock.js');
-const { TimedOut } = require('./connection.js');
+const { TimedOut } = require('./socket.js');
 
-/** @typedef {import('./connection.js').Connection} Connection */
+/** @typedef {import('./open.js').Connection} Connection */
+/** What the pool knows of a connection: how many calls it carries, and whether it is closed after them. @typedef {{ calls: number, isLeft: boolean }} Use */
 
 class Pool {
-  /** Those that no call uses; the one that was used last is at the end. @type {Connection[]} */
-  #idle = [];
-  /** All that may be used, those in calls too. @type {Set<Connection>} */
-  #connections = new Set();
-  /** Calls that connect. */
-  #connecting = 0;
-  /** Calls that wait, by their order. @type {Set<() => void>} */
+  /** Those that can carry another call; the one that was used last is at the end. @type {Connection[]} */
+  #free = [];
+  /** Of all connections. @type {Map<Connection, Use>} */
+  #uses = new Map();
+  /** Connections that are being opened, each for one call. */
+  #opening = 0;
+  /** Whether a connection is being opened for all calls that wait. */
+  #isOpening = false;
+  /** Calls that wait, by their order. An error ends their waiting. @type {Set<(error?: Error) => void>} */
   #waiting = new Set();
+  /** Whether calls share a connection. That is not known before the first one is open. */
+  #isShared = true;
 
-  /** @param {(end: number) => Promise<Connection>} connect Connects until a time, or fails. */
-  constructor(connect) {
-    this.connect = connect;
+  /** @param {(end: number) => Promise<Connection>} open Opens a connection until a time, or fails. */
+  constructor(open) {
+    this.open = open;
   }
 
   /**
-   * Returns a connection that was used a moment ago, without waiting. Undefined: `take` finds or makes one.
+   * Returns a connection that was used a moment ago, without waiting. Undefined: `take` finds or opens one.
    * @returns {Connection | undefined}
    */
   takeRecent() {
-    const last = this.#idle.at(-1);
-    return last !== undefined && now() - last.lastUse <= MAX_UNSEEN_TIME ? this.#idle.pop() : undefined;
+    const last = this.#free.at(-1);
+    return last !== undefined && this.#isSeen(last) ? this.#use(last) : undefined;
   }
 
   /**
@@ -37,61 +42,146 @@ class Pool {
    */
   async take(end) {
     for (;;) {
-      while (this.#idle.length === 0 && this.#connections.size + this.#connecting >= MAX_CONNECTIONS) await this.#wait(end);
-      const connection = this.#idle.pop();
-      if (connection === undefined) break;
-      const idleTime = now() - connection.lastUse;
-      // If the service has closed it meanwhile, the event loop knows that after its next look at the sockets.
-      if (idleTime > MAX_UNSEEN_TIME) await new Promise(setImmediate);
-      if (!connection.isEnded && idleTime < MAX_IDLE_TIME) return connection;
-      this.drop(connection);
-    }
-    this.#connecting += 1;
-    try {
-      const connection = await this.connect(end);
-      this.#connections.add(connection);
-      connection.onIdleEnd = () => this.drop(connection);
-      return connection;
-    } catch (error) {
-      this.#wakeOne();
-      throw error;
-    } finally {
-      this.#connecting -= 1;
+      const free = await this.#takeFree();
+      if (free !== undefined) return free;
+      if (!this.#isShared && !this.#isFull()) return this.#openOne(end);
+      const waiting = this.#wait(end);
+      if (this.#isShared && !this.#isFull()) this.#openShared();
+      await waiting;
     }
   }
 
   /** @param {Connection} connection One that can carry another call. */
   put(connection) {
-    if (!this.#connections.has(connection)) {
-      // The pool was closed meanwhile.
-      connection.close();
-      return;
-    }
-    this.#idle.push(connection);
-    if (connection.lastUse - this.#idle[0].lastUse >= MAX_IDLE_TIME) this.drop(this.#idle[0]);
+    const use = this.#release(connection);
+    if (use.isLeft) return;
+    if (use.calls < maxCalls(connection) && !this.#free.includes(connection)) this.#free.push(connection);
+    const [oldest] = this.#free;
+    if (connection.lastUse - oldest.lastUse >= MAX_IDLE_TIME && this.#isIdle(oldest)) this.#leave(oldest);
     this.#wakeOne();
   }
 
-  /** @param {Connection} connection Is closed. */
+  /** @param {Connection} connection Is closed when it carries no other call. */
   drop(connection) {
-    this.#connections.delete(connection);
-    const at = this.#idle.indexOf(connection);
-    if (at >= 0) this.#idle.splice(at, 1);
-    connection.close();
-    this.#wakeOne();
+    this.#release(connection);
+    this.#leave(connection);
   }
 
   /** Closes all connections that no call uses. */
   dropIdle() {
-    for (const connection of [...this.#idle]) this.drop(connection);
+    for (const connection of [...this.#free]) if (this.#isIdle(connection)) this.#leave(connection);
   }
 
   /** Closes all connections; those in use after their calls. */
   close() {
-    const idle = this.#idle;
-    this.#idle = [];
-    this.#connections.clear();
-    for (const connection of idle) connection.close();
+    for (const connection of [...this.#uses.keys()]) this.#leave(connection);
+  }
+
+  async #takeFree() {
+    for (;;) {
+      const last = this.#free.at(-1);
+      if (last === undefined || this.#isSeen(last)) return last && this.#use(last);
+      // If the service has closed it meanwhile, the event loop knows that after its next look at the sockets.
+      await new Promise(setImmediate);
+      if (this.#free.at(-1) !== last) continue;
+      if (now() - last.lastUse < MAX_IDLE_TIME || !this.#isIdle(last)) return this.#use(last);
+      this.#leave(last);
+    }
+  }
+
+  /** Whether the process would know if the service had closed it. @param {Connection} connection */
+  #isSeen(connection) {
+    return !this.#isIdle(connection) || now() - connection.lastUse <= MAX_UNSEEN_TIME;
+  }
+
+  /** @param {Connection} connection */
+  #isIdle(connection) {
+    return this.#uses.get(connection)?.calls === 0;
+  }
+
+  #isFull() {
+    let calls = this.#opening;
+    for (const [connection, { isLeft }] of this.#uses) if (!isLeft) calls += maxCalls(connection);
+    return calls >= MAX_CALLS;
+  }
+
+  async #openShared() {
+    if (this.#isOpening) return;
+    this.#isOpening = true;
+    let failed;
+    try {
+      this.#free.push(await this.#open(Infinity));
+    } catch (error) {
+      failed = /** @type {Error} */ (error);
+    }
+    this.#isOpening = false;
+    for (const wake of [...this.#waiting]) wake(failed);
+  }
+
+  /** @param {number} end */
+  async #openOne(end) {
+    this.#opening += 1;
+    try {
+      return this.#use(await this.#open(end));
+    } catch (error) {
+      this.#wakeOne();
+      throw error;
+    } finally {
+      this.#opening -= 1;
+    }
+  }
+
+  /** @param {number} end */
+  async #open(end) {
+    const connection = await this.open(end);
+    this.#isShared = maxCalls(connection) > 1;
+    this.#uses.set(connection, { calls: 0, isLeft: false });
+    connection.onEnd = () => this.#leave(connection);
+    return connection;
+  }
+
+  /** @param {Connection} connection */
+  #use(connection) {
+    const use = this.#useOf(connection);
+    use.calls += 1;
+    if (use.calls >= maxCalls(connection)) this.#removeFree(connection);
+    return connection;
+  }
+
+  /** @param {Connection} connection */
+  #release(connection) {
+    const use = this.#useOf(connection);
+    use.calls -= 1;
+    if (use.isLeft) this.#closeIdle(connection, use);
+    return use;
+  }
+
+  /** No other call gets the connection. @param {Connection} connection */
+  #leave(connection) {
+    const use = this.#uses.get(connection);
+    if (use === undefined || use.isLeft) return;
+    use.isLeft = true;
+    this.#removeFree(connection);
+    this.#closeIdle(connection, use);
+    this.#wakeOne();
+  }
+
+  /** @param {Connection} connection @param {Use} use */
+  #closeIdle(connection, { calls }) {
+    if (calls > 0) return;
+    this.#uses.delete(connection);
+    connection.close();
+  }
+
+  /** @param {Connection} connection */
+  #removeFree(connection) {
+    const at = this.#free.lastIndexOf(connection);
+    if (at >= 0) this.#free.splice(at, 1);
+  }
+
+  /** @param {Connection} connection @returns {Use} */
+  #useOf(connection) {
+    return /** @type {Use} */ (this.#uses.get(connection));
   }
 
   #wakeOne() {
@@ -103,25 +193,27 @@ class Pool {
   #wait(end) {
     return new Promise((resolve, reject) => {
       if (this.#waiting.size >= MAX_WAITING) {
-        reject(new Error(`${MAX_CONNECTIONS} calls are under way already, and ${MAX_WAITING} more wait`));
+        reject(new Error(`${MAX_WAITING} calls wait for a connection already`));
         return;
       }
-      const wake = () => {
+      const wake = (/** @type {Error | undefined} */ error) => {
         clearTimeout(timer);
         this.#waiting.delete(wake);
-        resolve();
+        if (error === undefined) resolve();
+        else reject(error);
       };
-      const timer = setTimeout(() => {
-        this.#waiting.delete(wake);
-        reject(new TimedOut(`${MAX_CONNECTIONS} calls are under way already`));
-      }, Math.max(end - now(), 0));
+      const giveUp = () => wake(new TimedOut(this.#isOpening ? 'no connection in time' : `${MAX_CALLS} calls are under way already`));
+      const timer = setTimeout(giveUp, Math.max(Math.ceil(end - now()), 0));
       this.#waiting.add(wake);
     });
   }
 }
 
+/** @param {Connection} connection */
+const maxCalls = (connection) => Math.min(connection.maxCalls, MAX_CALLS);
+
 /** Calls at a time from one process to one endpoint. Others wait for a connection. */
-const MAX_CONNECTIONS = 64;
+const MAX_CALLS = 64;
 /** Calls that wait. More fail at once. */
 const MAX_WAITING = 4096;
 /** Milliseconds after which a connection without a call is left. The service closes it after 15 minutes. */
@@ -129,4 +221,4 @@ const MAX_IDLE_TIME = 60_000;
 /** Milliseconds after which an idle connection is looked at before it is used. */
 const MAX_UNSEEN_TIME = 10;
 
-module.exports = { MAX_CONNECTIONS, MAX_WAITING, Pool };
+module.exports = { MAX_CALLS, MAX_WAITING, Pool };

@@ -1,22 +1,23 @@
-// A transport by the Connect protocol over HTTP/1.1, to one or several addresses, with Node's own sockets.
+// A transport by the Connect protocol to one or several addresses, with Node's own sockets: over HTTP/2, or over HTTP/1.1
+// where that is all that is spoken. A stream goes over HTTP/1.1.
 'use strict';
 
 const { now } = require('../clock.js');
 const { CallFailed } = require('../errors.js');
 const { describeEndpoint } = require('./address.js');
-const { Connection, TimedOut, UntrustedCertificate, connectSocket } = require('./connection.js');
 const { TlsContexts, checkCredentials } = require('./credentials.js');
+const { Opener } = require('./open.js');
 const { Pool } = require('./pool.js');
-const { RequestWriter, readResponse, timeoutHeader } = require('./protocol.js');
+const { readResponse, timeoutHeader } = require('./protocol.js');
 const { Replicas } = require('./replicas.js');
+const { TimedOut, UntrustedCertificate } = require('./socket.js');
 const { Stream } = require('./stream.js');
 
 /** @typedef {import('./credentials.js').Credentials} Credentials */
 /** @typedef {import('../messages.js').Method} Method */
 /**
  * What the calls to one endpoint need.
- * @typedef {{ pool: Pool, writer: RequestWriter, connect: Connect }} Peer
- * @typedef {(end: number, receive?: (data: Buffer) => void) => Promise<import('node:net').Socket>} Connect
+ * @typedef {{ pool: Pool, opener: Opener }} Peer
  */
 /** @typedef {import('./replicas.js').Replica<Peer>} Replica */
 
@@ -54,16 +55,19 @@ class ConnectTransport {
     const tried = [];
     for (;;) {
       const replica = this.#replicas.next(method.name, tried);
-      let connection;
-      try {
-        const { pool } = replica.peer;
-        connection = pool.takeRecent() ?? await pool.take(end);
-      } catch (error) {
-        // Nothing was sent, so another replica may have the call at once.
-        const failed = this.#notConnected(replica, error);
-        tried.push(replica);
-        if (this.#replicas.all.some((each) => !tried.includes(each)) && now() < end) continue;
-        throw failed;
+      tried.push(replica);
+      const { pool } = replica.peer;
+      let connection = pool.takeRecent();
+      if (connection === undefined) {
+        const isLast = this.#replicas.all.every((each) => tried.includes(each));
+        try {
+          connection = await pool.take(isLast ? end : (now() + end) / 2);
+        } catch (error) {
+          const failed = this.#notConnected(replica, error);
+          // Nothing was sent, so another replica may have the call at once.
+          if (!isLast && now() < end) continue;
+          throw failed;
+        }
       }
       return this.#exchange(replica, connection, method, message, end);
     }
@@ -79,14 +83,14 @@ class ConnectTransport {
     const end = now() + timeout;
     if (this.#replicas.names.length > 0) await this.#replicas.lookUp(end);
     const replica = this.#replicas.next(method.name, []);
-    const { connect, writer } = replica.peer;
+    const { opener } = replica.peer;
     let socket;
     try {
-      socket = await connect(end);
+      socket = await opener.openSocket(end);
     } catch (error) {
       throw this.#notConnected(replica, error);
     }
-    const headers = { ...writer.headers, 'connect-timeout-ms': timeoutHeader(end - now()) };
+    const headers = { ...opener.headers, 'connect-timeout-ms': timeoutHeader(end - now()) };
     const stream = new Stream(socket, method, headers, method.request.encode(request));
     try {
       const first = await stream.next(end);
@@ -105,18 +109,18 @@ class ConnectTransport {
   }
 
   /**
-   * @param {Replica} replica @param {import('./connection.js').Connection} connection
+   * @param {Replica} replica @param {import('./open.js').Connection} connection
    * @param {Method} method @param {Buffer} message @param {number} end
    */
   async #exchange(replica, connection, method, message, end) {
-    const { pool, writer } = replica.peer;
+    const { pool } = replica.peer;
     const start = now();
     // Where there is another way, half of the time is left for it.
     const hasOtherWay = !connection.isNew || this.#replicas.all.length > 1;
     const attemptEnd = hasOtherWay ? (start + end) / 2 : end;
     let response;
     try {
-      response = await connection.call(writer.write(method, message, end - start), attemptEnd);
+      response = await connection.call(method, message, end - start, attemptEnd);
     } catch (error) {
       pool.drop(connection);
       this.#replicas.didNotAnswer(replica);
@@ -141,20 +145,12 @@ class ConnectTransport {
 
   /** @param {import('./address.js').Endpoint} endpoint @returns {Peer} */
   #makePeer(endpoint) {
-    /** @type {Connect} */
-    const connect = async (end, receive) => {
-      const context = endpoint.tlsName === '' ? undefined : this.#tls.context();
-      return connectSocket(endpoint, context, Math.min(end, now() + CONNECT_TIMEOUT), receive);
-    };
-    const pool = new Pool((end) => Connection.open((receive) => connect(end, receive)));
-    return { pool, writer: new RequestWriter(endpoint.host, this.#token), connect };
+    const opener = new Opener(endpoint, this.#tls, this.#token);
+    return { opener, pool: new Pool((end) => opener.open(end)) };
   }
 }
 
 /** @param {Replica} replica @param {any} error */
 const describe = ({ endpoint }, error) => `${describeEndpoint(endpoint)}: ${error.message}`;
-
-/** Milliseconds that the opening of a connection may take. */
-const CONNECT_TIMEOUT = 1000;
 
 module.exports = { ConnectTransport };

@@ -4,7 +4,7 @@
 const { now } = require('../clock.js');
 const { describeEndpoint } = require('../connect/address.js');
 const { TlsContexts, checkCredentials } = require('../connect/credentials.js');
-const { MAX_CONNECTIONS, MAX_WAITING } = require('../connect/pool.js');
+const pool = require('../connect/pool.js');
 const { Replicas } = require('../connect/replicas.js');
 const { CallFailed } = require('../errors.js');
 const { Channel, isUnanswered } = require('./channel.js');
@@ -141,6 +141,6 @@ function loadGrpc() {
 /** How gRPC describes a certificate of another authority or name. An alert is about the certificate of the caller. */
 const UNTRUSTED = /^No connection established\. Last error: (?!.*\balert\b).*(certificate|altnames)/s;
 /** Calls at a time of one transport. More fail at once. */
-const MAX_CALLS = MAX_CONNECTIONS + MAX_WAITING;
+const MAX_CALLS = pool.MAX_CALLS + pool.MAX_WAITING;
 
 module.exports = { GrpcTransport };
