@@ -7,9 +7,9 @@ STORE_INSTALLED := clients/connect-cloakroom/node_modules/.package-lock.json
 test-node: redis lint-node node-packages ## Tests the Node client, with Express, Connect, Fastify, Koa, Hono and real packages.
 	cd clients/node && node --test --test-reporter=spec tests/*.test.mjs
 
-soak-node: node-packages $(NODE_INSTALLED) ## Reads many generated responses as Node's own client does, and makes many random calls.
+soak-node: node-packages $(NODE_INSTALLED) ## Reads many generated responses as Node does, and makes many random calls.
 	cd clients/node && CLOAKROOM_TEST_ANSWERS=300000 CLOAKROOM_TEST_MESSAGES=20000 CLOAKROOM_TEST_STEPS=20000 \
-		node --test --test-reporter=spec tests/http1.test.mjs tests/protobuf.test.mjs tests/testing_pair.test.mjs
+		node --test --test-reporter=spec tests/http1.test.mjs tests/http2.test.mjs tests/protobuf.test.mjs tests/testing_pair.test.mjs
 
 bench-node: redis node-packages $(NODE_INSTALLED) $(STORE_INSTALLED) ## Measures Node's client and store beside connect-redis; build with --profile dist first.
 	cd clients/node && node bench/bench.mjs

@@ -32,6 +32,9 @@ function connectionOf(port, number) {
       else reject(new Error(received));
       received = '';
     });
+    // Express closes what was idle for five seconds. An error is told by the request that it fails.
+    socket.on('error', (error) => wait?.reject(error));
+    socket.on('end', () => connections.delete(key));
     socket.on('close', () => connections.delete(key));
     connections.set(key, (request) => new Promise((resolve, reject) => {
       wait = { resolve, reject };

@@ -32,7 +32,7 @@ export interface Method {
   readonly response: { decode(bytes: Buffer): any };
 }
 
-/** Makes calls by the Connect protocol over HTTP/1.1. */
+/** Makes calls by the Connect protocol over HTTP/2, or over HTTP/1.1 where a proxy speaks nothing else. */
 export class ConnectTransport implements Transport {
   /**
    * @param address Such as `localhost:50051`, `https://cloakroom:50051` with TLS, or `unix:/path`. Several addresses are
@@ -48,7 +48,7 @@ export class ConnectTransport implements Transport {
 export interface ClientOptions {
   /** The service's address, or a transport. Default: `localhost:50051`. */
   service?: string | Transport;
-  /** The protocol: Connect over HTTP/1.1, or gRPC, which needs the package `@grpc/grpc-js`. Default: `connect`. */
+  /** The protocol: Connect, or gRPC, which needs the package `@grpc/grpc-js`. Default: `connect`. */
   transport?: 'connect' | 'grpc';
   /** The app's name in the service's configuration. Default: `default`. */
   app?: string;
