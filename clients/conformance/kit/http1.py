@@ -179,12 +179,12 @@ def _error_response(fault: Fault) -> bytes:
         return head.encode() + body
     body = json.dumps({"code": fault.code, "message": "an error of the conformance kit"}).encode()
     return (
-        f"HTTP/1.1 {_STATUS[fault.code]} Error\r\ncontent-type: application/json\r\n"
+        f"HTTP/1.1 {STATUS[fault.code]} Error\r\ncontent-type: application/json\r\n"
         f"cloakroom-reason: {fault.reason}\r\ncontent-length: {len(body)}\r\n\r\n"
     ).encode() + body
 
 
-_STATUS = {
+STATUS = {
     "unavailable": 503,
     "deadline_exceeded": 504,
     "resource_exhausted": 429,

@@ -1,8 +1,12 @@
-"""Relays calls by gRPC over HTTP/2. Frames pass as they are, so flow control is that of the two ends."""
+"""Relays calls by gRPC or Connect over HTTP/2. Frames pass as they are, so flow control is that of the two ends.
+
+A client by Connect has to do without HPACK's dynamic table, so that the status of each response can be read by itself.
+"""
 
 from __future__ import annotations
 
 import base64
+import json
 import socket
 import threading
 from dataclasses import dataclass, field
@@ -10,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from . import hpack, messages
 from .calls import Call
+from .http1 import STATUS
 
 if TYPE_CHECKING:
     from .faults import Fault
@@ -56,8 +61,18 @@ class Stream:
     fault: Fault | None
     request: bytes = b""
     response: bytes = b""
+    #: Of a response by Connect.
+    status: str = ""
     #: Frames of the client that wait.
     held: list[Frame] = field(default_factory=list)
+
+    @property
+    def is_grpc(self) -> bool:
+        return self.call.protocol == "grpc"
+
+    def message(self, body: bytes) -> bytes:
+        """Returns the message in a body."""
+        return body[5:] if self.is_grpc else body
 
 
 class Http2Connection:
@@ -97,6 +112,8 @@ class Http2Connection:
                 self._begin_call(frame.stream)
             # Always at once: the headers of later calls depend on these.
             self._send_to_service(frame)
+            if frame.kind == HEADERS and frame.flags & END_STREAM:
+                self._end_request(frame.stream, self._streams[frame.stream])
             return
         stream = self._streams.get(frame.stream)
         if stream is None or frame.kind != DATA:
@@ -115,14 +132,15 @@ class Http2Connection:
     def _begin_call(self, number: int) -> None:
         headers, self._block = self._decoder.decode(self._block), b""
         method = headers[":path"].rpartition("/")[2]
-        timeout = _timeout(headers.get("grpc-timeout"))
-        call = self._relay.log.add(Call(method, self._relay.replica, "grpc", timeout))
+        is_grpc = headers["content-type"].startswith("application/grpc")
+        timeout = _timeout(headers.get("grpc-timeout")) if is_grpc else _milliseconds(headers.get("connect-timeout-ms"))
+        call = self._relay.log.add(Call(method, self._relay.replica, "grpc" if is_grpc else "connect", timeout))
         self._streams[number] = Stream(call, self._relay.faults.take(method))
 
     def _end_request(self, number: int, stream: Stream) -> None:
         """Reads the request, which is whole now, and does what its fault asks for."""
         call, fault, log = stream.call, stream.fault, self._relay.log
-        call.body = stream.request[5:]
+        call.body = stream.message(stream.request)
         if call.method in self._relay.contract.rpcs:
             call.request = self._relay.contract.read(self._relay.contract.rpcs[call.method][0], call.body)
         if fault is not None and fault.do == "drop request":
@@ -131,7 +149,7 @@ class Http2Connection:
         elif fault is not None and fault.do == "answer":
             log.set_state(call, "failed")
             with self._to_client:
-                self._connection.send_to_client(_error_response(number, fault))
+                self._connection.send_to_client(_error_response(number, fault, is_grpc=stream.is_grpc))
             # The service waits for the rest of the request.
             self._send_to_service(Frame(_frame(RST_STREAM, 0, number, b"\0\0\0\x08")))
         elif fault is not None and fault.do == "hold":
@@ -184,13 +202,15 @@ class Http2Connection:
             stream.fault = None
         if frame.kind == DATA:
             stream.response += frame.content()
+        elif not stream.is_grpc:
+            stream.status = hpack.Decoder().decode(frame.content())[":status"]
         if frame.flags & END_STREAM:
-            if stream.response and call.method in self._relay.contract.rpcs:
-                call.response = self._relay.contract.read(
-                    self._relay.contract.rpcs[call.method][1], stream.response[5:]
-                )
+            is_answer = bool(stream.response) if stream.is_grpc else stream.status == "200"
+            if is_answer and call.method in self._relay.contract.rpcs:
+                response_type = self._relay.contract.rpcs[call.method][1]
+                call.response = self._relay.contract.read(response_type, stream.message(stream.response))
             if not self._connection.is_forgotten:
-                log.set_state(call, "answered" if stream.response else "failed")
+                log.set_state(call, "answered" if is_answer else "failed")
         return True
 
 
@@ -221,21 +241,30 @@ def _timeout(text: str | None) -> float | None:
     return None if text is None else int(text[:-1]) * _UNITS[text[-1]]
 
 
-def _error_response(stream: int, fault: Fault) -> bytes:
+def _milliseconds(text: str | None) -> float | None:
+    return None if text is None else int(text) / 1000
+
+
+def _error_response(stream: int, fault: Fault, *, is_grpc: bool) -> bytes:
     if fault.code == "bad gateway":
         block = hpack.encode([(":status", "502"), ("content-type", "text/html")])
         return _frame(HEADERS, END_HEADERS | END_STREAM, stream, block)
+    if not is_grpc:
+        status = (":status", str(STATUS[fault.code]))
+        block = hpack.encode([status, ("content-type", "application/json"), ("cloakroom-reason", fault.reason)])
+        body = json.dumps({"code": fault.code, "message": "an error of the conformance kit"}).encode()
+        return _frame(HEADERS, END_HEADERS, stream, block) + _frame(DATA, END_STREAM, stream, body)
     number, text = _CODES[fault.code], b"an error of the conformance kit"
     info = messages.write([(1, fault.reason.encode()), (2, b"cloakroom")])
     detail = messages.write([(1, b"type.googleapis.com/google.rpc.ErrorInfo"), (2, info)])
-    status = b"\x08" + messages.varint(number) + messages.write([(2, text), (3, detail)])
+    details = b"\x08" + messages.varint(number) + messages.write([(2, text), (3, detail)])
     block = hpack.encode(
         [
             (":status", "200"),
             ("content-type", "application/grpc"),
             ("grpc-status", str(number)),
             ("grpc-message", text.decode()),
-            ("grpc-status-details-bin", base64.b64encode(status).decode().rstrip("=")),
+            ("grpc-status-details-bin", base64.b64encode(details).decode().rstrip("=")),
             ("cloakroom-reason", fault.reason),
         ]
     )
