@@ -82,6 +82,7 @@ function readHead(bytes) {
   if (!/^[1-9][0-9][0-9]$/.test(headers.get(':status') ?? '')) throw new MalformedFrames('a response has no status');
   const length = headers.get('content-length');
   if (length !== undefined && !/^[0-9]{1,10}$/.test(length)) throw new MalformedFrames('the content-length is not a number');
+  if (Number(length ?? 0) > MAX_BODY) throw new MalformedFrames(`a body has over ${MAX_BODY} bytes`);
   const head = { status, headers, length: length === undefined ? undefined : Number(length), isInterim: status < 200 };
   if (status === 200 && key !== '') {
     if (knownHeads.size >= MAX_KNOWN_HEADS) knownHeads.clear();

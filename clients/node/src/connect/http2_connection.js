@@ -170,7 +170,7 @@ class Http2Connection {
     const part = http2.withoutPadding(flags, payload);
     call.size += part.length;
     if (call.size > (call.head.length ?? http2.MAX_BODY)) throw new MalformedFrames('a body is longer than it may be');
-    call.parts.push(part);
+    if (part.length > 0) call.parts.push(part);
     if (flags & http2.END_STREAM) this.#finish(stream, call);
   }
 

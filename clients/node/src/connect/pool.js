@@ -57,7 +57,7 @@ class Pool {
     if (use.isLeft) return;
     if (use.calls < maxCalls(connection) && !this.#free.includes(connection)) this.#free.push(connection);
     const [oldest] = this.#free;
-    if (connection.lastUse - oldest.lastUse >= MAX_IDLE_TIME && this.#isIdle(oldest)) this.#leave(oldest);
+    if (oldest !== undefined && connection.lastUse - oldest.lastUse >= MAX_IDLE_TIME && this.#isIdle(oldest)) this.#leave(oldest);
     this.#wakeOne();
   }
 
@@ -101,7 +101,7 @@ class Pool {
 
   #isFull() {
     let calls = this.#opening;
-    for (const [connection, { isLeft }] of this.#uses) if (!isLeft) calls += maxCalls(connection);
+    for (const [connection, use] of this.#uses) calls += use.isLeft ? use.calls : maxCalls(connection);
     return calls >= MAX_CALLS;
   }
 
@@ -210,7 +210,7 @@ class Pool {
 }
 
 /** @param {Connection} connection */
-const maxCalls = (connection) => Math.min(connection.maxCalls, MAX_CALLS);
+const maxCalls = (connection) => Math.max(1, Math.min(connection.maxCalls, MAX_CALLS));
 
 /** Calls at a time from one process to one endpoint. Others wait for a connection. */
 const MAX_CALLS = 64;
