@@ -56,7 +56,7 @@ async fn redirections_without_an_end_are_named_with_their_nodes() {
             mode: RedisMode::Cluster,
             url: format!("redis://127.0.0.1:{one}"),
             partitions: Some(PartitionCount::P64),
-            timeout: Duration::from_secs(1),
+            timeout: Duration::from_secs(3),
             ..Default::default()
         };
 
