@@ -4,4 +4,7 @@
 /** @returns {number} */
 const now = () => performance.now();
 
-module.exports = { now };
+/** Returns the whole milliseconds until a time, for a timer: never less than are left. @param {number} end */
+const timeUntil = (end) => Math.max(Math.ceil(end - now()), 0);
+
+module.exports = { now, timeUntil };

@@ -1,7 +1,7 @@
 // One connection to the service by HTTP/1.1. It carries one call at a time.
 'use strict';
 
-const { now } = require('../clock.js');
+const { now, timeUntil } = require('../clock.js');
 const { ResponseReader, readWhole } = require('./http1.js');
 const { TimedOut } = require('./socket.js');
 
@@ -53,7 +53,7 @@ class Http1Connection {
         return;
       }
       this.#call = { resolve, reject };
-      this.#timer = setTimeout(() => this.#end(new TimedOut('no answer in time')), Math.max(Math.ceil(end - now()), 0));
+      this.#timer = setTimeout(() => this.#end(new TimedOut('no answer in time')), timeUntil(end));
       this.#socket.ref();
       this.#socket.write(this.#writer.write(method, message, timeout));
     });

@@ -1,7 +1,7 @@
 // One connection to the service by HTTP/2. It carries many calls at a time.
 'use strict';
 
-const { now } = require('../clock.js');
+const { now, timeUntil } = require('../clock.js');
 const http2 = require('./http2.js');
 const { TimedOut } = require('./socket.js');
 
@@ -74,7 +74,7 @@ class Http2Connection {
    */
   whenReady(end) {
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => this.#close(new TimedOut('no connection in time')), Math.max(Math.ceil(end - now()), 0));
+      const timer = setTimeout(() => this.#close(new TimedOut('no connection in time')), timeUntil(end));
       this.#start = {
         resolve: () => { clearTimeout(timer); resolve(); },
         reject: (error) => { clearTimeout(timer); reject(error); },
@@ -99,7 +99,7 @@ class Http2Connection {
       }
       const stream = this.#nextStream;
       this.#nextStream += 2;
-      const timer = setTimeout(() => this.#giveUp(stream, new TimedOut('no answer in time')), Math.max(Math.ceil(end - now()), 0));
+      const timer = setTimeout(() => this.#giveUp(stream, new TimedOut('no answer in time')), timeUntil(end));
       /** @type {Call} */
       const call = { resolve, reject, timer, window: this.#firstWindow, unsent: NOTHING, head: undefined, parts: [], size: 0 };
       if (this.#calls.size === 0) this.#socket.ref();

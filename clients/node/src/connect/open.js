@@ -29,7 +29,7 @@ class Opener {
     this.#http2 = new Http2RequestWriter(endpoint.host, token, endpoint.tlsName !== '');
   }
 
-  /** The headers of each request. */
+  /** The headers of each stream. */
   get headers() {
     return this.#http1.headers;
   }

@@ -1,7 +1,7 @@
 // The connections of a process to one endpoint.
 'use strict';
 
-const { now } = require('../clock.js');
+const { now, timeUntil } = require('../clock.js');
 const { TimedOut } = require('./socket.js');
 
 /** @typedef {import('./open.js').Connection} Connection */
@@ -203,7 +203,7 @@ class Pool {
         else reject(error);
       };
       const giveUp = () => wake(new TimedOut(this.#isOpening ? 'no connection in time' : `${MAX_CALLS} calls are under way already`));
-      const timer = setTimeout(giveUp, Math.max(Math.ceil(end - now()), 0));
+      const timer = setTimeout(giveUp, timeUntil(end));
       this.#waiting.add(wake);
     });
   }

@@ -2,7 +2,7 @@
 'use strict';
 
 const dns = require('node:dns');
-const { now } = require('../clock.js');
+const { now, timeUntil } = require('../clock.js');
 const { CallFailed, Untrusted } = require('../errors.js');
 const { endpointKey, endpointOf, isName, parseAddresses } = require('./address.js');
 
@@ -181,7 +181,7 @@ class Name {
 /** @param {Promise<void>} running @param {number} end */
 function within(running, end) {
   return new Promise((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error('no answer in time')), Math.max(end - now(), 0));
+    const timer = setTimeout(() => reject(new Error('no answer in time')), timeUntil(end));
     running.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }

@@ -3,7 +3,7 @@
 
 const net = require('node:net');
 const tls = require('node:tls');
-const { now } = require('../clock.js');
+const { timeUntil } = require('../clock.js');
 
 /** There was no answer in time. */
 class TimedOut extends Error {}
@@ -37,7 +37,7 @@ function connectSocket({ path, ip, port, tlsName }, context, end, protocols, rec
         onread,
       }));
     if (receive !== undefined && onread === undefined) socket.on('data', receive);
-    const timer = setTimeout(() => fail(new TimedOut('no connection in time')), Math.max(end - now(), 0));
+    const timer = setTimeout(() => fail(new TimedOut('no connection in time')), timeUntil(end));
     /** @param {Error} error */
     const fail = (error) => {
       clearTimeout(timer);

@@ -2,7 +2,7 @@
 'use strict';
 
 const http = require('node:http');
-const { now } = require('../clock.js');
+const { timeUntil } = require('../clock.js');
 const { CallFailed } = require('../errors.js');
 const { callFailed } = require('./protocol.js');
 
@@ -132,7 +132,7 @@ class Stream {
       const timer = end === undefined ? undefined : setTimeout(() => {
         this.#wake = undefined;
         reject(new CallFailed('DEADLINE_EXCEEDED', '', 'no answer within the deadline'));
-      }, Math.max(end - now(), 0));
+      }, timeUntil(end));
       this.#wake = () => {
         clearTimeout(timer);
         this.#wake = undefined;
