@@ -14,7 +14,8 @@ use super::failovers::{Failovers, Goals, are_judged, rounds};
 use super::{TIMEOUT, problem, until};
 use crate::support::authority::{CertificateAuthority, replace};
 use crate::support::calls::{ChangesExt as _, open_cookie, save};
-use crate::support::sentinel::{SERVICE, SentinelService, Server, free_port, settings};
+use crate::support::ports::free_port;
+use crate::support::sentinel::{SERVICE, SentinelService, Server, settings};
 use crate::support::{TestService, app_settings, patient};
 
 async fn service_on(settings: RedisSettings) -> TestService {

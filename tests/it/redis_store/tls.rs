@@ -13,8 +13,8 @@ use super::until;
 use crate::cli::program::Program;
 use crate::support::authority::{CertificateAuthority, replace};
 use crate::support::calls::{ChangesExt as _, save};
+use crate::support::ports::free_port;
 use crate::support::redis::{RedisServer, documented_rights};
-use crate::support::sentinel::free_port;
 use crate::support::tls_redis::TlsRedis;
 use crate::support::{TestService, app_settings, patient};
 

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use cloakroom::store::{RedisMode, RedisSettings};
 
 use super::environment::number;
+use super::ports::free_port;
 use super::redis::{RedisServer, documented_rights};
-use super::sentinel::free_port;
 
 /// A key space of the shared cluster that no other test uses. Its keys are deleted when it is dropped: a SCAN of another
 /// test would look at each of them.

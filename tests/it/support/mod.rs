@@ -15,6 +15,7 @@ pub(crate) mod fill;
 pub(crate) mod frontend;
 pub(crate) mod mounted_disk;
 pub(crate) mod policy;
+pub(crate) mod ports;
 pub(crate) mod proxy;
 pub(crate) mod race;
 pub(crate) mod redis;

@@ -1,11 +1,10 @@
 //! A primary with a replica, and three Sentinels that replace it when it is down.
 
-use std::net::TcpListener;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use cloakroom::store::{RedisMode, RedisSettings, SentinelSettings};
 
+use super::ports::free_port;
 use super::redis::RedisServer;
 
 /// A primary, its replicas, and their Sentinels, on loopback.
@@ -112,22 +111,6 @@ pub(crate) fn settings(sentinels: &[Server]) -> RedisSettings {
     RedisSettings { mode: RedisMode::Sentinel, sentinel, ..Default::default() }
 }
 
-/// Returns a free port.
-///
-/// It is below those that the system gives to outgoing connections, one of which could take it meanwhile.
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Far from those of processes with the next ids, which run at the same time.
-    let offset = std::process::id().wrapping_mul(499) % u32::from(PORTS);
-    loop {
-        let number = u32::from(NEXT.fetch_add(1, Ordering::Relaxed)) + offset;
-        let port = FIRST_PORT + u16::try_from(number % u32::from(PORTS)).expect("it is below PORTS");
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-}
-
 async fn until(mut is_so: impl AsyncFnMut() -> bool) {
     let begin = std::time::Instant::now();
     while !is_so().await {
@@ -136,6 +119,4 @@ async fn until(mut is_so: impl AsyncFnMut() -> bool) {
     }
 }
 
-const FIRST_PORT: u16 = 10_000;
-const PORTS: u16 = 22_000;
 pub(crate) const SERVICE: &str = "sessions";

@@ -6,8 +6,8 @@ use cloakroom::store::RedisSettings;
 use tempfile::TempDir;
 
 use super::authority::{CertificateAuthority, Identity};
+use super::ports::free_port;
 use super::redis::RedisServer;
-use super::sentinel::free_port;
 
 /// A Redis on a TLS port. Its Unix socket, which `redis-cli` uses, is not encrypted.
 pub(crate) struct TlsRedis {

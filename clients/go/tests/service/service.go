@@ -4,6 +4,7 @@ package service
 import (
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -135,19 +137,23 @@ func (s *Service) Calls(rpc string) int {
 	return sum
 }
 
-// FreeAddress returns an address of the loopback interface on which nothing listens, below the ports of outgoing
-// connections.
+// FreeAddress returns an address of 127.0.0.1 that no other test gets until this process ends, whether it listens there
+// or not yet: a listener on an address that nothing else uses holds it. It has another number, so that programs can
+// listen on the port at all addresses. The port is below those that the system gives to outgoing connections, which
+// could take it.
 func FreeAddress(t testing.TB) string {
 	t.Helper()
-	for port := 10240 + os.Getpid()%16000; port < 32000; port++ {
-		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil || taken[port] {
-			if err == nil {
-				listener.Close()
-			}
+	for range 10_000 {
+		port := 10_000 + rand.IntN(22_768)
+		claim, err := net.Listen("tcp", fmt.Sprintf("127.255.255.254:%d", port+32_768))
+		if err != nil {
 			continue
 		}
-		taken[port] = true
+		claims.Store(port, claim)
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			continue
+		}
 		listener.Close()
 		return listener.Addr().String()
 	}
@@ -155,7 +161,8 @@ func FreeAddress(t testing.TB) string {
 	return ""
 }
 
-var taken = map[int]bool{}
+// Kept, because the garbage collector would close them.
+var claims sync.Map
 
 // Wait waits until a condition is true, and fails the test if it takes too long.
 func Wait(t testing.TB, what string, isTrue func() bool) {

@@ -9,8 +9,8 @@ use super::CALM;
 use crate::conformance::fixtures::{MS, START, by_token, create, load, record, save, session_key, set, touch};
 use crate::redis_store::{TIMEOUT, until};
 use crate::support::cluster::{Cluster, grant};
+use crate::support::ports::free_port;
 use crate::support::redis::RedisServer;
-use crate::support::sentinel::free_port;
 
 /// The key of a session in the first partition, which is at the first node.
 fn key() -> cloakroom::store::SessionKey {

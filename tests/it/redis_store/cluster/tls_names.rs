@@ -20,7 +20,7 @@ use crate::conformance::fixtures::{app, create, load, record};
 use crate::redis_store::{TIMEOUT, until};
 use crate::support::authority::CertificateAuthority;
 use crate::support::cluster::Cluster;
-use crate::support::sentinel::free_port;
+use crate::support::ports::free_port;
 
 #[test]
 fn nodes_that_announce_names_are_called_and_checked_by_them() {

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 pub(super) use self::faults::{CASES, Choices, Faults};
 pub(super) use self::state::{GENERATION, bulk};
 use self::state::{Reply, State};
-use crate::support::sentinel::free_port;
+use crate::support::ports::free_port;
 
 /// How many nodes there are.
 pub(super) const NODES: usize = 3;
