@@ -55,12 +55,12 @@ test('clients of one address and one token share their connections', async () =>
   assert.equal(proxy.accepted, 2);
 });
 
-test('a process has a bounded number of connections, and more calls wait for one', async () => {
+test('calls that come together share one connection', async () => {
   const client = clientOf(proxy.address);
 
   await times(1000, () => read(client));
 
-  assert.ok(proxy.accepted <= pools.MAX_CALLS, `${proxy.accepted}`);
+  assert.equal(proxy.accepted, 1);
 });
 
 test('the calls that wait are bounded', async () => {
@@ -79,8 +79,9 @@ test('the calls that wait are bounded', async () => {
 
 test('a call waits for a connection only until its deadline', async () => {
   const own = await Service.start();
-  const client = clientOf(own.address, { deadline: 600 });
-  await read(client);
+  const service = new ConnectTransport(own.address);
+  await read(new Client({ service, app: 'shop', deadline: LONG }));
+  const client = new Client({ service, app: 'shop', deadline: 600 });
   await own.process.suspend();
 
   const began = performance.now();
@@ -89,7 +90,7 @@ test('a call waits for a connection only until its deadline', async () => {
   own.process.resume();
 
   assert.ok(results.every((error) => error instanceof SessionUnavailable));
-  assert.ok(took < 10_000, `${took}`);
+  assert.ok(took < LONG, `${took}`);
   assert.equal((await read(clientOf(own.address))).session.new, true);
   await own.remove();
 });
@@ -179,22 +180,22 @@ test('a proxy in the environment gets no call', async () => {
 });
 
 test('the deadline of a call reaches the service', async () => {
-  const timeouts = [];
   for (const server of [http.createServer(), http2.createServer()]) {
+    const timeouts = [];
     server.on('request', (request, response) => {
       timeouts.push(Number(request.headers['connect-timeout-ms']));
-      response.writeHead(503).end();
+      response.writeHead(timeouts.length < 3 ? 503 : 401).end();
     });
     await once(server.listen(0, '127.0.0.1'), 'listening');
-    const client = clientOf(`127.0.0.1:${server.address().port}`, { deadline: 120 });
+    const client = clientOf(`127.0.0.1:${server.address().port}`);
 
     const failed = await read(client).catch((error) => error);
 
-    assert.ok(failed instanceof SessionUnavailable);
+    assert.equal(failed.code, 'UNAUTHENTICATED');
+    assert.ok(LONG >= timeouts[0] && timeouts[0] > timeouts[1] && timeouts[1] > timeouts[2] && timeouts[2] > 0, `${timeouts}`);
     client.transport.close();
     server.close();
   }
-  assert.ok(timeouts.length > 3 && timeouts.every((each) => each > 0 && each <= 120), `${timeouts}`);
 });
 
 test('a call whose repeat has no time left says why it was repeated', async (t) => {
@@ -283,18 +284,21 @@ describe('several addresses', () => {
   });
 
   test('that refuse or keep silent cost no call its deadline, and are left out for a while', async () => {
-    const silent = net.createServer(() => {});
+    let accepted = 0;
+    const silent = net.createServer(() => { accepted += 1; });
     await once(silent.listen(0, '127.0.0.1'), 'listening');
     const nobody = await freePort();
-    const client = clientOf(`127.0.0.1:${nobody},${service.address},127.0.0.1:${silent.address().port}`, { deadline: 1000 });
+    const client = clientOf(`127.0.0.1:${nobody},${service.address},127.0.0.1:${silent.address().port}`);
 
     const began = performance.now();
     await times(20, () => read(client));
-    const first = performance.now() - began;
     for (let i = 0; i < 20; i += 1) await read(client);
-    const second = performance.now() - began - first;
+    const took = performance.now() - began;
 
-    assert.ok(first < 1000 && second < 500, `${first} ${second}`);
+    // Half of a deadline would be the time of a call, if the opening of a connection had no time of its own.
+    assert.ok(took < LONG / 2, `${took}`);
+    // One by one it would be every third call, were it not left out.
+    assert.ok(accepted <= 5, `${accepted}`);
     silent.close();
     client.transport.close();
   });

@@ -112,7 +112,7 @@ test('what is no service is named as such', async (t) => {
   await once(server.listen(0, '127.0.0.1'), 'listening');
   t.after(() => server.close());
 
-  await assert.rejects(() => new Session(clientOf(`127.0.0.1:${server.address().port}`, 500)).watch(), /is not the service/);
+  await assert.rejects(() => new Session(clientOf(`127.0.0.1:${server.address().port}`, 60_000)).watch(), /is not the service/);
 });
 
 test('a silent service costs a watch its deadline', async (t) => {

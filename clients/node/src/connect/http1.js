@@ -5,14 +5,14 @@
 // that only the end of the connection ends.
 'use strict';
 
+const { KnownHeads, MAX_BODY, MAX_KNOWN_HEAD, addField } = require('./response.js');
+
+/** @typedef {import('./response.js').Response} Response */
+
 /** The bytes are not one clear response. The connection cannot be used any more. */
 class Malformed extends Error {}
 
 /**
- * One whole response. `headers` are by their names in lower case; the values of equal names are joined by ", ".
- * `isReusable` is whether another request may be sent on the connection.
- * @typedef {{ status: number, headers: Map<string, string>, body: Buffer, isReusable: boolean }} Response
- *
  * `length` is that of the body, or undefined if it is chunked. `end` is the position behind the head.
  * @typedef {{ status: number, headers: Map<string, string>, length: number | undefined, keepsConnection: boolean,
  *   end: number }} Head
@@ -109,8 +109,7 @@ function readHead(data) {
   const keepsConnection = options ? keepsByOptions(options, isHttp11) : isHttp11;
   const read = { status, headers, length: bodyLength(status, headers, isHttp11), keepsConnection, end: end + 4 };
   if (status === 200 && read.length !== undefined && end <= MAX_KNOWN_HEAD) {
-    if (knownHeads.size >= MAX_KNOWN_HEADS) knownHeads.clear();
-    knownHeads.set(head, read);
+    knownHeads.add(head, read);
   }
   return read;
 }
@@ -124,11 +123,10 @@ function readFields(lines) {
     if (found === null) throw new Malformed(`not a header: ${JSON.stringify(line.slice(0, 40))}`);
     const name = found[1].toLowerCase();
     const value = found[2].replace(TRAILING_SPACE, '');
-    const earlier = headers.get(name);
-    if (LENGTH_FIELDS.includes(name) && (earlier !== undefined || value !== found[2])) {
+    if (LENGTH_FIELDS.includes(name) && (headers.has(name) || value !== found[2])) {
       throw new Malformed(`the response has two fields ${name}, or white space behind one`);
     }
-    headers.set(name, earlier === undefined ? value : `${earlier}, ${value}`);
+    addField(headers, name, value);
   }
   return headers;
 }
@@ -231,13 +229,10 @@ const FIELD = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/
 const TRAILING_SPACE = /[ \t]+$/;
 const CHUNK_LINE = /^([0-9A-Fa-f]{1,8})(?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?$/;
 const LENGTH_FIELDS = ['content-length', 'transfer-encoding'];
-/** Heads with a content-length, without the empty line. @type {Map<string, Head>} */
-const knownHeads = new Map();
-const MAX_KNOWN_HEADS = 1024;
+/** Heads with a content-length, without the empty line. @type {KnownHeads<Head>} */
+const knownHeads = new KnownHeads();
 // Bytes.
-const MAX_KNOWN_HEAD = 512;
 const MAX_HEAD = 64 * 1024;
 const MAX_CHUNK_LINE = 4096;
-const MAX_BODY = 64 * 1024 * 1024;
 
 module.exports = { Malformed, ResponseReader, readWhole };

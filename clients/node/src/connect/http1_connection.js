@@ -6,7 +6,7 @@ const { ResponseReader, readWhole } = require('./http1.js');
 const { TimedOut } = require('./socket.js');
 
 /** @typedef {import('../messages.js').Method} Method */
-/** @typedef {import('./http1.js').Response} Response */
+/** @typedef {import('./response.js').Response} Response */
 
 class Http1Connection {
   /** Whether no call was answered on it yet. */

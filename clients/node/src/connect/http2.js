@@ -4,6 +4,7 @@
 
 const { MalformedHeaders, readFields, writeField, writeKnownField } = require('./hpack.js');
 const { timeoutHeader } = require('./protocol.js');
+const { KnownHeads, MAX_BODY, MAX_KNOWN_HEAD, addField } = require('./response.js');
 
 /** @typedef {import('../messages.js').Method} Method */
 
@@ -69,7 +70,7 @@ function withoutPadding(flags, payload, skipped = 0) {
 }
 
 /**
- * Reads the header fields before a body. Those of most responses are like earlier ones. Throws `MalformedFrames`.
+ * Reads the header fields before a body. Throws `MalformedFrames`.
  * @param {Buffer} bytes
  * @returns {Head}
  */
@@ -85,8 +86,7 @@ function readHead(bytes) {
   if (Number(length ?? 0) > MAX_BODY) throw new MalformedFrames(`a body has over ${MAX_BODY} bytes`);
   const head = { status, headers, length: length === undefined ? undefined : Number(length), isInterim: status < 200 };
   if (status === 200 && key !== '') {
-    if (knownHeads.size >= MAX_KNOWN_HEADS) knownHeads.clear();
-    knownHeads.set(key, head);
+    knownHeads.add(key, head);
   }
   return head;
 }
@@ -103,9 +103,8 @@ function readHeaders(bytes) {
     throw error;
   }
   for (const [name, value] of fields) {
-    const earlier = headers.get(name);
-    if (earlier !== undefined && SINGLE_FIELDS.includes(name)) throw new MalformedFrames(`a response has two fields ${name}`);
-    headers.set(name, earlier === undefined ? value : `${earlier}, ${value}`);
+    if (headers.has(name) && SINGLE_FIELDS.includes(name)) throw new MalformedFrames(`a response has two fields ${name}`);
+    addField(headers, name, value);
   }
   return headers;
 }
@@ -239,20 +238,16 @@ const MAX_FRAME = 16_384;
 /** What each side may send before the other one says more. */
 const FIRST_WINDOW = 65_535;
 const MAX_WINDOW = 0x7fffffff;
-const MAX_BODY = 64 * 1024 * 1024;
 
 /** The names of fields whose value differs, as they are written in front of it. */
 const TIMEOUT_NAME = writeField('connect-timeout-ms', '').subarray(0, -1);
 const LENGTH_NAME = writeField('content-length', '').subarray(0, -1);
 const SINGLE_FIELDS = [':status', 'content-length', 'content-type'];
-/** @type {Map<string, Head>} */
-const knownHeads = new Map();
-const MAX_KNOWN_HEADS = 1024;
-/** Bytes. */
-const MAX_KNOWN_HEAD = 512;
+/** @type {KnownHeads<Head>} */
+const knownHeads = new KnownHeads();
 
 module.exports = {
   ACK, CANCEL, CONTINUATION, DATA, END_HEADERS, END_STREAM, FIRST_WINDOW, FrameReader, GOAWAY, HEADERS, Http2RequestWriter,
-  INITIAL_WINDOW_SIZE, MAX_BODY, MAX_CONCURRENT_STREAMS, MAX_FRAME, MAX_WINDOW, MalformedFrames, PING, PRIORITY, PUSH_PROMISE,
+  INITIAL_WINDOW_SIZE, MAX_CONCURRENT_STREAMS, MAX_FRAME, MAX_WINDOW, MalformedFrames, PING, PRIORITY, PUSH_PROMISE,
   RST_STREAM, SETTINGS, WINDOW_UPDATE, readHead, readSettings, withoutPadding, writeFrame, writeNumber, writeStart,
 };

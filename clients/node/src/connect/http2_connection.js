@@ -3,12 +3,13 @@
 
 const { now, timeUntil } = require('../clock.js');
 const http2 = require('./http2.js');
+const { MAX_BODY } = require('./response.js');
 const { TimedOut } = require('./socket.js');
 
 const { MalformedFrames } = http2;
 
 /** @typedef {import('../messages.js').Method} Method */
-/** @typedef {import('./http1.js').Response} Response */
+/** @typedef {import('./response.js').Response} Response */
 /**
  * A call without its whole response. `window` is how much of a request the service takes now, and `unsent` what waits.
  * @typedef {{ resolve: (response: Response) => void, reject: (error: Error) => void, timer: NodeJS.Timeout, window: number,
@@ -49,6 +50,8 @@ class Http2Connection {
   #firstWindow = http2.FIRST_WINDOW;
   /** Bytes of responses that the service was not told of. */
   #received = 0;
+  /** Frames that were acknowledged while the service does not read. */
+  #acknowledged = 0;
   /** A list of header fields of which frames are missing. @type {{ stream: number, flags: number, parts: Buffer[], size: number } | undefined} */
   #headers;
   /** Of `whenReady`. @type {{ resolve: () => void, reject: (error: Error) => void } | undefined} */
@@ -160,7 +163,7 @@ class Http2Connection {
   /** @param {number} flags @param {number} stream @param {Buffer} payload */
   #takeBody(flags, stream, payload) {
     this.#received += payload.length;
-    if (this.#received >= UNTOLD) {
+    if (this.#received >= MAX_UNREPORTED) {
       this.#write(http2.writeNumber(http2.WINDOW_UPDATE, 0, this.#received));
       this.#received = 0;
     }
@@ -169,7 +172,7 @@ class Http2Connection {
     if (call.head === undefined) throw new MalformedFrames('a body without a head');
     const part = http2.withoutPadding(flags, payload);
     call.size += part.length;
-    if (call.size > (call.head.length ?? http2.MAX_BODY)) throw new MalformedFrames('a body is longer than it may be');
+    if (call.size > (call.head.length ?? MAX_BODY)) throw new MalformedFrames('a body is longer than it may be');
     if (part.length > 0) call.parts.push(part);
     if (flags & http2.END_STREAM) this.#finish(stream, call);
   }
@@ -232,6 +235,7 @@ class Http2Connection {
     const code = readNumber(payload, 4);
     const call = this.#callOf(stream);
     if (call === undefined) return;
+    this.lastUse = now();
     this.#remove(stream, call);
     call.reject(new Error(`the call was ended with the code ${code} of HTTP/2`));
   }
@@ -247,14 +251,22 @@ class Http2Connection {
       this.#firstWindow = firstWindow;
     }
     this.maxCalls = settings.get(http2.MAX_CONCURRENT_STREAMS) ?? this.maxCalls;
-    this.#write(http2.writeFrame(http2.SETTINGS, http2.ACK, 0, NOTHING));
+    this.#acknowledge(http2.SETTINGS, NOTHING);
     this.#writeUnsent();
   }
 
   /** @param {number} flags @param {Buffer} payload */
   #takePing(flags, payload) {
     if (payload.length !== PING_SIZE) throw new MalformedFrames('a ping has another size');
-    if ((flags & http2.ACK) === 0) this.#write(http2.writeFrame(http2.PING, http2.ACK, 0, payload));
+    if ((flags & http2.ACK) === 0) this.#acknowledge(http2.PING, payload);
+  }
+
+  /** @param {number} type @param {Buffer} payload */
+  #acknowledge(type, payload) {
+    if (this.#socket.writableLength === 0) this.#acknowledged = 0;
+    this.#acknowledged += 1;
+    if (this.#acknowledged > MAX_ACKNOWLEDGED) throw new MalformedFrames('it has much acknowledged, and reads nothing');
+    this.#write(http2.writeFrame(type, http2.ACK, 0, payload));
   }
 
   /** The service takes no other call, and has not begun those of later streams. @param {Buffer} payload */
@@ -353,8 +365,12 @@ const NOTHING = Buffer.alloc(0);
 const PRIORITY_SIZE = 5;
 const PING_SIZE = 8;
 const MAX_HEADERS = 64 * 1024;
-const UNTOLD = 1024 * 1024;
-/** Frames of one list of header fields. */
+/** Of responses that the service was not told of. */
+const MAX_UNREPORTED = 1024 * 1024;
+// Frames.
+/** Of one list of header fields. */
 const MAX_PARTS = 16;
+/** That are acknowledged while the service does not read. */
+const MAX_ACKNOWLEDGED = 10_000;
 
 module.exports = { Http2Connection, NotHttp2 };

@@ -15,8 +15,12 @@ class Opener {
   #tls;
   #http1;
   #http2;
-  /** Whether the endpoint has answered otherwise when it was spoken to by HTTP/2, as a proxy may. */
-  #isHttp1 = false;
+  /** Until this time it is not spoken to by HTTP/2, because it has answered otherwise, as a proxy may. */
+  #http1Until = 0;
+  /** Whether it has ever answered by HTTP/2. */
+  #isHttp2 = false;
+  /** How often it closed a connection at once since then. */
+  #closed = 0;
 
   /**
    * @param {import('./address.js').Endpoint} endpoint @param {import('./credentials.js').TlsContexts} tls
@@ -40,14 +44,25 @@ class Opener {
    * @returns {Promise<Connection>}
    */
   async open(end) {
-    if (this.#isHttp1) return this.#openHttp1(end);
+    if (now() < this.#http1Until) return this.#openHttp1(end);
     try {
       return await this.#openAny(connectEnd(end));
     } catch (error) {
-      if (!(error instanceof NotHttp2)) throw error;
-      this.#isHttp1 = error.hasAnswered;
+      if (!(error instanceof NotHttp2) || !this.#mayBeHttp1(error)) throw error;
       return this.#openHttp1(end);
     }
+  }
+
+  /** @param {NotHttp2} error */
+  #mayBeHttp1({ hasAnswered }) {
+    if (hasAnswered) {
+      this.#http1Until = now() + HTTP1_TIME;
+      this.#isHttp2 = false;
+      return true;
+    }
+    // A service that has as many connections as it may have closes others at once. It should not get two for one.
+    this.#closed += 1;
+    return !this.#isHttp2 || this.#closed % MAX_CLOSED === 0;
   }
 
   /**
@@ -66,6 +81,8 @@ class Opener {
     if (isHttp1) return arrival.goTo(new Http1Connection(socket, this.#http1));
     const connection = arrival.goTo(new Http2Connection(socket, this.#http2));
     await connection.whenReady(end);
+    this.#isHttp2 = true;
+    this.#closed = 0;
     return connection;
   }
 
@@ -109,6 +126,10 @@ const connectEnd = (end) => Math.min(end, now() + CONNECT_TIMEOUT);
 
 /** Milliseconds that the opening of a connection may take. */
 const CONNECT_TIMEOUT = 1000;
+/** Milliseconds after which an endpoint that spoke HTTP/1.1 is spoken to by HTTP/2 again: it may have been an error page. */
+const HTTP1_TIME = 60_000;
+/** After so many connections that were closed at once, one is tried by HTTP/1.1, also where HTTP/2 was spoken before. */
+const MAX_CLOSED = 10;
 // The names of ALPN.
 const HTTP1 = 'http/1.1';
 const HTTP2 = 'h2';

@@ -8,7 +8,7 @@ const { TimedOut } = require('./socket.js');
 /** What the pool knows of a connection: how many calls it carries, and whether it is closed after them. @typedef {{ calls: number, isLeft: boolean }} Use */
 
 class Pool {
-  /** Those that can carry another call; the one that was used last is at the end. @type {Connection[]} */
+  /** Those that could carry another call when they were put here. The last one is taken first. @type {Connection[]} */
   #free = [];
   /** Of all connections. @type {Map<Connection, Use>} */
   #uses = new Map();
@@ -20,6 +20,8 @@ class Pool {
   #waiting = new Set();
   /** Whether calls share a connection. That is not known before the first one is open. */
   #isShared = true;
+  /** How often all connections were closed. */
+  #closings = 0;
 
   /** @param {(end: number) => Promise<Connection>} open Opens a connection until a time, or fails. */
   constructor(open) {
@@ -31,7 +33,7 @@ class Pool {
    * @returns {Connection | undefined}
    */
   takeRecent() {
-    const last = this.#free.at(-1);
+    const last = this.#lastFree();
     return last !== undefined && this.#isSeen(last) ? this.#use(last) : undefined;
   }
 
@@ -74,19 +76,30 @@ class Pool {
 
   /** Closes all connections; those in use after their calls. */
   close() {
+    this.#closings += 1;
     for (const connection of [...this.#uses.keys()]) this.#leave(connection);
   }
 
   async #takeFree() {
     for (;;) {
-      const last = this.#free.at(-1);
+      const last = this.#lastFree();
       if (last === undefined || this.#isSeen(last)) return last && this.#use(last);
       // If the service has closed it meanwhile, the event loop knows that after its next look at the sockets.
       await new Promise(setImmediate);
-      if (this.#free.at(-1) !== last) continue;
+      if (this.#lastFree() !== last) continue;
       if (now() - last.lastUse < MAX_IDLE_TIME || !this.#isIdle(last)) return this.#use(last);
       this.#leave(last);
     }
+  }
+
+  /** @returns {Connection | undefined} */
+  #lastFree() {
+    for (let last = this.#free.at(-1); last !== undefined; last = this.#free.at(-1)) {
+      if (this.#useOf(last).calls < maxCalls(last)) return last;
+      // The service has lowered its number of calls.
+      this.#free.pop();
+    }
+    return undefined;
   }
 
   /** Whether the process would know if the service had closed it. @param {Connection} connection */
@@ -115,6 +128,8 @@ class Pool {
       failed = /** @type {Error} */ (error);
     }
     this.#isOpening = false;
+    // Where connections are in use, the calls that wait can have one of them later.
+    if (failed !== undefined && [...this.#uses.values()].some(({ isLeft }) => !isLeft)) return;
     for (const wake of [...this.#waiting]) wake(failed);
   }
 
@@ -133,10 +148,17 @@ class Pool {
 
   /** @param {number} end */
   async #open(end) {
+    const closings = this.#closings;
     const connection = await this.open(end);
+    if (connection.isEnded) {
+      connection.close();
+      throw new Error('the connection was closed');
+    }
     this.#isShared = maxCalls(connection) > 1;
     this.#uses.set(connection, { calls: 0, isLeft: false });
     connection.onEnd = () => this.#leave(connection);
+    // The calls that wait for it take it before that.
+    if (this.#closings !== closings) setImmediate(() => this.#leave(connection));
     return connection;
   }
 
@@ -152,7 +174,10 @@ class Pool {
   #release(connection) {
     const use = this.#useOf(connection);
     use.calls -= 1;
-    if (use.isLeft) this.#closeIdle(connection, use);
+    if (use.isLeft) {
+      this.#closeIdle(connection, use);
+      this.#wakeOne();
+    }
     return use;
   }
 

@@ -122,11 +122,14 @@ class ConnectTransport {
     try {
       response = await connection.call(method, message, end - start, attemptEnd);
     } catch (error) {
-      pool.drop(connection);
       this.#replicas.didNotAnswer(replica);
+      // If other calls were answered meanwhile, the connection is well.
+      const isAnswering = !connection.isEnded && connection.lastUse > start;
+      if (isAnswering) pool.put(connection);
+      else pool.drop(connection);
       if (error instanceof TimedOut) {
-        // The others that wait may lead to the same silence.
-        pool.dropIdle();
+        // The idle ones may lead to the same silence.
+        if (!isAnswering) pool.dropIdle();
         if (attemptEnd === end) throw new CallFailed('DEADLINE_EXCEEDED', '', 'no answer within the deadline');
       }
       throw new CallFailed('UNAVAILABLE', '', `no answer from ${describe(replica, error)}`);
