@@ -126,8 +126,13 @@ impl CallCounts {
     }
 
     pub(super) fn save(&self, outcome: Outcome) -> &AtomicU64 {
-        // Why a save ended the session does not count.
-        let outcome = if let Outcome::Deleted(_) = outcome { Outcome::Deleted(EndReason::Emptied) } else { outcome };
+        let outcome = match outcome {
+            // Why a save ended the session does not count.
+            Outcome::Deleted(_) => Outcome::Deleted(EndReason::Emptied),
+            // As in an open: the session is in another store.
+            Outcome::Gone(Some(EndReason::Moved | EndReason::Arriving)) => Outcome::Gone(None),
+            outcome => outcome,
+        };
         let index = SAVE_OUTCOMES.iter().position(|known| *known == outcome);
         &self.saves[index.expect("every outcome is listed")]
     }
@@ -204,6 +209,17 @@ mod tests {
         }
 
         assert!(counts.saves().iter().all(|(_, count)| *count == 1), "{:?}", counts.saves());
+    }
+
+    #[test]
+    fn a_save_of_a_session_that_is_being_moved_counts_as_one_of_a_session_that_is_not_known() {
+        let counts = CallCounts::default();
+
+        for reason in (0..=u8::MAX).filter_map(EndReason::from_byte) {
+            counts.save(Outcome::Gone(Some(reason))).fetch_add(1, Ordering::Relaxed);
+        }
+
+        assert_eq!(counts.save(Outcome::Gone(None)).load(Ordering::Relaxed), 2);
     }
 
     #[test]
