@@ -18,6 +18,8 @@ class Http1Connection {
   maxCalls = 1;
   /** Called when it can carry no other call. @type {() => void} */
   onEnd = () => {};
+  /** Is for HTTP/2. */
+  onLimit = () => {};
   /** @type {import('node:net').Socket} */
   #socket;
   #writer;

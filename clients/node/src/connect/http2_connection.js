@@ -35,6 +35,8 @@ class Http2Connection {
   maxCalls = Infinity;
   /** Called when it can carry no other call. Those that are under way may go on. @type {() => void} */
   onEnd = () => {};
+  /** Called when the service has changed its number of calls. @type {() => void} */
+  onLimit = () => {};
   /** @type {import('node:net').Socket} */
   #socket;
   #writer;
@@ -156,6 +158,7 @@ class Http2Connection {
   #becomeReady(type, flags) {
     if (type !== http2.SETTINGS || (flags & http2.ACK) !== 0) throw new MalformedFrames('it does not begin with its settings');
     this.#isReady = true;
+    this.lastUse = now();
     this.#socket.unref();
     this.#start?.resolve();
   }
@@ -250,7 +253,11 @@ class Http2Connection {
       for (const call of this.#calls.values()) call.window += firstWindow - this.#firstWindow;
       this.#firstWindow = firstWindow;
     }
-    this.maxCalls = settings.get(http2.MAX_CONCURRENT_STREAMS) ?? this.maxCalls;
+    const maxCalls = settings.get(http2.MAX_CONCURRENT_STREAMS);
+    if (maxCalls !== undefined) {
+      this.maxCalls = maxCalls;
+      this.onLimit();
+    }
     this.#acknowledge(http2.SETTINGS, NOTHING);
     this.#writeUnsent();
   }
@@ -265,7 +272,7 @@ class Http2Connection {
   #acknowledge(type, payload) {
     if (this.#socket.writableLength === 0) this.#acknowledged = 0;
     this.#acknowledged += 1;
-    if (this.#acknowledged > MAX_ACKNOWLEDGED) throw new MalformedFrames('it has much acknowledged, and reads nothing');
+    if (this.#acknowledged > MAX_ACKNOWLEDGED) throw new MalformedFrames('it asks for too many acknowledgements, and does not read them');
     this.#write(http2.writeFrame(type, http2.ACK, 0, payload));
   }
 
@@ -367,10 +374,9 @@ const PING_SIZE = 8;
 const MAX_HEADERS = 64 * 1024;
 /** Of responses that the service was not told of. */
 const MAX_UNREPORTED = 1024 * 1024;
-// Frames.
-/** Of one list of header fields. */
+/** Frames of one list of header fields. */
 const MAX_PARTS = 16;
-/** That are acknowledged while the service does not read. */
+/** Frames that are acknowledged while the service does not read. */
 const MAX_ACKNOWLEDGED = 10_000;
 
 module.exports = { Http2Connection, NotHttp2 };

@@ -19,7 +19,7 @@ class Opener {
   #http1Until = 0;
   /** Whether it has ever answered by HTTP/2. */
   #isHttp2 = false;
-  /** How often it closed a connection at once since then. */
+  /** Connections in a row that it has closed at once, without an answer. */
   #closed = 0;
 
   /**
@@ -60,9 +60,10 @@ class Opener {
       this.#isHttp2 = false;
       return true;
     }
-    // A service that has as many connections as it may have closes others at once. It should not get two for one.
     this.#closed += 1;
-    return !this.#isHttp2 || this.#closed % MAX_CLOSED === 0;
+    if (this.#closed >= MAX_CLOSED) this.#isHttp2 = false;
+    // A service closes connections at once if it has as many as it may have. HTTP/1.1 would only bring it another one.
+    return !this.#isHttp2;
   }
 
   /**
@@ -128,7 +129,7 @@ const connectEnd = (end) => Math.min(end, now() + CONNECT_TIMEOUT);
 const CONNECT_TIMEOUT = 1000;
 /** Milliseconds after which an endpoint that spoke HTTP/1.1 is spoken to by HTTP/2 again: it may have been an error page. */
 const HTTP1_TIME = 60_000;
-/** After so many connections that were closed at once, one is tried by HTTP/1.1, also where HTTP/2 was spoken before. */
+/** After so many connections that were closed at once, HTTP/1.1 is tried too, also where HTTP/2 was spoken before. */
 const MAX_CLOSED = 10;
 // The names of ALPN.
 const HTTP1 = 'http/1.1';

@@ -5,6 +5,7 @@ const { now, timeUntil } = require('../clock.js');
 const { TimedOut } = require('./socket.js');
 
 /** @typedef {import('./open.js').Connection} Connection */
+/** Gives a call a connection, has it look again, or ends its waiting. @typedef {(connection?: Connection, error?: Error) => void} Wake */
 /** What the pool knows of a connection: how many calls it carries, and whether it is closed after them. @typedef {{ calls: number, isLeft: boolean }} Use */
 
 class Pool {
@@ -12,11 +13,13 @@ class Pool {
   #free = [];
   /** Of all connections. @type {Map<Connection, Use>} */
   #uses = new Map();
+  /** Calls that have a connection. */
+  #calls = 0;
   /** Connections that are being opened, each for one call. */
   #opening = 0;
   /** Whether a connection is being opened for all calls that wait. */
   #isOpening = false;
-  /** Calls that wait, by their order. An error ends their waiting. @type {Set<(error?: Error) => void>} */
+  /** Calls that wait, by their order. @type {Set<Wake>} */
   #waiting = new Set();
   /** Whether calls share a connection. That is not known before the first one is open. */
   #isShared = true;
@@ -43,30 +46,33 @@ class Pool {
    * @returns {Promise<Connection>}
    */
   async take(end) {
+    const closings = this.#closings;
     for (;;) {
       const free = await this.#takeFree();
       if (free !== undefined) return free;
-      if (!this.#isShared && !this.#isFull()) return this.#openOne(end);
+      const isFull = this.#isFull();
+      if (!isFull && !this.#isShared) return this.#openOne(end, closings);
       const waiting = this.#wait(end);
-      if (this.#isShared && !this.#isFull()) this.#openShared();
-      await waiting;
+      if (!isFull) this.#openShared(closings);
+      const given = await waiting;
+      if (given !== undefined) return given;
     }
   }
 
   /** @param {Connection} connection One that can carry another call. */
   put(connection) {
-    const use = this.#release(connection);
-    if (use.isLeft) return;
-    if (use.calls < maxCalls(connection) && !this.#free.includes(connection)) this.#free.push(connection);
+    this.#release(connection);
+    this.#offer(connection);
     const [oldest] = this.#free;
     if (oldest !== undefined && connection.lastUse - oldest.lastUse >= MAX_IDLE_TIME && this.#isIdle(oldest)) this.#leave(oldest);
-    this.#wakeOne();
+    this.#serve();
   }
 
   /** @param {Connection} connection Is closed when it carries no other call. */
   drop(connection) {
     this.#release(connection);
     this.#leave(connection);
+    this.#serve();
   }
 
   /** Closes all connections that no call uses. */
@@ -74,7 +80,7 @@ class Pool {
     for (const connection of [...this.#free]) if (this.#isIdle(connection)) this.#leave(connection);
   }
 
-  /** Closes all connections; those in use after their calls. */
+  /** Closes all connections; those in use, and those that calls wait for, after these calls. */
   close() {
     this.#closings += 1;
     for (const connection of [...this.#uses.keys()]) this.#leave(connection);
@@ -92,8 +98,9 @@ class Pool {
     }
   }
 
-  /** @returns {Connection | undefined} */
+  /** Undefined: none can carry another call, or there are as many calls as may be. @returns {Connection | undefined} */
   #lastFree() {
+    if (this.#isFull()) return undefined;
     for (let last = this.#free.at(-1); last !== undefined; last = this.#free.at(-1)) {
       if (this.#useOf(last).calls < maxCalls(last)) return last;
       // The service has lowered its number of calls.
@@ -113,42 +120,52 @@ class Pool {
   }
 
   #isFull() {
-    let calls = this.#opening;
-    for (const [connection, use] of this.#uses) calls += use.isLeft ? use.calls : maxCalls(connection);
-    return calls >= MAX_CALLS;
+    return this.#calls + this.#opening >= MAX_CALLS;
   }
 
-  async #openShared() {
+  /** @param {number} closings When the call began that opens it. */
+  async #openShared(closings) {
     if (this.#isOpening) return;
     this.#isOpening = true;
+    let connection;
     let failed;
     try {
-      this.#free.push(await this.#open(Infinity));
+      connection = await this.#open(Infinity);
     } catch (error) {
       failed = /** @type {Error} */ (error);
     }
     this.#isOpening = false;
+    if (connection !== undefined) {
+      this.#offer(connection);
+      this.#serve();
+      if (this.#closings !== closings) this.#leave(connection);
+      return;
+    }
     // Where connections are in use, the calls that wait can have one of them later.
-    if (failed !== undefined && [...this.#uses.values()].some(({ isLeft }) => !isLeft)) return;
-    for (const wake of [...this.#waiting]) wake(failed);
+    if ([...this.#uses.values()].some(({ isLeft }) => !isLeft)) return;
+    for (const wake of [...this.#waiting]) wake(undefined, failed);
   }
 
-  /** @param {number} end */
-  async #openOne(end) {
+  /** @param {number} end @param {number} closings When the call began that opens it. */
+  async #openOne(end, closings) {
     this.#opening += 1;
+    let connection;
     try {
-      return this.#use(await this.#open(end));
-    } catch (error) {
-      this.#wakeOne();
-      throw error;
+      connection = await this.#open(end);
     } finally {
       this.#opening -= 1;
+      if (connection === undefined) this.#serve();
     }
+    this.#use(connection);
+    // It may carry more of them, if the service speaks HTTP/2 by now.
+    this.#offer(connection);
+    if (this.#closings !== closings) this.#leave(connection);
+    this.#serve();
+    return connection;
   }
 
   /** @param {number} end */
   async #open(end) {
-    const closings = this.#closings;
     const connection = await this.open(end);
     if (connection.isEnded) {
       connection.close();
@@ -157,8 +174,11 @@ class Pool {
     this.#isShared = maxCalls(connection) > 1;
     this.#uses.set(connection, { calls: 0, isLeft: false });
     connection.onEnd = () => this.#leave(connection);
-    // The calls that wait for it take it before that.
-    if (this.#closings !== closings) setImmediate(() => this.#leave(connection));
+    connection.onLimit = () => {
+      this.#isShared = maxCalls(connection) > 1;
+      this.#offer(connection);
+      this.#serve();
+    };
     return connection;
   }
 
@@ -166,6 +186,7 @@ class Pool {
   #use(connection) {
     const use = this.#useOf(connection);
     use.calls += 1;
+    this.#calls += 1;
     if (use.calls >= maxCalls(connection)) this.#removeFree(connection);
     return connection;
   }
@@ -174,11 +195,15 @@ class Pool {
   #release(connection) {
     const use = this.#useOf(connection);
     use.calls -= 1;
-    if (use.isLeft) {
-      this.#closeIdle(connection, use);
-      this.#wakeOne();
-    }
-    return use;
+    this.#calls -= 1;
+    if (use.isLeft) this.#closeIdle(connection, use);
+  }
+
+  /** Lets other calls have the connection, if it can carry them. @param {Connection} connection */
+  #offer(connection) {
+    const use = this.#uses.get(connection);
+    if (use === undefined || use.isLeft || use.calls >= maxCalls(connection)) return;
+    if (!this.#free.includes(connection)) this.#free.push(connection);
   }
 
   /** No other call gets the connection. @param {Connection} connection */
@@ -188,7 +213,7 @@ class Pool {
     use.isLeft = true;
     this.#removeFree(connection);
     this.#closeIdle(connection, use);
-    this.#wakeOne();
+    this.#serve();
   }
 
   /** @param {Connection} connection @param {Use} use */
@@ -209,25 +234,32 @@ class Pool {
     return /** @type {Use} */ (this.#uses.get(connection));
   }
 
-  #wakeOne() {
-    const [first] = this.#waiting;
-    first?.();
+  /** Gives connections to the calls that wait, and lets the first one that gets none open one. */
+  #serve() {
+    for (const wake of this.#waiting) {
+      if (this.#isFull()) return;
+      const connection = this.#lastFree();
+      wake(connection && this.#use(connection));
+      if (connection === undefined) return;
+    }
   }
 
-  /** @param {number} end @returns {Promise<void>} */
+  /** Returns the connection that the call is given. Undefined: it has to look again. @param {number} end
+   * @returns {Promise<Connection | undefined>} */
   #wait(end) {
     return new Promise((resolve, reject) => {
       if (this.#waiting.size >= MAX_WAITING) {
         reject(new Error(`${MAX_WAITING} calls wait for a connection already`));
         return;
       }
-      const wake = (/** @type {Error | undefined} */ error) => {
+      /** @type {Wake} */
+      const wake = (connection, error) => {
         clearTimeout(timer);
         this.#waiting.delete(wake);
-        if (error === undefined) resolve();
+        if (error === undefined) resolve(connection);
         else reject(error);
       };
-      const giveUp = () => wake(new TimedOut(this.#isOpening ? 'no connection in time' : `${MAX_CALLS} calls are under way already`));
+      const giveUp = () => wake(undefined, new TimedOut(this.#isOpening ? 'no connection in time' : `${this.#calls} calls are under way already`));
       const timer = setTimeout(giveUp, timeUntil(end));
       this.#waiting.add(wake);
     });

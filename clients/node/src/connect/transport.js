@@ -64,8 +64,8 @@ class ConnectTransport {
           connection = await pool.take(isLast ? end : (now() + end) / 2);
         } catch (error) {
           const failed = this.#notConnected(replica, error);
-          // Nothing was sent, so another replica may have the call at once.
-          if (!isLast && now() < end) continue;
+          // Nothing was sent, so another replica may have the call at once. A look-up may have changed them meanwhile.
+          if (this.#replicas.all.some((each) => !tried.includes(each)) && now() < end) continue;
           throw failed;
         }
       }
@@ -123,8 +123,8 @@ class ConnectTransport {
       response = await connection.call(method, message, end - start, attemptEnd);
     } catch (error) {
       this.#replicas.didNotAnswer(replica);
-      // If other calls were answered meanwhile, the connection is well.
-      const isAnswering = !connection.isEnded && connection.lastUse > start;
+      // If another call was answered not long ago, the connection is well.
+      const isAnswering = !connection.isEnded && connection.lastUse > (start + now()) / 2;
       if (isAnswering) pool.put(connection);
       else pool.drop(connection);
       if (error instanceof TimedOut) {
