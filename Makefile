@@ -117,10 +117,14 @@ FAILOVERS := redis_store::cluster::faults::a_primary redis_store::sentinel::a_pr
 
 failovers: tools ## Kills and hangs servers of Sentinels and clusters, with nothing else on this machine, and judges gaps, errors and losses.
 	@mkdir -p target && echo '|rounds|longest gap|ready|errors|gap elsewhere|errors|writes|lost|twice' >target/failovers
-	@result=0; CLOAKROOM_TEST_FAILOVERS=$(FAILOVER_ROUNDS) CLOAKROOM_TEST_FAILOVER_TABLE=$(CURDIR)/target/failovers \
-		cargo test --locked --test it -- --test-threads=1 $(FAILOVERS) || result=$$?; \
+	@result=0; $(JUDGE_FAILOVERS) || result=$$?; \
+	echo "with Valkey in the place of Redis:" >>target/failovers; \
+	{ $(valkey_as_redis) && PATH="$(CURDIR)/.tools/valkey:$$PATH" $(JUDGE_FAILOVERS); } || result=$$?; \
 	awk -F '|' '{ printf "%-44s %6s %11s %8s %6s %13s %6s %8s %5s %5s\n", $$1, $$2, $$3, $$4, $$5, $$6, $$7, $$8, $$9, $$10 }' \
 		target/failovers; exit $$result
+
+JUDGE_FAILOVERS = CLOAKROOM_TEST_FAILOVERS=$(FAILOVER_ROUNDS) CLOAKROOM_TEST_FAILOVER_TABLE=$(CURDIR)/target/failovers \
+	cargo test --locked --test it -- --test-threads=1 $(FAILOVERS)
 
 losses: tools ## Counts which acknowledged saves are lost by each fault and setting, also by a power loss, for which it has to be root.
 	CLOAKROOM_TEST_FAILOVERS=$(FAILOVER_ROUNDS) $(COUNT_LOSSES)

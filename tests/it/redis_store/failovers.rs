@@ -63,8 +63,11 @@ impl Failovers {
         self.twice += found.twice;
     }
 
-    /// Adds a row to the table if there is one, and fails if a goal is missed.
+    /// Fails if a write was lost or done twice; one round alone may lose those that were under way. Adds a row to the
+    /// table if there is one, and then also fails if another goal is missed.
     pub(super) fn judge(&self, fault: &str, goals: Goals) {
+        let losses = (self.rounds > 1).then_some((self.lost, self.twice));
+        assert_eq!(losses.unwrap_or_default(), (0, 0), "{fault}: lost, done twice");
         let Some(table) = text(TABLE) else { return };
         let Self { rounds, gap, ready, errors, gap_elsewhere, errors_elsewhere, acknowledged, lost, twice } = self;
         let [gap_text, ready_text, elsewhere_text] =
