@@ -1,5 +1,6 @@
 // Which connection a call gets, beside Node's own servers, and beside servers that break off.
 import assert from 'node:assert/strict';
+import dns from 'node:dns';
 import { once } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
@@ -351,6 +352,38 @@ test('a service that asks and asks and does not read is left', async () => {
   const transport = await connectTo(server);
 
   assert.match((await failure(transport)).message, /too many acknowledgements/);
+});
+
+test('a call fails as usual if a look-up drops the address that it has not tried', async (t) => {
+  const ips = ['127.0.0.2', '127.0.0.3', '127.0.0.4'];
+  const tried = new Set();
+  let dropOthers;
+  const listen = async (ip, port) => {
+    const server = net.createServer((socket) => {
+      socket.on('error', () => {});
+      tried.add(ip);
+      if (tried.size === 2) dropOthers?.();
+      socket.write(Buffer.concat([SETTINGS, GOAWAY]));
+      ends.push(() => socket.destroy());
+    });
+    await once(server.listen(port, ip), 'listening');
+    ends.push(() => server.close());
+    return server.address().port;
+  };
+  const port = await listen(ips[0], 0);
+  await Promise.all(ips.slice(1).map((ip) => listen(ip, port)));
+  const found = (some) => some.map((address) => ({ address, family: 4 }));
+  let lookUp = (callback) => setImmediate(callback, null, found(ips));
+  t.mock.method(dns, 'lookup', (name, options, callback) => lookUp(callback));
+  const transport = new ConnectTransport(`cloakroom.test:${port}`);
+  await failure(transport);
+  tried.clear();
+  lookUp = (callback) => { dropOthers = () => callback(null, found([...tried])); };
+  const { now } = performance;
+  t.mock.method(performance, 'now', () => now.call(performance) + 2000);
+
+  assert.equal((await failure(transport)).code, 'UNAVAILABLE');
+  assert.equal(tried.size, 2);
 });
 
 describe('TLS', () => {
