@@ -43,19 +43,18 @@ impl JsonRequest {
     /// Converts the envelopes that are whole.
     fn convert(&mut self) -> Result<Option<Bytes>, Status> {
         let mut frames = BytesMut::new();
-        while let Some(bytes) = envelope::declared_length(&self.buffer) {
-            // Nobody else refuses a message before it is converted, or before it is whole.
-            if bytes > self.max_bytes {
-                let words = format!("the request has {bytes} bytes; the limit is {}", self.max_bytes);
-                return Err(Rejection::RequestTooLarge(words).into());
-            }
-            let Some((flag, text)) = envelope::take(&mut self.buffer) else { break };
+        while let Some((flag, text)) = envelope::take(&mut self.buffer) {
             if flag != 0 {
                 return Err(Rejection::CompressionUnsupported.into());
             }
             let mut frame = envelope::buffer(text.len());
             encode_json(&self.message, &text, &mut frame).map_err(Rejection::RequestMalformed)?;
             frames.extend_from_slice(&envelope::seal(frame));
+        }
+        // Nobody else refuses a message before it is whole.
+        if let Some(bytes) = envelope::declared_length(&self.buffer).filter(|bytes| *bytes > self.max_bytes) {
+            let words = format!("the request has {bytes} bytes; the limit is {}", self.max_bytes);
+            return Err(Rejection::RequestTooLarge(words).into());
         }
         Ok(Some(frames.freeze()).filter(|frames| !frames.is_empty()))
     }
