@@ -63,6 +63,14 @@ function holdingServer(maxConcurrentStreams = 1000) {
   return server;
 }
 
+// Makes a call, and has it answered.
+async function answeredCall(transport, server) {
+  const answered = call(transport);
+  await server.holds(1);
+  server.answerAll();
+  await answered;
+}
+
 function answer(stream) {
   stream.respond({ ':status': 200, 'content-type': 'application/proto' });
   stream.end();
@@ -176,10 +184,7 @@ test('a service that takes no call at the moment costs no connection for each ca
 test('a slow call leaves the connection to the others, if they are answered', async (t) => {
   const server = holdingServer();
   const transport = await connectTo(server);
-  const first = call(transport);
-  await server.holds(1);
-  server.answerAll();
-  await first;
+  await answeredCall(transport, server);
   t.mock.timers.enable({ apis: ['setTimeout'] });
 
   for (let i = 0; i < 5; i += 1) {
@@ -199,10 +204,7 @@ test('a slow call leaves the connection to the others, if they are answered', as
 test('a connection on which nothing is answered is left by the next call', async (t) => {
   const server = holdingServer();
   const transport = await connectTo(server);
-  const first = call(transport);
-  await server.holds(1);
-  server.answerAll();
-  await first;
+  await answeredCall(transport, server);
   t.mock.timers.enable({ apis: ['setTimeout'] });
 
   const slow = failure(transport);
@@ -309,10 +311,7 @@ test('a service that has spoken HTTP/2 and closes connections at once is seldom 
     if (service.sessions.length === 0) service.emit('connection', socket);
     else socket.once('data', (data) => { first.push(data.toString('latin1', 0, 3)); socket.destroy(); });
   }));
-  const answered = call(transport);
-  await service.holds(1);
-  service.answerAll();
-  await answered;
+  await answeredCall(transport, service);
   service.sessions[0].destroy();
   await waitUntil('the end', () => service.sessions[0].destroyed);
 
