@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use tracing::error;
+
 use super::metrics::{Operation, StoreMetrics};
 use super::transfer::{AppRevocationState, ExportPage, ImportedSession, RevocationPage, SubjectRevocation};
 use super::{
@@ -164,7 +166,8 @@ impl Handle {
 ///
 /// The future of a Redis operation is large. It is boxed so that the other stores do not carry its size.
 macro_rules! operations {
-    ($($operation:ident => $trait:ident::$name:ident($($argument:ident: $type:ty),*) -> $output:ty;)*) => {
+    ($($operation:ident $(of $session_key:ident)? =>
+        $trait:ident::$name:ident($($argument:ident: $type:ty),*) -> $output:ty;)*) => {
         impl Handle {
             $(
                 #[doc = concat!("Calls [`", stringify!($trait), "::", stringify!($name), "`].")]
@@ -176,7 +179,7 @@ macro_rules! operations {
                             Backend::Redis(store) => Box::pin($trait::$name(&**store, $($argument),*)).await,
                             Backend::Moving(store) => Box::pin($trait::$name(&**store, $($argument),*)).await,
                         }
-                    }).await
+                    }).await$(.inspect_err(|error| log_damage($session_key, error)))?
                 }
             )*
         }
@@ -184,10 +187,10 @@ macro_rules! operations {
 }
 
 operations! {
-    Load => Store::load(session_key: &SessionKey) -> Option<Snapshot>;
-    Create => Store::create(session_key: &SessionKey, record: &Record) -> Created;
-    Apply => Store::apply(session_key: &SessionKey, precondition: &Precondition, write: &Write) -> Applied;
-    Touch => Store::touch(session_key: &SessionKey, touch: &Touch) -> ();
+    Load of session_key => Store::load(session_key: &SessionKey) -> Option<Snapshot>;
+    Create of session_key => Store::create(session_key: &SessionKey, record: &Record) -> Created;
+    Apply of session_key => Store::apply(session_key: &SessionKey, precondition: &Precondition, write: &Write) -> Applied;
+    Touch of session_key => Store::touch(session_key: &SessionKey, touch: &Touch) -> ();
     RevokeApp => Store::revoke_app(app: &AppName, now: Time) -> ();
     Scan => Store::scan(app: &AppName, from: &Cursor, limit: usize) -> Page;
     Sweep => Store::sweep(now: Time) -> usize;
@@ -206,6 +209,13 @@ operations! {
     Scan => ExportSource::export_page(app: &AppName, from: &Cursor, limit: usize) -> ExportPage;
     Scan => ExportSource::load_app_revocation(app: &AppName) -> AppRevocationState;
     Scan => ExportSource::list_revocations(from: &Cursor) -> RevocationPage;
+}
+
+/// Names the session whose bytes are damaged, for the operator. The caller learns only that it is a defect.
+fn log_damage(session_key: &SessionKey, error: &Error) {
+    if matches!(error, Error::Corrupt) {
+        error!(app = %session_key.app, session.id = %session_key.id, "the stored bytes of a session are damaged");
+    }
 }
 
 /// Gives the handle a method for each operation of an import.

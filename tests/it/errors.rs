@@ -6,9 +6,10 @@ use std::time::Duration;
 use cloakroom::app;
 use cloakroom::grpc::wire::changes::Lifetime;
 use cloakroom::grpc::wire::{
-    Changes, CookieAttributes, GetAppPolicyRequest, GetExpirationTimeRequest, ListSessionsRequest,
-    MakeNullSessionRequest, MigrateStoreRequest, OpenSessionRequest, OpenSessionResponse, Outcome, SaveSessionRequest,
-    ShouldSetCookieRequest, Value, WatchEventsRequest, WatchSessionRequest,
+    Changes, CookieAttributes, DestroySessionRequest, GetAppPolicyRequest, GetExpirationTimeRequest,
+    ListSessionsRequest, MakeNullSessionRequest, MigrateStoreRequest, OpenSessionRequest, OpenSessionResponse, Outcome,
+    RotateSessionRequest, RotationCause, SaveSessionRequest, ShouldSetCookieRequest, Value, WatchEventsRequest,
+    WatchSessionRequest, destroy_session_request, rotate_session_request,
 };
 use cloakroom::server;
 use cloakroom::store::{Handle, Redis, RedisSettings};
@@ -362,18 +363,54 @@ async fn users_can_log_out_with_a_full_store() {
 #[tokio::test]
 async fn invalid_data_in_the_store_is_an_internal_error() {
     let (redis, mut service) = service_on_its_own_redis(patient()).await;
-    let token = service.stored(&[("a", "1")]).await;
-    let key = redis.cli(&["--raw", "keys", &format!("*:{}", "?".repeat(32))]);
+    let damages: [&[&[&str]]; 4] = [
+        &[&["hset", KEY, "m", "nonsense"]],
+        &[&["hdel", KEY, "u"]],
+        &[&["del", KEY], &["set", KEY, "nonsense"]],
+        &[&["del", KEY], &["rpush", KEY, "nonsense"]],
+    ];
 
-    redis.cli(&["hset", key.trim(), "m", "nonsense"]);
-    for protocol in Protocol::ALL {
-        service.use_protocol(protocol).await;
-        let status = refused(service.try_open(open_cookie(&format!("session={token}"))).await);
-
-        assert_eq!(reason(&status), (Code::Internal, "INTERNAL".to_owned()), "{protocol:?}");
-        assert!(!status.message().contains("nonsense") && !status.message().contains(&token));
+    for damage in damages {
+        redis.cli(&["flushall"]);
+        let token = service.stored(&[("a", "1")]).await;
+        let key = redis.cli(&["--raw", "keys", &format!("*:{}", "?".repeat(32))]);
+        for command in damage {
+            let command: Vec<_> = command.iter().map(|part| if *part == KEY { key.trim() } else { part }).collect();
+            redis.cli(&command);
+        }
+        for protocol in Protocol::ALL {
+            service.use_protocol(protocol).await;
+            let header = format!("session={token}");
+            let change = || Changes::default().set("a", "2");
+            let statuses = [
+                refused(service.try_open(open_cookie(&header)).await),
+                refused(service.try_save(save(&token, change())).await),
+                refused(service.try_save(save_cookie(&header, change())).await),
+                refused(service.try_rotate(rotation(&token)).await),
+                refused(service.try_destroy(destruction(&token)).await),
+            ];
+            for (index, status) in statuses.iter().enumerate() {
+                let call = format!("{damage:?} {protocol:?} call {index}");
+                assert_eq!(reason(status), (Code::Internal, "INTERNAL".to_owned()), "{call}");
+                assert!(!status.message().contains("nonsense") && !status.message().contains(&token), "{call}");
+            }
+        }
     }
 }
+
+fn rotation(token: &str) -> RotateSessionRequest {
+    let credential = Some(rotate_session_request::Credential::Token(token.to_owned()));
+    let (cause, request_id) = (RotationCause::Privilege.into(), "0123456789abcdef".to_owned());
+    RotateSessionRequest { credential, cause, request_id, ..Default::default() }
+}
+
+fn destruction(token: &str) -> DestroySessionRequest {
+    let credential = Some(destroy_session_request::Credential::Token(token.to_owned()));
+    DestroySessionRequest { credential, ..Default::default() }
+}
+
+/// Stands for the key of the session.
+const KEY: &str = "<key>";
 
 #[tokio::test]
 async fn a_call_that_takes_too_long_exceeds_its_deadline() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use redis::RedisError;
 
 use super::connection::tls::TlsProblem;
+use super::scripts::CORRUPT;
 use crate::store::Error;
 use crate::types::{SettingError, duration};
 
@@ -123,7 +124,7 @@ impl From<Failure> for Error {
             // MISCONF is not this error, although Redis refuses all writes then: it cannot save to its disk, but has
             // room.
             Cause::Answered { code, .. } if &**code == "OOM" => Self::Full(Box::new(failure)),
-            Cause::Answered { code, .. } if &**code == "WRONGTYPE" => Self::Corrupt,
+            Cause::Answered { code, .. } if matches!(&**code, CORRUPT | "WRONGTYPE") => Self::Corrupt,
             // A cluster that moves slots or elects a primary goes on by itself.
             Cause::Answered { code, .. } if matches!(&**code, "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN") => {
                 Self::unavailable(failure)

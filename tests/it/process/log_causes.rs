@@ -1,18 +1,25 @@
 //! The causes of errors in the log, which an operator needs in an outage, in both formats.
 
+use cloakroom::grpc::wire::{Changes, OpenSessionRequest};
+
 use super::child::{Process, eventually};
+use crate::support::calls::{ChangesExt as _, open_cookie, save};
 use crate::support::redis::RedisServer;
+
+async fn start(redis: &RedisServer, format: &str, timeout: &str) -> Process {
+    let config = format!(
+        "[log]\nformat = '{format}'\n[server]\nstore_unhealthy_after = '{timeout}'\n[apps.default]\nkeys = ['{}']\n\
+         [store]\nkind = 'redis'\n[store.redis]\ntimeout = '{timeout}'\nurl = '{}'\n",
+        cloakroom::token::Key::generate(),
+        redis.url()
+    );
+    Process::start(&config, &[], &[]).await
+}
 
 /// Starts a service, takes its store away, and waits for a line in which `find` finds what it looks for.
 async fn in_an_outage<T>(format: &str, find: impl Fn(&str) -> Option<T>) -> T {
     let mut redis = RedisServer::start();
-    let config = format!(
-        "[log]\nformat = '{format}'\n[server]\nstore_unhealthy_after = '100ms'\n[apps.default]\nkeys = ['{}']\n\
-         [store]\nkind = 'redis'\n[store.redis]\ntimeout = '100ms'\nurl = '{}'\n",
-        cloakroom::token::Key::generate(),
-        redis.url()
-    );
-    let process = Process::start(&config, &[], &[]).await;
+    let process = start(&redis, format, "100ms").await;
 
     redis.stop();
 
@@ -40,4 +47,24 @@ async fn a_text_line_about_an_outage_has_its_causes() {
 fn assert_names_the_cause(text: &str) {
     let causes = ["os error", "closed", "broken"];
     assert!(text.contains("Redis at /") && causes.iter().any(|cause| text.contains(cause)), "{text}");
+}
+
+#[tokio::test]
+async fn a_line_about_a_damaged_session_names_the_app_and_the_end_of_its_key() {
+    let redis = RedisServer::start();
+    let process = start(&redis, "json", "10s").await;
+    let mut client = process.client();
+    let opened = client.open_session(OpenSessionRequest::default()).await.unwrap().into_inner();
+    let change = save(&opened.session.unwrap().token, Changes::default().set("a", "1"));
+    let saved = client.save_session(change).await.unwrap().into_inner();
+    let keys = redis.cli(&["--raw", "keys", &format!("*:{}", "?".repeat(32))]);
+    redis.cli(&["hset", keys.trim(), "m", "nonsense"]);
+
+    let cookie = open_cookie(&format!("session={}", saved.session.unwrap().token));
+    client.open_session(cookie).await.map(drop).unwrap_err();
+
+    let line = process.await_log_line("damaged").await;
+    assert_eq!((&line["level"], &line["app"]), (&"ERROR".into(), &"default".into()));
+    let id = line["session.id"].as_str().unwrap();
+    assert!(id.len() == 32 && keys.trim().ends_with(id), "{line}");
 }

@@ -23,6 +23,7 @@ else
   head = redis.call('HMGET', key, 'm', 'u', 's', 'x', 'c', 'k')
 end
 if not head[1] then return {2} end
+if #head[1] ~= META_BYTES or not head[2] or #head[2] ~= 8 then return CORRUPT_ERROR end
 local app_generation = KEYS[2] and tonumber(redis.call('GET', KEYS[2]) or '0')
   or struct.unpack('>I4', ARGV[1], #ARGV[1] - 3)
 local version, verifier_hash, create_time, idle_timeout, deadline, authenticate_time, permanent, count, bytes,

@@ -7,7 +7,7 @@ use redis::Cmd;
 use sha1::{Digest as _, Sha1};
 
 use crate::session::{IDEMPOTENCY_TTL, IdempotencyRecord, MAX_IDEMPOTENCY_RECORDS, PREVIOUS_TOKEN_TTL, TOMBSTONE_TTL};
-use crate::store::encoding::{HEAD_FIELDS, META_FORMAT, millis};
+use crate::store::encoding::{HEAD_FIELDS, META_BYTES, META_FORMAT, millis};
 
 /// A script, which Redis knows by the hash of its source once it is loaded.
 #[derive(Debug)]
@@ -91,11 +91,13 @@ fn source(files: &[&str]) -> String {
 }
 
 /// The constants of the scripts. Literals cost a call nothing; a local for each would.
-fn constants() -> [(&'static str, String); 8] {
+fn constants() -> [(&'static str, String); 10] {
     let record_bytes = IdempotencyRecord::BYTES;
     [
         ("HEAD_FIELDS", HEAD_FIELDS.map(|field| format!("'{}'", char::from(field))).join(", ")),
         ("META_FORMAT", format!("'{META_FORMAT}'")),
+        ("META_BYTES", META_BYTES.to_string()),
+        ("CORRUPT_ERROR", format!("redis.error_reply('{CORRUPT} the stored bytes are not a session')")),
         ("TOMBSTONE_TTL", millis(TOMBSTONE_TTL).to_string()),
         ("IDEMPOTENCY_TTL", millis(IDEMPOTENCY_TTL).to_string()),
         ("PREVIOUS_TOKEN_TTL", millis(PREVIOUS_TOKEN_TTL).to_string()),
@@ -104,6 +106,9 @@ fn constants() -> [(&'static str, String); 8] {
         ("EXPIRY_STEP", millis(EXPIRY_STEP).to_string()),
     ]
 }
+
+/// The code of the error by which a script says that what it has read is damaged.
+pub(super) const CORRUPT: &str = "CORRUPT";
 
 /// How much later than necessary a key expires. So a save need not move the expiry if one moved it in the same minute.
 pub(super) const EXPIRY_STEP: Duration = Duration::from_secs(60);
