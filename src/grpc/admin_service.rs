@@ -86,7 +86,7 @@ impl AdminService for AdminRpcs {
         let except = Some(request.except_id.as_str()).filter(|id| !id.is_empty());
         let except = except.map(|id| session_id("except_id", id)).transpose()?;
         let revoked = service.revoke_subject(&request.app, &subject, except).await?;
-        audit.note_count(revoked as usize);
+        audit.note_count(revoked);
         Ok(Response::new(wire::RevokeSubjectResponse { revoked }))
     }
 
@@ -183,9 +183,10 @@ impl AdminService for AdminRpcs {
         &self,
         request: Request<wire::ExportSessionsRequest>,
     ) -> Result<Response<Self::ExportSessionsStream>, Status> {
+        let audit = AuditRecord::of_request(&request);
         let (service, request, permit) =
             self.0.authorize_stream_of_all_apps(request, "cloakroom.v1.AdminService/ExportSessions")?;
-        Ok(Response::new(export_sessions(service, permit, &request)?))
+        Ok(Response::new(export_sessions(service, permit, audit, &request)?))
     }
 
     type MigrateStoreStream = BoxStream<wire::MigrateStoreResponse>;
@@ -194,9 +195,10 @@ impl AdminService for AdminRpcs {
         &self,
         request: Request<wire::MigrateStoreRequest>,
     ) -> Result<Response<Self::MigrateStoreStream>, Status> {
+        let audit = AuditRecord::of_request(&request);
         let (service, request, permit) =
             self.0.authorize_stream_of_all_apps(request, "cloakroom.v1.AdminService/MigrateStore")?;
-        Ok(Response::new(migrate_store(service, permit, &request)?))
+        Ok(Response::new(migrate_store(service, permit, audit, &request)?))
     }
 }
 

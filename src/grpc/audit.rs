@@ -1,7 +1,7 @@
 //! The audit line of a call of AdminService: who called, for which app and session, and how it ended.
 //!
-//! The server writes one for every such call, also for a call that never reaches its RPC. The RPC notes what the call
-//! is about. A subject is never noted, because it is personal data. Nor is text that a caller can choose freely.
+//! The server writes one for every such call, also for a call that never reaches its RPC, and another one at the end of
+//! a stream. The RPC notes what the call is about. A subject is never noted, because it is personal data. Nor is text that a caller can choose freely.
 
 use std::sync::Arc;
 
@@ -27,11 +27,30 @@ struct Notes {
     /// `None`: the call named no app that exists, or was refused before that was known.
     app: Option<AppName>,
     session_id: Option<SessionId>,
-    /// How many sessions the call listed or ended.
+    /// How many sessions the call listed, ended, exported or moved.
     sessions: Option<u64>,
     /// Whether the response has entries of sessions.
     with_entries: bool,
     outcome: Option<&'static str>,
+    next_line: NextLine,
+}
+
+/// What the next line of a call is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum NextLine {
+    #[default]
+    WholeCall,
+    StreamBegin,
+    StreamEnd,
+}
+
+impl NextLine {
+    const fn message(self) -> &'static str {
+        match self {
+            Self::WholeCall | Self::StreamBegin => "a call of AdminService",
+            Self::StreamEnd => "a stream of AdminService ended",
+        }
+    }
 }
 
 impl AuditRecord {
@@ -59,8 +78,13 @@ impl AuditRecord {
         self.0.lock().session_id = Some(id);
     }
 
-    pub(super) fn note_count(&self, sessions: usize) {
-        self.0.lock().sessions = u64::try_from(sessions).ok();
+    pub(super) fn note_count(&self, sessions: impl TryInto<u64>) {
+        self.0.lock().sessions = sessions.try_into().ok();
+    }
+
+    /// Notes that the call is answered by a stream, whose end has a line of its own.
+    pub(super) fn note_stream(&self) {
+        self.0.lock().next_line = NextLine::StreamBegin;
     }
 
     pub(super) fn note_entries(&self, with_entries: bool) {
@@ -71,13 +95,15 @@ impl AuditRecord {
         self.0.lock().outcome = Some(outcome.as_str());
     }
 
-    /// Writes the line, with the code of the call and the reason of a failure.
-    pub fn log(&self, code: &'static str, reason: Option<&str>) {
+    /// Writes a line, with the code of the call and the reason of a failure. Returns whether it is that of a stream's
+    /// begin, so that the end gets another one.
+    pub fn log(&self, code: &'static str, reason: Option<&str>) -> bool {
         static STRANGERS: LogThrottle = LogThrottle::new();
-        let Notes { caller, app, session_id, sessions, with_entries, outcome } = &*self.0.lock();
+        let mut notes = self.0.lock();
+        let Notes { caller, app, session_id, sessions, with_entries, outcome, next_line } = &*notes;
         // Callers make as many calls as they need. Anybody else could fill the log.
         let calls = if caller.is_some() { Some(1) } else { STRANGERS.count() };
-        let Some(calls) = calls else { return };
+        let Some(calls) = calls else { return false };
         info!(
             target: "cloakroom::audit",
             caller = caller.as_deref().unwrap_or("unknown"),
@@ -89,7 +115,9 @@ impl AuditRecord {
             outcome,
             call.code = code,
             reason,
-            "a call of AdminService"
+            "{}",
+            next_line.message()
         );
+        std::mem::replace(&mut notes.next_line, NextLine::StreamEnd) == NextLine::StreamBegin
     }
 }

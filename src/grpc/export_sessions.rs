@@ -5,6 +5,7 @@ use futures_util::stream;
 use tonic::Status;
 use tonic::codegen::BoxStream;
 
+use super::audit::AuditRecord;
 use super::stream::next_permitted;
 use super::wire;
 use crate::auth::StreamPermit;
@@ -15,9 +16,10 @@ use crate::store::{ExportPart, SessionKey};
 pub(super) fn export_sessions(
     service: &Service,
     permit: StreamPermit,
+    audit: AuditRecord,
     request: &wire::ExportSessionsRequest,
 ) -> Result<BoxStream<wire::ExportSessionsResponse>, Status> {
-    let export = ExportStream { export: service.export(&request.apps)?, rest: Bytes::new() };
+    let export = ExportStream { export: service.export(&request.apps)?, rest: Bytes::new(), audit };
     Ok(Box::pin(stream::try_unfold((export, permit), next_response)))
 }
 
@@ -32,6 +34,7 @@ async fn next_response(
 struct ExportStream {
     export: SessionExport,
     rest: Bytes,
+    audit: AuditRecord,
 }
 
 impl ExportStream {
@@ -42,6 +45,7 @@ impl ExportStream {
             let Some(part) = self.export.next().await? else { return Ok(None) };
             let ExportPart { bytes, corrupt_sessions, corrupt_revocations } = part;
             self.rest = bytes.into();
+            self.audit.note_count(self.export.sessions());
             response.corrupt_sessions = corrupt_sessions.iter().map(corrupt_session).collect();
             response.corrupt_revocations = u32::try_from(corrupt_revocations).unwrap_or(u32::MAX);
         }

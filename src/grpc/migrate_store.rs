@@ -4,6 +4,7 @@ use futures_util::stream;
 use tonic::Status;
 use tonic::codegen::BoxStream;
 
+use super::audit::AuditRecord;
 use super::stream::next_permitted;
 use super::wire;
 use crate::auth::StreamPermit;
@@ -14,19 +15,35 @@ use crate::store::{MoveMode, MoveReport, SkipReason};
 pub(super) fn migrate_store(
     service: &Service,
     permit: StreamPermit,
+    audit: AuditRecord,
     request: &wire::MigrateStoreRequest,
 ) -> Result<BoxStream<wire::MigrateStoreResponse>, Status> {
     let mode = if request.dry_run { MoveMode::DryRun } else { MoveMode::Write };
-    let migration = service.migrate_store(mode)?;
+    let migration = MigrationStream { migration: service.migrate_store(mode)?, audit, mode };
     Ok(Box::pin(stream::try_unfold((migration, permit), next_response)))
 }
 
 async fn next_response(
-    (mut migration, mut permit): (StoreMigration, StreamPermit),
-) -> Result<Option<(wire::MigrateStoreResponse, (StoreMigration, StreamPermit))>, Status> {
-    let next = async { Ok(migration.next().await?.map(Into::into)) };
-    let response = next_permitted(&mut permit, next).await?;
+    (mut migration, mut permit): (MigrationStream, StreamPermit),
+) -> Result<Option<(wire::MigrateStoreResponse, (MigrationStream, StreamPermit))>, Status> {
+    let response = next_permitted(&mut permit, migration.next()).await?;
     Ok(response.map(|response| (response, (migration, permit))))
+}
+
+struct MigrationStream {
+    migration: StoreMigration,
+    audit: AuditRecord,
+    mode: MoveMode,
+}
+
+impl MigrationStream {
+    async fn next(&mut self) -> Result<Option<wire::MigrateStoreResponse>, Status> {
+        let report = self.migration.next().await?;
+        if let (Some(report), MoveMode::Write) = (report, self.mode) {
+            self.audit.note_count(report.live);
+        }
+        Ok(report.map(Into::into))
+    }
 }
 
 impl From<&MoveReport> for wire::MigrateStoreResponse {

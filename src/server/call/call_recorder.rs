@@ -27,7 +27,7 @@ pub(super) struct CallRecorder {
     pub(super) protocol: Protocol,
     start: Instant,
     phase: CallPhase,
-    /// `None` once its line is written, and for calls that are not audited.
+    /// `None` once its last line is written, and for calls that are not audited.
     audit: Option<AuditRecord>,
 }
 
@@ -129,10 +129,11 @@ impl CallRecorder {
         }
     }
 
-    /// Writes the audit line, once.
+    /// Writes the audit line of a call, or of the begin or end of a stream, once.
     fn log_audit(&mut self, code: Code, reason: Option<&str>) {
         if let Some(audit) = self.audit.take() {
-            self.context.sync_scope(|| audit.log(code_name(code), reason));
+            let goes_on = self.context.sync_scope(|| audit.log(code_name(code), reason)) && code == Code::Ok;
+            self.audit = goes_on.then_some(audit);
         }
     }
 

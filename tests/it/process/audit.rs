@@ -6,12 +6,13 @@ use cloakroom::auth::TokenHash;
 use cloakroom::grpc;
 use cloakroom::grpc::wire::session_service_client::SessionServiceClient;
 use cloakroom::grpc::wire::{
-    Changes, GetSessionRequest, ListSessionsRequest, OpenSessionRequest, RevokeAppRequest, RevokeSessionRequest,
-    RevokeSubjectRequest,
+    Changes, ExportSessionsRequest, GetSessionRequest, ListSessionsRequest, MigrateStoreRequest, OpenSessionRequest,
+    RevokeAppRequest, RevokeSessionRequest, RevokeSubjectRequest, WatchEventsRequest,
 };
+use cloakroom::token::Key;
 use http::uri::PathAndQuery;
 use serde_json::Value;
-use tonic::Request;
+use tonic::{Request, Streaming};
 use tonic::client::Grpc;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic_prost::ProstCodec;
@@ -19,6 +20,7 @@ use tonic_prost::ProstCodec;
 use super::child::{Process, eventually};
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::connect::{Protocol, Transport};
+use crate::support::redis::RedisServer;
 
 const SUBJECT: &str = "ann@test.example";
 
@@ -29,6 +31,11 @@ async fn process() -> Process {
 }
 
 async fn process_at(level: &str) -> Process {
+    let keys = Key::generate();
+    Process::start(&config(level, "[store]\nkind = 'memory'\n"), &[("keys", &keys)], &[]).await
+}
+
+fn config(level: &str, stores: &str) -> String {
     let caller = |name: &str, role: &str, app: &str| {
         let hash = TokenHash::of(name.as_bytes());
         format!("[callers.{name}]\nroles = [{role}]\napps = ['{app}']\ntoken_hashes = ['{hash}']\n")
@@ -38,11 +45,7 @@ async fn process_at(level: &str) -> Process {
         caller("limited", "'admin'", "other"),
         caller("shop", "'frontend'", "*"),
     ];
-    let config = format!(
-        "[log]\nlevel = '{level}'\n[store]\nkind = 'memory'\n[apps.default]\n[apps.other]\n{}",
-        callers.concat()
-    );
-    Process::start(&config, &[], &[]).await
+    format!("[log]\nlevel = '{level}'\n{stores}[apps.default]\nkeys_file = 'keys'\n[apps.other]\n{}", callers.concat())
 }
 
 /// A request of this caller, whose audit line has this `call.id`.
@@ -67,9 +70,18 @@ async fn call(process: &Process, rpc: &str, caller: &str, id: &str, protocol: Pr
 
 /// Waits for the audit line of a call; returns it without what every line has.
 async fn audit_line(process: &Process, id: &str) -> Value {
+    audit_line_with(process, id, "a call of AdminService").await
+}
+
+/// Waits for the audit line of the end of a stream; returns it without what every line has.
+async fn stream_end_line(process: &Process, id: &str) -> Value {
+    audit_line_with(process, id, "a stream of AdminService ended").await
+}
+
+async fn audit_line_with(process: &Process, id: &str, message: &str) -> Value {
     let line = |line: &str| {
         let line: Value = serde_json::from_str(line).ok()?;
-        (line["target"] == "cloakroom::audit" && line["call.id"] == id).then_some(line)
+        (line["target"] == "cloakroom::audit" && line["call.id"] == id && line["message"] == message).then_some(line)
     };
     let mut line = eventually(id, async || process.output().lines().find_map(line)).await;
     assert_eq!(line["level"], "INFO");
@@ -192,6 +204,59 @@ async fn audit_lines_name_the_session_and_the_number_of_sessions_but_no_subject(
     }
     assert_eq!(audit_line(&process, "chosen").await["reason"], "APP_UNKNOWN");
     assert!(!process.output().contains(SUBJECT));
+}
+
+#[tokio::test]
+async fn the_end_of_a_stream_has_an_audit_line_with_the_number_of_sessions() {
+    let (redis, file) = (RedisServer::start(), "[store]\nkind = 'embedded'\n");
+    let mut process = Process::start(&config("info", file), &[("keys", &Key::generate())], &[]).await;
+    for _ in 0..3 {
+        create(&process).await;
+    }
+    let moving = format!(
+        "[store]\nkind = 'redis'\n[store.redis]\nurl = '{}'\n[store.previous]\nkind = 'embedded'\n",
+        redis.url()
+    );
+
+    let mut admin = process.admin();
+    let export = admin.export_sessions(of("desk", "export", ExportSessionsRequest::default())).await.unwrap();
+    read_to_end(export.into_inner()).await;
+    let watch = admin.watch_events(of("desk", "watch", WatchEventsRequest::default())).await.unwrap();
+    drop(watch);
+    assert_stream(&process, "export", "OK", Some(3)).await;
+    assert_stream(&process, "watch", "CANCELLED", None).await;
+    process.replace("cloakroom.toml", &config("info", &moving));
+    process.signal("-TERM");
+    process.await_exit().await;
+    process.start_again().await;
+    let mut admin = process.admin();
+    for (id, dry_run) in [("dry", true), ("move", false)] {
+        let migration = admin.migrate_store(of("desk", id, MigrateStoreRequest { dry_run })).await.unwrap();
+        read_to_end(migration.into_inner()).await;
+    }
+
+    assert_stream(&process, "dry", "OK", None).await;
+    assert_stream(&process, "move", "OK", Some(3)).await;
+}
+
+/// Checks the two audit lines of a stream of `desk`.
+async fn assert_stream(process: &Process, id: &str, code: &str, sessions: Option<u64>) {
+    let begin = audit_line(process, id).await;
+    let end = stream_end_line(process, id).await;
+    assert_eq!((&begin["call.code"], &begin["sessions"]), (&"OK".into(), &Value::Null), "{begin}");
+    assert_eq!((&end["call.code"], &end["caller"]), (&code.into(), &"desk".into()), "{end}");
+    assert_eq!(end["sessions"].as_u64(), sessions, "{end}");
+}
+
+async fn create(process: &Process) {
+    let mut frontend = process.client();
+    let opened = frontend.open_session(of("shop", "open", OpenSessionRequest::default())).await.unwrap();
+    let change = save(&opened.into_inner().session.unwrap().token, Changes::default().set("a", "1"));
+    frontend.save_session(of("shop", "save", change)).await.unwrap();
+}
+
+async fn read_to_end<T>(mut stream: Streaming<T>) {
+    while stream.message().await.unwrap().is_some() {}
 }
 
 #[tokio::test]
