@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use cloakroom::app::{self, KindSetting};
+use cloakroom::app::{self, FlaskCookieSettings, KindSetting, MigrationSettings};
+use cloakroom::flask::{DEFAULT_SALT, Digest, Signer};
 use cloakroom::grpc::wire::{
     Changes, CredentialExplanation, CredentialState, ExplainCredentialRequest, RotationCause, SaveSessionRequest,
     explain_credential_request,
 };
+use cloakroom::session::Entries;
 use cloakroom::store::{Handle, Redis, RedisSettings};
+use cloakroom::types::Clock as _;
 
 use super::http_pages::page;
 use crate::support::calls::{ChangesExt as _, open_cookie, save, save_cookie, save_unmodified};
@@ -140,6 +143,28 @@ async fn a_store_that_lost_its_sessions_is_seen_in_the_counts() {
     redis.cli(&["flushall"]);
 
     expect(&service, &token, "UNKNOWN").await;
+}
+
+#[apply(on_every_store)]
+async fn a_legacy_session_is_counted_as_imported_and_a_legacy_credential_that_opens_nothing_as_refused(
+    store: StoreKind,
+) {
+    let flask_cookie =
+        FlaskCookieSettings { keys: vec!["what Flask signs with".to_owned().into()], ..Default::default() };
+    let migrate =
+        MigrationSettings { until: Some(crate::support::now() + HOUR), flask_cookie, ..MigrationSettings::default() };
+    let service = TestService::with_apps(store, [("default", app::Settings { migrate, ..app_settings() })]).await;
+    let sign = |key: &str| {
+        let signer = Signer::new(&[key], DEFAULT_SALT.as_bytes(), Digest::Sha1).unwrap();
+        signer.sign(&Entries::pack([("a", b"1".as_slice())]), None, service.clock.now()).unwrap()
+    };
+    let (legacy, forged) = (sign("what Flask signs with"), sign("what a stranger signs with"));
+
+    assert_eq!(found(&service, &cookie(&legacy)).await, "IMPORTED");
+    assert_eq!(found(&service, &cookie(&legacy)).await, "LIVE");
+    assert_eq!(found(&service, &cookie(&forged)).await, "LEGACY_REFUSED");
+    service.revoke_app("").await;
+    assert_eq!(found(&service, &cookie(&legacy)).await, "REVOKED");
 }
 
 #[tokio::test]

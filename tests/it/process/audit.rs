@@ -12,9 +12,9 @@ use cloakroom::grpc::wire::{
 use cloakroom::token::Key;
 use http::uri::PathAndQuery;
 use serde_json::Value;
-use tonic::{Request, Streaming};
 use tonic::client::Grpc;
 use tonic::metadata::{Ascii, MetadataValue};
+use tonic::{Request, Streaming};
 use tonic_prost::ProstCodec;
 
 use super::child::{Process, eventually};
