@@ -11,7 +11,7 @@ use tracing::{info, warn};
 use super::health::HealthPublisher;
 use super::tls::Tls;
 use crate::service::{CountPace, Service};
-use crate::store;
+use crate::store::{self, ServerClock};
 use crate::types::{Clock, Time, duration, with_causes};
 
 /// Runs all background tasks until the future is dropped.
@@ -104,25 +104,29 @@ async fn watch_store_clock(store: &store::Handle, clock: &dyn Clock) {
     let mut has_warned = false;
     loop {
         // A store that does not answer is reported by its pings.
-        let store_times = store.read_clocks().await.unwrap_or_default();
-        if !store_times.is_empty() {
-            let now = clock.now();
-            // The one that is most wrong.
-            let skew = store_times.into_iter().filter_map(|time| clock_skew(now, time)).max();
-            match skew {
-                Some((seconds, direction)) => {
-                    warn!(
-                        seconds,
-                        "the clock of Redis is {direction}: sessions expire at a wrong time; set the clocks"
-                    );
-                }
-                None if has_warned => info!("the clocks of Redis and of this service agree again"),
-                None => {}
-            }
-            has_warned = skew.is_some();
+        let clocks = store.read_clocks().await.unwrap_or_default();
+        if !clocks.is_empty() {
+            has_warned = log_clocks(clock.now(), &clocks, has_warned);
         }
         sleep(CLOCK_INTERVAL).await;
     }
+}
+
+/// Warns of the clock that is most wrong, with the number of all that are. Returns whether there is one.
+fn log_clocks(now: Time, clocks: &[ServerClock], has_warned: bool) -> bool {
+    let skew = |clock: &ServerClock| clock_skew(now, clock.time);
+    let wrong: Vec<_> = clocks.iter().filter_map(|clock| Some((skew(clock)?, &clock.node))).collect();
+    match wrong.iter().max() {
+        Some(((seconds, direction), node)) => warn!(
+            node,
+            seconds,
+            clocks = wrong.len(),
+            "the clock of Redis is {direction}: sessions expire at a wrong time; set the clocks"
+        ),
+        None if has_warned => info!("the clocks of Redis and of this service agree again"),
+        None => {}
+    }
+    !wrong.is_empty()
 }
 
 /// Returns by how many seconds the store's clock is wrong, and in which direction. `None`: not worth a warning.
@@ -177,6 +181,7 @@ mod tests {
 
     use super::*;
     use crate::grpc;
+    use crate::telemetry::capture::text_of;
 
     #[test]
     fn clocks_that_differ_by_more_than_a_minute_are_told() {
@@ -187,6 +192,26 @@ mod tests {
         for (seconds, skew) in table {
             assert_eq!(clock_skew(now, Time::from_seconds(seconds)), skew);
         }
+    }
+
+    #[test]
+    fn the_clock_that_is_most_wrong_is_named_and_its_end_is_told_once() {
+        let clock = |node: &str, seconds| ServerClock { node: Some(node.into()), time: Time::from_seconds(seconds) };
+        let wrong =
+            [clock("10.0.0.1:6379", 1_000_070), clock("10.0.0.2:6379", 999_500), clock("10.0.0.3:6379", 1_000_000)];
+        let right = &wrong[2..];
+        let now = Time::from_seconds(1_000_000);
+
+        let lines = text_of(|| {
+            let mut has_warned = false;
+            for clocks in [right, &wrong, &wrong, right, right] {
+                has_warned = log_clocks(now, clocks, has_warned);
+            }
+        });
+
+        let warning =
+            |line: &String| line.contains("is behind") && line.contains("node=\"10.0.0.2:6379\" seconds=500 clocks=2");
+        assert!(lines.len() == 3 && lines[..2].iter().all(warning) && lines[2].contains("agree again"), "{lines:?}");
     }
 
     #[tokio::test]

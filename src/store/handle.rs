@@ -12,8 +12,8 @@ use super::transfer::{AppRevocationState, ExportPage, ImportedSession, Revocatio
 use super::{
     Applied, Created, Cursor, Decision, Embedded, Error, ExportSource, Feed, FeedRead, FileOpenError, FsyncWarning,
     ImportMode, ImportTarget, Index, IndexEntry, IndexPage, Memory, Moving, Page, Position, Redis, RedisMetrics,
-    Revocation, Sample, SampledKeys, ServerAnswer, SessionKey, Settings, Snapshot, Store, StoreKind, SubjectRef, Touch,
-    Write,
+    Revocation, Sample, SampledKeys, ServerAnswer, ServerClock, SessionKey, Settings, Snapshot, Store, StoreKind,
+    SubjectRef, Touch, Write,
 };
 use crate::session::{Precondition, Record};
 use crate::token::SessionId;
@@ -61,19 +61,19 @@ impl Handle {
         }
     }
 
-    /// Reads the times of the stores that expire sessions by clocks of their own, as far as they tell.
-    pub async fn read_clocks(&self) -> Result<Vec<Time>, Error> {
-        let mut times = Vec::new();
+    /// Reads the clocks by which Redis expires sessions, as far as it tells.
+    pub async fn read_clocks(&self) -> Result<Vec<ServerClock>, Error> {
         match &self.backend {
-            Backend::Memory(_) | Backend::Embedded(_) => {}
-            Backend::Redis(store) => times.extend(Box::pin(store.read_clock()).await?),
+            Backend::Memory(_) | Backend::Embedded(_) => Ok(Vec::new()),
+            Backend::Redis(store) => Box::pin(store.read_clocks()).await,
             Backend::Moving(moving) => {
+                let mut clocks = Vec::new();
                 for store in moving.redis() {
-                    times.extend(Box::pin(store.read_clock()).await?);
+                    clocks.extend(Box::pin(store.read_clocks()).await?);
                 }
+                Ok(clocks)
             }
         }
-        Ok(times)
     }
 
     /// Asks each Redis of the store about itself, if it is on Redis.

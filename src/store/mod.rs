@@ -41,7 +41,7 @@ pub use metrics::{FailureKind, OperationMetrics, StoreMetrics};
 pub use moving::{MoveMode, MoveReport, Mover, Moving, SkipReason};
 pub use redis::{
     Acknowledge, ClusterMetrics, ClusterSettings, Eviction, FsyncWarning, Mode as RedisMode, NodeMetrics,
-    PartitionCount, Persistence, Redis, RedisMetrics, SentinelSettings, ServerAnswer, ServerInfo,
+    PartitionCount, Persistence, Redis, RedisMetrics, SentinelSettings, ServerAnswer, ServerClock, ServerInfo,
     Settings as RedisSettings,
 };
 pub use sample::{Position, Sample, SampledKeys};

@@ -103,22 +103,14 @@ pub enum InitError {
 /// The capacity of the queue: a few megabytes at most, and the lines of a few busy seconds.
 const QUEUED_LINES: usize = 8192;
 
+/// What a test logs.
 #[cfg(test)]
-mod tests {
-    use std::error::Error;
+pub mod capture {
     use std::sync::Arc;
 
     use parking_lot::Mutex;
-    use serde_json::Value;
 
     use super::*;
-    use crate::telemetry::CallContext;
-    use crate::telemetry::spans::Tracer;
-
-    /// An error with its cause.
-    #[derive(Debug, thiserror::Error)]
-    #[error("{0}")]
-    struct Failure(&'static str, #[source] Option<Box<Self>>);
 
     /// Collects what is written.
     #[derive(Clone, Default)]
@@ -135,18 +127,43 @@ mod tests {
         }
     }
 
-    /// Returns the lines of two events with an error, the second in a call.
-    fn logged(format: LogFormat, terminal: Option<Colors>, error: &Failure) -> Vec<String> {
+    /// Returns the lines of text that an action logs.
+    pub fn text_of(act: impl FnOnce()) -> Vec<String> {
+        lines_of(LogFormat::Text, None, act)
+    }
+
+    pub(super) fn lines_of(format: LogFormat, terminal: Option<Colors>, act: impl FnOnce()) -> Vec<String> {
         let written = Written::default();
         let writer = written.clone();
         let subscriber = tracing_subscriber::registry().with(lines(format, terminal, move || writer.clone()));
-        let log = || tracing::warn!(error = error as &dyn Error, calls = 3, "the store does not answer");
-        tracing::subscriber::with_default(subscriber, || {
-            log();
-            CallContext::new("R", &http::HeaderMap::new(), &Tracer::default()).sync_scope(log);
-        });
+        tracing::subscriber::with_default(subscriber, act);
         let bytes = written.0.lock().clone();
         String::from_utf8(bytes).unwrap().lines().map(str::to_owned).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::telemetry::CallContext;
+    use crate::telemetry::spans::Tracer;
+
+    /// An error with its cause.
+    #[derive(Debug, thiserror::Error)]
+    #[error("{0}")]
+    struct Failure(&'static str, #[source] Option<Box<Self>>);
+
+    /// Returns the lines of two events with an error, the second in a call.
+    fn logged(format: LogFormat, terminal: Option<Colors>, error: &Failure) -> Vec<String> {
+        let log = || tracing::warn!(error = error as &dyn Error, calls = 3, "the store does not answer");
+        capture::lines_of(format, terminal, || {
+            log();
+            CallContext::new("R", &http::HeaderMap::new(), &Tracer::default()).sync_scope(log);
+        })
     }
 
     fn failure() -> Failure {

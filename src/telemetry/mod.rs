@@ -14,5 +14,7 @@ mod trace;
 
 pub use call_context::{CallContext, CallId};
 pub use level::{Level, LevelError};
+#[cfg(test)]
+pub use log::capture;
 pub use log::{Colors, InitError, LogFormat, Logs, Settings, init};
 pub use log_throttle::LogThrottle;

@@ -6,7 +6,7 @@ use crate::cli::config_checks::RedisStore;
 use crate::cli::{CliError, config_checks};
 use crate::config::LoadedConfig;
 use crate::server::clock_skew;
-use crate::store::{Eviction, FsyncWarning, Handle, Persistence, RedisSettings, ServerAnswer, ServerInfo};
+use crate::store::{Eviction, FsyncWarning, Handle, Persistence, RedisSettings, ServerAnswer, ServerClock, ServerInfo};
 use crate::types::{Clock as _, SystemClock, Time, counted, with_causes};
 
 /// Looks at the Redis of the store, at that of the one that sessions move to or from, and at that of each migration source.
@@ -57,8 +57,14 @@ async fn store_findings(store: &Handle, settings: &RedisSettings) -> Vec<Finding
         };
         findings.extend(warnings.into_iter().map(finding));
     }
-    if let Ok(times) = store.read_clocks().await {
-        findings.extend(times.into_iter().map(|time| clock(SystemClock.now(), time)));
+    if let Ok(clocks) = store.read_clocks().await {
+        findings.extend(clocks.into_iter().map(|ServerClock { node, time }| {
+            let finding = clock(SystemClock.now(), time);
+            match node {
+                Some(node) => finding.at(&node),
+                None => finding,
+            }
+        }));
     }
     findings
 }

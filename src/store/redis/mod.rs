@@ -45,7 +45,7 @@ pub use self::inspection::fsync::FsyncWarning;
 use self::inspection::fsync::FsyncWatch;
 use self::inspection::layout::Layout;
 use self::inspection::replicas::ReplicaWatch;
-pub use self::inspection::server_info::{Eviction, Persistence, ServerAnswer, ServerInfo};
+pub use self::inspection::server_info::{Eviction, Persistence, ServerAnswer, ServerClock, ServerInfo};
 pub use self::node_metrics::{ClusterMetrics, NodeMetrics, RedisMetrics};
 pub use self::partitions::PartitionCount;
 use self::partitions::{Partition, Partitions, Slot, all_slots};

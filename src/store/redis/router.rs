@@ -34,6 +34,16 @@ pub(super) enum AnyServer {
     Node(Arc<Node>),
 }
 
+impl AnyServer {
+    /// The address of a node of a cluster.
+    pub(super) fn node(&self) -> Option<String> {
+        match self {
+            Self::Single => None,
+            Self::Node(node) => Some(node.address.to_string()),
+        }
+    }
+}
+
 /// A write that was done, and where.
 #[derive(Debug)]
 pub(super) struct Written {

@@ -20,7 +20,7 @@ use redis::{Cmd, ServerError, ServerErrorKind, Value};
 use tokio::time::{Instant, sleep};
 
 use self::layout::Proof;
-use self::server_info::{Eviction, ServerAnswer, ServerInfo};
+use self::server_info::{Eviction, ServerAnswer, ServerClock, ServerInfo};
 use super::Redis;
 use super::connection::connections::server_error;
 use super::failure::{Cause, Failure};
@@ -58,28 +58,22 @@ impl Redis {
         result
     }
 
-    /// Reads the time of Redis' clock; in a cluster that which is most ahead. `None` if this user may not.
-    pub(in crate::store) async fn read_clock(&self) -> Result<Option<Time>, Error> {
+    /// Reads the clock of Redis; in a cluster of each primary that answers. None if this user may not.
+    pub(in crate::store) async fn read_clocks(&self) -> Result<Vec<ServerClock>, Error> {
         let mut info = redis::cmd("INFO");
         info.arg("server");
-        let mut latest = None;
-        for (_, info) in self.info_of_each(&info).await? {
-            // One node that does not answer says nothing of the clocks of the others.
-            let Ok(info) = info else { continue };
-            let micros = info.as_deref().and_then(|info| field(info, "server_time_usec")?.parse::<u64>().ok());
-            latest = latest.max(micros.map(|micros| Time::from_millis(micros / 1000)));
-        }
-        Ok(latest)
+        let clock = |(server, info): (AnyServer, Result<Option<String>, Error>)| {
+            let micros: u64 = field(&info.ok()??, "server_time_usec")?.parse().ok()?;
+            Some(ServerClock { node: server.node(), time: Time::from_millis(micros / 1000) })
+        };
+        Ok(self.info_of_each(&info).await?.into_iter().filter_map(clock).collect())
     }
 
     /// Reads what Redis says about itself; in a cluster each primary.
     pub(in crate::store) async fn read_info(&self) -> Result<Vec<ServerAnswer>, Error> {
         let answers = self.info_of_each(&redis::cmd("INFO")).await?;
         let answer = |(server, info): (AnyServer, Result<Option<String>, Error>)| ServerAnswer {
-            node: match server {
-                AnyServer::Single => None,
-                AnyServer::Node(node) => Some(node.address.to_string()),
-            },
+            node: server.node(),
             info: info.map(|info| info.as_deref().map(ServerInfo::parse)),
         };
         Ok(answers.into_iter().map(answer).collect())

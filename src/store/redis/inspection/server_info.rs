@@ -2,6 +2,7 @@
 
 use super::field;
 use crate::store::Error;
+use crate::types::Time;
 
 /// What one of the servers of a store answered when it was asked about itself.
 #[derive(Debug)]
@@ -10,6 +11,14 @@ pub struct ServerAnswer {
     pub node: Option<String>,
     /// `None`: this user may not ask.
     pub info: Result<Option<ServerInfo>, Error>,
+}
+
+/// The clock of one of the servers of a store, which expires sessions by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerClock {
+    /// The address of a node of a cluster.
+    pub node: Option<String>,
+    pub time: Time,
 }
 
 /// What a Redis says about itself.
