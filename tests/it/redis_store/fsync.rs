@@ -177,8 +177,11 @@ async fn each_primary_of_a_cluster_is_looked_at() {
 
     let warnings = store.fsync_warnings().await.unwrap();
 
-    let address = format!("127.0.0.1:{}", cluster.nodes[1].port);
-    assert!(warnings.len() == 1 && *warnings[0].address == *address, "{warnings:?}");
+    let warned: Vec<&str> = warnings.iter().map(|warning| &*warning.address).collect();
+    let is_redis_8 = cluster.nodes[0].redis.cli(&["info", "server"]).contains("redis_version:8");
+    let second = format!("127.0.0.1:{}", cluster.nodes[1].port);
+    // Redis 8 syncs before it answers (redis/redis#13793).
+    assert_eq!(warned, if is_redis_8 { vec![] } else { vec![second.as_str()] });
 }
 
 /// What is said of a server that answers WAITAOF early.
