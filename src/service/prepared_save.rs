@@ -7,8 +7,8 @@ use super::write::{PreparedWrite, fingerprint, unconditional};
 use super::{AppCall, Error, Outcome};
 use crate::session::{
     AuthenticationChange, Authority, Changes, Counters, Edit, Entries, Head, IdempotencyRecord, LifetimeChange,
-    LifetimeLimits, Lifetimes, NewLifetime, Record, Replacement, ReplacementCause, Rotation, Subject, SubjectChange,
-    Version, WhenEmpty, WriteEffect, edit,
+    LifetimeLimits, Lifetimes, NewLifetime, Record, Replacement, Rotation, Subject, SubjectChange, Version, WhenEmpty,
+    WriteEffect, edit,
 };
 use crate::store::Write;
 use crate::token::{CookieNote, SplitToken};
@@ -94,7 +94,7 @@ impl PreparedWrite {
     pub(super) fn first_record(&mut self, call: &AppCall<'_>) -> Result<Option<(Record, Counters)>, Error> {
         if self.credential.note != CookieNote::None {
             // An older credential leads to this session. Its holder must not share it after a login.
-            self.for_existing(call, ReplacementCause::Privilege);
+            self.for_existing(call);
         }
         let Write::Edit(first) = &self.operation else { return Ok(None) };
         if first.changes.is_none() {

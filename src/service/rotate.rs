@@ -75,8 +75,8 @@ impl Service {
             context: rotate.context,
         }));
         let rotation: Option<fn(Replacement) -> Rotation> = Some(Rotation::Always);
-        let mut prepared = PreparedWrite { rotation, fingerprint, ..PreparedWrite::new(credential, write) };
-        let prepared = prepared.for_existing(&call, cause);
+        let mut prepared = PreparedWrite { rotation, cause, fingerprint, ..PreparedWrite::new(credential, write) };
+        let prepared = prepared.for_existing(&call);
         let result = match rotate.cause {
             RotationCause::Privilege => self.write(&call, prepared).await?,
             RotationCause::Renewal => match self.try_write(&call, prepared, credential.token).await? {

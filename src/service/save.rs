@@ -10,8 +10,8 @@ use super::write::{PreparedWrite, WriteResult};
 use super::{AppCall, Credential, Error, Header, ServedApp, Service, SessionView};
 use crate::cookie::CookieChanges;
 use crate::session::{
-    Changes, Counters, EndReason, LifetimeChange, PermanentChange, ReplacementCause, RequestContext, Subject,
-    SubjectChange, SubjectKey, Version,
+    Changes, Counters, EndReason, LifetimeChange, PermanentChange, RequestContext, Subject, SubjectChange, SubjectKey,
+    Version,
 };
 use crate::store::{Created, IndexEntry};
 use crate::token::{CookieNote, SplitToken};
@@ -161,7 +161,7 @@ impl Service {
                     // The second time it is one.
                     CredentialKind::Ticket => return self.create_or_write(call, prepared).await,
                     CredentialKind::Token | CredentialKind::Cookie => {
-                        self.write(call, prepared.for_existing(call, ReplacementCause::Privilege)).await?
+                        self.write(call, prepared.for_existing(call)).await?
                     }
                 }
             };
@@ -267,7 +267,7 @@ impl Service {
             Ok(None) => Ok(None),
             Err(refused) => Err(refused),
         };
-        match self.write(call, prepared.for_existing(call, ReplacementCause::Privilege)).await? {
+        match self.write(call, prepared.for_existing(call)).await? {
             WriteResult::Missing => missing,
             result => Ok(Some(result)),
         }

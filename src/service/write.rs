@@ -24,6 +24,8 @@ pub(super) struct PreparedWrite {
     pub(super) operation: Write,
     /// Makes the rotation of the edit; `None`: the write never replaces the token.
     pub(super) rotation: Option<fn(Replacement) -> Rotation>,
+    /// Why the rotation replaces the token.
+    pub(super) cause: ReplacementCause,
     /// The token that the rotation would make the current one; `None` until [`Self::for_existing`].
     pub(super) next: Option<SplitToken>,
 }
@@ -49,19 +51,21 @@ pub(super) enum WriteResult {
 impl PreparedWrite {
     /// A write without a rotation and without conditions.
     pub(super) const fn new(credential: ResolvedCredential, operation: Write) -> Self {
-        Self { credential, etag: None, fingerprint: None, operation, rotation: None, next: None }
+        let cause = ReplacementCause::Privilege;
+        Self { credential, etag: None, fingerprint: None, operation, rotation: None, cause, next: None }
     }
 
     /// Prepares the write for a session that exists: with the rotation that it asks for, and without the end of a key. A
     /// save that may create the session calls [`Self::first_record`] before.
-    pub(super) fn for_existing(&mut self, call: &AppCall<'_>, cause: ReplacementCause) -> &Self {
+    pub(super) fn for_existing(&mut self, call: &AppCall<'_>) -> &Self {
         let Write::Edit(edit) = &mut self.operation else { return self };
         if call.tokens.is_none() {
             // An end would make the key useless, and the service cannot give the request another one.
             edit.when_empty = WhenEmpty::Keep;
         }
         if let Some(rotation) = self.rotation
-            && let Some((next, replacement)) = call.derive_next_token(self.credential.token, cause, self.fingerprint)
+            && let Some((next, replacement)) =
+                call.derive_next_token(self.credential.token, self.cause, self.fingerprint)
         {
             edit.rotation = rotation(replacement);
             self.next = Some(next);
