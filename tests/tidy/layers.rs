@@ -6,7 +6,7 @@ use crate::rust_source::{self, Path};
 use crate::tree::{Finding, Tree};
 
 /// The modules of `src/`, from top to bottom.
-const LAYERS: &[&str] = &[
+pub(crate) const LAYERS: &[&str] = &[
     "cli",
     "config",
     "server",

@@ -15,6 +15,7 @@ mod paths;
 mod providers;
 mod rust_source;
 mod tree;
+mod walk;
 mod words;
 
 use self::tree::{Finding, Tree};
@@ -57,6 +58,11 @@ fn every_path_that_a_page_names_exists() {
 #[test]
 fn one_cryptography_is_linked() {
     none(providers::check(&Tree::read()));
+}
+
+#[test]
+fn the_map_of_the_code_names_what_is_there() {
+    none(walk::check(&Tree::read()));
 }
 
 #[test]
