@@ -160,7 +160,9 @@ async fn what_each_setting_may_lose_by_each_fault() {
         for fault in [Fault::Kill, Fault::Hang, Fault::PowerLoss] {
             count(EVERY_SECOND, Acknowledge::Fsync, fault).await;
         }
-        count(ALWAYS, Acknowledge::Fsync, Fault::PowerLoss).await;
+        for fault in [Fault::Kill, Fault::Hang, Fault::Partition, Fault::Restart, Fault::PowerLoss] {
+            count(ALWAYS, Acknowledge::Fsync, fault).await;
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::time::sleep;
 use super::counters::{Counters, Found, check_all_done, compare};
 use super::failovers::{Failovers, Goals, are_judged, rounds};
 use super::{TIMEOUT, problem, until};
+use crate::process::child::eventually;
 use crate::support::authority::{CertificateAuthority, replace};
 use crate::support::calls::{ChangesExt as _, open_cookie, save};
 use crate::support::ports::free_port;
@@ -43,7 +44,7 @@ impl Writers {
         let (stop, mut tasks) = (Arc::<AtomicBool>::default(), JoinSet::new());
         let successes: Vec<Arc<AtomicU64>> = (0..count).map(|_| Arc::default()).collect();
         for successes in &successes {
-            let (token, mut client) = (service.stored(&[("n", "0")]).await, service.another_client().await);
+            let (token, mut client) = (until_saved(service).await, service.another_client().await);
             let (stop, successes) = (Arc::clone(&stop), Arc::clone(successes));
             tasks.spawn(async move {
                 let mut acknowledged = 0;
@@ -98,11 +99,12 @@ impl Stopped {
     }
 }
 
-/// Waits until a session can be stored.
-pub(super) async fn until_saved(service: &TestService) {
-    let token = service.open_new().await.token;
-    let save = || save(&token, Changes::default().set("n", "1"));
-    until("a save", async || service.try_save(save()).await.is_ok()).await;
+/// Waits until a session can be stored, with the entry `n`. Returns its token.
+pub(super) async fn until_saved(service: &TestService) -> String {
+    let ticket = service.open_new().await.token;
+    let save = || save(&ticket, Changes::default().set("n", "0"));
+    let saved = eventually("a save", async || service.try_save(save()).await.ok()).await;
+    saved.session.unwrap().token
 }
 
 #[tokio::test]
