@@ -11,6 +11,7 @@ mod metrics;
 mod moves;
 mod nodes;
 mod redirections;
+mod revocations;
 mod scans;
 mod scripted;
 mod tls_names;

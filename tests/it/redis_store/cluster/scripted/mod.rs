@@ -14,7 +14,7 @@ use parking_lot::Mutex;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 pub(super) use self::faults::{CASES, Choices, Faults};
@@ -32,6 +32,17 @@ pub(super) struct ScriptedCluster {
     nodes: [JoinSet<()>; NODES],
     /// Whether each node answers. One that does not keeps what it is sent, and does it when it answers again.
     answers: [watch::Sender<bool>; NODES],
+    /// What all nodes together were sent, and what they wait for.
+    received: watch::Sender<Received>,
+}
+
+/// What all nodes together were sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Received {
+    pub(super) loads_of_scripts: usize,
+    pub(super) script_calls: usize,
+    /// No node answers the call of a script before all of them together were sent so many.
+    awaited: usize,
 }
 
 impl ScriptedCluster {
@@ -43,6 +54,7 @@ impl ScriptedCluster {
             state: Arc::new(Mutex::new(State::new(choices, faults, partitions, ports, ids))),
             nodes: Default::default(),
             answers: [(); NODES].map(|()| watch::Sender::new(true)),
+            received: watch::Sender::default(),
         };
         for number in 0..NODES {
             cluster.accept(number).await;
@@ -66,10 +78,11 @@ impl ScriptedCluster {
         let listener = TcpListener::bind(("127.0.0.1", self.ports[number])).await.expect("the port is free");
         self.state.lock().set_stopped(None);
         let (state, answers) = (Arc::clone(&self.state), self.answers[number].subscribe());
+        let received = self.received.clone();
         self.nodes[number].spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(number, stream, Arc::clone(&state), answers.clone()));
+                connections.spawn(serve(number, stream, Arc::clone(&state), answers.clone(), received.clone()));
             }
         });
     }
@@ -86,6 +99,15 @@ impl ScriptedCluster {
     /// Lets a node that hung go on.
     pub(super) fn go_on(&self, number: usize) {
         self.answers[number].send_replace(true);
+    }
+
+    /// Lets no node answer the call of a script before all of them together were sent so many.
+    pub(super) fn answer_no_script_before(&self, calls: usize) {
+        self.received.send_modify(|received| received.awaited = calls);
+    }
+
+    pub(super) fn received(&self) -> Received {
+        *self.received.borrow()
     }
 
     /// Ends all failures and moves.
@@ -116,13 +138,31 @@ async fn serve(
     stream: TcpStream,
     state: Arc<Mutex<State>>,
     mut answers: watch::Receiver<bool>,
+    received: watch::Sender<Received>,
 ) -> io::Result<()> {
     let (reader, mut writer) = stream.into_split();
-    let mut reader = BufReader::new(reader);
+    let (sender, mut commands) = mpsc::unbounded_channel();
+    let mut awaited = received.subscribe();
+    // A node reads on while it does not answer.
+    let mut reading = JoinSet::new();
+    reading.spawn(async move {
+        let mut reader = BufReader::new(reader);
+        while let Ok(command) = read_command(&mut reader).await {
+            match command[0].as_slice() {
+                b"EVALSHA" => received.send_modify(|received| received.script_calls += 1),
+                b"SCRIPT" => received.send_modify(|received| received.loads_of_scripts += 1),
+                _ => {}
+            }
+            let _ = sender.send(command);
+        }
+    });
     let mut is_asking = false;
-    loop {
-        let command = read_command(&mut reader).await?;
+    while let Some(command) = commands.recv().await {
         answers.wait_for(|answers| *answers).await.map_err(io::Error::other)?;
+        if command[0] == b"EVALSHA" {
+            let is_sent = awaited.wait_for(|received| received.script_calls >= received.awaited);
+            is_sent.await.map_err(io::Error::other)?;
+        }
         let reply = state.lock().answer(number, &command, is_asking);
         is_asking = command[0] == b"ASKING";
         match reply {
@@ -131,6 +171,7 @@ async fn serve(
             Reply::Close => return Ok(()),
         }
     }
+    Ok(())
 }
 
 /// Reads what a client sends.
