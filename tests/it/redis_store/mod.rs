@@ -3,6 +3,7 @@
 mod acknowledge;
 mod clock;
 mod cluster;
+mod connection_count;
 mod connections;
 mod contents;
 mod counters;
