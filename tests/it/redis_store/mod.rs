@@ -21,6 +21,7 @@ mod rights;
 mod same_place;
 mod scans;
 mod sentinel;
+mod sentinel_refusals;
 mod tls;
 mod versions;
 
