@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use cloakroom::session::Changes;
-use cloakroom::store::{Applied, Redis, RedisSettings, SessionKey, Store as _};
+use cloakroom::session::{Changes, EndReason, Rotation};
+use cloakroom::store::{Applied, Redis, RedisSettings, SessionKey, Store as _, Write};
 use cloakroom::token::SessionId;
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet, block_in_place};
 
 use super::CALM;
-use crate::conformance::fixtures::{START, app, apply, by_token, create, load, record, save, set};
-use crate::support::cluster::Cluster;
+use crate::conformance::fixtures::{
+    START, app, apply, by_token, commit, create, load, privilege, record, rotate, save, set,
+};
+use crate::redis_store::until;
+use crate::support::cluster::{Cluster, Node};
 use crate::support::environment::number;
 
 /// A session in the partition whose slot is moved.
@@ -66,8 +69,8 @@ async fn a_slot_that_is_moved_fails_no_open_and_no_plain_save() {
     let nodes = [0, 1, 0].map(|number| &cluster.nodes[number]);
     for [from, to] in [[nodes[0], nodes[1]], [nodes[1], nodes[2]]] {
         let before = calls.load(Ordering::Relaxed);
-        tokio::task::block_in_place(|| cluster.move_slot(slot.trim(), from, to));
-        crate::redis_store::until("calls after the move", async || calls.load(Ordering::Relaxed) > before + 20).await;
+        block_in_place(|| cluster.move_slot(slot.trim(), from, to));
+        until("calls after the move", async || calls.load(Ordering::Relaxed) > before + 20).await;
     }
     stop.store(true, Ordering::Relaxed);
 
@@ -77,6 +80,108 @@ async fn a_slot_that_is_moved_fails_no_open_and_no_plain_save() {
     for n in 0..end {
         load(&*store, &key(n)).await.expect("it has moved along");
     }
+}
+
+/// Callers that use sessions of the slot until they are stopped. Each call has to succeed.
+struct Callers {
+    stop: Arc<AtomicBool>,
+    /// How many calls need one key, and how many sessions were created, rotated and ended.
+    plain: Arc<AtomicU64>,
+    lives: Arc<AtomicU64>,
+    tasks: Vec<JoinHandle<Duration>>,
+}
+
+impl Callers {
+    /// Starts them. The sessions below this number exist, and none above.
+    fn start(shared: &Arc<Redis>, sessions: u64) -> Self {
+        let mut callers =
+            Self { stop: Arc::default(), plain: Arc::default(), lives: Arc::default(), tasks: Vec::new() };
+        for number in 0..TASKS {
+            let (store, stop, plain) = (Arc::clone(shared), Arc::clone(&callers.stop), Arc::clone(&callers.plain));
+            callers.tasks.push(tokio::spawn(async move {
+                let mut longest = Duration::ZERO;
+                for n in (number..).step_by(TASKS).take_while(|_| !stop.load(Ordering::Relaxed)) {
+                    let key = key(n as u64 % sessions);
+                    time(&mut longest, load(&*store, &key)).await.expect("the session is there, wherever its slot is");
+                    let save = save(set("n", &n.to_string()));
+                    time(&mut longest, commit(&*store, &key, &by_token(1, START), &save)).await;
+                    plain.fetch_add(1, Ordering::Relaxed);
+                }
+                longest
+            }));
+            let (store, stop, lives) = (Arc::clone(shared), Arc::clone(&callers.stop), Arc::clone(&callers.lives));
+            callers.tasks.push(tokio::spawn(async move {
+                let mut longest = Duration::ZERO;
+                for n in (number..).step_by(TASKS).take_while(|_| !stop.load(Ordering::Relaxed)) {
+                    let key = key(sessions + n as u64);
+                    let rotation = rotate(Rotation::Always(privilege(1, 2, START)));
+                    time(&mut longest, create(&*store, key.clone(), &record())).await;
+                    time(&mut longest, commit(&*store, &key, &by_token(1, START), &rotation)).await;
+                    let end = Write::End(EndReason::Destroyed);
+                    time(&mut longest, commit(&*store, &key, &by_token(2, START), &end)).await;
+                    lives.fetch_add(1, Ordering::Relaxed);
+                }
+                longest
+            }));
+        }
+        callers
+    }
+
+    /// Waits until so many more of these are done, or a call has failed, which [`Self::stop()`] tells.
+    async fn more(&self, count: &AtomicU64, more: u64) {
+        let before = count.load(Ordering::Relaxed);
+        let is_over =
+            || count.load(Ordering::Relaxed) >= before + more || self.tasks.iter().any(JoinHandle::is_finished);
+        until("calls", async || is_over()).await;
+    }
+
+    /// Stops them. Returns the longest time that a call has taken.
+    async fn stop(self) -> Duration {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut longest = Duration::ZERO;
+        for task in self.tasks {
+            longest = task.await.expect("each call has succeeded").max(longest);
+        }
+        longest
+    }
+}
+
+/// Awaits a call, and notes its time if it is the longest.
+async fn time<T>(longest: &mut Duration, call: impl Future<Output = T>) -> T {
+    let begin = Instant::now();
+    let result = call.await;
+    *longest = begin.elapsed().max(*longest);
+    result
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_call_fails_or_waits_longer_than_the_move_of_its_slot() {
+    let cluster = Cluster::start(3, 0, CALM);
+    let store = Arc::new(Redis::new(&RedisSettings { timeout: CALM, ..cluster.settings() }).unwrap());
+    for n in 0..300 {
+        create(&*store, key(n), &record()).await;
+    }
+    let callers = Callers::start(&store, 300);
+    callers.more(&callers.lives, 2).await;
+    let slot = cluster.nodes[0].redis.cli(&["cluster", "keyslot", "{460}"]);
+    let [from, to] = [&cluster.nodes[0], &cluster.nodes[1]];
+
+    let begin = Instant::now();
+    block_in_place(|| {
+        cluster.begin_move(slot.trim(), from, to);
+        let keys = from.redis.cli(&["cluster", "getkeysinslot", slot.trim(), "150"]);
+        cluster.move_keys(from, to, &keys.lines().collect::<Vec<_>>());
+    });
+    // Some sessions are at each node now, and what needs several keys waits.
+    callers.more(&callers.plain, 100).await;
+    let is_split = |node: &Node| node.redis.cli(&["info", "errorstats"]).contains("errorstat_TRYAGAIN:");
+    until("a call that waits", async || is_split(from) || is_split(to)).await;
+    block_in_place(|| cluster.finish_move(slot.trim(), from, to));
+    let took = begin.elapsed();
+    callers.more(&callers.lives, 2 * TASKS as u64).await;
+
+    let longest = callers.stop().await;
+    assert!(longest < took + SLACK, "a call took {longest:?}, and the move {took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -111,7 +216,7 @@ async fn a_revocation_of_an_app_follows_a_slot_that_has_moved_while_another_node
         node.run(&["config", "set", "cluster-require-full-coverage", "no"]);
     }
     let slot = cluster.nodes[0].redis.cli(&["cluster", "keyslot", "{460}"]);
-    tokio::task::block_in_place(|| cluster.move_slot(slot.trim(), &cluster.nodes[0], &cluster.nodes[1]));
+    block_in_place(|| cluster.move_slot(slot.trim(), &cluster.nodes[0], &cluster.nodes[1]));
     cluster.nodes[2].redis.signal("-STOP");
 
     store.revoke_app(&app("default"), START).await.expect_err("a node hangs");
@@ -119,3 +224,9 @@ async fn a_revocation_of_an_app_follows_a_slot_that_has_moved_while_another_node
     let saved = apply(&store, &key(0), &by_token(1, START), &save(set("n", "1"))).await;
     assert!(matches!(saved, Applied::Denied(_)), "{saved:?}");
 }
+
+/// How many callers there are of each kind.
+const TASKS: usize = 4;
+
+/// What a call may take besides on a busy machine. It is far less than a call that waits for its deadline takes.
+const SLACK: Duration = Duration::from_secs(20);
