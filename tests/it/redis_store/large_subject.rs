@@ -3,13 +3,15 @@
 //!
 //! One of them is real, and the others are entries of the index alone, as they are left when sessions expire.
 
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use cloakroom::grpc::wire::ListSessionsRequest;
 use cloakroom::store::{Handle, Redis, RedisSettings};
 
+use super::until;
 use crate::support::calls::open_cookie;
 use crate::support::environment::number;
 use crate::support::redis::RedisServer;
@@ -64,6 +66,65 @@ fn slowest(redis: &RedisServer) -> Duration {
     Duration::from_micros(redis.cli(&["eval", script, "0"]).trim().parse().unwrap())
 }
 
+/// All commands that Redis does, also in scripts, as `redis-cli monitor` prints them.
+struct Monitor {
+    cli: Child,
+    folder: tempfile::TempDir,
+}
+
+impl Monitor {
+    async fn start(redis: &RedisServer) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = std::fs::File::create(folder.path().join("commands")).unwrap();
+        let mut cli = Command::new("redis-cli");
+        cli.arg("-s").arg(redis.socket()).arg("monitor").stdin(Stdio::null()).stdout(file);
+        let monitor = Self { cli: cli.spawn().unwrap(), folder };
+        until("the monitor", async || monitor.text().starts_with("OK\n")).await;
+        monitor
+    }
+
+    fn text(&self) -> String {
+        std::fs::read_to_string(self.folder.path().join("commands")).unwrap()
+    }
+
+    /// Returns all commands from its start until now, one on each line.
+    async fn commands(&self, redis: &RedisServer) -> Vec<String> {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let last = format!("\"last {}\"", LAST.fetch_add(1, Ordering::Relaxed));
+        redis.cli(&["echo", last.trim_matches('"')]);
+        until("the last command", async || self.text().contains(&last)).await;
+        self.text().lines().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        let _ = self.cli.kill();
+        let _ = self.cli.wait();
+    }
+}
+
+/// Checks that none of these commands reads more of an index than a page.
+fn assert_reads_in_pages(commands: &[String]) {
+    let on_index: Vec<&String> = commands.iter().filter(|command| command.contains(INDEX)).collect();
+    assert!(on_index.iter().any(|command| command.contains(HSCAN)), "{on_index:?}");
+    for command in on_index {
+        // A script names the index, and its commands follow.
+        let is_small = [" \"EVALSHA\" ", " \"HLEN\" ", " \"HGET\" ", " \"HDEL\" ", " \"HSET\" ", " \"PEXPIRETIME\" "];
+        let is_page = command.contains(HSCAN) && command.ends_with(PAGE);
+        assert!(is_page || is_small.iter().any(|name| command.contains(name)), "{command}");
+    }
+}
+
+/// Whether this session was read between two pages of an index.
+fn is_opened_between_pages(id: &str, commands: &[String]) -> bool {
+    let is_page = |command: &String| command.contains(HSCAN) && command.contains(INDEX);
+    let pages: Vec<usize> = (0..commands.len()).filter(|at| is_page(&commands[*at])).collect();
+    let end = format!(":{id}\"");
+    let opens = |between: &[String]| between.iter().any(|command| command.ends_with(&end));
+    pages.windows(2).any(|pages| opens(&commands[pages[0]..pages[1]]))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_sessions_of_a_large_subject_are_listed_and_revoked_in_pages() {
     let sessions = number("CLOAKROOM_TEST_SUBJECT_SESSIONS").unwrap_or(10_000);
@@ -72,6 +133,7 @@ async fn the_sessions_of_a_large_subject_are_listed_and_revoked_in_pages() {
     let store = Handle::from(Redis::new(&settings).unwrap());
     let service = Arc::new(TestService::on_store(store, [("default", app_settings())], patient()).await);
     let (other, real) = (service.stored(&[("a", "1")]).await, service.logged_in("anna").await);
+    let other_id = service.session(&other).await.id;
     fill(&redis, sessions);
     redis.cli(&["config", "set", "slowlog-max-len", "100000"]);
     redis.cli(&["config", "set", "slowlog-log-slower-than", "500"]);
@@ -81,7 +143,8 @@ async fn the_sessions_of_a_large_subject_are_listed_and_revoked_in_pages() {
     let ((), opens, longest) = opens_during(&service, &other, nothing).await;
     println!("nothing else: {opens} opens, the longest {longest:?}; Redis at most {:?}", slowest(&redis));
 
-    let list = async {
+    let monitor = Monitor::start(&redis).await;
+    let list = async || {
         let (mut listed, mut page_token, begin) = (Vec::new(), String::new(), Instant::now());
         loop {
             let request = ListSessionsRequest { subject: "anna".to_owned(), page_token, ..Default::default() };
@@ -93,12 +156,22 @@ async fn the_sessions_of_a_large_subject_are_listed_and_revoked_in_pages() {
             }
         }
     };
-    let ((listed, took), opens, longest) = opens_during(&service, &other, list).await;
+    let ((listed, took), opens, longest) = opens_during(&service, &other, list()).await;
     println!("a listing in {took:?}: {opens} opens, the longest {longest:?}; Redis at most {:?}", slowest(&redis));
     assert_eq!(listed, [real.id]);
     let pages = redis.calls("hscan");
     assert!(pages >= sessions / 4096, "{pages} pages");
+    assert_reads_in_pages(&monitor.commands(&redis).await);
+    drop(monitor);
+    // A listing that goes on while others are served need not do so each time.
+    until("an open between two pages", async || {
+        let monitor = Monitor::start(&redis).await;
+        opens_during(&service, &other, list()).await;
+        is_opened_between_pages(&other_id, &monitor.commands(&redis).await)
+    })
+    .await;
 
+    let (pages, monitor) = (redis.calls("hscan"), Monitor::start(&redis).await);
     let revoke = async {
         let begin = Instant::now();
         (service.revoke_subject("anna", "").await, begin.elapsed())
@@ -108,4 +181,10 @@ async fn the_sessions_of_a_large_subject_are_listed_and_revoked_in_pages() {
     assert_eq!(revoked, 1);
     assert!(!service.is_live(&real.token).await);
     assert!(redis.calls("hscan") >= pages + sessions / 4096);
+    assert_reads_in_pages(&monitor.commands(&redis).await);
 }
+
+/// How the key of an index ends, how a page of it is read, and the end of that command.
+const INDEX: &str = ":subject\"";
+const HSCAN: &str = " \"HSCAN\" ";
+const PAGE: &str = " \"COUNT\" \"2048\"";
