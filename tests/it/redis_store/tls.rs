@@ -9,12 +9,14 @@ use cloakroom::grpc::wire::Changes;
 use cloakroom::store::{Handle, Redis, RedisSettings, Store as _};
 use tokio::task::JoinSet;
 
-use super::until;
+use super::{problem, until};
 use crate::cli::program::Program;
+use crate::conformance::fixtures::create_session;
 use crate::support::authority::{CertificateAuthority, replace};
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::ports::free_port;
 use crate::support::redis::{RedisServer, documented_rights};
+use crate::support::sentinel::{SERVICE, Server, await_replicas, settings};
 use crate::support::tls_redis::TlsRedis;
 use crate::support::{TestService, app_settings, patient};
 
@@ -169,6 +171,82 @@ async fn a_port_without_tls_and_a_url_without_tls_are_told() {
 
     assert!(plain.contains("if this port speaks TLS, the url has to begin with rediss://"), "{plain}");
     assert!(encrypted.starts_with("TLS: ") && encrypted.contains("TLS?"), "{encrypted}");
+}
+
+/// A primary and its replica, which speak nothing but TLS, and a Sentinel that watches them by TLS.
+struct TlsSentinelService {
+    primary: TlsRedis,
+    replica: RedisServer,
+    sentinel: Server,
+}
+
+impl TlsSentinelService {
+    /// Starts all. The Sentinel names them by this host, and all certificates are for `localhost`.
+    async fn start(host: &str) -> Self {
+        let common = "--tls-auth-clients no --tls-replication yes --repl-diskless-sync-delay 0";
+        let primary = TlsRedis::start_with(&format!("{common} --replica-announce-ip {host}"));
+        let file = |name: &str| primary.path(name).display().to_string();
+        let [certificate, key, authority] = ["server.pem", "server.key", "ca.pem"].map(file);
+        let replica = RedisServer::start_with(&format!(
+            "--tls-port {} --tls-cert-file {certificate} --tls-key-file {key} --tls-ca-cert-file {authority} {common} \
+             --replicaof {host} {} --replica-announce-ip {host}",
+            free_port(),
+            primary.port(),
+        ));
+        await_replicas(&primary.redis, 1).await;
+        let more = format!(
+            "tls-replication yes\ntls-cert-file {certificate}\ntls-key-file {key}\ntls-ca-cert-file {authority}\n\
+             sentinel resolve-hostnames yes\nsentinel announce-hostnames yes\n"
+        );
+        let sentinel = Server::sentinel(primary.port(), 1, &more);
+        let monitor = ["sentinel", "monitor", SERVICE, host, &primary.port().to_string(), "1"];
+        assert_eq!(sentinel.redis.cli(&["sentinel", "remove", SERVICE]), "OK\n");
+        assert_eq!(sentinel.redis.cli(&monitor), "OK\n");
+        Self { primary, replica, sentinel }
+    }
+
+    fn settings(&self) -> RedisSettings {
+        let url = "rediss://any/0".to_owned();
+        RedisSettings {
+            url,
+            ca_file: Some(self.primary.path("ca.pem")),
+            ..settings(std::slice::from_ref(&self.sentinel))
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn primaries_that_a_sentinel_names_are_reached_by_tls_before_and_after_a_failover() {
+    let redis = TlsSentinelService::start("localhost").await;
+    let store = Redis::new(&RedisSettings { timeout: Duration::from_secs(20), ..redis.settings() }).unwrap();
+    let session_key = create_session(&store).await;
+    await_replicas(&redis.primary.redis, 1).await;
+    let sentinel = &redis.sentinel.redis;
+    until("the replica", async || sentinel.cli(&["info", "sentinel"]).contains("slaves=1")).await;
+
+    until("a failover", async || sentinel.cli(&["sentinel", "failover", SERVICE]) == "OK\n").await;
+    until("the promotion", async || redis.replica.cli(&["role"]).starts_with("master")).await;
+
+    until("the new primary", async || {
+        let _ = store.ping().await;
+        redis.replica.cli(&["info", "commandstats"]).contains("cmdstat_set:")
+    })
+    .await;
+    store.load(&session_key).await.unwrap().expect("the replica had it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_certificate_of_a_primary_has_to_be_for_the_name_that_the_sentinel_announces() {
+    let redis = TlsSentinelService::start("127.0.0.1").await;
+
+    let problem = problem(&redis.settings()).await;
+
+    let expected = "TLS: the certificate of Redis is not for 127.0.0.1, the host of this address, but for \
+                    DnsName(\"localhost\")";
+    assert!(
+        problem.contains(&format!("127.0.0.1:{}", redis.primary.port())) && problem.contains(expected),
+        "{problem}"
+    );
 }
 
 /// Returns the cause of an error that a store's files make.
