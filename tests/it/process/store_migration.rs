@@ -6,16 +6,18 @@ use cloakroom::grpc::wire::{
     Changes, DestroySessionRequest, MigrateStoreRequest, OpenSessionRequest, RevokeSubjectRequest,
     destroy_session_request,
 };
-use cloakroom::store::RedisSettings;
+use cloakroom::store::{Redis, RedisSettings};
 use cloakroom::token::Key;
 
 use super::child::{Process, eventually, with_timeout};
 use super::load::{Load, Restart};
 use crate::cli::program::Ended;
+use crate::conformance::fixtures;
 use crate::support::calls::{ChangesExt as _, json_entries, open_cookie, save};
 use crate::support::cluster::KeySpace;
 use crate::support::redis::RedisServer;
 use crate::support::sentinel::{SERVICE, SentinelService};
+use crate::support::watches::session_key;
 
 /// A session as it was before the move.
 #[derive(Debug)]
@@ -155,6 +157,80 @@ async fn sessions_move_from_the_file_to_redis_while_they_are_in_use() {
         assert!(lives(&process, session).await, "a session is lost: {session:?}");
     }
     assert_eq!(revoke_anna(&process).await, SESSIONS / 10, "the index has all sessions of the subject");
+}
+
+/// Returns the keys of all sessions in a Redis.
+fn session_keys(redis: &RedisServer, prefix: &str) -> Vec<String> {
+    let keys = redis.cli(&["--raw", "keys", &format!("{prefix}:*:default:{}", "?".repeat(32))]);
+    keys.lines().filter(|key| !key.is_empty()).map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_move_tells_the_true_numbers_of_what_moves_and_of_what_stays() {
+    let ([old, new], key) = ([RedisServer::start(), RedisServer::start()], Key::generate());
+    let (from, to) = (redis_table("store", &old, "old", 64), redis_table("store", &new, "new", 64));
+    // Revocations of subjects are kept as long as sessions may come from another application.
+    let app = format!(
+        "{APP}[apps.default.migrate]\nuntil = '2100-01-01'\n[apps.default.migrate.flask_cookie]\nkeys = ['secret']\n"
+    );
+    let both = format!("{to}{}{app}", redis_table("store.previous", &old, "old", 64));
+    let mut process = Process::start(&format!("{from}{app}"), &[("keys", &key)], &[]).await;
+    let create_all = async |count: usize, subject: &str| {
+        let mut sessions = Vec::new();
+        for number in 0..count {
+            sessions.push(create(&process, number, subject).await);
+        }
+        sessions
+    };
+    let live = create_all(90, "bob").await;
+    let (logged_out, revoked) = (create_all(7, "").await, create_all(5, "anna").await);
+    let [expired, corrupt, duplicate] = [create_all(4, "").await, create_all(3, "").await, create_all(2, "").await];
+    for session in &logged_out {
+        log_out(&process, session).await;
+    }
+    assert_eq!(revoke_anna(&process).await, revoked.len());
+    let of_nobody = RevokeSubjectRequest { subject: "carol".to_owned(), ..Default::default() };
+    process.admin().revoke_subject(of_nobody).await.unwrap();
+    process.signal("-TERM");
+    process.await_exit().await;
+    let set = |sessions: &[Before], field: &str, bytes: &str| {
+        let script = format!("return redis.call('HSET', KEYS[1], '{field}', {bytes})");
+        for Before { id, .. } in sessions {
+            let keys = session_keys(&old, "old");
+            let key = keys.iter().find(|key| key.ends_with(id)).expect("the session is in the old store");
+            assert_eq!(old.cli(&["eval", &script, "1", key]), "0\n", "the field is there");
+        }
+    };
+    // They were used last in 1970.
+    set(&expired, "u", "string.char(0, 0, 0, 0, 0, 0, 0, 1)");
+    set(&corrupt, "m", "'no session'");
+    let settings = RedisSettings { url: new.url(), key_prefix: "new".to_owned(), ..Default::default() };
+    let store = Redis::new(&settings).unwrap();
+    for Before { id, .. } in &duplicate {
+        fixtures::create(&store, session_key(id), &fixtures::record()).await;
+    }
+    process.replace("cloakroom.toml", &both);
+    process.start_again().await;
+
+    let stay = "3 sessions stay in the previous store: their bytes are no session, so nobody can open them\n\
+                2 sessions stay in the previous store: the present store has other sessions of their ids\n";
+    let dry = migrate(&process, &["--dry-run"]).await;
+    let would = format!("90 live sessions would move, 12 ended ones, 2 revocations; 4 had expired\n{stay}");
+    assert!(dry.code == Some(65) && dry.stderr.ends_with(&would), "{dry:?}");
+    assert_eq!(session_keys(&new, "new").len(), duplicate.len());
+
+    let lost = "nothing else is left to move; they are lost when [store.previous] is removed\n";
+    let moved = migrate(&process, &[]).await;
+    let has = format!("90 live sessions moved, 12 ended ones, 2 revocations; 4 had expired\n{stay}{lost}");
+    assert!(moved.code == Some(65) && moved.stderr.ends_with(&has), "{moved:?}");
+    let keys = session_keys(&new, "new");
+    let is_new = |session: &&Before| keys.iter().any(|key| key.ends_with(&session.id));
+    let count = |sessions: &[Before]| sessions.iter().filter(is_new).count();
+    assert_eq!([&live, &logged_out, &revoked, &expired, &corrupt, &duplicate].map(|it| count(it)), [90, 7, 5, 0, 0, 2]);
+
+    let again = migrate(&process, &[]).await;
+    let nothing = format!("0 live sessions moved, 0 ended ones, 2 revocations; 4 had expired\n{stay}{lost}");
+    assert!(again.code == Some(65) && again.stderr.ends_with(&nothing), "{again:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
