@@ -43,7 +43,7 @@ impl AdminService for AdminRpcs {
         } else {
             service.list_subject(&request.app, &subject(&request.subject)?, &cursor, with).await?
         };
-        audit.note_count(sessions.len());
+        audit.note_count(sessions.len() as u64);
         let sessions = sessions.into_iter().map(Into::into).collect();
         let next = next.map(|cursor| page_token::text(app, &request.subject, &cursor));
         Ok(Response::new(wire::ListSessionsResponse { sessions, next_page_token: next.unwrap_or_default() }))
@@ -86,7 +86,7 @@ impl AdminService for AdminRpcs {
         let except = Some(request.except_id.as_str()).filter(|id| !id.is_empty());
         let except = except.map(|id| session_id("except_id", id)).transpose()?;
         let revoked = service.revoke_subject(&request.app, &subject, except).await?;
-        audit.note_count(revoked);
+        audit.note_count(revoked.into());
         Ok(Response::new(wire::RevokeSubjectResponse { revoked }))
     }
 

@@ -47,7 +47,9 @@ impl AppAuthorizer {
     ) -> Result<(&Service, R, StreamPermit), Status> {
         let connection = request.extensions().get::<Arc<ConnectionInfo>>();
         let permit = StreamPermit::new(connection, rpc, request.metadata().as_ref(), request.get_ref().app())?;
-        AuditRecord::of_request(&request).note_stream();
+        if let Some(audit) = request.extensions().get::<AuditRecord>() {
+            audit.note_stream();
+        }
         let (service, message) = self.authorize(request)?;
         Ok((service, message, permit))
     }
@@ -61,7 +63,9 @@ impl AppAuthorizer {
         let connection = request.extensions().get::<Arc<ConnectionInfo>>();
         // The role of such an RPC is for callers of all apps only, so it does not matter which app is checked again.
         let permit = StreamPermit::new(connection, rpc, request.metadata().as_ref(), AppName::DEFAULT)?;
-        AuditRecord::of_request(&request).note_stream();
+        if let Some(audit) = request.extensions().get::<AuditRecord>() {
+            audit.note_stream();
+        }
         let (caller, service) = self.caller(&request);
         if !caller.may_use_all() {
             return Err(auth::Error::AppNotAllowed.into());

@@ -1,7 +1,8 @@
 //! The audit line of a call of AdminService: who called, for which app and session, and how it ended.
 //!
 //! The server writes one for every such call, also for a call that never reaches its RPC, and another one at the end of
-//! a stream. The RPC notes what the call is about. A subject is never noted, because it is personal data. Nor is text that a caller can choose freely.
+//! a stream. The RPC notes what the call is about. A subject is never noted, because it is personal data. Nor is text
+//! that a caller can choose freely.
 
 use std::sync::Arc;
 
@@ -78,8 +79,8 @@ impl AuditRecord {
         self.0.lock().session_id = Some(id);
     }
 
-    pub(super) fn note_count(&self, sessions: impl TryInto<u64>) {
-        self.0.lock().sessions = sessions.try_into().ok();
+    pub(super) fn note_count(&self, sessions: u64) {
+        self.0.lock().sessions = Some(sessions);
     }
 
     /// Notes that the call is answered by a stream, whose end has a line of its own.

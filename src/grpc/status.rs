@@ -160,6 +160,7 @@ const fn auth_error(error: auth::Error) -> (Code, &'static str) {
 fn log(error: &Error) {
     static UNAVAILABLE: LogThrottle = LogThrottle::new();
     static FULL: LogThrottle = LogThrottle::new();
+    static DAMAGED: LogThrottle = LogThrottle::new();
     match error {
         Error::Store(store::Error::Unavailable(source) | store::Error::Refused(source)) => {
             if let Some(calls) = UNAVAILABLE.count() {
@@ -174,7 +175,12 @@ fn log(error: &Error) {
         Error::AuditLogUnreadable(source) => {
             warn!(error = source as &dyn StdError, "the audit log cannot be read");
         }
-        Error::Store(store::Error::Corrupt) | Error::Cookie(_) => {
+        Error::Store(store::Error::Corrupt) => {
+            if let Some(calls) = DAMAGED.count() {
+                error!(error = error as &dyn StdError, calls, "something in the store is damaged");
+            }
+        }
+        Error::Cookie(_) => {
             error!(error = error as &dyn StdError, "a call failed by a defect");
         }
         _ => {}

@@ -16,6 +16,7 @@ use super::{
     SubjectRef, Touch, Write,
 };
 use crate::session::{Precondition, Record};
+use crate::telemetry::LogThrottle;
 use crate::token::SessionId;
 use crate::types::{AppName, SettingError, Time};
 
@@ -211,10 +212,14 @@ operations! {
     Scan => ExportSource::list_revocations(from: &Cursor) -> RevocationPage;
 }
 
-/// Names the session whose bytes are damaged, for the operator. The caller learns only that it is a defect.
+/// Names the session of an operation that met damaged bytes. They may also be its app's.
 fn log_damage(session_key: &SessionKey, error: &Error) {
-    if matches!(error, Error::Corrupt) {
-        error!(app = %session_key.app, session.id = %session_key.id, "the stored bytes of a session are damaged");
+    static DAMAGED: LogThrottle = LogThrottle::new();
+    if matches!(error, Error::Corrupt)
+        && let Some(operations) = DAMAGED.count()
+    {
+        let SessionKey { app, id } = session_key;
+        error!(%app, session.id = %id, operations, "what is stored for this session or for its app is damaged");
     }
 }
 

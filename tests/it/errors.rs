@@ -364,10 +364,10 @@ async fn users_can_log_out_with_a_full_store() {
 async fn invalid_data_in_the_store_is_an_internal_error() {
     let (redis, mut service) = service_on_its_own_redis(patient()).await;
     let damages: [&[&[&str]]; 4] = [
-        &[&["hset", KEY, "m", "nonsense"]],
-        &[&["hdel", KEY, "u"]],
-        &[&["del", KEY], &["set", KEY, "nonsense"]],
-        &[&["del", KEY], &["rpush", KEY, "nonsense"]],
+        &[&["hset", KEY_PLACEHOLDER, "m", "nonsense"]],
+        &[&["hdel", KEY_PLACEHOLDER, "u"]],
+        &[&["del", KEY_PLACEHOLDER], &["set", KEY_PLACEHOLDER, "nonsense"]],
+        &[&["del", KEY_PLACEHOLDER], &["rpush", KEY_PLACEHOLDER, "nonsense"]],
     ];
 
     for damage in damages {
@@ -375,7 +375,8 @@ async fn invalid_data_in_the_store_is_an_internal_error() {
         let token = service.stored(&[("a", "1")]).await;
         let key = redis.cli(&["--raw", "keys", &format!("*:{}", "?".repeat(32))]);
         for command in damage {
-            let command: Vec<_> = command.iter().map(|part| if *part == KEY { key.trim() } else { part }).collect();
+            let command: Vec<_> =
+                command.iter().map(|part| if *part == KEY_PLACEHOLDER { key.trim() } else { part }).collect();
             redis.cli(&command);
         }
         for protocol in Protocol::ALL {
@@ -398,19 +399,27 @@ async fn invalid_data_in_the_store_is_an_internal_error() {
     }
 }
 
-fn rotation(token: &str) -> RotateSessionRequest {
-    let credential = Some(rotate_session_request::Credential::Token(token.to_owned()));
-    let (cause, request_id) = (RotationCause::Privilege.into(), "0123456789abcdef".to_owned());
-    RotateSessionRequest { credential, cause, request_id, ..Default::default() }
-}
+#[tokio::test]
+async fn damage_that_only_some_calls_read_is_an_internal_error_of_these_calls() {
+    let (redis, service) = service_on_its_own_redis(patient()).await;
+    let old = service.stored(&[("a", "1")]).await;
+    let current = service.rotate(&old, RotationCause::Privilege, "").await.session.unwrap().token;
+    let key = redis.cli(&["--raw", "keys", &format!("*:{}", "?".repeat(32))]);
+    let change = |request_id: &str| {
+        let changes = Some(Changes::default().set("a", "2"));
+        SaveSessionRequest { request_id: request_id.to_owned(), changes, ..save_unmodified(&current) }
+    };
 
-fn destruction(token: &str) -> DestroySessionRequest {
-    let credential = Some(destroy_session_request::Credential::Token(token.to_owned()));
-    DestroySessionRequest { credential, ..Default::default() }
-}
+    // The previous token, and the idempotency records.
+    redis.cli(&["hset", key.trim(), "p", "nonsense", "k", "nonsense"]);
+    let statuses = [
+        refused(service.try_destroy(destruction(&old)).await),
+        refused(service.try_save(change("0123456789abcdef")).await),
+    ];
 
-/// Stands for the key of the session.
-const KEY: &str = "<key>";
+    assert_eq!(statuses.map(|status| reason(&status)), [0; 2].map(|_| (Code::Internal, "INTERNAL".to_owned())));
+    service.try_destroy(destruction(&current)).await.map(drop).unwrap();
+}
 
 #[tokio::test]
 async fn a_call_that_takes_too_long_exceeds_its_deadline() {
@@ -707,3 +716,17 @@ async fn service_on_its_own_redis(settings: server::Settings) -> (RedisServer, T
 fn owned((name, value): (&str, &str)) -> (String, String) {
     (name.to_owned(), value.to_owned())
 }
+
+fn rotation(token: &str) -> RotateSessionRequest {
+    let credential = Some(rotate_session_request::Credential::Token(token.to_owned()));
+    let (cause, request_id) = (RotationCause::Privilege.into(), "0123456789abcdef".to_owned());
+    RotateSessionRequest { credential, cause, request_id, ..Default::default() }
+}
+
+fn destruction(token: &str) -> DestroySessionRequest {
+    let credential = Some(destroy_session_request::Credential::Token(token.to_owned()));
+    DestroySessionRequest { credential, ..Default::default() }
+}
+
+/// Stands for the key of the session.
+const KEY_PLACEHOLDER: &str = "<key>";

@@ -212,6 +212,9 @@ test('a slow call leaves the connection to the others, if they are answered', as
     pass(LONG * 0.1);
     assert.match((await slow).message, /no answer in time/);
   }
+  await answeredCall(transport, server);
+
+  assert.equal(server.sessions.length, 1);
 });
 
 test('a connection on which nothing is answered is left by the next call', async (t) => {

@@ -214,7 +214,7 @@ async fn the_end_of_a_stream_has_an_audit_line_with_the_number_of_sessions() {
         create(&process).await;
     }
     let moving = format!(
-        "[store]\nkind = 'redis'\n[store.redis]\nurl = '{}'\n[store.previous]\nkind = 'embedded'\n",
+        "[store]\nkind = 'redis'\n[store.redis]\ntimeout = '30s'\nurl = '{}'\n[store.previous]\nkind = 'embedded'\n",
         redis.url()
     );
 

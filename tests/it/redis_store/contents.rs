@@ -7,9 +7,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use cloakroom::grpc::wire::changes::Lifetime;
 use cloakroom::grpc::wire::{Changes, RotationCause, SaveSessionRequest, Session};
+use cloakroom::store::{Error, Redis, RedisSettings, Store as _};
 use redis::Connection;
 
 use super::{DAY, service};
+use crate::conformance::fixtures::{START, create_session, touch};
 use crate::support::TestService;
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::redis::RedisServer;
@@ -32,6 +34,21 @@ async fn redis_has_no_token_and_no_part_of_one() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn a_touch_of_a_damaged_session_fails_and_leaves_it_as_it_is() {
+    let redis = RedisServer::start();
+    let store = Redis::new(&RedisSettings { url: redis.url(), ..Default::default() }).unwrap();
+    let session_key = create_session(&store).await;
+    let key = redis.keys().into_iter().find(|key| key.ends_with(&session_key.id.to_string())).unwrap();
+    redis.cli(&["hset", &key, "m", "nonsense"]);
+    let before = redis.cli(&["hgetall", &key]);
+
+    let touched = store.touch(&session_key, &touch(0, START + Duration::from_secs(1))).await;
+
+    assert!(matches!(touched, Err(Error::Corrupt)), "{touched:?}");
+    assert_eq!(redis.cli(&["hgetall", &key]), before);
 }
 
 #[tokio::test]

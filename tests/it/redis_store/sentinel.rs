@@ -357,7 +357,7 @@ async fn many_connections_ask_the_sentinels_once() {
     assert!(questions < CONNECTIONS as u64 / 2 + 2 * seconds, "{questions} questions in {seconds} s");
 }
 
-/// How often a Sentinel has been asked for the primary. Each question of a test counts, too.
+/// How often a Sentinel has been asked for the primary. The `redis-cli` calls of a test count as well.
 fn asked(sentinel: &Server) -> u64 {
     let stats = sentinel.redis.cli(&["info", "stats"]);
     let value = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:")).unwrap();

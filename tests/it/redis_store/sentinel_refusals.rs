@@ -1,6 +1,7 @@
 //! A primary that refuses writes, in the mode `sentinel`: the Sentinels are asked anew, and calls go where they say.
 
 use std::collections::BTreeSet;
+use std::thread;
 use std::time::Duration;
 
 use cloakroom::store::{Created, Redis, RedisSettings, SessionKey, Store as _};
@@ -65,7 +66,7 @@ impl Case {
         // So many agree never, so that they do not replace it by themselves.
         let sentinels = [0; 3].map(|_| Server::sentinel(before.port, NO_QUORUM, ""));
         let proxy = Proxy::start(sentinels[0].redis.socket()).await;
-        let mut settings = RedisSettings { timeout: Duration::from_secs(5), ..settings(&sentinels) };
+        let mut settings = RedisSettings { timeout: Duration::from_secs(60), ..settings(&sentinels) };
         settings.sentinel.urls[0] = proxy.url();
         let store = Redis::new(&settings).unwrap();
         create(&store, session_key(0), &record()).await;
@@ -82,11 +83,12 @@ impl Case {
     /// Lets the majority of the Sentinels name the other server.
     fn name_the_other(&self) {
         let port = self.after.port.to_string();
-        for sentinel in &self.sentinels[..2] {
+        let name = |sentinel: &Server| {
             let monitor = ["sentinel", "monitor", SERVICE, "127.0.0.1", &port, &NO_QUORUM.to_string()];
             assert_eq!(sentinel.redis.cli(&["sentinel", "remove", SERVICE]), "OK\n");
             assert_eq!(sentinel.redis.cli(&monitor), "OK\n");
-        }
+        };
+        thread::scope(|scope| self.sentinels[..2].iter().for_each(|sentinel| drop(scope.spawn(|| name(sentinel)))));
     }
 
     /// Whether the first server has answered a call with this code.
@@ -109,13 +111,15 @@ fn connections(server: &Server) -> BTreeSet<String> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_a_former_primary_refuses_is_done_by_the_one_that_the_sentinels_name() {
-    join_all(Refusal::ALL.map(|refusal| async move {
+    for refusal in Refusal::ALL {
         // The check of each second may be faster than the write.
         until("a refusal", async || {
             let case = Case::start().await;
             case.grow_older().await;
-            refusal.begin(&case.before);
-            case.name_the_other();
+            thread::scope(|scope| {
+                scope.spawn(|| refusal.begin(&case.before));
+                case.name_the_other();
+            });
 
             let created = case.store.create(&session_key(1), &record()).await;
 
@@ -124,8 +128,7 @@ async fn a_write_that_a_former_primary_refuses_is_done_by_the_one_that_the_senti
             case.has_refused(refusal)
         })
         .await;
-    }))
-    .await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -133,12 +136,12 @@ async fn writes_that_the_primary_refuses_fail_until_the_sentinels_name_another_o
     join_all(Refusal::ALL.map(|refusal| async move {
         let case = Case::start().await;
         case.grow_older().await;
-        let (asked, connected) = (case.proxy.accepted(), connections(&case.before));
+        let connected = connections(&case.before);
+        assert!(!connected.is_empty());
 
         refusal.begin(&case.before);
         let refused = with_causes(&case.store.create(&session_key(1), &record()).await.unwrap_err());
         assert!(refused.contains(refusal.code()) || refused.contains("it is no primary"), "{refusal:?}: {refused}");
-        assert!(case.proxy.accepted() > asked, "{refusal:?}: the Sentinels were not asked");
         let connected_now = connections(&case.before);
         assert!(connected_now.is_disjoint(&connected), "{refusal:?}: {connected_now:?}, before {connected:?}");
 

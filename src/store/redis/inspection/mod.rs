@@ -58,7 +58,7 @@ impl Redis {
         result
     }
 
-    /// Reads the clock of Redis; in a cluster of each primary that answers. None if this user may not.
+    /// Reads the clock of Redis; in a cluster of each primary that answers. Empty if this user may not.
     pub(in crate::store) async fn read_clocks(&self) -> Result<Vec<ServerClock>, Error> {
         let mut info = redis::cmd("INFO");
         info.arg("server");

@@ -40,6 +40,7 @@ if not is_authorized then
   if kind == 's' then
     is_authorized = presented == head[3]
   elseif previous then
+    if #previous < 51 then return CORRUPT_ERROR end
     local was_current = string.byte(previous, 39) >= 2 and presented == string.sub(previous, -16)
     local grace, time = struct.unpack('>I6I6', previous, 40)
     is_authorized = (was_current or presented == string.sub(previous, 1, 16))
@@ -49,6 +50,7 @@ end
 
 local records, is_repeated = head[6] or '', false
 if fingerprint ~= '' then
+  if #records % RECORD_BYTES ~= 0 then return CORRUPT_ERROR end
   local request_id = string.sub(fingerprint, 1, 8)
   local at = string.find(records, request_id, 1, true)
   while at do

@@ -4,8 +4,9 @@
 -- Returns 1 when done, 0 otherwise.
 local key = KEYS[1]
 local head = redis.call('HMGET', key, 'm', 'u', 'x')
-if not head[1] or head[3] or string.sub(head[1], 9, 24) ~= ARGV[1] then return 0 end
+if not head[1] or head[3] then return 0 end
 if #head[1] ~= META_BYTES or not head[2] or #head[2] ~= 8 then return CORRUPT_ERROR end
+if string.sub(head[1], 9, 24) ~= ARGV[1] then return 0 end
 local access_time = tonumber(ARGV[2])
 local access_time_before = struct.unpack('>I8', head[2])
 local idle_timeout, deadline = struct.unpack('>I6I6', head[1], 31)

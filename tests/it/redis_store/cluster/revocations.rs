@@ -105,7 +105,7 @@ async fn a_revocation_while_a_node_is_down_is_unavailable_and_logs_its_progress_
     }
     let config = format!(
         "[log]\nformat = 'json'\n[apps.default]\nkeys = ['{}']\n[store]\nkind = 'redis'\n[store.redis]\n\
-         mode = 'cluster'\nurl = '{}'\n",
+         mode = 'cluster'\ntimeout = '20s'\nurl = '{}'\n[server]\ncall_timeout = '60s'\n",
         Key::generate(),
         cluster.settings().url,
     );
