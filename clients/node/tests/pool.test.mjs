@@ -212,7 +212,10 @@ test('a slow call leaves the connection to the others, if they are answered', as
     pass(LONG * 0.1);
     assert.match((await slow).message, /no answer in time/);
   }
-  await answeredCall(transport, server);
+  const next = call(transport);
+  await once(server, 'stream');
+  answer(server.held.pop());
+  await next;
 
   assert.equal(server.sessions.length, 1);
 });
