@@ -127,12 +127,17 @@ impl Cluster {
         deadline: Instant,
     ) -> Vec<Result<SequenceRun<'q, 's>, Failure>> {
         let mut runs: Vec<_> = group.iter().map(|(_, sequence)| SequenceRun::new(sequence)).collect();
-        let Some((node, open)) = node.and_then(|node| Some((node, node.connections.try_open()?))) else {
+        let (Some(node), Some((_, first))) = (node, group.first()) else {
             return runs.into_iter().map(Ok).collect();
         };
+        // Without waiting for a connection here each would wait for it, and then be sent on its own.
+        let open = match self.connect(first.slot, None, deadline).await {
+            Ok((reached, open)) if Arc::ptr_eq(&reached, node) => open,
+            Ok(_) => return runs.into_iter().map(Ok).collect(),
+            Err(failure) => return runs.iter().map(|_| Err(failure.clone())).collect(),
+        };
         // They call the same script, if any. A node that does not have it would otherwise refuse each of them.
-        let script = group.first().and_then(|(_, sequence)| sequence.script);
-        let load = script.map(Script::load);
+        let load = first.script.map(Script::load);
         let loads = usize::from(load.is_some());
         let commands = pipeline(load.into_iter().chain(commands_of(group)));
         match node.connections.exchange_on(&open, &commands, deadline).await {
