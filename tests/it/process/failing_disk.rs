@@ -36,7 +36,7 @@ impl FailingDisk {
     async fn create_many(&self, count: usize) -> Vec<String> {
         let mut tokens = Vec::new();
         for _ in 0..count {
-            tokens.push(self.create().await.unwrap());
+            tokens.push(until_available("a session", async || self.create().await).await);
         }
         tokens
     }
@@ -48,7 +48,7 @@ impl FailingDisk {
 
     async fn assert_alive(&self, tokens: &[String]) {
         for token in tokens {
-            assert!(self.is_alive(token).await.unwrap());
+            assert!(until_available("an open", async || self.is_alive(token).await).await);
         }
     }
 
@@ -73,6 +73,19 @@ impl FailingDisk {
         let output = self.process.output();
         assert!(!output.contains("panicked"), "{output}");
     }
+}
+
+/// Repeats a call as clients do. On a slow machine a data file that failed may take longer to be opened again than the
+/// store lets calls wait for it.
+async fn until_available<T>(what: &str, mut call: impl AsyncFnMut() -> Result<T, Status>) -> T {
+    let attempt = async || match call().await {
+        Ok(result) => Some(result),
+        Err(status) => {
+            assert_eq!(status.code(), Code::Unavailable, "{status}");
+            None
+        }
+    };
+    eventually(what, attempt).await
 }
 
 #[tokio::test]
