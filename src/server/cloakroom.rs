@@ -13,7 +13,8 @@ use tonic_health::server::HealthService;
 use tracing::{error, warn};
 
 use super::admin_http::AdminHttp;
-use super::call::CallMetrics;
+use super::call_metrics::CallMetrics;
+use super::context::ServerContext;
 use super::health::HealthPublisher;
 use super::metrics::{ListenerSources, MetricsSources};
 use super::reloader::Reloader;
@@ -212,7 +213,11 @@ fn tls_of(server: &Server, admin: Option<&Server>) -> Vec<Arc<Tls>> {
 /// Returns where the metrics of each listener come from.
 fn listener_sources(server: &Server, admin: Option<&Server>) -> Vec<ListenerSources> {
     let listeners = [("frontends", Some(server)), ("operators", admin)];
-    listeners.into_iter().filter_map(|(name, server)| Some(ListenerSources::new(name, &server?.context))).collect()
+    let sources = |(name, server): (_, Option<&Server>)| {
+        let ServerContext { connection_metrics, request_budget, pending_budget, tls, .. } = server?.context.clone();
+        Some(ListenerSources { name, connection_metrics, request_budget, pending_budget, tls })
+    };
+    listeners.into_iter().filter_map(sources).collect()
 }
 
 /// Reads the messages of all RPCs.

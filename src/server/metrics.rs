@@ -7,10 +7,10 @@ use std::sync::atomic::Ordering;
 
 use crate::audit::AuditCounts;
 use crate::otlp::{ExportOutcome, MetricExportCounts};
-use crate::server::call::{CallMetrics, RequestBudget};
-use crate::server::connection::{ConnectionMetrics, Cut, PendingBudget};
-use crate::server::context::ServerContext;
+use crate::server::call_metrics::CallMetrics;
+use crate::server::connection_metrics::{ConnectionMetrics, Cut};
 use crate::server::health::HealthState;
+use crate::server::limits::{PendingBudget, RequestBudget};
 use crate::server::reloader::ReloadMetrics;
 use crate::server::tls::Tls;
 use crate::service::{AppStats, ServedApp, Service};
@@ -34,22 +34,15 @@ pub(super) struct MetricsSources {
 /// Where the numbers of one listener come from.
 #[derive(Debug)]
 pub(super) struct ListenerSources {
-    name: &'static str,
-    connection_metrics: Arc<ConnectionMetrics>,
-    request_budget: RequestBudget,
-    pending_budget: PendingBudget,
-    tls: Option<Arc<Tls>>,
+    pub(super) name: &'static str,
+    pub(super) connection_metrics: Arc<ConnectionMetrics>,
+    pub(super) request_budget: RequestBudget,
+    pub(super) pending_budget: PendingBudget,
+    pub(super) tls: Option<Arc<Tls>>,
 }
 
 /// The apps and their numbers.
 type Apps = [(Arc<ServedApp>, AppStats)];
-
-impl ListenerSources {
-    pub(super) fn new(name: &'static str, context: &ServerContext) -> Self {
-        let ServerContext { connection_metrics, request_budget, pending_budget, tls, .. } = context.clone();
-        Self { name, connection_metrics, request_budget, pending_budget, tls }
-    }
-}
 
 impl MetricsSources {
     /// Returns the page with the present numbers.

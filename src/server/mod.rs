@@ -9,12 +9,17 @@ mod accept;
 mod admin_http;
 mod admin_settings;
 mod background;
+mod bind_error;
 mod call;
+mod call_metrics;
 mod cloakroom;
 mod connection;
+mod connection_metrics;
 mod context;
 mod file_limit;
 mod health;
+mod http_versions;
+mod limits;
 mod metrics;
 mod reloader;
 mod settings;
@@ -30,9 +35,9 @@ use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tower::Service;
 
-pub use accept::BindError;
 pub use admin_settings::AdminSettings;
 pub use background::clock_skew;
+pub use bind_error::BindError;
 pub use call::{ResponseFuture, Services};
 pub use cloakroom::{Cloakroom, Dependencies};
 pub use file_limit::{FileLimit, raise_file_limit};
@@ -41,8 +46,8 @@ pub use settings::{Protocols, Settings};
 pub use tls::TlsSettings;
 
 use accept::{Acceptor, Listeners, Workers};
-use connection::protocol::HttpVersions;
 use context::ServerContext;
+use http_versions::HttpVersions;
 use tls::Tls;
 
 use crate::auth::Callers;

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -219,6 +220,12 @@ impl Settings {
             return Ok(());
         }
         check_duration("live_count_interval", self.live_count_interval, SECOND..=YEAR).map(drop)
+    }
+
+    /// Returns how many worker threads serve.
+    pub(super) fn worker_count(&self) -> usize {
+        let cores = || thread::available_parallelism().map_or(1, usize::from);
+        if self.workers == 0 { cores() } else { self.workers }
     }
 
     /// Returns the path of the Unix socket. `None`: the server has none.

@@ -8,17 +8,18 @@ use std::sync::Arc;
 use tracing::error;
 
 use super::metrics::{Operation, StoreMetrics};
+use super::open_error::OpenError;
 use super::transfer::{AppRevocationState, ExportPage, ImportedSession, RevocationPage, SubjectRevocation};
 use super::{
-    Applied, Created, Cursor, Decision, Embedded, Error, ExportSource, Feed, FeedRead, FileOpenError, FsyncWarning,
-    ImportMode, ImportTarget, Index, IndexEntry, IndexPage, Memory, Moving, Page, Position, Redis, RedisMetrics,
-    Revocation, Sample, SampledKeys, ServerAnswer, ServerClock, SessionKey, Settings, Snapshot, Store, StoreKind,
-    SubjectRef, Touch, Write,
+    Applied, Created, Cursor, Decision, Embedded, Error, ExportSource, Feed, FeedRead, FsyncWarning, ImportMode,
+    ImportTarget, Index, IndexEntry, IndexPage, Memory, Moving, Page, Position, Redis, RedisMetrics, Revocation,
+    Sample, SampledKeys, ServerAnswer, ServerClock, SessionKey, Settings, Snapshot, Store, StoreKind, SubjectRef,
+    Touch, Write,
 };
 use crate::session::{Precondition, Record};
 use crate::telemetry::LogThrottle;
 use crate::token::SessionId;
-use crate::types::{AppName, SettingError, Time};
+use crate::types::{AppName, Time};
 
 /// One of the stores, and the metrics of its operations. Clones share both.
 #[derive(Clone, Debug)]
@@ -28,7 +29,7 @@ pub struct Handle {
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Backend {
+enum Backend {
     Memory(Arc<Memory>),
     Embedded(Arc<Embedded>),
     Redis(Arc<Redis>),
@@ -39,7 +40,7 @@ impl Handle {
     /// Opens the store that the settings name.
     pub fn open(settings: &Settings) -> Result<Self, OpenError> {
         if let Some(moving) = Moving::open(settings)? {
-            return Ok(Moving::into_handle(Arc::new(moving)));
+            return Ok(moving.into());
         }
         Ok(match settings.kind {
             StoreKind::Memory => Memory::new().into(),
@@ -48,7 +49,7 @@ impl Handle {
         })
     }
 
-    pub(super) fn new(backend: Backend, metrics: Arc<StoreMetrics>) -> Self {
+    fn new(backend: Backend, metrics: Arc<StoreMetrics>) -> Self {
         Self { backend, metrics }
     }
 
@@ -252,20 +253,40 @@ const NO_IMPORT: &str = "the memory store has no imports";
 const NO_IMPORT_WHILE_MOVING: &str =
     "nothing is imported while [store.next] or [store.previous] is set; import before or after the move";
 
-impl<S: Store> From<S> for Handle {
-    fn from(store: S) -> Self {
-        Arc::new(store).into_handle()
+/// A store that the service can use. The conformance suite runs on each.
+pub trait IntoHandle: Store {
+    /// Makes the handle that the service calls this store through.
+    fn into_handle(self: Arc<Self>) -> Handle;
+}
+
+impl IntoHandle for Memory {
+    fn into_handle(self: Arc<Self>) -> Handle {
+        Handle::new(Backend::Memory(self), Arc::default())
     }
 }
 
-/// Why a store cannot be opened. The text begins with the key of the setting.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    #[error("store.embedded")]
-    Embedded(#[from] FileOpenError),
-    /// A setting or its file cannot be used. Redis itself is called by the first operation.
-    #[error("store.redis.{0}")]
-    Redis(SettingError),
-    #[error("store: sessions in memory cannot move")]
-    Moving,
+impl IntoHandle for Embedded {
+    fn into_handle(self: Arc<Self>) -> Handle {
+        Handle::new(Backend::Embedded(self), Arc::default())
+    }
+}
+
+impl IntoHandle for Redis {
+    fn into_handle(self: Arc<Self>) -> Handle {
+        let metrics = self.shared_metrics();
+        Handle::new(Backend::Redis(self), metrics)
+    }
+}
+
+impl IntoHandle for Moving {
+    fn into_handle(self: Arc<Self>) -> Handle {
+        let metrics = self.own().metrics().or_else(|| self.other().metrics());
+        Handle::new(Backend::Moving(self), metrics.unwrap_or_default())
+    }
+}
+
+impl<S: IntoHandle> From<S> for Handle {
+    fn from(store: S) -> Self {
+        Arc::new(store).into_handle()
+    }
 }

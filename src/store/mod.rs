@@ -13,25 +13,30 @@
 
 mod embedded;
 mod encoding;
+mod export;
 mod feed;
 mod handle;
+mod import;
 mod index;
 mod legacy_reader;
 mod memory;
 mod metrics;
 mod moving;
+mod open_error;
 mod record;
 mod redis;
+mod replace;
 mod sample;
 mod settings;
 mod transfer;
 
 use std::error::Error as StdError;
-use std::sync::Arc;
 
 pub use embedded::{Embedded, FileOpenError, Settings as EmbeddedSettings, is_open_to_all};
+pub use export::{Export, ExportError, ExportPart};
 pub use feed::{Feed, FeedEntry, FeedRead};
-pub use handle::{Handle, OpenError};
+pub use handle::{Handle, IntoHandle};
+pub use import::{Import, ImportError, ImportSummary};
 pub use index::{
     INDEX_CLEANUP_MIN, INDEX_PAGE_ENTRIES, INDEX_SAMPLE, Index, IndexEntry, IndexPage, Revocation, SubjectRef,
 };
@@ -39,6 +44,7 @@ pub use legacy_reader::{LegacyReader, LegacyRecord};
 pub use memory::Memory;
 pub use metrics::{FailureKind, OperationMetrics, StoreMetrics};
 pub use moving::{MoveMode, MoveReport, Mover, Moving, SkipReason};
+pub use open_error::OpenError;
 pub use redis::{
     Acknowledge, ClusterMetrics, ClusterSettings, Eviction, FsyncWarning, Mode as RedisMode, NodeMetrics,
     PartitionCount, Persistence, Redis, RedisMetrics, SentinelSettings, ServerAnswer, ServerClock, ServerInfo,
@@ -46,10 +52,7 @@ pub use redis::{
 };
 pub use sample::{Position, Sample, SampledKeys};
 pub use settings::{Settings, SideSettings, StoreKind};
-pub use transfer::{
-    Decision, Export, ExportError, ExportPart, ExportSource, FileError, Import, ImportApp, ImportError, ImportMode,
-    ImportSummary, ImportTarget, Reader,
-};
+pub use transfer::{Decision, ExportSource, FileError, ImportApp, ImportMode, ImportTarget, Reader};
 
 use crate::session::{
     Denial, Done, Edit, EditError, EndReason, Generation, Head, ImportedFrom, Precondition, Record, RequestContext,
@@ -77,9 +80,6 @@ use crate::types::{AppName, Time};
 /// The caller bounds what it stores: names and subjects have at most 256 bytes, and a new record is within the app's
 /// limits. For later writes the store checks the limits inside its step, because saves at the same time add up.
 pub trait Store: Index + Feed + Sample + Send + Sync + 'static {
-    /// Makes the handle that the service calls this store through.
-    fn into_handle(self: Arc<Self>) -> Handle;
-
     /// Reads the record of a session, alive or ended, and the app's generation.
     ///
     /// `None` if there never was one or it has been deleted. The generation is of the same moment as the record or

@@ -7,13 +7,14 @@ use tokio::time;
 use tokio_util::sync::CancellationToken;
 
 use super::backoff::{Backoff, Retry};
-use super::connection_limits::ConnectionLimits;
-use super::listeners::{Listeners, Socket};
+use super::listeners::Listeners;
 use super::refusals::Refusals;
 use super::workers::Workers;
 use crate::auth::PeerAddress;
 use crate::server::Settings;
+use crate::server::connection::Socket;
 use crate::server::context::ServerContext;
+use crate::server::limits::ConnectionLimits;
 
 /// The workers of a server, and what limits the connections that they get.
 #[derive(Debug)]

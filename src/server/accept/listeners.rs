@@ -2,17 +2,15 @@
 
 use std::future::pending;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
-use super::socket_file::SocketFile;
+use super::socket_file::{BACKLOG, SocketFile};
 use crate::auth::PeerAddress;
 use crate::server::Settings;
-use crate::tls;
-use crate::types::SettingError;
+use crate::server::bind_error::BindError;
+use crate::server::connection::Socket;
 
 /// The open listeners. They are closed when this is dropped.
 #[derive(Debug)]
@@ -20,13 +18,6 @@ pub(in crate::server) struct Listeners {
     tcp: Option<TcpListener>,
     // Dropped in this order: the listener is closed before the file is removed.
     unix: Option<(UnixListener, SocketFile)>,
-}
-
-/// A new connection that is not registered with a runtime yet.
-#[derive(Debug)]
-pub(in crate::server) enum Socket {
-    Tcp(TcpStream),
-    Unix(UnixStream),
 }
 
 impl Listeners {
@@ -70,19 +61,6 @@ impl Listeners {
         }
         waiting
     }
-}
-
-/// Why the server cannot listen.
-#[derive(Debug, thiserror::Error)]
-pub enum BindError {
-    #[error(transparent)]
-    Settings(#[from] SettingError),
-    #[error("tls")]
-    Tls(#[from] tls::Error),
-    #[error("listen: cannot listen on {address}")]
-    Tcp { address: SocketAddr, source: io::Error },
-    #[error("unix_socket: cannot listen on {}", path.display())]
-    Unix { path: PathBuf, source: io::Error },
 }
 
 fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
@@ -132,6 +110,3 @@ async fn accept_unix(listener: Option<&(UnixListener, SocketFile)>) -> io::Resul
     let (socket, _) = listener.accept().await?;
     Ok((Socket::Unix(socket.into_std()?), PeerAddress::Unix))
 }
-
-/// The most connections that wait to be accepted: enough for a whole fleet of frontends that reconnects at once.
-pub(super) const BACKLOG: u32 = 1024;

@@ -11,10 +11,10 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::task::JoinSet;
 use tokio::time;
 
-use super::connection_limits::TooMany;
-use super::listeners::Socket;
-use crate::server::connection::protocol::HttpVersions;
+use crate::server::connection::Socket;
 use crate::server::context::ServerContext;
+use crate::server::http_versions::HttpVersions;
+use crate::server::limits::TooMany;
 use crate::telemetry::LogThrottle;
 
 /// The refusals of one server.

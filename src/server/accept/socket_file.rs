@@ -7,8 +7,6 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
-use super::listeners::BACKLOG;
-
 /// A socket file of this process. It is removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct SocketFile {
@@ -63,3 +61,6 @@ fn inode(file: &Metadata) -> (u64, u64) {
 
 /// The owner and the group may connect, so that frontends can be put into the group.
 const MODE: u32 = 0o660;
+
+/// The most connections that wait to be accepted: enough for a whole fleet of frontends that reconnects at once.
+pub(super) const BACKLOG: u32 = 1024;

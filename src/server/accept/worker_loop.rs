@@ -7,12 +7,11 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::connection_limits::ConnectionPermit;
-use super::listeners::Socket;
 use crate::auth::PeerAddress;
 use crate::server::call::CallLimits;
-use crate::server::connection::{Connection, ConnectionContext, ConnectionEnd, ConnectionTimeouts, protocol};
-use crate::server::context::ServerContext;
+use crate::server::connection::{Connection, ConnectionEnd, ConnectionTimeouts, Socket, protocol};
+use crate::server::context::{ConnectionContext, ServerContext};
+use crate::server::limits::ConnectionPermit;
 use crate::server::{GrpcService, Settings};
 
 /// What all connections of a worker share. The loops of all workers share one count of running calls.

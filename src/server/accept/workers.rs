@@ -12,11 +12,11 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task;
 use tokio_util::sync::CancellationToken;
 
-use super::connection_limits::ConnectionPermit;
-use super::listeners::Socket;
 use super::worker_loop::{AcceptedConnection, WorkerLoop};
 use crate::auth::PeerAddress;
+use crate::server::connection::Socket;
 use crate::server::context::ServerContext;
+use crate::server::limits::ConnectionPermit;
 use crate::server::{GrpcService, Settings};
 
 /// The running workers.
@@ -46,7 +46,7 @@ impl Workers {
     {
         let (worker_loop, service) = (WorkerLoop::new(settings, context, stop), Arc::new(service));
         let mut workers = Vec::new();
-        for number in 0..worker_count(settings) {
+        for number in 0..settings.worker_count() {
             let service = Arc::clone(&service);
             workers.push(Worker::start(number, worker_loop.clone(), move || service(number)).await?);
         }
@@ -116,12 +116,6 @@ fn prepare<S>(service: impl FnOnce() -> S) -> io::Result<(Runtime, S)> {
     let runtime = Builder::new_current_thread().enable_all().event_interval(TASKS_BETWEEN_EVENTS).build()?;
     let service = runtime.block_on(async { service() });
     Ok((runtime, service))
-}
-
-/// Returns how many workers serve with these settings.
-pub(in crate::server) fn worker_count(settings: &Settings) -> usize {
-    let cores = || thread::available_parallelism().map_or(1, usize::from);
-    if settings.workers == 0 { cores() } else { settings.workers }
 }
 
 /// How many tasks run before sockets are looked at again. A quarter of tokio's default: while the tasks of busy

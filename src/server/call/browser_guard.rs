@@ -15,7 +15,7 @@ use crate::auth::Peer;
 use crate::connect::Protocol;
 use crate::grpc::Rejection;
 use crate::server::admin_http::console;
-use crate::server::connection::ConnectionContext;
+use crate::server::context::ConnectionContext;
 
 /// Checks a request by its headers alone.
 pub(super) fn check<B>(

@@ -20,7 +20,7 @@ use super::timeout;
 use super::unread_rest::UnreadRest;
 use crate::connect::{self, Protocol, Schema};
 use crate::grpc::Rejection;
-use crate::server::connection::ConnectionContext;
+use crate::server::context::ConnectionContext;
 use crate::server::{GrpcService, Settings};
 
 /// The limits of all calls of one server.

@@ -10,11 +10,10 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::call_slots::{CallSlots, Slot};
 use super::unread_rest::UnreadRest;
-use crate::auth::Caller;
+use crate::auth::{Caller, KnownCaller};
 use crate::grpc::Rejection;
-use crate::server::connection::ConnectionContext;
+use crate::server::context::ConnectionContext;
 
 /// What one call holds until this is dropped.
 #[derive(Debug, Default)]
@@ -34,6 +33,13 @@ enum SlotState {
     Held(#[expect(dead_code, reason = "it is held for its drop")] Slot),
 }
 
+/// The slot of one running call. It is free again when this is dropped.
+#[derive(Debug)]
+struct Slot {
+    connection: Arc<ConnectionContext>,
+    caller: Option<Arc<KnownCaller>>,
+}
+
 thread_local! {
     /// The permit of the call that this thread is polling now.
     static CURRENT: Cell<Option<CallPermit>> = const { Cell::new(None) };
@@ -49,7 +55,7 @@ impl CallPermit {
     pub(super) fn take_slot(&mut self, connection: &Arc<ConnectionContext>) -> Result<(), Rejection> {
         if let SlotState::Wanted(caller) = &self.slot {
             connection.record_call();
-            self.slot = SlotState::Held(CallSlots::take(connection, caller)?);
+            self.slot = SlotState::Held(Slot::take(connection, caller)?);
         }
         Ok(())
     }
@@ -93,5 +99,23 @@ impl CallPermit {
         let result = change(current.as_mut());
         CURRENT.set(current);
         result
+    }
+}
+
+impl Slot {
+    /// Takes a slot for a call of this connection and this caller.
+    fn take(connection: &Arc<ConnectionContext>, caller: &Caller) -> Result<Self, Rejection> {
+        let caller = match caller {
+            Caller::Known(known) => Some(Arc::clone(known)),
+            Caller::Trusted | Caller::Unauthenticated => None,
+        };
+        let slot = Self { connection: Arc::clone(connection), caller };
+        connection.call_slots.take(&connection.permit, slot.caller.as_deref()).map(|()| slot)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.connection.call_slots.give_back(&self.connection.permit, self.caller.as_deref());
     }
 }

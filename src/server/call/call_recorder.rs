@@ -9,11 +9,11 @@ use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 use tracing::{Level, debug, enabled};
 
-use super::call_metrics::{RpcIndex, code_name};
 use crate::auth::{self, Caller, Peer};
 use crate::connect::Protocol;
 use crate::grpc::{AuditRecord, GRPC_STATUS};
-use crate::server::connection::ConnectionContext;
+use crate::server::call_metrics::{RpcIndex, code_name};
+use crate::server::context::ConnectionContext;
 use crate::telemetry::spans::Attributes;
 use crate::telemetry::{CallContext, CallId};
 

@@ -21,7 +21,7 @@ use super::unread_rest::UnreadRest;
 use crate::auth::ConnectionInfo;
 use crate::connect::{Codec, Protocol};
 use crate::grpc::Rejection;
-use crate::server::connection::{Activity, ConnectionContext, NewCall};
+use crate::server::context::{Activity, ConnectionContext, NewCall};
 use crate::server::{GrpcService, Protocols};
 
 /// Handles the requests of one connection.

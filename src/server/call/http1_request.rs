@@ -10,7 +10,7 @@ use hyper::body::Incoming;
 use tonic::body::Body;
 
 use crate::grpc::Rejection;
-use crate::server::connection::{Activity, ConnectionContext};
+use crate::server::context::{Activity, ConnectionContext};
 
 /// A request that is not answered yet.
 #[derive(Debug)]

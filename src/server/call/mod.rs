@@ -4,15 +4,12 @@
 
 mod browser_guard;
 mod call_limits;
-mod call_metrics;
 mod call_permit;
 mod call_recorder;
-mod call_slots;
 mod frame_lengths;
 mod handler;
 mod http1_request;
 mod request_body;
-mod request_budget;
 mod request_size;
 mod response_body;
 mod services;
@@ -20,8 +17,5 @@ mod timeout;
 mod unread_rest;
 
 pub(super) use call_limits::CallLimits;
-pub(super) use call_metrics::CallMetrics;
-pub(super) use call_slots::CallSlots;
 pub(super) use handler::CallHandler;
-pub(super) use request_budget::RequestBudget;
 pub use services::{ResponseFuture, Services};

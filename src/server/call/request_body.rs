@@ -28,7 +28,8 @@ use super::request_size::RequestSize;
 use super::unread_rest::UnreadRest;
 use crate::connect::Protocol;
 use crate::grpc::{self, Rejection};
-use crate::server::connection::{ConnectionContext, OVERHEAD};
+use crate::server::context::ConnectionContext;
+use crate::server::limits::OVERHEAD;
 
 /// The body of a request.
 #[derive(Debug)]

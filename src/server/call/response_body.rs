@@ -13,7 +13,7 @@ use tonic::body::Body;
 use super::call_recorder::CallRecorder;
 use crate::connect::{self, Protocol};
 use crate::grpc::Rejection;
-use crate::server::connection::{ConnectionContext, PublicStream, ResponseBytes, StreamGuard};
+use crate::server::context::{ConnectionContext, PublicStream, ResponseBytes, StreamGuard};
 
 /// The body of a response. Its stream counts as open until the body is dropped.
 #[derive(Debug)]

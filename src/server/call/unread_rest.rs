@@ -13,7 +13,8 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 use tokio::time::{self, Instant};
 
-use crate::server::connection::{ConnectionContext, OVERHEAD};
+use crate::server::context::ConnectionContext;
+use crate::server::limits::OVERHEAD;
 
 /// The rest of a body. While the peer is waited for, it counts as pending.
 #[derive(Debug)]

@@ -15,8 +15,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::activity::{Activity, ConnectionPhase};
 use super::frame_reader::PREFACE;
+use crate::server::context::{Activity, ConnectionPhase};
 
 /// A socket that may speak HTTP/1.1.
 #[derive(Debug)]

@@ -11,9 +11,9 @@ use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connection_metrics::Cut;
-use super::context::ConnectionContext;
 use super::frame_reader::FrameReader;
+use crate::server::connection_metrics::Cut;
+use crate::server::context::ConnectionContext;
 
 /// A socket whose frames are counted.
 #[derive(Debug)]

@@ -1,22 +1,17 @@
 //! One connection: its TLS handshake, its protocol, how long it may live, and its end.
 
-mod activity;
-mod connection_metrics;
-mod context;
-mod frame_credit;
 mod frame_reader;
 mod http1_io;
 mod joined_writes;
 mod metered_io;
-mod new_calls;
-mod pending;
 pub(super) mod protocol;
 mod timeouts;
 mod turns;
-mod unread_body;
 
 use std::error::Error;
 use std::future::poll_fn;
+use std::net;
+use std::os::unix;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
@@ -31,22 +26,23 @@ use tokio::task;
 use tokio::time::{self, Instant};
 use tokio_util::sync::CancellationToken;
 
-pub(super) use self::activity::{Activity, StreamGuard};
-pub(super) use self::connection_metrics::{ConnectionMetrics, Cut};
-pub(super) use self::context::{ConnectionContext, PublicStream};
-pub(super) use self::new_calls::NewCall;
-pub(super) use self::pending::{OVERHEAD, PendingBudget, ResponseBytes};
 pub(super) use self::timeouts::ConnectionTimeouts;
 
-use self::activity::ConnectionPhase;
 use self::http1_io::Http1Io;
 use self::joined_writes::JoinedWrites;
 use self::metered_io::MeteredIo;
 use self::turns::Turns;
 use super::GrpcService;
-use super::accept::Socket;
 use super::call::{CallHandler, CallLimits};
+use super::context::{Activity, ConnectionContext, ConnectionPhase};
 use crate::auth::{CertificateName, ConnectionInfo, PeerAddress};
+
+/// A new connection that is not registered with a runtime yet.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Tcp(net::TcpStream),
+    Unix(unix::net::UnixStream),
+}
 
 /// A connection that is to be served.
 #[derive(Debug)]

@@ -6,19 +6,10 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use hyper_util::server::conn::auto;
 
 use crate::server::Settings;
+use crate::server::http_versions::HttpVersions;
 
 /// Serves HTTP on a socket.
 pub(in crate::server) type Builder = auto::Builder<TokioExecutor>;
-
-/// The HTTP versions of a listener.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::server) enum HttpVersions {
-    /// HTTP/2 only.
-    #[default]
-    Http2,
-    /// HTTP/2 and HTTP/1.1, which are distinguished by the first bytes.
-    Both,
-}
 
 /// Configures HTTP. Every limit is set, because a library's default may become "no limit" in its next version.
 pub(in crate::server) fn builder(settings: &Settings, versions: HttpVersions) -> Builder {

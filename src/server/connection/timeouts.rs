@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio::time::{self, Instant};
 
-use super::activity::{Activity, ConnectionPhase};
 use crate::server::Settings;
+use crate::server::context::{Activity, ConnectionPhase};
 use crate::types::random;
 
 /// The timeouts of a connection.

@@ -11,10 +11,9 @@ use tokio::sync::Notify;
 use tokio::time::{Sleep, sleep};
 
 use super::BoxError;
-use super::connection_metrics::Cut;
-use super::context::ConnectionContext;
 use super::joined_writes::JoinedWrites;
-use super::pending::HeldBytes;
+use crate::server::connection_metrics::Cut;
+use crate::server::context::{ConnectionContext, HeldBytes};
 
 /// A connection, and what is done after each of its turns.
 pub(super) struct Turns<'c, C, I> {
@@ -153,8 +152,8 @@ mod tests {
     use super::*;
     use crate::auth::PeerAddress;
     use crate::server::Settings;
-    use crate::server::accept::ConnectionLimits;
     use crate::server::context::ServerContext;
+    use crate::server::limits::ConnectionLimits;
 
     fn context() -> Arc<ConnectionContext> {
         let server = ServerContext::default();

@@ -28,8 +28,8 @@ pub use settings::TlsSettings;
 use self::handshake_limit::HandshakeLimit;
 use self::pem::{PemFiles, TlsConfig};
 use self::settings::TlsFiles;
-use super::BindError;
-use super::connection::protocol::HttpVersions;
+use super::bind_error::BindError;
+use super::http_versions::HttpVersions;
 use crate::auth::CertificateName;
 use crate::types::Time;
 

@@ -9,7 +9,7 @@ use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest as _, Sha256};
 
 use super::settings::TlsFiles;
-use crate::server::connection::protocol::HttpVersions;
+use crate::server::http_versions::HttpVersions;
 use crate::tls::{self, ChainExpiry, ErrorKind, certificates, private_key, roots};
 
 /// The contents of the files of one listener.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Tls;
 use crate::auth::Callers;
-use crate::server::BindError;
+use crate::server::bind_error::BindError;
 use crate::types::{SettingError, Time};
 
 /// The `[server.tls]` and `[admin.tls]` tables. Files are in PEM, and are read again when they change.

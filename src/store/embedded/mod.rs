@@ -35,7 +35,6 @@ use self::log::{Log, Purpose};
 use self::rows::StoredTables;
 use self::tables::Swept;
 use self::writer::Writer;
-use super::handle::{Backend, Handle};
 use super::{
     Applied, Created, Cursor, Error, Feed, FeedRead, Index, IndexEntry, IndexPage, Page, Position, Revocation, Sample,
     SampledKeys, SessionKey, Snapshot, Store, SubjectRef, Touch, Write,
@@ -124,10 +123,6 @@ impl Embedded {
 }
 
 impl Store for Embedded {
-    fn into_handle(self: Arc<Self>) -> Handle {
-        Handle::new(Backend::Embedded(self), Arc::default())
-    }
-
     async fn load(&self, session_key: &SessionKey) -> Result<Option<Snapshot>, Error> {
         // Reads on the thread of the caller. Measured: 2 us if the cache is hot, 9 us in a file that is larger than the
         // cache, where a blocking thread costs 35 to 45 us. With 100 writers at work, 99 of 100 reads take less than 75

@@ -4,7 +4,7 @@ use super::Embedded;
 use super::log::Purpose;
 use super::rows::{RowsError, Table};
 use super::tables::{Tables, app_revocation, key, load};
-use crate::store::moving::{Replace, Replacement};
+use crate::store::replace::{Replace, Replacement};
 use crate::store::{Error, SessionKey, Snapshot};
 
 impl Replace for Embedded {

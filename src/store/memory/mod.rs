@@ -8,7 +8,6 @@ mod index;
 mod sample;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -17,7 +16,6 @@ use tokio::task;
 
 use self::feed::Feeds;
 use self::index::SubjectIndex;
-use super::handle::{Backend, Handle};
 use super::{
     AppRevocation, Applied, Created, Cursor, Error, Feed, FeedEntry, FeedRead, Index, IndexEntry, IndexPage, Page,
     Revocation, SessionKey, Snapshot, Store, SubjectRef, Touch, Write, apply_touch, apply_write,
@@ -131,10 +129,6 @@ impl Default for Memory {
 }
 
 impl Store for Memory {
-    fn into_handle(self: Arc<Self>) -> Handle {
-        Handle::new(Backend::Memory(self), Arc::default())
-    }
-
     async fn load(&self, session_key: &SessionKey) -> Result<Option<Snapshot>, Error> {
         let shard = self.shard(session_key).lock();
         let record = find(&shard, session_key).map(|session| session.record.clone());

@@ -22,7 +22,6 @@ mod feed;
 mod index;
 mod mover;
 mod operations;
-mod replace;
 mod sample;
 mod side;
 
@@ -33,10 +32,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 pub use self::mover::{MoveMode, MoveReport, Mover, SkipReason};
-pub(super) use self::replace::{Replace, Replacement};
 pub(super) use self::side::Side;
-use super::handle::{Backend, Handle};
-use super::metrics::StoreMetrics;
+use super::replace::Replacement;
 use super::settings::{Settings, SideSettings};
 use super::{Error, OpenError, SessionKey, Snapshot};
 use crate::session::{End, EndReason, Head, Record};
@@ -120,11 +117,6 @@ impl Moving {
         // Another check may have found the same meanwhile.
         let _ = self.are_different.set(());
         Ok(())
-    }
-
-    pub(super) fn into_handle(self: Arc<Self>) -> Handle {
-        let metrics = self.own().metrics().or_else(|| self.other().metrics());
-        Handle::new(Backend::Moving(self), metrics.unwrap_or_else(|| Arc::new(StoreMetrics::default())))
     }
 
     /// Loads what the old store has. The last step of an earlier move in the other direction is done, if it is missing.

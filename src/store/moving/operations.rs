@@ -1,22 +1,16 @@
 //! The operations on sessions.
 
-use std::sync::Arc;
-
 use super::{
     Authority, CreatesIn, InOld, MAX_ATTEMPTS, Mark, Moving, Replacement, changes_again_and_again, has_mark, mark_of,
     moved,
 };
 use crate::session::{Denial, EndReason, Precondition, Record};
 use crate::store::{
-    Applied, Created, Cursor, Error, ExportSource as _, Handle, Page, SessionKey, Snapshot, Store, Touch, Write,
+    Applied, Created, Cursor, Error, ExportSource as _, Page, SessionKey, Snapshot, Store, Touch, Write,
 };
 use crate::types::{AppName, Time};
 
 impl Store for Moving {
-    fn into_handle(self: Arc<Self>) -> Handle {
-        Self::into_handle(self)
-    }
-
     async fn load(&self, session_key: &SessionKey) -> Result<Option<Snapshot>, Error> {
         match Authority::of(self.load_from_old(session_key).await?) {
             Authority::Old(snapshot) => Ok(Some(*snapshot)),

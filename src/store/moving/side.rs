@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Replace, Replacement};
 use crate::session::{Precondition, Record};
 use crate::store::metrics::StoreMetrics;
+use crate::store::replace::{Replace, Replacement};
 use crate::store::settings::SideSettings;
 use crate::store::transfer::{AppRevocationState, ExportPage, RevocationPage, SubjectRevocation};
 use crate::store::{
@@ -48,7 +48,7 @@ impl Side {
     }
 
     /// The metrics that the store itself writes to.
-    pub(super) fn metrics(&self) -> Option<Arc<StoreMetrics>> {
+    pub(in crate::store) fn metrics(&self) -> Option<Arc<StoreMetrics>> {
         self.redis().map(|store| store.shared_metrics())
     }
 }

@@ -58,7 +58,6 @@ pub use self::settings::cluster::ClusterSettings;
 pub use self::settings::sentinel::SentinelSettings;
 pub use self::settings::{Mode, Settings};
 use super::encoding::EncodedHead;
-use super::handle::{Backend, Handle};
 use super::metrics::{Location, StoreMetrics};
 use super::{Applied, Created, Cursor, Error, Page, SessionKey, Snapshot, Store, Touch, Write};
 use crate::session::{Changes, Edit, Precondition, Record, judge};
@@ -308,11 +307,6 @@ impl Redis {
 }
 
 impl Store for Redis {
-    fn into_handle(self: Arc<Self>) -> Handle {
-        let metrics = Arc::clone(&self.metrics);
-        Handle::new(Backend::Redis(self), metrics)
-    }
-
     async fn load(&self, session_key: &SessionKey) -> Result<Option<Snapshot>, Error> {
         let sequence = self.load_sequence(session_key);
         let SnapshotReply(snapshot) = self.router_to(sequence.slot).await?.several(sequence).await?;

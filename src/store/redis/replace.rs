@@ -5,7 +5,7 @@ use super::scripts::EXPIRY_STEP;
 use super::sequence::ScriptCall;
 use super::{Redis, arguments};
 use crate::store::encoding::EncodedHead;
-use crate::store::moving::{Replace, Replacement};
+use crate::store::replace::{Replace, Replacement};
 use crate::store::{Error, SessionKey, Snapshot};
 
 impl Replace for Redis {

@@ -9,7 +9,7 @@ use crate::types::{AppName, Time};
 
 /// One item of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Item {
+pub(in crate::store) enum Item {
     /// The version of the program that wrote the file. The first item.
     Program(String),
     /// The app of the sessions that follow.
@@ -25,24 +25,24 @@ pub(super) enum Item {
 
 /// An app of an export.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct ExportedApp {
-    pub(super) name: AppName,
+pub(in crate::store) struct ExportedApp {
+    pub(in crate::store) name: AppName,
     /// When its export began, later than `revoke_time`.
-    pub(super) export_time: Time,
+    pub(in crate::store) export_time: Time,
     /// When all of its sessions were revoked for the last time.
-    pub(super) revoke_time: Option<Time>,
+    pub(in crate::store) revoke_time: Option<Time>,
 }
 
 /// How many items of each kind came before.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
-    pub(super) apps: u64,
-    pub(super) sessions: u64,
-    pub(super) revocations: u64,
+pub(in crate::store) struct Counts {
+    pub(in crate::store) apps: u64,
+    pub(in crate::store) sessions: u64,
+    pub(in crate::store) revocations: u64,
 }
 
 impl Counts {
-    pub(super) const fn add(&mut self, item: &Item) {
+    pub(in crate::store) const fn add(&mut self, item: &Item) {
         match item {
             Item::App(_) => self.apps += 1,
             Item::Session { .. } => self.sessions += 1,
@@ -53,7 +53,7 @@ impl Counts {
 }
 
 impl Item {
-    pub(super) fn encode(&self, bytes: &mut Vec<u8>) {
+    pub(in crate::store) fn encode(&self, bytes: &mut Vec<u8>) {
         let (kind, content) = match self {
             Self::Program(version) => (b'p', version.as_bytes().to_vec()),
             Self::App(ExportedApp { name, export_time, revoke_time }) => {
@@ -76,7 +76,7 @@ impl Item {
     }
 
     /// Reads the items of a block; `None` if one of them is not known.
-    pub(super) fn decode_all(block: &[u8]) -> Option<Vec<Self>> {
+    pub(in crate::store) fn decode_all(block: &[u8]) -> Option<Vec<Self>> {
         let (mut reader, mut items) = (ByteReader(block), Vec::new());
         while !reader.0.is_empty() {
             let (kind, length) = (reader.u8()?, reader.u32()?);

@@ -1,24 +1,26 @@
 //! Exports: the sessions of a store in a file, from which any store can import them.
 //!
-//! An [`Export`] reads a store page by page and makes the blocks of the file. A [`Reader`] checks them, and an [`Import`]
-//! writes what they have. docs/export-format.md describes the file.
+//! Here are the file, what a store has to do, and the rules. [`Export`](super::Export) reads a store page by page and makes
+//! the blocks of the file. A [`Reader`] checks them, and [`Import`](super::Import) writes what they have.
+//! docs/export-format.md describes the file.
 //!
 //! A file has no generations: a session that a revocation of its app ended is in it as a tombstone. So it means the same
 //! in every store. Nothing here decodes a value.
 
 mod decide;
-mod export;
-mod import;
+mod exported;
+mod imported;
 mod item;
 mod reader;
 
 pub use decide::Decision;
 pub(super) use decide::decide;
-pub use export::{Export, ExportError, ExportPart};
-pub(super) use export::{exported_record, imported_revocations};
-pub(super) use import::index_entry;
-pub use import::{Import, ImportApp, ImportError, ImportMode, ImportSummary};
+pub(super) use exported::{exported_record, imported_revocations};
+pub use imported::ImportApp;
+pub(super) use imported::{imported_record, index_entry};
+pub(super) use item::{Counts, ExportedApp, Item};
 pub use reader::{FileError, Reader};
+pub(super) use reader::{block, first_line};
 
 use super::{AppRevocation, Cursor, Error, IndexEntry, Page, Revocation, SessionKey, Snapshot, SubjectRef};
 use crate::session::Record;
@@ -71,6 +73,14 @@ pub trait ImportTarget {
         imported: &ImportedSession,
         mode: ImportMode,
     ) -> impl Future<Output = Result<Decision, Error>> + Send;
+}
+
+/// Whether an import writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ImportMode {
+    Write,
+    /// It only counts what it would write.
+    DryRun,
 }
 
 /// A session of an export, as it is to be written.

@@ -65,7 +65,7 @@ impl<R: BufRead> Reader<R> {
     }
 
     /// Reads the next item; `None` at the end of a complete file.
-    pub(super) fn next(&mut self) -> Result<Option<Item>, FileError> {
+    pub(in crate::store) fn next(&mut self) -> Result<Option<Item>, FileError> {
         loop {
             if let Some(item) = self.items.pop_front() {
                 self.check(&item)?;
@@ -147,13 +147,13 @@ fn unreadable(error: io::Error, sessions: u64) -> FileError {
 }
 
 /// Makes a block of the file from items.
-pub(super) fn block(number: u64, items: &[u8]) -> Vec<u8> {
+pub(in crate::store) fn block(number: u64, items: &[u8]) -> Vec<u8> {
     let length = u32::try_from(items.len()).unwrap_or(u32::MAX).to_be_bytes();
     [&length, &checksum(number, items), items].concat()
 }
 
 /// The first line of the file.
-pub(super) fn first_line() -> Vec<u8> {
+pub(in crate::store) fn first_line() -> Vec<u8> {
     format!("{FIRST_WORDS}{FORMAT}\n").into_bytes()
 }
 

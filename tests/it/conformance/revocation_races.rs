@@ -8,7 +8,7 @@ use std::sync::Arc;
 use cloakroom::app::{self, Apps, OnSessionLimit};
 use cloakroom::service::{Credential, OpenRequest, Outcome, SaveRequest, Saved, Service, WithEntries};
 use cloakroom::session::{Changes, EndReason, Subject, SubjectChange, Version};
-use cloakroom::store::{Cursor, Store};
+use cloakroom::store::{Cursor, IntoHandle};
 use cloakroom::token::{Key, SessionId};
 use cloakroom::types::{AppName, ManualClock};
 
@@ -37,7 +37,7 @@ struct SavedSession {
 }
 
 /// Runs a race in many rounds, for an app with these settings.
-async fn race_in_rounds<S: Store, F>(store: Arc<S>, settings: app::Settings, race: impl Fn(Round) -> F)
+async fn race_in_rounds<S: IntoHandle, F>(store: Arc<S>, settings: app::Settings, race: impl Fn(Round) -> F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -89,7 +89,7 @@ impl Replica {
 }
 
 impl Round {
-    fn start<S: Store>(store: &Arc<S>, app: &str, settings: &app::Settings, n: u32) -> Self {
+    fn start<S: IntoHandle>(store: &Arc<S>, app: &str, settings: &app::Settings, n: u32) -> Self {
         let apps: Apps = [settings.clone().build(app).expect("the settings are valid")].into_iter().collect();
         let clock = Arc::new(ManualClock::new(START));
         let service = || Service::new(apps.clone(), Arc::clone(store).into_handle(), Arc::clone(&clock) as _);
@@ -140,7 +140,7 @@ fn session_of(saved: Saved) -> SavedSession {
 }
 
 #[apply(every_store_and_move)]
-async fn a_login_during_a_revocation_is_ended_by_it_or_by_the_next(store: Arc<impl Store>) {
+async fn a_login_during_a_revocation_is_ended_by_it_or_by_the_next(store: Arc<impl IntoHandle>) {
     race_in_rounds(store, settings(), |round| async move {
         let [before, anonymous] = [round.new_logged_in().await, round.new_anonymous().await];
 
@@ -155,7 +155,7 @@ async fn a_login_during_a_revocation_is_ended_by_it_or_by_the_next(store: Arc<im
 }
 
 #[apply(every_store_and_move)]
-async fn a_creation_during_a_revocation_is_ended_by_it_or_by_the_next(store: Arc<impl Store>) {
+async fn a_creation_during_a_revocation_is_ended_by_it_or_by_the_next(store: Arc<impl IntoHandle>) {
     race_in_rounds(store, settings(), |round| async move {
         let (before, ticket) = (round.new_logged_in().await, round.left.clone().ticket().await);
 
@@ -170,7 +170,7 @@ async fn a_creation_during_a_revocation_is_ended_by_it_or_by_the_next(store: Arc
 }
 
 #[apply(every_store_and_move)]
-async fn a_save_undoes_no_revocation_of_its_subject(store: Arc<impl Store>) {
+async fn a_save_undoes_no_revocation_of_its_subject(store: Arc<impl IntoHandle>) {
     race_in_rounds(store, settings(), |round| async move {
         let session = round.new_logged_in().await;
 
@@ -191,7 +191,7 @@ async fn a_save_undoes_no_revocation_of_its_subject(store: Arc<impl Store>) {
 }
 
 #[apply(every_store_and_move)]
-async fn a_revocation_by_id_ends_a_session_that_loses_its_subject(store: Arc<impl Store>) {
+async fn a_revocation_by_id_ends_a_session_that_loses_its_subject(store: Arc<impl IntoHandle>) {
     race_in_rounds(store, settings(), |round| async move {
         let session = round.new_logged_in().await;
 
@@ -208,7 +208,7 @@ async fn a_revocation_by_id_ends_a_session_that_loses_its_subject(store: Arc<imp
 }
 
 #[apply(every_store_and_move)]
-async fn a_session_that_changes_subjects_is_ended_for_the_first_or_alive_for_the_next(store: Arc<impl Store>) {
+async fn a_session_that_changes_subjects_is_ended_for_the_first_or_alive_for_the_next(store: Arc<impl IntoHandle>) {
     race_in_rounds(store, settings(), |round| async move {
         let (session, first) = (round.new_logged_in().await, round.subject.clone());
         let next = Round { subject: subject(&format!("next of {}", first.as_str())), ..round };
@@ -229,14 +229,14 @@ async fn a_session_that_changes_subjects_is_ended_for_the_first_or_alive_for_the
 }
 
 #[apply(stores_of_few_partitions)]
-async fn the_revocation_of_an_app_ends_sessions_that_are_logged_in_meanwhile(store: Arc<impl Store>) {
+async fn the_revocation_of_an_app_ends_sessions_that_are_logged_in_meanwhile(store: Arc<impl IntoHandle>) {
     let settings = settings();
     let set_up = |n| std::future::ready(Round::start(&store, &format!("app-{n}"), &settings, n));
     run_rounds(set_up, log_in_while_the_app_is_revoked).await;
 }
 
 #[apply(stores_of_many_partitions)]
-async fn the_revocation_of_many_partitions_ends_sessions_that_are_logged_in_meanwhile(store: Arc<impl Store>) {
+async fn the_revocation_of_many_partitions_ends_sessions_that_are_logged_in_meanwhile(store: Arc<impl IntoHandle>) {
     let settings = settings();
     for n in 0..race_rounds(ROUNDS_IN_SERIES) {
         log_in_while_the_app_is_revoked(Round::start(&store, AppName::DEFAULT, &settings, n)).await;
@@ -258,7 +258,7 @@ async fn log_in_while_the_app_is_revoked(round: Round) {
 }
 
 #[apply(every_store_and_move)]
-async fn a_listing_that_repairs_the_index_loses_no_login(store: Arc<impl Store>) {
+async fn a_listing_that_repairs_the_index_loses_no_login(store: Arc<impl IntoHandle>) {
     race_in_rounds(store, settings(), |round| async move {
         let session = round.new_logged_in().await;
         let logout = Changes { subject: SubjectChange::Remove, ..set("b", "1") };
@@ -277,7 +277,7 @@ async fn a_listing_that_repairs_the_index_loses_no_login(store: Arc<impl Store>)
 }
 
 #[apply(every_store_and_move)]
-async fn two_logins_at_once_keep_the_session_limit(store: Arc<impl Store>) {
+async fn two_logins_at_once_keep_the_session_limit(store: Arc<impl IntoHandle>) {
     let settings = app::Settings { max_sessions_per_subject: 2, on_session_limit: OnSessionLimit::Evict, ..settings() };
     race_in_rounds(store, settings, |round| async move {
         let before = [round.new_logged_in().await, round.new_logged_in().await];

@@ -2,7 +2,7 @@
 
 use cloakroom::service::{NullReason, Opened, Outcome, RotationCause, SessionView};
 use cloakroom::session::{EndReason, Version, WriteEffect};
-use cloakroom::store::Store;
+use cloakroom::store::IntoHandle;
 
 use super::answer::{Answer, Checked, WriteResult, check_refused, check_view, entries, error_text, same};
 use super::expected_session::{ExpectedSession, ExpectedWrite, Operation, State, WriteRequest};
@@ -35,7 +35,7 @@ impl Cookie {
     }
 }
 
-impl<S: Store> Simulation<S> {
+impl<S: IntoHandle> Simulation<S> {
     pub(super) fn check_open(
         &mut self,
         browser: usize,

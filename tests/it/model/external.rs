@@ -9,7 +9,7 @@ use cloakroom::service::{
     Credential, DestroyRequest, NullReason, OpenRequest, Opened, Outcome, SaveRequest, Service, WithEntries,
 };
 use cloakroom::session::{EndReason, Subject, Version, WriteEffect};
-use cloakroom::store::{Cursor, SessionKey, Store};
+use cloakroom::store::{Cursor, IntoHandle, SessionKey};
 use cloakroom::token::SessionId;
 use cloakroom::types::{Clock, ManualClock, Time};
 
@@ -33,7 +33,7 @@ pub(super) struct ExternalSimulation<S> {
     coverage: BTreeSet<String>,
 }
 
-impl<S: Store> RandomSteps for ExternalSimulation<S> {
+impl<S: IntoHandle> RandomSteps for ExternalSimulation<S> {
     async fn step(&mut self) -> Checked<String> {
         let key = self.any_key();
         let now = self.now();
@@ -75,7 +75,7 @@ impl<S: Store> RandomSteps for ExternalSimulation<S> {
     }
 }
 
-impl<S: Store> ExternalSimulation<S> {
+impl<S: IntoHandle> ExternalSimulation<S> {
     pub(super) fn new(settings: &app::Settings, store: Arc<S>, begin: Time, rng: Rng) -> Self {
         let apps: Apps = [settings.build("default").unwrap()].into_iter().collect();
         let clock = Arc::new(ManualClock::new(begin));

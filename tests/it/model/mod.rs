@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use cloakroom::app::{self, AnonymousSettings, Apps, KindSetting, LimitSettings};
-use cloakroom::store::Store;
+use cloakroom::store::IntoHandle;
 use cloakroom::token;
 use cloakroom::types::random;
 
@@ -55,7 +55,7 @@ async fn redis_with_1024_partitions_matches_the_model() {
     matches_the_model(redis_with_1024_partitions(), 3_000).await;
 }
 
-async fn matches_the_model<S: Store>((store, _place): Fresh<S>, default_steps: u64) {
+async fn matches_the_model<S: IntoHandle>((store, _place): Fresh<S>, default_steps: u64) {
     let seed = seed();
     let simulation: Simulation<S> = Simulation::new(apps(), store, support::now(), Rng::new(seed));
     run(simulation, &MUST_HAPPEN, default_steps, seed).await;
@@ -87,7 +87,7 @@ async fn redis_with_1024_partitions_matches_the_model_by_keys() {
 }
 
 /// Random steps of an app of kind `external`.
-async fn matches_the_model_by_keys<S: Store>((store, _place): Fresh<S>, default_steps: u64) {
+async fn matches_the_model_by_keys<S: IntoHandle>((store, _place): Fresh<S>, default_steps: u64) {
     let seed = seed();
     let settings =
         app::Settings { kind: KindSetting::External, keys: Vec::new(), rotation_grace: DEFAULT_GRACE, ..settings() };

@@ -9,7 +9,7 @@ use cloakroom::service::{
     Credential, DestroyRequest, OpenRequest, Outcome, RotateRequest, RotationCause, SaveRequest, Service, WithEntries,
 };
 use cloakroom::session::{EndReason, Subject, Version};
-use cloakroom::store::{Cursor, SessionKey, Store};
+use cloakroom::store::{Cursor, IntoHandle, SessionKey};
 use cloakroom::token::SessionId;
 use cloakroom::types::{AppName, Clock, ManualClock, Time};
 
@@ -61,7 +61,7 @@ pub(super) struct Simulation<S> {
     coverage: BTreeSet<String>,
 }
 
-impl<S: Store> RandomSteps for Simulation<S> {
+impl<S: IntoHandle> RandomSteps for Simulation<S> {
     async fn step(&mut self) -> Checked<String> {
         steps::step(self).await
     }
@@ -71,7 +71,7 @@ impl<S: Store> RandomSteps for Simulation<S> {
     }
 }
 
-impl<S: Store> Simulation<S> {
+impl<S: IntoHandle> Simulation<S> {
     pub(super) fn new(apps: Apps, store: Arc<S>, begin: Time, rng: Rng) -> Self {
         let clock = Arc::new(ManualClock::new(begin));
         let service = Service::new(apps, Arc::clone(&store).into_handle(), Arc::clone(&clock) as Arc<dyn Clock>);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use cloakroom::session::{
     AuthenticationChange, Changes, LifetimeChange, PermanentChange, Subject, SubjectChange, Value,
 };
-use cloakroom::store::Store;
+use cloakroom::store::IntoHandle;
 use cloakroom::types::Time;
 
 use super::answer::Checked;
@@ -14,7 +14,7 @@ use super::rng::Rng;
 use super::simulation::{BROWSERS, CAUSES, HeldToken, PresentedToken, SentAs, Simulation};
 
 /// Does one step and checks it, then checks a random session by a random token. Returns what was done.
-pub(super) async fn step<S: Store>(simulation: &mut Simulation<S>) -> Checked<String> {
+pub(super) async fn step<S: IntoHandle>(simulation: &mut Simulation<S>) -> Checked<String> {
     let browser = usize::try_from(simulation.rng.below(BROWSERS as u64)).unwrap();
     let done = match simulation.rng.below(100) {
         0..18 => open(simulation, browser).await,
@@ -39,7 +39,7 @@ pub(super) async fn step<S: Store>(simulation: &mut Simulation<S>) -> Checked<St
 }
 
 /// Does what operators do: lists the sessions of a subject, revokes one, all, or all but one.
-async fn administrate<S: Store>(simulation: &mut Simulation<S>) -> Checked<String> {
+async fn administrate<S: IntoHandle>(simulation: &mut Simulation<S>) -> Checked<String> {
     let subject = simulation.rng.pick(&["anna", "bert"]);
     let numbers: Vec<u64> = simulation.sessions.keys().copied().collect();
     let number = if numbers.is_empty() { None } else { Some(simulation.rng.pick(&numbers)) };
@@ -64,7 +64,7 @@ async fn administrate<S: Store>(simulation: &mut Simulation<S>) -> Checked<Strin
 }
 
 /// Opens by any token of any session, current or older, and checks the record in the store.
-async fn check_random_token<S: Store>(simulation: &mut Simulation<S>) -> Checked {
+async fn check_random_token<S: IntoHandle>(simulation: &mut Simulation<S>) -> Checked {
     let numbers: Vec<u64> = simulation.sessions.keys().copied().collect();
     if numbers.is_empty() {
         return Ok(());
@@ -90,7 +90,7 @@ async fn check_random_token<S: Store>(simulation: &mut Simulation<S>) -> Checked
         .map_err(|error| format!("an open by {held:?}: {error}"))
 }
 
-async fn open<S: Store>(simulation: &mut Simulation<S>, browser: usize) -> Checked<String> {
+async fn open<S: IntoHandle>(simulation: &mut Simulation<S>, browser: usize) -> Checked<String> {
     let mut held: Vec<HeldToken> = simulation.browsers[browser].into_iter().collect();
     if simulation.rng.chance(10) {
         let other = simulation.rng.pick(&simulation.browsers.clone());
@@ -110,14 +110,14 @@ async fn open<S: Store>(simulation: &mut Simulation<S>, browser: usize) -> Check
     Ok(done)
 }
 
-async fn write<S: Store>(simulation: &mut Simulation<S>, browser: usize) -> Checked<String> {
+async fn write<S: IntoHandle>(simulation: &mut Simulation<S>, browser: usize) -> Checked<String> {
     let held = simulation.browsers[browser];
     let request = request(simulation, held);
     write_by(simulation, browser, held, &request).await
 }
 
 /// Sends the same request twice, as a retry does.
-async fn retry<S: Store>(simulation: &mut Simulation<S>, browser: usize) -> Checked<String> {
+async fn retry<S: IntoHandle>(simulation: &mut Simulation<S>, browser: usize) -> Checked<String> {
     let held = simulation.browsers[browser];
     let mut request = request(simulation, held);
     "again".clone_into(&mut request.request_id);
@@ -131,7 +131,7 @@ async fn retry<S: Store>(simulation: &mut Simulation<S>, browser: usize) -> Chec
     Ok(format!("{first}; {second}"))
 }
 
-async fn write_by<S: Store>(
+async fn write_by<S: IntoHandle>(
     simulation: &mut Simulation<S>,
     browser: usize,
     held: Option<HeldToken>,
@@ -144,7 +144,7 @@ async fn write_by<S: Store>(
 }
 
 /// Moves the clock on, often to the millisecond at which something expires, or one before or after.
-fn move_clock<S: Store>(simulation: &mut Simulation<S>) -> Checked<String> {
+fn move_clock<S: IntoHandle>(simulation: &mut Simulation<S>) -> Checked<String> {
     let now = simulation.now();
     let ends = simulation.sessions.values().flat_map(ExpectedSession::ends).collect();
     let to = next_time(&mut simulation.rng, now, ends);
@@ -168,13 +168,13 @@ pub(super) fn next_time(rng: &mut Rng, now: u64, mut ends: Vec<u64>) -> u64 {
 }
 
 /// Copies the cookie of another browser, as a thief does.
-fn copy_cookie<S: Store>(simulation: &mut Simulation<S>, browser: usize) -> Checked<String> {
+fn copy_cookie<S: IntoHandle>(simulation: &mut Simulation<S>, browser: usize) -> Checked<String> {
     simulation.browsers[browser] = simulation.rng.pick(&simulation.browsers.clone());
     Ok(format!("{browser} copies {:?}", simulation.browsers[browser]))
 }
 
 /// Removes the cookie of a browser, or replaces it by an older one.
-fn lose_cookie<S: Store>(simulation: &mut Simulation<S>, browser: usize) -> Checked<String> {
+fn lose_cookie<S: IntoHandle>(simulation: &mut Simulation<S>, browser: usize) -> Checked<String> {
     simulation.browsers[browser] = match simulation.browsers[browser] {
         Some(HeldToken { session, token: PresentedToken::Token(token) }) if token > 0 && simulation.rng.chance(70) => {
             let older = usize::try_from(simulation.rng.below(token as u64)).unwrap();
@@ -194,7 +194,7 @@ fn sent_as(rng: &mut Rng) -> SentAs {
     rng.pick(&[SentAs::Token, SentAs::CookieHeader])
 }
 
-fn request<S: Store>(simulation: &mut Simulation<S>, held: Option<HeldToken>) -> WriteRequest {
+fn request<S: IntoHandle>(simulation: &mut Simulation<S>, held: Option<HeldToken>) -> WriteRequest {
     let now = simulation.now();
     let version = held.map_or(0, |held| simulation.sessions[&held.session].version);
     let rng = &mut simulation.rng;

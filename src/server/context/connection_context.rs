@@ -6,13 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::task;
 
+use super::ServerContext;
 use super::frame_credit::FrameCredit;
 use super::new_calls::NewCall;
-use super::pending::PendingBytes;
 use super::unread_body::UnreadBody;
 use crate::grpc::Rejection;
-use crate::server::accept::ConnectionPermit;
-use crate::server::context::ServerContext;
+use crate::server::limits::{ConnectionPermit, PendingBytes};
 
 /// The state of one connection. It derefs to the state of its server.
 #[derive(Debug)]
@@ -20,7 +19,7 @@ pub(in crate::server) struct ConnectionContext {
     server: ServerContext,
     pub(in crate::server) permit: ConnectionPermit,
     pub(in crate::server) pending: PendingBytes,
-    pub(super) credit: FrameCredit,
+    pub(in crate::server) credit: FrameCredit,
     pub(in crate::server) unread_body: UnreadBody,
     public_streams: AtomicUsize,
 }
@@ -51,12 +50,12 @@ impl ConnectionContext {
     }
 
     /// Whether other connections have to get their turn. A peer without an answered call has short turns.
-    pub(super) fn is_turn_over(&self) -> bool {
+    pub(in crate::server) fn is_turn_over(&self) -> bool {
         self.credit.is_turn_over(self.permit.is_used())
     }
 
     /// Returns how many bytes the next read may bring. `None`: none, for others have to get their turn.
-    pub(super) fn readable_bytes(&self) -> Option<usize> {
+    pub(in crate::server) fn readable_bytes(&self) -> Option<usize> {
         let are_many = NewCall::are_many() || self.pending.is_thread_full();
         if self.is_turn_over() || are_many && self.pending.has_requests() {
             return None;

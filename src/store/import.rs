@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use std::io::BufRead;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::task::JoinSet;
 
-use super::item::{ExportedApp, Item};
-use super::{Decision, FileError, ImportedSession, Reader, SubjectRevocation};
-use crate::session::{ImportedFrom, Record, TOMBSTONE_TTL};
-use crate::store::{Error, Handle, IndexEntry, SessionKey, SubjectRef};
+use super::transfer::{
+    Decision, ExportedApp, FileError, ImportApp, ImportMode, ImportedSession, Item, Reader, SubjectRevocation,
+    imported_record, index_entry,
+};
+use super::{Error, Handle, SessionKey, SubjectRef};
+use crate::session::Record;
 use crate::token::SessionId;
-use crate::types::{AppName, Clock, Time};
+use crate::types::{AppName, Clock};
 
 /// An import of an export into a store, which may be in use.
 #[derive(Debug)]
@@ -24,21 +25,6 @@ pub struct Import {
     /// The app of the sessions that come next.
     app: Option<ExportedApp>,
     summary: ImportSummary,
-}
-
-/// What an import has to know of an app.
-#[derive(Clone, Copy, Debug)]
-pub struct ImportApp {
-    /// How long a session may live from its creation on.
-    pub absolute_timeout: Duration,
-}
-
-/// Whether an import writes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ImportMode {
-    Write,
-    /// It only counts what it would write.
-    DryRun,
 }
 
 /// What an import has done with the sessions of a file.
@@ -173,26 +159,6 @@ impl Import {
 struct Written {
     decision: Decision,
     has_ended: bool,
-}
-
-/// The entry of a session in the index: it expires when the session does at the latest, however often it is saved.
-pub(in crate::store) fn index_entry(id: SessionId, record: &Record, app: &ImportApp, now: Time) -> IndexEntry {
-    let until = record.head.deadline_time.max(record.head.create_time + app.absolute_timeout);
-    IndexEntry { id, add_time: now, until }
-}
-
-/// The record as it is imported.
-///
-/// Its end has to be remembered for as long as an export may have it alive: otherwise a second import of that export
-/// would bring it back.
-fn imported_record(mut record: Record) -> Record {
-    let until = record.head.deadline_time + TOMBSTONE_TTL;
-    let legacy = record.head.imported_from;
-    record.head.imported_from = Some(ImportedFrom {
-        issued: legacy.and_then(|legacy| legacy.issued),
-        until: legacy.map_or(until, |legacy| legacy.until.max(until)),
-    });
-    record
 }
 
 /// Enough to hide the latency of a store, and little beside the calls of frontends.

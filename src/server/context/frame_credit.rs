@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 /// The frames that a peer may send now.
 #[derive(Debug)]
-pub(super) struct FrameCredit {
+pub(in crate::server) struct FrameCredit {
     // One thread serves a connection, so these are atomic only to be shared, and nothing waits for them.
     frames: AtomicI64,
     last_refill: Mutex<Instant>,
@@ -27,12 +27,12 @@ impl Default for FrameCredit {
 
 impl FrameCredit {
     /// Pays for the frames that clients send around a call.
-    pub(super) fn add_for_call(&self) {
+    pub(in crate::server) fn add_for_call(&self) {
         self.add(FOR_A_CALL);
     }
 
     /// Pays for the frames that clients send because they received so many bytes.
-    pub(super) fn add_for_response(&self, bytes: usize) {
+    pub(in crate::server) fn add_for_response(&self, bytes: usize) {
         self.add(i64::try_from(bytes / BYTES_OF_A_FRAME).unwrap_or(MAX));
     }
 
@@ -42,7 +42,7 @@ impl FrameCredit {
     }
 
     /// Takes the cost of frames that were read. Returns whether the peer may go on.
-    pub(super) fn take(&self, frames: u32) -> bool {
+    pub(in crate::server) fn take(&self, frames: u32) -> bool {
         let left = self.frames.load(Ordering::Relaxed) - i64::from(frames);
         self.frames.store(left, Ordering::Relaxed);
         left >= 0 || self.refill(left, Instant::now())
@@ -60,17 +60,17 @@ impl FrameCredit {
     }
 
     /// Begins a turn: the next frames are the first since the connection was polled.
-    pub(super) fn begin_turn(&self) {
+    pub(in crate::server) fn begin_turn(&self) {
         self.in_turn.store(0, Ordering::Relaxed);
     }
 
     /// Counts frames of any kind. They were read already, so the turn may get longer than it should.
-    pub(super) fn count_in_turn(&self, frames: u32) {
+    pub(in crate::server) fn count_in_turn(&self, frames: u32) {
         self.in_turn.store(self.in_turn.load(Ordering::Relaxed) + frames, Ordering::Relaxed);
     }
 
     /// Whether other connections have to get their turn before more is read. `is_used`: a call was answered before.
-    pub(super) fn is_turn_over(&self, is_used: bool) -> bool {
+    pub(in crate::server) fn is_turn_over(&self, is_used: bool) -> bool {
         self.in_turn.load(Ordering::Relaxed) >= if is_used { FRAMES_IN_A_TURN } else { FRAMES_IN_A_FIRST_TURN }
     }
 }

@@ -11,14 +11,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, ThreadId};
 
-use bytes::{Buf, Bytes};
 use parking_lot::Mutex;
 
-use super::connection_metrics::{ConnectionMetrics, Cut};
-use super::context::ConnectionContext;
+use super::connection_limits::ConnectionControl;
 use crate::grpc::MAX_REQUEST_BYTES;
 use crate::server::Settings;
-use crate::server::accept::{ConnectionControl, worker_count};
+use crate::server::connection_metrics::{ConnectionMetrics, Cut};
 
 /// The bytes that the peers of one server may make it hold. Clones are the same budget.
 #[derive(Clone, Debug)]
@@ -67,7 +65,7 @@ impl PendingBudget {
         let max_bytes = settings.pending_budget_bytes;
         // A thread cannot use what another one has freed, because each has its own part of the heap. With half for each,
         // two are not both at the budget in turn, and a thread with all of the honest callers has enough.
-        let max_bytes_of_thread = (max_bytes / worker_count(settings).min(2)).max(MAX_REQUEST_BYTES + OVERHEAD);
+        let max_bytes_of_thread = (max_bytes / settings.worker_count().min(2)).max(MAX_REQUEST_BYTES + OVERHEAD);
         Self(Arc::new(Budget { max_bytes, max_bytes_of_thread, metrics, holders: Mutex::default() }))
     }
 
@@ -178,7 +176,7 @@ pub(in crate::server) struct PendingBytes {
 
 impl PendingBytes {
     /// For a connection of the current thread.
-    pub(super) fn new(budget: PendingBudget, control: Arc<ConnectionControl>) -> Self {
+    pub(in crate::server) fn new(budget: PendingBudget, control: Arc<ConnectionControl>) -> Self {
         Self {
             thread: budget.current_thread(),
             budget,
@@ -198,7 +196,7 @@ impl PendingBytes {
     }
 
     /// Whether a request is not whole yet.
-    pub(super) fn has_requests(&self) -> bool {
+    pub(in crate::server) fn has_requests(&self) -> bool {
         self.requests.load(Ordering::Relaxed) > 0
     }
 
@@ -208,20 +206,32 @@ impl PendingBytes {
     }
 
     /// Whether a response is not sent yet.
-    pub(super) fn has_responses(&self) -> bool {
+    pub(in crate::server) fn has_responses(&self) -> bool {
         self.responses.iter().any(|bytes| bytes.load(Ordering::Relaxed) > 0)
     }
 
     /// Begins the next period. Returns whether a response is left that is at least two periods old.
-    pub(super) fn next_period(&self) -> bool {
+    pub(in crate::server) fn next_period(&self) -> bool {
         let period = self.period.load(Ordering::Relaxed) + 1;
         self.period.store(period, Ordering::Relaxed);
         // The counter was used last for the period that began three periods ago and ended two periods ago.
         self.responses[period % PERIODS].load(Ordering::Relaxed) > 0
     }
 
+    /// Counts a response until it is taken off. Returns its period.
+    pub(in crate::server) fn add_response(&self, bytes: usize) -> usize {
+        let period = self.period.load(Ordering::Relaxed) % PERIODS;
+        self.responses[period].fetch_add(bytes, Ordering::Relaxed);
+        period
+    }
+
+    /// Takes a response of this period off.
+    pub(in crate::server) fn remove_response(&self, bytes: usize, period: usize) {
+        self.responses[period].fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     /// Tells the budget what the connection holds, if that has changed.
-    pub(super) fn report(&self) {
+    pub(in crate::server) fn report(&self) {
         let responses: usize = self.responses.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum();
         let bytes = responses + self.requests.load(Ordering::Relaxed);
         if bytes != self.reported.load(Ordering::Relaxed) {
@@ -239,66 +249,6 @@ impl Drop for PendingBytes {
     }
 }
 
-/// Bytes of a response, which count as held until they are written to the socket.
-#[derive(Debug)]
-pub(in crate::server) struct ResponseBytes {
-    bytes: Bytes,
-    /// `None` for no bytes.
-    held: Option<HeldBytes>,
-}
-
-/// Counts bytes as held until it is dropped.
-#[derive(Debug)]
-pub(super) struct HeldBytes {
-    connection: Arc<ConnectionContext>,
-    bytes: usize,
-    period: usize,
-}
-
-impl ResponseBytes {
-    pub(in crate::server) fn new(bytes: Bytes, connection: &Arc<ConnectionContext>) -> Self {
-        let held = (!bytes.is_empty()).then(|| HeldBytes::new(bytes.len(), connection));
-        Self { bytes, held }
-    }
-}
-
-impl Drop for ResponseBytes {
-    fn drop(&mut self) {
-        if let Some(HeldBytes { connection, bytes, .. }) = &self.held {
-            connection.credit.add_for_response(bytes - OVERHEAD);
-        }
-    }
-}
-
-impl HeldBytes {
-    pub(super) fn new(bytes: usize, connection: &Arc<ConnectionContext>) -> Self {
-        let (bytes, pending) = (bytes + OVERHEAD, &connection.pending);
-        let period = pending.period.load(Ordering::Relaxed) % PERIODS;
-        pending.responses[period].fetch_add(bytes, Ordering::Relaxed);
-        Self { connection: Arc::clone(connection), bytes, period }
-    }
-}
-
-impl Buf for ResponseBytes {
-    fn remaining(&self) -> usize {
-        self.bytes.len()
-    }
-
-    fn chunk(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    fn advance(&mut self, count: usize) {
-        self.bytes.advance(count);
-    }
-}
-
-impl Drop for HeldBytes {
-    fn drop(&mut self) {
-        self.connection.pending.responses[self.period].fetch_sub(self.bytes, Ordering::Relaxed);
-    }
-}
-
 /// What an unfinished call uses besides the bytes of its message: its stream, its task and its headers. Measured: 4.3 KiB,
 /// and 6 with the freed memory that cannot be used again.
 pub(in crate::server) const OVERHEAD: usize = 6 * 1024;
@@ -311,7 +261,6 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
-    use crate::server::accept::ConnectionControl;
 
     fn control(number: u64, network: u8) -> Arc<ConnectionControl> {
         Arc::new(ConnectionControl::new(number, Some(IpAddr::from([192, 0, 2, network]))))

@@ -33,7 +33,7 @@ enum ConnectionEnding {
 
 /// Whether streams are open on a connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum ConnectionPhase {
+pub(in crate::server) enum ConnectionPhase {
     /// No stream has been opened yet.
     #[default]
     New,
@@ -44,17 +44,17 @@ pub(super) enum ConnectionPhase {
 }
 
 impl Activity {
-    pub(super) fn phase(&self) -> ConnectionPhase {
+    pub(in crate::server) fn phase(&self) -> ConnectionPhase {
         self.0.lock().phase
     }
 
     /// Whether the last request was one of HTTP/1.1.
-    pub(super) fn speaks_http1(&self) -> bool {
+    pub(in crate::server) fn speaks_http1(&self) -> bool {
         self.0.lock().speaks_http1
     }
 
     /// Returns how many requests have begun. `None` while one of them is not answered.
-    pub(super) fn requests_before_idle(&self) -> Option<u64> {
+    pub(in crate::server) fn requests_before_idle(&self) -> Option<u64> {
         let state = self.0.lock();
         matches!(state.phase, ConnectionPhase::Idle(_)).then_some(state.requests)
     }
@@ -78,7 +78,7 @@ impl Activity {
     }
 
     /// Whether the peer has been told that no more calls are begun.
-    pub(super) fn has_announced_end(&self) -> bool {
+    pub(in crate::server) fn has_announced_end(&self) -> bool {
         self.0.lock().end == ConnectionEnding::Announced
     }
 

@@ -1,13 +1,24 @@
-//! The context of a server: the state that all its connections share.
+//! What the calls of a server share: the state of the server, and that of their connection.
+
+mod activity;
+mod connection_context;
+mod frame_credit;
+mod new_calls;
+mod response_bytes;
+mod unread_body;
 
 use std::sync::Arc;
 
-use super::Settings;
+pub(super) use self::activity::{Activity, ConnectionPhase, StreamGuard};
+pub(super) use self::connection_context::{ConnectionContext, PublicStream};
+pub(super) use self::new_calls::NewCall;
+pub(super) use self::response_bytes::{HeldBytes, ResponseBytes};
 use super::admin_http::AdminHttp;
-use super::call::{CallMetrics, CallSlots, RequestBudget};
-use super::connection::protocol::HttpVersions;
-use super::connection::{ConnectionMetrics, PendingBudget};
-use super::settings::{Protocols, is_loopback};
+use super::call_metrics::CallMetrics;
+use super::connection_metrics::ConnectionMetrics;
+use super::http_versions::HttpVersions;
+use super::limits::{CallSlots, PendingBudget, RequestBudget};
+use super::settings::{Protocols, Settings, is_loopback};
 use super::tls::Tls;
 use crate::auth::Authenticator;
 use crate::connect::Schema;

@@ -29,7 +29,7 @@ impl RequestBudget {
     }
 
     /// Takes bytes of the budget until the permit is dropped.
-    pub(super) fn take(&self, bytes: u32) -> Result<OwnedSemaphorePermit, Rejection> {
+    pub(in crate::server) fn take(&self, bytes: u32) -> Result<OwnedSemaphorePermit, Rejection> {
         Arc::clone(&self.free_bytes).try_acquire_many_owned(bytes).map_err(|_| Rejection::BudgetExhausted)
     }
 }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use super::misuse::Misuse;
 use crate::auth::PeerAddress;
 use crate::server::Settings;
-use crate::server::connection::{ConnectionMetrics, Cut};
+use crate::server::connection_metrics::{ConnectionMetrics, Cut};
 
 /// Counts the open connections and refuses new ones above the limits.
 #[derive(Debug)]

@@ -1,0 +1,12 @@
+//! The limits of a server: how many connections and calls it has at once, and how many bytes they make it hold.
+
+mod call_slots;
+mod connection_limits;
+mod misuse;
+mod pending;
+mod request_budget;
+
+pub(super) use call_slots::CallSlots;
+pub(super) use connection_limits::{ConnectionLimits, ConnectionPermit, TooMany};
+pub(super) use pending::{OVERHEAD, PendingBudget, PendingBytes};
+pub(super) use request_budget::RequestBudget;
