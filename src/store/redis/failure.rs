@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use redis::RedisError;
 
-use super::connection::tls::TlsProblem;
 use super::scripts::CORRUPT;
+use super::tls_problem::TlsProblem;
 use crate::store::Error;
 use crate::types::{SettingError, duration};
 

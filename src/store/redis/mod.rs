@@ -9,6 +9,7 @@
 //! saves do, and `edit.lua` can do everything.
 
 mod acknowledge;
+mod answer;
 mod arguments;
 mod cluster;
 mod connection;
@@ -24,7 +25,10 @@ mod router;
 mod scan;
 mod scripts;
 mod sequence;
+mod server_address;
 mod settings;
+mod settings_check;
+mod tls_problem;
 mod transfer;
 
 use std::sync::{Arc, OnceLock};
@@ -35,7 +39,9 @@ use redis::{Cmd, FromRedisValue, Value};
 
 pub use self::acknowledge::Acknowledge;
 use self::acknowledge::WriteKind;
+use self::answer::parse_one;
 use self::arguments::optional_context;
+use self::cluster::written::Written;
 pub(super) use self::connection::connections::Connections;
 pub(super) use self::connection::target::Server;
 use self::connection::waiter::{is_elsewhere, not_acknowledged};
@@ -50,7 +56,7 @@ pub use self::node_metrics::{ClusterMetrics, NodeMetrics, RedisMetrics};
 pub use self::partitions::PartitionCount;
 use self::partitions::{Partition, Partitions, Slot, all_slots};
 use self::reply::{Reply, SnapshotReply};
-use self::router::{AnyServer, Router, Written, parse_one};
+use self::router::{AnyServer, Router};
 use self::scan::sample_position::Cursors;
 use self::scripts::{EXPIRY_STEP, Script, Scripts};
 use self::sequence::{ScriptCall, Sequence};

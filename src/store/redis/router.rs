@@ -5,9 +5,11 @@ use std::sync::Arc;
 use redis::{Cmd, FromRedisValue, Pipeline, ServerErrorKind, Value};
 
 use super::acknowledge::{Acknowledge, WriteKind};
+use super::answer::{parse, parse_one, parse_several, server_error};
 use super::cluster::Cluster;
 use super::cluster::slots::Node;
-use super::connection::connections::{Connections, parse, server_error};
+use super::cluster::written::Written;
+use super::connection::connections::Connections;
 use super::connection::process_id::ProcessId;
 use super::connection::target::Server;
 use super::connection::waiter::Receipt;
@@ -42,15 +44,6 @@ impl AnyServer {
             Self::Node(node) => Some(node.address.to_string()),
         }
     }
-}
-
-/// A write that was done, and where.
-#[derive(Debug)]
-pub(super) struct Written {
-    /// `None`: there is one server.
-    pub(super) node: Option<Arc<Node>>,
-    pub(super) slot: Slot,
-    pub(super) receipt: Receipt,
 }
 
 impl Router {
@@ -390,14 +383,4 @@ async fn run_loading(
 fn lacks_script(answers: &[Value]) -> bool {
     let error = answers.first().and_then(server_error);
     error.is_some_and(|error| error.kind() == Some(ServerErrorKind::NoScript))
-}
-
-/// Reads the only answer.
-pub(super) fn parse_one<T: FromRedisValue>(answers: Vec<Value>) -> Result<T, Error> {
-    parse(answers.into_iter().next().ok_or(Error::Corrupt)?)
-}
-
-/// Reads all answers together.
-pub(super) fn parse_several<T: FromRedisValue>(answers: Vec<Value>) -> Result<T, Error> {
-    parse(Value::Array(answers))
 }

@@ -1,9 +1,9 @@
 //! What exports and imports need of the Redis store.
 
 use super::acknowledge::WriteKind;
+use super::answer::{parse_one, parse_several};
 use super::index::REVOCATION;
 use super::partitions::{Partition, all_slots};
-use super::router::{parse_one, parse_several};
 use super::scan::{ScannedKeys, escape};
 use super::scripts::EXPIRY_STEP;
 use super::sequence::{ScriptCall, Sequence};

@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::slots::Node;
-use crate::store::redis::connection::sentinels::ServerAddress;
+use crate::store::redis::server_address::ServerAddress;
 
 /// The nodes, each with the time when it was asked last. Their connections stay open for a while.
 #[derive(Debug, Default)]

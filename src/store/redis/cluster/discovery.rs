@@ -15,9 +15,9 @@ use tracing::{debug, info};
 
 use super::Cluster;
 use super::slots::{Node, SlotRanges};
-use crate::store::redis::connection::sentinels::ServerAddress;
 use crate::store::redis::failure::{Cause, Failure};
 use crate::store::redis::sequence::pipeline;
+use crate::store::redis::server_address::ServerAddress;
 
 /// Whom to ask, and how the last question went.
 #[derive(Debug)]

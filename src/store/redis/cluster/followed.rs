@@ -3,9 +3,9 @@
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
-use crate::store::redis::connection::sentinels::ServerAddress;
 use crate::store::redis::failure::{Cause, Failure};
 use crate::store::redis::partitions::Slot;
+use crate::store::redis::server_address::ServerAddress;
 
 /// Redirections, each once. Costs nothing while there are none.
 #[derive(Debug, Default)]

@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::Cluster;
 use super::sequence_run::{Next, SequenceRun};
 use super::slots::{Node, SlotTable};
+use super::written::Written;
 use crate::store::redis::failure::Failure;
-use crate::store::redis::router::Written;
 use crate::store::redis::scripts::Script;
 use crate::store::redis::sequence::{Sequence, pipeline};
 

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use redis::{ServerError, ServerErrorKind};
 
-use crate::store::redis::connection::sentinels::ServerAddress;
+use crate::store::redis::server_address::ServerAddress;
 
 /// How often nodes have said each of these.
 #[derive(Debug, Default)]

@@ -7,11 +7,12 @@ use redis::{Pipeline, Value};
 
 use super::redirection::Redirection;
 use super::slots::Node;
-use crate::store::redis::connection::connections::{Unanswered, server_error};
-use crate::store::redis::connection::sentinels::ServerAddress;
+use crate::store::redis::answer::server_error;
+use crate::store::redis::connection::connections::Unanswered;
 use crate::store::redis::connection::term::PrimaryTerm;
 use crate::store::redis::failure::Failure;
 use crate::store::redis::sequence::{Repeat, Sequence, pipeline};
+use crate::store::redis::server_address::ServerAddress;
 
 /// A sequence under way. A command that was answered is never sent again.
 #[derive(Debug)]

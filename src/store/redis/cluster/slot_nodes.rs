@@ -13,15 +13,22 @@ use super::Cluster;
 use super::followed::Followed;
 use super::redirection::Redirection;
 use super::slots::Node;
-use crate::store::redis::connection::connections::server_error;
-use crate::store::redis::connection::sentinels::ServerAddress;
+use crate::store::redis::answer::server_error;
 use crate::store::redis::failure::Failure;
 use crate::store::redis::partitions::Slot;
-use crate::store::redis::scan::position::SlotNodes;
 use crate::store::redis::sequence::{Repeat, Sequence, pipeline};
+use crate::store::redis::server_address::ServerAddress;
 
 /// The sequences of one node, by their numbers.
 type NodeReads = (Arc<Node>, Vec<usize>);
+
+/// Which nodes have keys of a slot.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::store::redis) struct SlotNodes {
+    pub(in crate::store::redis) owner: ServerAddress,
+    /// The node that is getting the slot.
+    pub(in crate::store::redis) target: Option<ServerAddress>,
+}
 
 impl Cluster {
     /// Asks for a key of each slot that does not exist.

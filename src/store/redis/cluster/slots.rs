@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::feed_timeout::FeedTimeout;
 use crate::store::redis::connection::connections::Connections;
-use crate::store::redis::connection::sentinels::ServerAddress;
 use crate::store::redis::partitions::Slot;
+use crate::store::redis::server_address::ServerAddress;
 
 /// A primary of the cluster.
 #[derive(Debug)]

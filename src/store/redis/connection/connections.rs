@@ -18,14 +18,15 @@ use tokio::time::{Instant, timeout_at};
 use super::Connection;
 use super::reconnecting::{Purpose, Reconnecting};
 use super::rounds::Rounds;
-use super::sentinels::ServerAddress;
 use super::target::{Server, Target};
 use super::term::PrimaryTerm;
 use super::waiter::{Receipt, WaitLog, Waiter};
 use crate::store::Error;
 use crate::store::redis::acknowledge::{Acknowledge, WriteKind};
+use crate::store::redis::answer::{parse, server_error};
 use crate::store::redis::failure::{Cause, Failure, is_of_wrong_server};
 use crate::store::redis::sequence::Repeat;
+use crate::store::redis::server_address::ServerAddress;
 use crate::store::redis::settings::Settings;
 use crate::types::SettingError;
 
@@ -373,19 +374,6 @@ impl RuntimeConnections {
     fn next_index(&self) -> usize {
         self.next.fetch_add(1, Ordering::Relaxed) % self.connections.len()
     }
-}
-
-/// The error that Redis answered, if it did.
-pub(in crate::store::redis) fn server_error(answer: &Value) -> Option<&ServerError> {
-    match answer {
-        Value::ServerError(error) => Some(error),
-        _ => None,
-    }
-}
-
-/// Reads an answer of Redis as the type that it should have.
-pub(in crate::store::redis) fn parse<T: FromRedisValue>(answer: Value) -> Result<T, Error> {
-    T::from_redis_value(answer).map_err(|_| Error::Corrupt)
 }
 
 fn failure(connection: &Connection, cause: Cause) -> Failure {

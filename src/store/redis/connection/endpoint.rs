@@ -5,8 +5,8 @@ use std::sync::Arc;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _};
 
 use super::files::{Contents, Files, set};
-use super::sentinels::ServerAddress;
 use super::tls::TlsClient;
+use crate::store::redis::server_address::ServerAddress;
 use crate::store::redis::settings::{Mode, Settings};
 use crate::types::SettingError;
 
@@ -51,6 +51,14 @@ impl Endpoint {
         let info = self.info.clone().set_addr(ConnectionAddr::Tcp(server.host.clone(), server.port));
         let address = address(&info);
         Self { info, tls: self.tls.clone(), address }
+    }
+
+    /// Where it leads; `None` for a Unix socket.
+    pub(in crate::store::redis) fn server(&self) -> Option<ServerAddress> {
+        match self.info.addr() {
+            ConnectionAddr::Tcp(host, port) => Some(ServerAddress { host: host.clone(), port: *port }),
+            _ => None,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ pub(super) mod sentinels;
 pub(super) mod target;
 pub(super) mod term;
 pub(super) mod tls;
+mod wait_commands;
 pub(super) mod waiter;
 
 use std::io;
@@ -31,8 +32,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use self::endpoint::Endpoint;
 use self::term::PrimaryTerm;
-use self::tls::TlsProblem;
 use super::failure::{Cause, Failure};
+use super::tls_problem::TlsProblem;
 
 /// An open connection, which many calls share. Dropping it closes it.
 #[derive(Debug)]

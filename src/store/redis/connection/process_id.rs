@@ -3,7 +3,7 @@
 //! Each process has the keys in an order of its own, so the cursor of one says nothing to another: not to the replica that
 //! takes its place, and not to a server that was started again.
 
-use crate::store::redis::inspection::field;
+use crate::store::redis::answer::field;
 
 /// Tells the processes apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

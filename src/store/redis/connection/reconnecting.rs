@@ -18,11 +18,12 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::Connection;
 use super::endpoint::Endpoint;
 use super::rounds::Rounds;
-use super::sentinels::{Sentinels, ServerAddress};
+use super::sentinels::Sentinels;
 use super::target::{Server, Target};
-use super::waiter;
+use super::wait_commands;
 use crate::store::redis::acknowledge::Acknowledge;
 use crate::store::redis::failure::{Cause, Failure};
+use crate::store::redis::server_address::ServerAddress;
 
 /// Holds one connection at a time. Dropping it closes the connection.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store::redis) enum Purpose {
     Commands,
-    /// Waiting for acknowledgements, which blocks the connection. See [`waiter`].
+    /// Waiting for acknowledgements, which blocks the connection. See [`super::waiter`].
     Waiting(Acknowledge),
 }
 
@@ -207,7 +208,7 @@ impl Opener {
             }
         }
         if let Purpose::Waiting(acknowledge) = self.purpose {
-            waiter::prepare(&connection, acknowledge, self.target.timeout).await?;
+            wait_commands::prepare(&connection, acknowledge, self.target.timeout).await?;
         }
         Ok(connection)
     }

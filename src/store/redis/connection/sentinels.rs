@@ -18,6 +18,7 @@ use tracing::info;
 use super::Connection;
 use super::target::{Server, Target};
 use crate::store::redis::failure::{Cause, Failure};
+use crate::store::redis::server_address::ServerAddress;
 use crate::store::redis::settings::Settings;
 use crate::types::SettingError;
 
@@ -30,13 +31,6 @@ pub(in crate::store::redis) struct Sentinels {
     last: Mutex<Option<Resolution>>,
     /// The last primary that was connected to.
     known: Mutex<Option<ServerAddress>>,
-}
-
-/// The address of a server, as Sentinels or nodes of a cluster name it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::store::redis) struct ServerAddress {
-    pub(in crate::store::redis) host: String,
-    pub(in crate::store::redis) port: u16,
 }
 
 /// What the Sentinels have answered.
@@ -194,13 +188,6 @@ async fn ask(target: Arc<Target>, service_name: Arc<str>) -> Result<Option<Serve
     };
     let answer = timeout(target.timeout, asking).await.unwrap_or_else(|_| Err(target.not_connected()));
     Ok(answer?.map(|(host, port)| ServerAddress { host, port }))
-}
-
-impl std::fmt::Display for ServerAddress {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { host, port } = self;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
-    }
 }
 
 /// How often they are asked while a primary does not answer.

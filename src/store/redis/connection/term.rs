@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::store::redis::inspection::field;
+use crate::store::redis::answer::field;
 
 /// A process, and the history that it adds to. A server that was a replica meanwhile has another one.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use redis::{Cmd, ErrorKind, FromRedisValue as _, Pipeline, RedisError, ServerErrorKind, Value};
+use redis::{ErrorKind, FromRedisValue as _, Pipeline, RedisError, ServerErrorKind, Value};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout, timeout_at};
@@ -20,12 +20,13 @@ use tracing::{info, warn};
 use super::Connection;
 use super::reconnecting::{Purpose, Reconnecting};
 use super::rounds::Rounds;
-use super::sentinels::ServerAddress;
 use super::target::Target;
 use super::term::PrimaryTerm;
+use super::wait_commands::{wait_command, waited_write};
 use crate::store::redis::acknowledge::Acknowledge;
 use crate::store::redis::failure::{Cause, Failure, is_of_wrong_server};
 use crate::store::redis::scripts::Script;
+use crate::store::redis::server_address::ServerAddress;
 use crate::types::duration;
 
 /// A queue of writes that wait, and the task that waits for them. Dropping it ends the task.
@@ -308,56 +309,6 @@ impl Group {
         self.reconnecting.check();
         not_acknowledged(&self.address, "the primary is another one by now, or began another history")
     }
-}
-
-/// Prepares a new connection for waiting, and checks that Redis lets it wait.
-pub(in crate::store::redis) async fn prepare(
-    connection: &Connection,
-    acknowledge: Acknowledge,
-    patience: Duration,
-) -> Result<(), Failure> {
-    let write = waited_write();
-    let preparing = async {
-        let mut commands = connection.commands();
-        write.load().exec_async(&mut commands).await.map_err(Cause::from)?;
-        // Asks for nothing that is not so already, if Redis can do it at all.
-        let wait = match acknowledge {
-            Acknowledge::Primary | Acknowledge::Replicas(_) => wait_command(Acknowledge::Primary, Duration::ZERO),
-            Acknowledge::Fsync => wait_command(Acknowledge::Fsync, Duration::ZERO),
-        };
-        wait.exec_async(&mut commands).await.map_err(|error| explain(&error, acknowledge).unwrap_or(error.into()))
-    };
-    let prepared = timeout(patience, preparing).await.unwrap_or(Err(Cause::NoAnswer(patience)));
-    prepared.map_err(|cause| Failure { address: Arc::clone(&connection.address), cause })
-}
-
-/// Says what an operator has to change.
-fn explain(error: &RedisError, acknowledge: Acknowledge) -> Option<Cause> {
-    let text = error.detail()?;
-    let problem = if text.contains("unknown command") {
-        "has no WAITAOF: it takes Redis 7.2 or Valkey 7.2, or newer"
-    } else if text.contains("appendonly is disabled") {
-        "has no append-only file: set appendonly to yes"
-    } else {
-        return None;
-    };
-    Some(Cause::Unsuitable(format!("acknowledge is \"{acknowledge}\", but this Redis {problem}").into()))
-}
-
-/// Makes the command that waits at most so long. Zero would mean forever.
-fn wait_command(acknowledge: Acknowledge, patience: Duration) -> Cmd {
-    let mut command = Cmd::new();
-    match acknowledge {
-        Acknowledge::Primary => command.arg("WAIT").arg(0),
-        Acknowledge::Replicas(count) => command.arg("WAIT").arg(count),
-        Acknowledge::Fsync => command.arg("WAITAOF").arg(1).arg(0),
-    };
-    command.arg(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX).max(1));
-    command
-}
-
-fn waited_write() -> Script {
-    Script::new(include_str!("../scripts/waited_write.lua").to_owned())
 }
 
 fn is_no_script(error: &RedisError) -> bool {

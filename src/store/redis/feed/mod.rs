@@ -16,9 +16,10 @@ use redis::{FromRedisValue, Value};
 use tracing::debug;
 
 use self::cursor::{StreamPosition, StreamProgress, decode, encode};
+use super::answer::parse_one;
 use super::failure::Failure;
 use super::partitions::{Partition, Slot};
-use super::router::{Router, parse_one};
+use super::router::Router;
 use super::sequence::Sequence;
 use super::{Redis, key_command};
 use crate::store::encoding::decode_feed_entry;

@@ -16,7 +16,7 @@ use super::server_info::ServerInfo;
 use crate::store::Error;
 use crate::store::redis::Redis;
 use crate::store::redis::acknowledge::Acknowledge;
-use crate::store::redis::connection::connections::{parse, server_error};
+use crate::store::redis::answer::{field, parse, server_error};
 use crate::store::redis::router::AnyServer;
 use crate::store::redis::sequence::pipeline;
 
@@ -87,7 +87,7 @@ impl Redis {
     /// Returns what is wrong with a server without an append-only file, if the disk has to acknowledge writes.
     pub(in crate::store::redis) fn missing_file(&self, info: &str) -> Option<String> {
         let setting = self.fsync_setting()?;
-        (super::field(info, "aof_enabled") == Some("0"))
+        (field(info, "aof_enabled") == Some("0"))
             .then(|| format!("{setting} is \"fsync\", but this Redis has no append-only file: set appendonly to yes"))
     }
 

@@ -22,10 +22,10 @@ use tokio::time::{Instant, sleep};
 use self::layout::Proof;
 use self::server_info::{Eviction, ServerAnswer, ServerClock, ServerInfo};
 use super::Redis;
-use super::connection::connections::server_error;
+use super::answer::{field, parse_one, server_error};
 use super::failure::{Cause, Failure};
 use super::partitions::Slot;
-use super::router::{AnyServer, Router, parse_one};
+use super::router::{AnyServer, Router};
 use super::scripts::Script;
 use super::sequence::{ScriptCall, Sequence};
 use crate::store::Error;
@@ -264,11 +264,6 @@ fn answered_code<'c>(cause: &'c (dyn StdError + Send + Sync + 'static)) -> Optio
         Cause::Answered { code, .. } => Some(code),
         _ => None,
     }
-}
-
-/// Returns the value of a field in the answer to INFO.
-pub(in crate::store::redis) fn field<'i>(info: &'i str, name: &str) -> Option<&'i str> {
-    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim_end)
 }
 
 /// How often Redis is looked at more closely than by each ping.

@@ -1,7 +1,7 @@
 //! What a Redis says about itself: its answer to INFO, as far as operators and this store need it.
 
-use super::field;
 use crate::store::Error;
+use crate::store::redis::answer::field;
 use crate::types::Time;
 
 /// What one of the servers of a store answered when it was asked about itself.

@@ -7,12 +7,14 @@ pub(super) mod sample_position;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use self::position::{ScanPosition, SlotNodes};
+use self::position::ScanPosition;
+use super::answer::parse_several;
 use super::cluster::Cluster;
+use super::cluster::slot_nodes::SlotNodes;
 use super::connection::process_id::ProcessId;
 use super::partitions::Slot;
 use super::reply::SnapshotReply;
-use super::router::{AnyServer, Router, parse_several};
+use super::router::{AnyServer, Router};
 use super::sequence::Sequence;
 use super::{Redis, key_command};
 use crate::store::transfer::ExportPage;

@@ -10,8 +10,9 @@
 //! The slots of a node that was started again while it was scanned are scanned again.
 
 use crate::store::Cursor;
+use crate::store::redis::cluster::slot_nodes::SlotNodes;
 use crate::store::redis::connection::process_id::ProcessId;
-use crate::store::redis::connection::sentinels::ServerAddress;
+use crate::store::redis::server_address::ServerAddress;
 
 /// How far the scan of one slot has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,14 +28,6 @@ enum SlotProgress {
     SourceDone,
     /// The same, and the target is being scanned.
     ScanningTarget,
-}
-
-/// Which nodes have keys of a slot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::store::redis) struct SlotNodes {
-    pub(in crate::store::redis) owner: ServerAddress,
-    /// The node that is getting the slot.
-    pub(in crate::store::redis) target: Option<ServerAddress>,
 }
 
 /// How far a scan of all slots of interest has come. They are numbered from 0.

@@ -1,10 +1,8 @@
 //! The settings of the mode `cluster`: nodes to begin from.
 
-use redis::ConnectionAddr;
 use serde::{Deserialize, Serialize};
 
-use crate::store::redis::connection::endpoint::Endpoint;
-use crate::store::redis::connection::sentinels::ServerAddress;
+use crate::store::redis::server_address::ServerAddress;
 use crate::store::redis::{Mode, Settings};
 use crate::types::SettingError;
 
@@ -40,16 +38,6 @@ fn parse(node: &str) -> Option<ServerAddress> {
     let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
     let is_plain = !bare.is_empty() && !bare.contains(['/', '@', '[', ']']) && (bare == host) != bare.contains(':');
     Some(ServerAddress { host: bare.to_owned(), port: port.parse().ok()? }).filter(|_| is_plain)
-}
-
-impl Endpoint {
-    /// Where it leads; `None` for a Unix socket.
-    pub(in crate::store::redis) fn server(&self) -> Option<ServerAddress> {
-        match self.info.addr() {
-            ConnectionAddr::Tcp(host, port) => Some(ServerAddress { host: host.clone(), port: *port }),
-            _ => None,
-        }
-    }
 }
 
 const MAX_NODES: usize = 64;

@@ -4,21 +4,17 @@ pub(super) mod cluster;
 pub(super) mod sentinel;
 
 use std::fmt;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use redis::ConnectionAddr;
 use serde::{Deserialize, Serialize};
 
 use self::cluster::ClusterSettings;
 use self::sentinel::SentinelSettings;
 use super::acknowledge::Acknowledge;
-use super::connection::endpoint::{self, Endpoint};
-use super::connection::files::Files;
 use super::partitions::PartitionCount;
 use crate::app::LegacyRedisAccess;
-use crate::types::{SettingError, Time, duration};
+use crate::types::duration;
 
 /// The `[store.redis]` table.
 #[derive(Clone, Deserialize, Serialize)]
@@ -89,45 +85,9 @@ pub enum Mode {
 }
 
 impl Settings {
-    /// Checks the values. Reads no file.
-    pub fn check(&self) -> Result<(), SettingError> {
-        let is_allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
-        let info = endpoint::check_settings(self)?;
-        match (self.mode, info.addr()) {
-            (Mode::Standalone, _) | (_, ConnectionAddr::Tcp(..)) => {}
-            (Mode::Sentinel, _) => return Err(SettingError::new("url", NO_SOCKET)),
-            (Mode::Cluster, _) => return Err(SettingError::new("url", NO_CLUSTER_SOCKET)),
-        }
-        self.cluster.check(self).map_err(|error| error.under("cluster"))?;
-        self.sentinel.check(self).map_err(|error| error.under("sentinel"))?;
-        let (key, message) = if !(1..=64).contains(&self.key_prefix.len()) || !self.key_prefix.chars().all(is_allowed) {
-            ("key_prefix", "it has to be 1 to 64 letters, digits and _-.:")
-        } else if !(Duration::from_millis(10)..=Duration::from_secs(60)).contains(&self.timeout) {
-            ("timeout", "it has to be from 10ms to 1m")
-        } else if !(1..=64).contains(&self.connections) {
-            ("connections", "it has to be from 1 to 64")
-        } else if !self.for_endings().is_at_least(self.acknowledge) {
-            ("acknowledge_endings", LAXER)
-        } else {
-            return Ok(());
-        };
-        Err(SettingError::new(key, message))
-    }
-
     /// Whether all connections are encrypted, those to Sentinels too.
     pub fn is_encrypted(&self) -> bool {
         [&self.url].into_iter().chain(&self.sentinel.urls).all(|url| url.starts_with("rediss:"))
-    }
-
-    /// Whether the url leads to this machine.
-    pub fn is_on_this_machine(&self) -> bool {
-        match endpoint::check_settings(self).map(|info| info.addr().clone()) {
-            Ok(ConnectionAddr::Unix(_)) => true,
-            Ok(ConnectionAddr::Tcp(host, _)) if self.mode == Mode::Standalone => {
-                host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-            }
-            _ => false,
-        }
     }
 
     /// What acknowledges what ends sessions.
@@ -146,16 +106,6 @@ impl Settings {
             Mode::Standalone | Mode::Sentinel => PartitionCount::P64,
             Mode::Cluster => PartitionCount::P1024,
         })
-    }
-
-    /// Reads the files, checks them, and returns when the client certificate expires. `None`: there is none.
-    pub fn check_files(&self, now: Time) -> Result<Option<Time>, SettingError> {
-        let files = Files::of(self);
-        let endpoint = Endpoint::build(self, &files, &files.read()?)?;
-        for sentinel in self.sentinel.connections(self) {
-            sentinel.check_files(now).map_err(|error| error.under("sentinel"))?;
-        }
-        Ok(endpoint.tls.and_then(|tls| tls.expire_time(now)))
     }
 }
 
@@ -198,10 +148,3 @@ impl fmt::Debug for Settings {
         f.debug_struct("Settings").field("key_prefix", &self.key_prefix).field("timeout", &self.timeout).finish()
     }
 }
-
-const LAXER: &str =
-    "it has to be acknowledge itself, or stricter: more replicas, or anything if acknowledge is \"primary\"";
-const NO_CLUSTER_SOCKET: &str =
-    "with mode = \"cluster\" it has to be redis:// or rediss://, with the host and port of a node";
-const NO_SOCKET: &str =
-    "with mode = \"sentinel\" it has to be redis:// or rediss://, with any host: the Sentinels name it";
