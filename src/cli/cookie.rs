@@ -6,7 +6,7 @@
 
 use clap::Args;
 
-use super::why::read_stdin;
+use super::input::{read_stdin, without_field_name};
 use super::{CliError, ConfigFile, cookie_kind, output};
 use crate::app::{App, Apps, Kind};
 use crate::cookie;
@@ -174,14 +174,6 @@ fn beginning(text: &str) -> String {
 fn cookie_names(header: &str) -> String {
     let names = header.split(';').filter_map(|pair| pair.split_once('=')).map(|(name, _)| name.trim());
     names.take(PRINTED_NAMES).map(|name| name.escape_debug().to_string()).collect::<Vec<_>>().join(", ")
-}
-
-/// Removes the name of the header: browsers copy `Cookie: a=b`.
-pub(super) fn without_field_name(text: &str) -> &str {
-    match text.split_once(':') {
-        Some((name, header)) if name.trim().eq_ignore_ascii_case("cookie") => header.trim(),
-        _ => text,
-    }
 }
 
 /// Names the command that asks a running service.

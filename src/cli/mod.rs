@@ -15,6 +15,7 @@ mod exit;
 mod export;
 mod healthcheck;
 mod import;
+mod input;
 mod key_lines;
 mod keygen;
 mod layout;

@@ -1,8 +1,6 @@
 //! The protocol of a call, by its content type.
 
-use http::{HeaderMap, HeaderValue, Request, header};
-
-use super::{ext_authz, forward_auth};
+use http::{HeaderMap, HeaderValue, header};
 
 /// The protocol of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,24 +24,8 @@ pub enum Codec {
 }
 
 impl Protocol {
-    /// Returns the protocol of a request. The question of a proxy gets the path of the call that answers it.
-    pub fn of_request<B>(request: &mut Request<B>) -> Option<Self> {
-        if let Some((app, uri)) = forward_auth::take(request.uri()) {
-            *request.uri_mut() = uri;
-            request.extensions_mut().insert(app);
-            return Some(Self::ForwardAuth);
-        }
-        match Self::of(request.headers()) {
-            Some(Self::Grpc) if let Some(uri) = ext_authz::take(request) => {
-                *request.uri_mut() = uri;
-                Some(Self::ExtAuthz)
-            }
-            protocol => protocol,
-        }
-    }
-
     /// Returns the protocol that the content type names. `None`: it names none, or the request has not exactly one.
-    fn of(headers: &HeaderMap) -> Option<Self> {
+    pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
         let mut values = headers.get_all(header::CONTENT_TYPE).iter();
         let (Some(value), None) = (values.next(), values.next()) else { return None };
         // A parameter, such as the charset, changes nothing: JSON is always UTF-8.

@@ -3,17 +3,18 @@
 use super::call_counts::Found;
 use super::error::Error;
 use super::headers::CookieAction;
-use super::recovery::SupersededToken;
-use super::write::unconditional;
 use super::{AppCall, Service, Tokens};
 use crate::app::{App, Kind};
 use crate::cookie;
-use crate::session::{Authority, Denial, EndReason, Head, Record, RequestContext, TokenMatch, judge, match_token};
+use crate::session::{
+    Authority, Denial, EndReason, Head, Precondition, Record, RequestContext, TokenMatch, judge, match_token,
+};
 use crate::store::Snapshot;
 use crate::token::{
     CookieNote, MAX_KEY_BYTES, MIN_KEY_BYTES, SplitToken, TokenRejection, VerifiedToken, is_ticket, looks_like_token,
     verify_ticket, verify_token,
 };
+use crate::types::Time;
 
 /// What a request shows to name its session.
 #[derive(Clone, Copy, Debug, Default)]
@@ -110,6 +111,14 @@ pub(super) enum TokenState {
     Gone(Option<EndReason>),
 }
 
+/// A token that another one has replaced.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SupersededToken {
+    pub(super) token: SplitToken,
+    /// When its session's token was replaced for the last time.
+    pub(super) rotate_time: Time,
+}
+
 /// How much a write can learn from one of several cookies.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Relevance {
@@ -175,7 +184,7 @@ impl AppCall<'_> {
     pub(super) fn token_state(&self, token: SplitToken, snapshot: Option<Snapshot>) -> TokenState {
         let Some(Snapshot { record, generation }) = snapshot else { return TokenState::Gone(None) };
         let authority = Authority::Token(token.verifier_hash(&self.app.name));
-        match judge(&record.head, generation, &unconditional(authority, self.now)) {
+        match judge(&record.head, generation, &Precondition::unconditional(authority, self.now)) {
             Err(Denial::Gone(Some(reason))) => match self.superseded(token, &record.head) {
                 Some(superseded) => TokenState::Superseded(superseded, reason),
                 None => TokenState::Gone(Some(reason)),

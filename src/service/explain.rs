@@ -3,8 +3,8 @@
 //! Judges as an open does, and changes nothing: it counts nothing, records no use and imports nothing.
 
 use super::credential::TokenState;
-use super::index::is_live;
 use super::list::{SessionInfo, info};
+use super::liveness::is_live;
 use super::{AppCall, Credential, Error, Service, WithEntries, cookie_template};
 use crate::app::Kind;
 use crate::cookie::{self, CookieChanges};

@@ -10,11 +10,11 @@ use std::time::Duration;
 use super::call_counts::Found;
 use super::index::subject_ref;
 use super::stats::MigrationRefusal;
-use super::write::unconditional;
 use super::{AppCall, Error, Service};
 use crate::app::MigrationSource;
 use crate::session::{
-    Authority, EndReason, Entries, Head, ImportedFrom, Record, RequestContext, Subject, Value, Version, subject_of,
+    Authority, EndReason, Entries, Head, ImportedFrom, Precondition, Record, RequestContext, Subject, Value, Version,
+    subject_of,
 };
 use crate::store::{Created, Revocation, SessionKey, Write};
 use crate::token::SplitToken;
@@ -94,7 +94,7 @@ impl Service {
         if !revocation.is_some_and(|revocation| covers(&revocation, imported_from, session_key)) {
             return Ok(false);
         }
-        let precondition = unconditional(Authority::Subject(subject.clone()), call.now);
+        let precondition = Precondition::unconditional(Authority::Subject(subject.clone()), call.now);
         self.apply(session_key, &precondition, &Write::End(EndReason::Revoked)).await?;
         call.refuse_credential(source, MigrationRefusal::Revoked);
         Ok(true)

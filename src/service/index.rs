@@ -12,10 +12,10 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tracing::{debug, warn};
 
-use super::write::unconditional;
-use super::{Error, Service, WithEntries};
+use super::liveness::{Liveness, liveness};
+use super::{Error, Service};
 use crate::app::App;
-use crate::session::{Authority, Denial, EndReason, Entries, Precondition, Record, Subject, judge};
+use crate::session::{Authority, EndReason, Entries, Precondition, Record, Subject};
 use crate::store::{self, Applied, Cursor, IndexEntry, IndexPage, SessionKey, Snapshot, SubjectRef, Write};
 use crate::telemetry::CallContext;
 use crate::token::SessionId;
@@ -28,6 +28,13 @@ pub(super) struct SubjectSession {
     pub(super) record: Record,
 }
 
+/// Whether a listing answers the entries of sessions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithEntries {
+    No,
+    Yes,
+}
+
 /// What an entry of the index names.
 enum IndexLookup {
     Live(Box<Record>),
@@ -35,15 +42,6 @@ enum IndexLookup {
     Pending,
     /// The session is not the subject's, and the login of this entry is over.
     Dead,
-}
-
-/// Whether a session lives, judged on a snapshot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Liveness {
-    Live,
-    Ended(EndReason),
-    /// It ended so long ago that the reason does not count any more.
-    Forgotten,
 }
 
 impl Service {
@@ -158,7 +156,7 @@ impl Service {
     ) -> Result<u32, Error> {
         let ends = run_concurrently(ids, |id| {
             let (service, session_key) = (self.clone(), SessionKey { app: subject_ref.app.clone(), id });
-            let precondition = unconditional(Authority::Subject(subject_ref.subject.clone()), now);
+            let precondition = Precondition::unconditional(Authority::Subject(subject_ref.subject.clone()), now);
             async move {
                 let applied = service.apply(&session_key, &precondition, &Write::End(reason)).await?;
                 Ok(u32::from(matches!(applied, Applied::Done(_))))
@@ -190,21 +188,6 @@ where
 /// One subject of an app.
 pub(super) fn subject_ref(app: &App, subject: &Subject) -> SubjectRef {
     SubjectRef { app: app.name.clone(), subject: subject.clone() }
-}
-
-/// Whether a session lives at `now`.
-pub(super) fn is_live(snapshot: &Snapshot, now: Time) -> bool {
-    liveness(snapshot, now) == Liveness::Live
-}
-
-/// Whether a session lives at `now`, and if not, why it has ended.
-pub(super) fn liveness(snapshot: &Snapshot, now: Time) -> Liveness {
-    match judge(&snapshot.record.head, snapshot.generation, &unconditional(Authority::Admin, now)) {
-        Err(Denial::Gone(Some(reason))) => Liveness::Ended(reason),
-        Err(Denial::Gone(None)) => Liveness::Forgotten,
-        // An administrator without conditions is denied for no other reason.
-        Ok(()) | Err(_) => Liveness::Live,
-    }
 }
 
 fn look_up(entry: &IndexEntry, snapshot: Option<Snapshot>, subject: &Subject, now: Time) -> IndexLookup {

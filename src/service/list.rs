@@ -2,7 +2,8 @@
 
 use std::cmp::Reverse;
 
-use super::index::{Liveness, is_live, liveness, subject_ref};
+use super::index::{WithEntries, subject_ref};
+use super::liveness::{Liveness, is_live, liveness};
 use super::{Error, Service};
 use crate::session::{EndReason, Entries, Record, Subject};
 use crate::store::{Cursor, SessionKey};
@@ -16,13 +17,6 @@ pub struct SessionInfo {
     pub record: Record,
     /// Why the session has ended; `None` while it lives.
     pub end_reason: Option<EndReason>,
-}
-
-/// Whether a listing answers the entries of sessions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WithEntries {
-    No,
-    Yes,
 }
 
 /// A page of the sessions of a subject or of an app.

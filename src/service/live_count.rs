@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::index::is_live;
+use super::liveness::is_live;
 use super::{Error, Service};
 use crate::app::Kind;
 use crate::store::{Position, SessionKey, Snapshot, StoreKind};

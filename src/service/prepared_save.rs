@@ -3,12 +3,12 @@
 use super::credential::ResolvedCredential;
 use super::headers::CookieAction;
 use super::save::SaveRequest;
-use super::write::{PreparedWrite, fingerprint, unconditional};
+use super::write::{PreparedWrite, fingerprint};
 use super::{AppCall, Error, Outcome};
 use crate::session::{
     AuthenticationChange, Authority, Changes, Counters, Edit, Entries, Head, IdempotencyRecord, LifetimeChange,
-    LifetimeLimits, Lifetimes, NewLifetime, Record, Replacement, Rotation, Subject, SubjectChange, Version, WhenEmpty,
-    WriteEffect, edit,
+    LifetimeLimits, Lifetimes, NewLifetime, Precondition, Record, Replacement, Rotation, Subject, SubjectChange,
+    Version, WhenEmpty, WriteEffect, edit,
 };
 use crate::store::Write;
 use crate::token::{CookieNote, SplitToken};
@@ -104,7 +104,7 @@ impl PreparedWrite {
         let verifier_hash = self.credential.token.verifier_hash(&call.app.name);
         let head = Head::new(verifier_hash, call.now, idle_timeout, absolute_timeout);
         let empty = Record { head, entries: Entries::default() };
-        let (mut record, done) = edit(&empty, first, &unconditional(Authority::Admin, call.now))
+        let (mut record, done) = edit(&empty, first, &Precondition::unconditional(Authority::Admin, call.now))
             .map_err(|edit_error| Error::refused(edit_error, call.app.limits))?;
         let is_empty = record.head.entry_count == 0 && record.head.subject.is_none();
         if done.effect == WriteEffect::Deleted || is_empty && first.when_empty == WhenEmpty::Delete {

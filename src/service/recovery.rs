@@ -9,20 +9,12 @@
 
 use std::time::Duration;
 
-use super::credential::{ResolvedCredential, TokenState};
+use super::credential::{ResolvedCredential, SupersededToken, TokenState};
 use super::{AppCall, Error, Service};
 use crate::session::Record;
 use crate::store::Snapshot;
 use crate::token::{CookieNote, SplitToken};
 use crate::types::Time;
-
-/// A token that another one has replaced.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct SupersededToken {
-    pub(super) token: SplitToken,
-    /// When its session's token was replaced for the last time.
-    pub(super) rotate_time: Time,
-}
 
 /// The session that a superseded token leads to.
 #[derive(Debug)]

@@ -2,10 +2,9 @@
 
 use super::index::subject_ref;
 use super::outcome::Outcome;
-use super::write::unconditional;
 use super::{Error, Service};
-use crate::session::{Authority, Denial, EndReason, Subject};
-use crate::store::{Applied, Cursor, IndexPage, Revocation, SessionKey, Write};
+use crate::session::{Authority, Denial, EndReason, Precondition, Subject};
+use crate::store::{self, Applied, Cursor, IndexPage, Revocation, SessionKey, Write};
 use crate::telemetry::CallContext;
 use crate::token::SessionId;
 
@@ -17,11 +16,13 @@ impl Service {
     pub async fn revoke_session(&self, app: &str, id: SessionId) -> Result<Outcome, Error> {
         let app = self.stored_app(app, "RevokeSession")?;
         let session_key = SessionKey { app: app.name.clone(), id };
-        let precondition = unconditional(Authority::Admin, self.clock.now());
+        let precondition = Precondition::unconditional(Authority::Admin, self.clock.now());
         Ok(match self.apply(&session_key, &precondition, &Write::End(EndReason::Revoked)).await? {
             Applied::Done(_) => Outcome::Deleted(EndReason::Revoked),
             Applied::Denied(Denial::Gone(reason)) => Outcome::Gone(reason),
-            Applied::Denied(_) | Applied::Refused(_) | Applied::Missing => Outcome::Gone(None),
+            Applied::Missing => Outcome::Gone(None),
+            // An end without conditions is denied for no other reason, and never refused.
+            Applied::Denied(_) | Applied::Refused(_) => return Err(store::Error::Corrupt.into()),
         })
     }
 

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::credential::ResolvedCredential;
-use super::index::is_live;
+use super::liveness::is_live;
 use super::{AppCall, Error, Outcome, Service};
 use crate::session::{
     Authority, Changes, Counters, Denial, Done, EndReason, Fingerprint, Head, Precondition, PreviousToken, Record,
@@ -193,11 +193,6 @@ impl Service {
         let (outcome, counters) = (outcome(effect, &record.head), counters(&record, prepared.changes()));
         Ok(WriteResult::Done { outcome, head: is_live.then(|| Box::new(record.head)), token, counters })
     }
-}
-
-/// A precondition without etag and `request_id`.
-pub(super) const fn unconditional(authority: Authority, now: Time) -> Precondition {
-    Precondition { authority, etag: None, fingerprint: None, now }
 }
 
 /// The fingerprint of a call; `None` if it has no `request_id`.

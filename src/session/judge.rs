@@ -24,6 +24,13 @@ pub struct Precondition {
     pub now: Time,
 }
 
+impl Precondition {
+    /// Without etag and request_id.
+    pub const fn unconditional(authority: Authority, now: Time) -> Self {
+        Self { authority, etag: None, fingerprint: None, now }
+    }
+}
+
 /// The authority that a call writes with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Authority {

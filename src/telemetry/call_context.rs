@@ -2,7 +2,6 @@
 //!
 //! Every line that is logged while a call runs gets these fields, without any code where it is logged.
 
-use std::cell::Cell;
 use std::fmt;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use http::{HeaderMap, HeaderName};
 
 use super::spans::{self, CallSpan, Tracer};
 use super::trace::Trace;
-use crate::types::random;
+use super::unique_number::unique_number;
 
 /// The fields of a call in logs.
 #[derive(Clone, Debug)]
@@ -159,18 +158,6 @@ impl fmt::Display for CallId {
 fn is_safe(id: &[u8]) -> bool {
     let safe = |c: &u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
     (1..=MAX_BYTES).contains(&id.len()) && id.iter().all(safe)
-}
-
-/// Returns a number that no other call has. Cheap, because every thread counts from a random start of its own.
-pub(super) fn unique_number() -> u64 {
-    thread_local! {
-        static NEXT: Cell<u64> = Cell::new(u64::from_be_bytes(random::bytes()));
-    }
-    NEXT.with(|next| {
-        // Steps of the golden ratio reach every u64 once, and successive numbers do not look alike.
-        next.set(next.get().wrapping_add(0x9e37_79b9_7f4a_7c15));
-        next.get()
-    })
 }
 
 /// Enough for a UUID or a trace id.

@@ -11,6 +11,7 @@ pub mod metrics;
 mod queue;
 pub mod spans;
 mod trace;
+mod unique_number;
 
 pub use call_context::{CallContext, CallId};
 pub use level::{Level, LevelError};

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot read the tree has failed")]
 
 mod backends;
+mod circles;
 mod conflicts;
 mod layers;
 mod links;
@@ -23,6 +24,11 @@ use self::tree::{Finding, Tree};
 #[test]
 fn imports_go_down_the_layers_only() {
     none(layers::check(&Tree::read()));
+}
+
+#[test]
+fn modules_that_are_not_small_import_each_other_in_no_circle() {
+    none(circles::check(&Tree::read()));
 }
 
 #[test]

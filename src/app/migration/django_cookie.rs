@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::{DAY, MINUTE, cookie_name, key_bytes};
+use super::checks::{DAY, MINUTE, cookie_name, key_bytes};
 use crate::cookie;
 use crate::django::{COOKIE_SALT, Signer};
 use crate::types::{Secret, SettingError, duration, secret};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::checks::{cookie_name, key_bytes};
 use super::legacy_redis::legacy_redis_access;
-use super::settings::{cookie_name, key_bytes};
 use super::{LegacyRedis, LegacyRedisAccess};
 use crate::cookie;
 use crate::django::{ROW_SALT, Signer};

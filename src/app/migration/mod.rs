@@ -1,5 +1,6 @@
 //! Migration: an app imports the sessions of another session library for a while.
 
+mod checks;
 mod django_cookie;
 mod django_session;
 mod express_session;

@@ -1,17 +1,12 @@
 //! The `[apps.<name>.migrate]` tables: where legacy sessions are imported from, and until when.
 
-use std::time::Duration;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::{
     DjangoCookieSettings, DjangoSessionSettings, ExpressSessionSettings, FlaskCookieSettings, FlaskSessionSettings,
     Migration, MigrationSource, ScsSettings, SubjectPath,
 };
-use crate::cookie;
-use crate::types::{Secret, SettingError, Time, timestamp};
+use crate::types::{SettingError, Time, timestamp};
 
 /// The `[apps.<name>.migrate]` table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -58,25 +53,4 @@ impl MigrationSettings {
     }
 }
 
-/// Returns the bytes of keys: text stands for its UTF-8 bytes, other bytes are written `base64:...`.
-pub(super) fn key_bytes(setting: &str, keys: &[Secret]) -> Result<Vec<Vec<u8>>, SettingError> {
-    let bytes = |key: &Secret| match key.expose().strip_prefix("base64:") {
-        _ if key.expose().is_empty() => Err(SettingError::new(setting, "a key is empty: anybody could sign with it")),
-        Some(text) => {
-            STANDARD.decode(text).map_err(|_| SettingError::new(setting, "a key after `base64:` is not base64"))
-        }
-        None => Ok(key.expose().as_bytes().to_vec()),
-    };
-    keys.iter().map(bytes).collect()
-}
-
-pub(super) fn cookie_name(name: &str) -> Result<Option<cookie::Name>, SettingError> {
-    if name.is_empty() {
-        return Ok(None);
-    }
-    cookie::Name::parse(name).map(Some).map_err(|error| SettingError::new("cookie_name", error))
-}
-
 const NO_END: &str = "it has to say when the migration ends, such as \"2027-01-31\"";
-pub(super) const MINUTE: Duration = Duration::from_secs(60);
-pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);

@@ -1,11 +1,10 @@
 //! The answer: what was found in the store, with the ends that the audit logs have of it.
 
 use super::question::Findings;
-use super::replica::{LogState, ReplicaLog};
-use crate::cli::Address;
+use super::replica::{LogState, NotedEnd, ReplicaLog};
 use crate::cli::sessions::text::time;
 use crate::grpc::wire::list_session_ends_request::Wanted;
-use crate::grpc::wire::{CredentialExplanation, CredentialState, EndReason, SessionEnd, SessionInfo};
+use crate::grpc::wire::{CredentialExplanation, CredentialState, EndReason, SessionInfo};
 use crate::types::Time;
 
 /// All that the command prints.
@@ -37,13 +36,6 @@ pub(super) struct SubjectAnswer {
     pub(super) more: bool,
     /// The newest first.
     pub(super) ends: Vec<NotedEnd>,
-}
-
-/// An end, and the replica whose audit log has it.
-#[derive(Clone)]
-pub(super) struct NotedEnd {
-    pub(super) end: SessionEnd,
-    pub(super) replica: Address,
 }
 
 impl Report {
@@ -138,23 +130,12 @@ impl SessionAnswer {
     }
 }
 
-impl NotedEnd {
-    /// Whether all sessions of the app ended.
-    pub(super) const fn is_of_app(&self) -> bool {
-        self.end.id.is_empty()
-    }
-
-    /// Whether only a token ended, and the session went on.
-    pub(super) fn is_of_token(&self) -> bool {
-        self.end.reason() == EndReason::Superseded
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use prost_types::Timestamp;
 
     use super::*;
+    use crate::grpc::wire::SessionEnd;
 
     fn at(seconds: i64) -> Option<Timestamp> {
         Some(Timestamp { seconds, nanos: 0 })

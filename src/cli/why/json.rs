@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, NotedEnd, Report, SessionAnswer};
+use super::answer::{Answer, Report, SessionAnswer};
+use super::replica::NotedEnd;
 use super::replica::{LogState, ReplicaLog};
 use super::verdict;
 use crate::cli::sessions::json::{SessionJson, line};

@@ -9,7 +9,7 @@ mod replica;
 mod text;
 mod verdict;
 
-use std::io::{self, IsTerminal as _, Read as _};
+use std::io;
 use std::time::Duration;
 
 use clap::Args;
@@ -18,8 +18,8 @@ use tokio::runtime;
 use self::answer::{Answer, Report};
 use self::question::Question;
 use super::credentials::Credentials;
+use super::input::read_stdin;
 use super::{Address, CliError, layout, output};
-use crate::cookie;
 use crate::types::{AppName, Clock as _, SystemClock, duration};
 
 #[derive(Debug, Args)]
@@ -99,15 +99,4 @@ impl WhyArgs {
             _ => Ok(report),
         }
     }
-}
-
-/// Reads the text, as much as a header may have.
-pub(super) fn read_stdin() -> io::Result<String> {
-    if io::stdin().is_terminal() {
-        output::print_note("Paste the Cookie header or the id of the session, then press Enter and Ctrl-D:");
-    }
-    let mut bytes = Vec::new();
-    let limit = u64::try_from(cookie::MAX_HEADER_BYTES).unwrap_or(u64::MAX);
-    io::stdin().lock().take(limit).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

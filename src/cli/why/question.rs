@@ -5,7 +5,7 @@ use tonic_types::StatusExt as _;
 
 use super::replica::{Replica, first_answer};
 use crate::cli::CliError;
-use crate::cli::cookie::without_field_name;
+use crate::cli::input::without_field_name;
 use crate::cli::sessions::admin::AdminClient;
 use crate::grpc::wire::explain_credential_request::Credential;
 use crate::grpc::wire::list_session_ends_request::Wanted;

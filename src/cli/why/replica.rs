@@ -4,13 +4,12 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::answer::NotedEnd;
 use crate::cli::credentials::Credentials;
 use crate::cli::sessions::admin::AdminClient;
 use crate::cli::sessions::text::time;
 use crate::cli::{Address, CliError};
 use crate::grpc::wire::list_session_ends_request::Wanted;
-use crate::grpc::wire::{ListSessionEndsRequest, ListSessionEndsResponse};
+use crate::grpc::wire::{EndReason, ListSessionEndsRequest, ListSessionEndsResponse, SessionEnd};
 use crate::types::Time;
 
 /// A replica, or why it cannot be asked.
@@ -42,6 +41,25 @@ pub(super) enum LogState {
         /// Why the log could not be asked about some of the sessions. The text begins with the address of the replica.
         failure: Option<String>,
     },
+}
+
+/// An end, and the replica whose audit log has it.
+#[derive(Clone)]
+pub(super) struct NotedEnd {
+    pub(super) end: SessionEnd,
+    pub(super) replica: Address,
+}
+
+impl NotedEnd {
+    /// Whether all sessions of the app ended.
+    pub(super) const fn is_of_app(&self) -> bool {
+        self.end.id.is_empty()
+    }
+
+    /// Whether only a token ended, and the session went on.
+    pub(super) fn is_of_token(&self) -> bool {
+        self.end.reason() == EndReason::Superseded
+    }
 }
 
 /// Connects to all addresses at the same time.

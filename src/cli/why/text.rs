@@ -1,6 +1,7 @@
 //! The answer as text of at most 80 columns, or of the terminal's if that has fewer.
 
-use super::answer::{Answer, NotedEnd, Report, SessionAnswer, SubjectAnswer};
+use super::answer::{Answer, Report, SessionAnswer, SubjectAnswer};
+use super::replica::NotedEnd;
 use super::replica::{LogState, ReplicaLog};
 use super::verdict;
 use crate::cli::layout::{cut, wrapped};

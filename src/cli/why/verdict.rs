@@ -1,6 +1,7 @@
 //! The sentences of the answer: what a session is, and what to do.
 
-use super::answer::{NotedEnd, SessionAnswer, SubjectAnswer};
+use super::answer::{SessionAnswer, SubjectAnswer};
+use super::replica::NotedEnd;
 use crate::cli::sessions::text::{end_reason, printable};
 use crate::grpc::wire::{CredentialState, EndReason};
 

@@ -4,11 +4,10 @@
 
 use super::{CookieCall, CookieSession};
 use crate::cookie::TemplateError;
-use crate::service::write::unconditional;
 use crate::service::{Error, Header, Outcome, SaveRequest, Saved, SessionView};
 use crate::session::{
-    AuthenticationChange, Authority, Changes, Counters, Edit, EndReason, Entries, Head, LifetimeChange, Record,
-    Rotation, SubjectChange, WhenEmpty, WriteEffect, edit,
+    AuthenticationChange, Authority, Changes, Counters, Edit, EndReason, Entries, Head, LifetimeChange, Precondition,
+    Record, Rotation, SubjectChange, WhenEmpty, WriteEffect, edit,
 };
 use crate::token::VerifierHash;
 
@@ -21,7 +20,7 @@ impl CookieCall<'_> {
         let changes = changes.check(None)?;
         check_changes(&changes)?;
 
-        let precondition = unconditional(Authority::Admin, self.now);
+        let precondition = Precondition::unconditional(Authority::Admin, self.now);
         let (record, done) = edit(&self.record(&session), &self.edit(changes), &precondition)
             .map_err(|edit_error| Error::refused(edit_error, self.app.limits))?;
         if done.effect == WriteEffect::Deleted {

@@ -263,8 +263,7 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let store = Embedded::open(&Settings { path: home.path().to_owned(), ..Settings::default() }).unwrap();
         let session_key = SessionKey { app: AppName::parse("default").unwrap(), id: SessionId::from_bytes([1; 16]) };
-        let precondition =
-            Precondition { authority: Authority::Admin, etag: None, fingerprint: None, now: Time::default() };
+        let precondition = Precondition::unconditional(Authority::Admin, Time::default());
         let touch = Touch { verifier_hash: VerifierHash::from_bytes([1; 16]), used: Time::MAX, context: None };
         write_raw(&store, key(&session_key), b"\x01no session").await;
 

@@ -3,8 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use rustls::AlertDescription;
-
 /// What is wrong with TLS.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(in crate::store::redis) enum TlsProblem {
@@ -24,8 +22,8 @@ pub(in crate::store::redis) enum TlsProblem {
     ClientCertificateMissing,
     #[error("the client certificate in {} has expired", .0.display())]
     ClientCertificateExpired(PathBuf),
-    #[error("Redis refuses the client certificate in {} ({alert:?})", file.display())]
-    ClientCertificateRefused { file: PathBuf, alert: AlertDescription },
+    #[error("Redis refuses the client certificate in {} ({alert})", file.display())]
+    ClientCertificateRefused { file: PathBuf, alert: Arc<str> },
     #[error("Redis closed the connection after it had asked for the client certificate in {}", .0.display())]
     ClosedAfterCertificate(PathBuf),
     #[error("the server answers, but not in TLS; the url of a port without TLS begins with redis://")]
@@ -35,5 +33,5 @@ pub(in crate::store::redis) enum TlsProblem {
     #[error("the server closed the connection in the handshake; has it reached maxclients?")]
     Closed,
     #[error("{0}")]
-    Other(rustls::Error),
+    Other(Arc<str>),
 }

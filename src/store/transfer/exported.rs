@@ -12,8 +12,7 @@ pub(in crate::store) fn exported_record(snapshot: Snapshot, revoke_time: Time, n
     let Snapshot { record, generation } = snapshot;
     let is_revoked = record.head.end.is_none() && record.head.generation < generation;
     let record = if is_revoked {
-        let precondition =
-            Precondition { authority: Authority::Admin, etag: None, fingerprint: None, now: revoke_time };
+        let precondition = Precondition::unconditional(Authority::Admin, revoke_time);
         end(&record, EndReason::Revoked, &precondition).0
     } else {
         record

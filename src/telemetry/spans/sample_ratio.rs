@@ -39,7 +39,7 @@ const NUMBERS: f64 = 18_446_744_073_709_551_616.0;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::call_context::unique_number;
+    use crate::telemetry::unique_number::unique_number;
 
     fn included(ratio: f64) -> usize {
         let ratio = SampleRatio::try_from(ratio).unwrap();

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 use super::queue::{self, QueuedSpans, SpanCounts, SpanQueue};
 use super::{CallSpan, Parent, SampleRatio};
-use crate::telemetry::call_context::unique_number;
 use crate::telemetry::trace::Trace;
+use crate::telemetry::unique_number::unique_number;
 use crate::types::{Clock, random};
 
 /// Begins the spans of calls. The default one begins none. Clones share their queue.

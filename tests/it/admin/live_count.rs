@@ -34,7 +34,7 @@ async fn fill(service: &TestService, app: &'static str, count: u32) {
     .await;
     for_each((0..count).filter(|number| number % 20 >= 16), |number| {
         let store = service.store.clone();
-        let precondition = Precondition { authority: Authority::Admin, etag: None, fingerprint: None, now };
+        let precondition = Precondition::unconditional(Authority::Admin, now);
         async move {
             let end = Write::End(EndReason::Revoked);
             store.apply(&hashed_key(app, number), &precondition, &end).await.unwrap();

@@ -45,7 +45,7 @@ impl TestService {
 
     /// Ends a session with an administrator's authority.
     pub(crate) async fn end(&self, id: &str, reason: session::EndReason) {
-        let precondition = Precondition { authority: Authority::Admin, etag: None, fingerprint: None, now: self.now() };
+        let precondition = Precondition::unconditional(Authority::Admin, self.now());
         let ended = self.inner.store().apply(&session_key(id), &precondition, &Write::End(reason)).await.unwrap();
         assert!(matches!(ended, Applied::Done(_)), "{ended:?}");
     }

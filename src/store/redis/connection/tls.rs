@@ -113,7 +113,7 @@ impl Handshake<'_> {
             Some(rustls::Error::InvalidCertificate(error)) => self.client.certificate_problem(error),
             Some(rustls::Error::AlertReceived(alert)) if self.request.was_sent() => self.client.refusal(Some(*alert)),
             Some(rustls::Error::InvalidMessage(_)) => TlsProblem::NotTls,
-            Some(error) => TlsProblem::Other(error.clone()),
+            Some(error) => TlsProblem::Other(error.to_string().into()),
             None if !is_end(error) => return None,
             // The alert may be lost if Redis closes the connection while commands are on their way.
             None if self.request.was_sent() => self.client.refusal(None),
@@ -136,7 +136,7 @@ impl TlsClient {
             }
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => TlsProblem::Expired,
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => TlsProblem::NotValidYet,
-            error => TlsProblem::Other(error.clone().into()),
+            error => TlsProblem::Other(rustls::Error::from(error.clone()).to_string().into()),
         }
     }
 
@@ -146,7 +146,7 @@ impl TlsClient {
         let (file, now) = (file.clone(), SystemClock.now());
         match alert {
             _ if expiry.earliest(now) <= now => TlsProblem::ClientCertificateExpired(file),
-            Some(alert) => TlsProblem::ClientCertificateRefused { file, alert },
+            Some(alert) => TlsProblem::ClientCertificateRefused { file, alert: format!("{alert:?}").into() },
             None => TlsProblem::ClosedAfterCertificate(file),
         }
     }
