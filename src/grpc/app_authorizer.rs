@@ -45,11 +45,7 @@ impl AppAuthorizer {
         request: Request<R>,
         rpc: &'static str,
     ) -> Result<(&Service, R, StreamPermit), Status> {
-        let connection = request.extensions().get::<Arc<ConnectionInfo>>();
-        let permit = StreamPermit::new(connection, rpc, request.metadata().as_ref(), request.get_ref().app())?;
-        if let Some(audit) = request.extensions().get::<AuditRecord>() {
-            audit.note_stream();
-        }
+        let permit = begin_stream(&request, rpc, request.get_ref().app())?;
         let (service, message) = self.authorize(request)?;
         Ok((service, message, permit))
     }
@@ -60,12 +56,8 @@ impl AppAuthorizer {
         request: Request<R>,
         rpc: &'static str,
     ) -> Result<(&Service, R, StreamPermit), Status> {
-        let connection = request.extensions().get::<Arc<ConnectionInfo>>();
         // The role of such an RPC is for callers of all apps only, so it does not matter which app is checked again.
-        let permit = StreamPermit::new(connection, rpc, request.metadata().as_ref(), AppName::DEFAULT)?;
-        if let Some(audit) = request.extensions().get::<AuditRecord>() {
-            audit.note_stream();
-        }
+        let permit = begin_stream(&request, rpc, AppName::DEFAULT)?;
         let (caller, service) = self.caller(&request);
         if !caller.may_use_all() {
             return Err(auth::Error::AppNotAllowed.into());
@@ -77,6 +69,16 @@ impl AppAuthorizer {
     pub(super) fn caller<R>(&self, request: &Request<R>) -> (Caller, &Service) {
         (request.extensions().get().cloned().unwrap_or(Caller::Unauthenticated), &self.0)
     }
+}
+
+/// Makes the permit of a stream for this app, and has its audit record end with the stream.
+fn begin_stream<R>(request: &Request<R>, rpc: &'static str, app: &str) -> Result<StreamPermit, Status> {
+    let connection = request.extensions().get::<Arc<ConnectionInfo>>();
+    let permit = StreamPermit::new(connection, rpc, request.metadata().as_ref(), app)?;
+    if let Some(audit) = request.extensions().get::<AuditRecord>() {
+        audit.note_stream();
+    }
+    Ok(permit)
 }
 
 /// A request for one app.

@@ -46,7 +46,7 @@ impl From<auth::Error> for Status {
     }
 }
 
-const fn service_error(error: &Error) -> (Code, &'static str) {
+fn service_error(error: &Error) -> (Code, &'static str) {
     match error {
         Error::AppUnknown => (Code::NotFound, "APP_UNKNOWN"),
         Error::NullSession(_) => (Code::FailedPrecondition, "NULL_SESSION"),
@@ -77,11 +77,17 @@ const fn service_error(error: &Error) -> (Code, &'static str) {
         Error::TooManySessions { .. } => (Code::FailedPrecondition, "TOO_MANY_SESSIONS"),
         Error::Busy => (Code::ResourceExhausted, "OVERLOADED"),
         Error::SessionUnknown => (Code::NotFound, "SESSION_UNKNOWN"),
-        Error::Store(store::Error::Unavailable(_) | store::Error::Refused(_)) => {
-            (Code::Unavailable, "STORE_UNAVAILABLE")
-        }
-        Error::Store(store::Error::Full(_)) => (Code::ResourceExhausted, "STORE_FULL"),
-        Error::Store(store::Error::Corrupt) | Error::Cookie(_) => (Code::Internal, "INTERNAL"),
+        Error::Store(error) => store_error(error),
+        Error::Cookie(_) => (Code::Internal, "INTERNAL"),
+    }
+}
+
+fn store_error(error: &store::Error) -> (Code, &'static str) {
+    match error {
+        store::Error::Unavailable(_) | store::Error::Refused(_) => (Code::Unavailable, "STORE_UNAVAILABLE"),
+        store::Error::Full(_) => (Code::ResourceExhausted, "STORE_FULL"),
+        store::Error::RevokedInPart { cause, .. } => store_error(cause),
+        store::Error::Corrupt => (Code::Internal, "INTERNAL"),
     }
 }
 
@@ -171,6 +177,9 @@ fn log(error: &Error) {
             if let Some(calls) = FULL.count() {
                 error!(error = &**source as &dyn StdError, calls, "the store is full");
             }
+        }
+        Error::Store(store::Error::RevokedInPart { .. }) => {
+            warn!(error = error as &dyn StdError, "a revocation has not reached the whole app");
         }
         Error::AuditLogUnreadable(source) => {
             warn!(error = source as &dyn StdError, "the audit log cannot be read");

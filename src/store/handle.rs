@@ -16,7 +16,7 @@ use super::{
     Sample, SampledKeys, ServerAnswer, ServerClock, SessionKey, Settings, Snapshot, Store, StoreKind, SubjectRef,
     Touch, Write,
 };
-use crate::session::{Precondition, Record};
+use crate::session::{Denial, EndReason, Precondition, Record};
 use crate::telemetry::LogThrottle;
 use crate::token::SessionId;
 use crate::types::{AppName, Time};
@@ -65,46 +65,28 @@ impl Handle {
 
     /// Reads the clocks by which Redis expires sessions, as far as it tells.
     pub async fn read_clocks(&self) -> Result<Vec<ServerClock>, Error> {
-        match &self.backend {
-            Backend::Memory(_) | Backend::Embedded(_) => Ok(Vec::new()),
-            Backend::Redis(store) => Box::pin(store.read_clocks()).await,
-            Backend::Moving(moving) => {
-                let mut clocks = Vec::new();
-                for store in moving.redis() {
-                    clocks.extend(Box::pin(store.read_clocks()).await?);
-                }
-                Ok(clocks)
-            }
+        let mut clocks = Vec::new();
+        for store in self.redis() {
+            clocks.extend(Box::pin(store.read_clocks()).await?);
         }
+        Ok(clocks)
     }
 
     /// Asks each Redis of the store about itself, if it is on Redis.
     pub async fn read_server_info(&self) -> Result<Vec<ServerAnswer>, Error> {
-        match &self.backend {
-            Backend::Memory(_) | Backend::Embedded(_) => Ok(Vec::new()),
-            Backend::Redis(store) => Box::pin(store.read_info()).await,
-            Backend::Moving(moving) => {
-                let mut answers = Vec::new();
-                for store in moving.redis() {
-                    answers.extend(Box::pin(store.read_info()).await?);
-                }
-                Ok(answers)
-            }
+        let mut answers = Vec::new();
+        for store in self.redis() {
+            answers.extend(Box::pin(store.read_info()).await?);
         }
+        Ok(answers)
     }
 
     /// Checks that as many replicas of the store are connected as have to acknowledge writes.
     pub async fn check_replicas(&self) -> Result<(), Error> {
-        match &self.backend {
-            Backend::Memory(_) | Backend::Embedded(_) => Ok(()),
-            Backend::Redis(store) => Box::pin(store.check_replicas()).await,
-            Backend::Moving(moving) => {
-                for store in moving.redis() {
-                    Box::pin(store.check_replicas()).await?;
-                }
-                Ok(())
-            }
+        for store in self.redis() {
+            Box::pin(store.check_replicas()).await?;
         }
+        Ok(())
     }
 
     /// Fails if another store has the same keys of the same Redis.
@@ -117,26 +99,25 @@ impl Handle {
 
     /// Returns a warning of each Redis that may acknowledge a write before its disk has it, if that is waited for.
     pub async fn fsync_warnings(&self) -> Result<Vec<FsyncWarning>, Error> {
+        let mut warnings = Vec::new();
+        for store in self.redis() {
+            warnings.extend(Box::pin(store.fsync_warnings()).await?);
+        }
+        Ok(warnings)
+    }
+
+    /// Each Redis of the store; two if sessions move between them.
+    fn redis(&self) -> Vec<&Arc<Redis>> {
         match &self.backend {
-            Backend::Memory(_) | Backend::Embedded(_) => Ok(Vec::new()),
-            Backend::Redis(store) => Box::pin(store.fsync_warnings()).await,
-            Backend::Moving(moving) => {
-                let mut warnings = Vec::new();
-                for store in moving.redis() {
-                    warnings.extend(Box::pin(store.fsync_warnings()).await?);
-                }
-                Ok(warnings)
-            }
+            Backend::Memory(_) | Backend::Embedded(_) => Vec::new(),
+            Backend::Redis(store) => vec![store],
+            Backend::Moving(moving) => moving.redis().collect(),
         }
     }
 
     /// What is known of each Redis of the store, if it is on Redis.
     pub fn redis_metrics(&self) -> Option<RedisMetrics> {
-        match &self.backend {
-            Backend::Memory(_) | Backend::Embedded(_) => None,
-            Backend::Redis(store) => Some(store.redis_metrics()),
-            Backend::Moving(moving) => moving.redis().next().map(|store| store.redis_metrics()),
-        }
+        self.redis().first().map(|store| store.redis_metrics())
     }
 
     /// The number of the server that has a session: sessions of other numbers do not wait for that server.
@@ -168,7 +149,7 @@ impl Handle {
 ///
 /// The future of a Redis operation is large. It is boxed so that the other stores do not carry its size.
 macro_rules! operations {
-    ($($operation:ident $(of $session_key:ident)? =>
+    ($($operation:ident $(of $session_key:ident $(by $end:ident)?)? =>
         $trait:ident::$name:ident($($argument:ident: $type:ty),*) -> $output:ty;)*) => {
         impl Handle {
             $(
@@ -181,7 +162,12 @@ macro_rules! operations {
                             Backend::Redis(store) => Box::pin($trait::$name(&**store, $($argument),*)).await,
                             Backend::Moving(store) => Box::pin($trait::$name(&**store, $($argument),*)).await,
                         }
-                    }).await$(.inspect_err(|error| log_damage($session_key, error)))?
+                    })
+                    .await
+                    $(
+                        .inspect_err(|error| log_damage($session_key, error))
+                        $(.inspect(|found| log_moved($session_key, $end(found))))?
+                    )?
                 }
             )*
         }
@@ -189,9 +175,9 @@ macro_rules! operations {
 }
 
 operations! {
-    Load of session_key => Store::load(session_key: &SessionKey) -> Option<Snapshot>;
+    Load of session_key by end_of_snapshot => Store::load(session_key: &SessionKey) -> Option<Snapshot>;
     Create of session_key => Store::create(session_key: &SessionKey, record: &Record) -> Created;
-    Apply of session_key => Store::apply(session_key: &SessionKey, precondition: &Precondition, write: &Write) -> Applied;
+    Apply of session_key by end_of_applied => Store::apply(session_key: &SessionKey, precondition: &Precondition, write: &Write) -> Applied;
     Touch of session_key => Store::touch(session_key: &SessionKey, touch: &Touch) -> ();
     RevokeApp => Store::revoke_app(app: &AppName, now: Time) -> ();
     Scan => Store::scan(app: &AppName, from: &Cursor, limit: usize) -> Page;
@@ -221,6 +207,31 @@ fn log_damage(session_key: &SessionKey, error: &Error) {
     {
         let SessionKey { app, id } = session_key;
         error!(%app, session.id = %id, operations, "what is stored for this session or for its app is damaged");
+    }
+}
+
+fn end_of_snapshot(found: &Option<Snapshot>) -> Option<EndReason> {
+    Some(found.as_ref()?.record.head.end?.reason)
+}
+
+fn end_of_applied(applied: &Applied) -> Option<EndReason> {
+    match applied {
+        Applied::Denied(Denial::Gone(reason)) => *reason,
+        _ => None,
+    }
+}
+
+/// Names a session that is in another store, which these settings do not name. Its user is logged out.
+fn log_moved(session_key: &SessionKey, end: Option<EndReason>) {
+    static MOVED: LogThrottle = LogThrottle::new();
+    if end == Some(EndReason::Moved)
+        && let Some(operations) = MOVED.count()
+    {
+        let SessionKey { app, id } = session_key;
+        error!(
+            %app, session.id = %id, operations,
+            "a session was moved to another store and is lost here; name that store in [store.next] or [store.previous]"
+        );
     }
 }
 

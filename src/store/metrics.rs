@@ -99,11 +99,12 @@ impl FailureKind {
         }
     }
 
-    const fn of(error: &Error) -> Self {
+    fn of(error: &Error) -> Self {
         match error {
             Error::Unavailable(_) => Self::Unavailable,
             Error::Refused(_) => Self::Refused,
             Error::Full(_) => Self::Full,
+            Error::RevokedInPart { cause, .. } => Self::of(cause),
             Error::Corrupt => Self::Corrupt,
         }
     }

@@ -224,6 +224,14 @@ pub enum Error {
     /// The store has no room. Nothing was written.
     #[error("the store is full")]
     Full(#[source] Box<dyn StdError + Send + Sync>),
+    /// Of the partitions of an app, some were revoked and others were not.
+    #[error("{done} of {all} partitions of the app are revoked, repeat the call to revoke the others")]
+    RevokedInPart {
+        done: usize,
+        all: usize,
+        #[source]
+        cause: Box<Self>,
+    },
     /// The bytes in the store are not a session. They are left as they are.
     #[error("the stored bytes are not a session")]
     Corrupt,

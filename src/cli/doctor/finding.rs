@@ -50,6 +50,14 @@ impl Finding {
         self
     }
 
+    /// Says at which node of a cluster it was found.
+    pub(super) fn at_node(self, node: Option<&String>) -> Self {
+        match node {
+            Some(node) => self.at(node),
+            None => self,
+        }
+    }
+
     /// Says of which store it is, unless that is the one of the table `[store]` itself.
     pub(super) fn of_store(self, table: &str) -> Self {
         if table == "store" { self } else { self.at(&format!("[{table}]")) }

@@ -58,13 +58,8 @@ async fn store_findings(store: &Handle, settings: &RedisSettings) -> Vec<Finding
         findings.extend(warnings.into_iter().map(finding));
     }
     if let Ok(clocks) = store.read_clocks().await {
-        findings.extend(clocks.into_iter().map(|ServerClock { node, time }| {
-            let finding = clock(SystemClock.now(), time);
-            match node {
-                Some(node) => finding.at(&node),
-                None => finding,
-            }
-        }));
+        let finding = |ServerClock { node, time }| clock(SystemClock.now(), time).at_node(node.as_ref());
+        findings.extend(clocks.into_iter().map(finding));
     }
     findings
 }
@@ -86,10 +81,7 @@ fn server_findings(answer: ServerAnswer, settings: &RedisSettings, is_rest_ok: b
         // That has been said.
         Ok(None) | Err(_) => Vec::new(),
     };
-    match &answer.node {
-        Some(node) => findings.into_iter().map(|finding| finding.at(node)).collect(),
-        None => findings,
-    }
+    findings.into_iter().map(|finding| finding.at_node(answer.node.as_ref())).collect()
 }
 
 fn connection_failed(check: &str, error: &CliError) -> Finding {

@@ -63,9 +63,6 @@ pub(super) enum Cause {
     /// Nodes of the cluster contradict each other, and did so until the deadline.
     #[error("the nodes redirect slot {slot} without an end: {followed}")]
     RedirectedAgain { slot: u16, followed: Arc<str> },
-    /// Some partitions were done and others were not.
-    #[error("{done} of {all} partitions of the app are revoked, repeat the call to revoke the others: {}", .failure.cause)]
-    RevokedInPart { done: usize, all: usize, failure: Arc<Failure> },
     /// A file of the settings cannot be used.
     #[error("{0}")]
     Setting(SettingError),
@@ -83,16 +80,6 @@ impl Cause {
                 let code = if is_in(&code) { "an error".into() } else { code };
                 Self::Answered { code, text: "(its text is left out, because the password may be in it)".into() }
             }
-            cause => cause,
-        }
-    }
-}
-
-impl Failure {
-    /// The cause behind one that only says how far an operation came.
-    fn first_cause(&self) -> &Cause {
-        match &self.cause {
-            Cause::RevokedInPart { failure, .. } => failure.first_cause(),
             cause => cause,
         }
     }
@@ -120,7 +107,7 @@ impl From<io::Error> for Cause {
 
 impl From<Failure> for Error {
     fn from(failure: Failure) -> Self {
-        match failure.first_cause() {
+        match &failure.cause {
             // MISCONF is not this error, although Redis refuses all writes then: it cannot save to its disk, but has
             // room.
             Cause::Answered { code, .. } if &**code == "OOM" => Self::Full(Box::new(failure)),
@@ -134,7 +121,7 @@ impl From<Failure> for Error {
             Cause::ClosedAtLogin(_) | Cause::NotRedis => Self::unavailable(failure),
             Cause::NoSentinel(_) | Cause::UnknownService | Cause::NotPrimary => Self::unavailable(failure),
             Cause::NoNode | Cause::RedirectedAgain { .. } => Self::unavailable(failure),
-            Cause::NotAcknowledged(_) | Cause::RevokedInPart { .. } => Self::unavailable(failure),
+            Cause::NotAcknowledged(_) => Self::unavailable(failure),
             // Files and certificates may be about to be replaced, one after the other.
             Cause::Tls(_) | Cause::Setting(_) => Self::unavailable(failure),
         }

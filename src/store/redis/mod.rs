@@ -401,8 +401,7 @@ impl Store for Redis {
         if is_done(&failure) {
             return Err(failure.into());
         }
-        let cause = Cause::RevokedInPart { done, all: sequences.len(), failure: Arc::new(failure.clone()) };
-        Err(Failure { cause, ..failure }.into())
+        Err(Error::RevokedInPart { done, all: sequences.len(), cause: Box::new(failure.into()) })
     }
 
     async fn scan(&self, app: &AppName, from: &Cursor, limit: usize) -> Result<Page, Error> {

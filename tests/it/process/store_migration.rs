@@ -159,6 +159,33 @@ async fn sessions_move_from_the_file_to_redis_while_they_are_in_use() {
     assert_eq!(revoke_anna(&process).await, SESSIONS / 10, "the index has all sessions of the subject");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_does_not_know_the_store_of_a_moved_session_says_so_in_its_log() {
+    let ([old, new], key) = ([RedisServer::start(), RedisServer::start()], Key::generate());
+    let app = format!("{APP}[log]\nformat = \"json\"\n");
+    let old_alone = format!("{}{app}", redis_table("store", &old, "old", 64));
+    let both =
+        format!("{}{}{app}", redis_table("store", &new, "new", 64), redis_table("store.previous", &old, "old", 64));
+    let mut process = Process::start(&old_alone, &[("keys", &key)], &[]).await;
+    let (opened, saved) = (create(&process, 1, "").await, create(&process, 2, "").await);
+    restart(&mut process, &both, "-TERM").await;
+    assert_eq!(migrate(&process, &[]).await.code, Some(0));
+
+    for session in [opened, saved] {
+        restart(&mut process, &old_alone, "-TERM").await;
+        if session.n == "1" {
+            assert!(!lives(&process, &session).await);
+        } else {
+            let change = save(&session.cookie, Changes::default().set("n", "3"));
+            assert!(process.client().save_session(change).await.unwrap().into_inner().session.is_none());
+        }
+
+        let line = process.await_log_line("moved to another store").await;
+        assert_eq!((&line["level"], &line["app"]), (&"ERROR".into(), &"default".into()));
+        assert_eq!(line["session.id"], session.id.as_str());
+    }
+}
+
 /// Returns the keys of all sessions in a Redis.
 fn session_keys(redis: &RedisServer, prefix: &str) -> Vec<String> {
     let keys = redis.cli(&["--raw", "keys", &format!("{prefix}:*:default:{}", "?".repeat(32))]);

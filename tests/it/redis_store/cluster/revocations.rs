@@ -84,7 +84,9 @@ async fn a_revocation_that_a_node_refuses_says_how_many_partitions_it_has_reache
 
     let done = revoked(&cluster.nodes[0]) + revoked(&cluster.nodes[2]);
     assert!([682, 683].contains(&done) && revoked(&cluster.nodes[1]) == 0, "{done} at two nodes of three");
-    assert!(matches!(refused, Error::Refused(_)), "{refused:?}");
+    let cause =
+        |error: &Error| matches!(error, Error::RevokedInPart { cause, .. } if matches!(**cause, Error::Refused(_)));
+    assert!(cause(&refused), "{refused:?}");
     let text = with_causes(&refused);
     assert!(text.contains(&in_part(done)) && text.contains("NOREPLICAS"), "{text}");
     let address = format!("127.0.0.1:{}", cluster.nodes[1].port);
@@ -102,7 +104,7 @@ async fn a_revocation_that_a_node_refuses_says_how_many_partitions_it_has_reache
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_revocation_while_a_node_is_down_is_unavailable_and_logs_its_progress_and_is_finished_by_another() {
+async fn a_revocation_while_a_node_is_down_is_unavailable_and_tells_its_progress_and_is_finished_by_another() {
     let mut cluster = Cluster::start(3, 0, CALM);
     for node in &cluster.nodes {
         node.run(&["config", "set", "cluster-require-full-coverage", "no"]);
@@ -123,6 +125,7 @@ async fn a_revocation_while_a_node_is_down_is_unavailable_and_logs_its_progress_
     assert_eq!(reason(&unavailable), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
     let done = revoked(&cluster.nodes[0]) + revoked(&cluster.nodes[1]);
     assert!([682, 683].contains(&done), "{done} at two nodes of three");
+    assert_eq!(unavailable.message(), in_part(done));
     process.await_output(&in_part(done), 1).await;
 
     cluster.nodes[2].restart();
