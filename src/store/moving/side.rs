@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Replace, Replacement};
+use super::{RecordReplacement, Replace};
 use crate::session::{Precondition, Record};
 use crate::store::metrics::StoreMetrics;
 use crate::store::settings::SideSettings;
@@ -93,5 +93,5 @@ operations! {
     ExportSource::list_revocations(from: &Cursor) -> RevocationPage;
     ImportTarget::restore_app_revocation(app: &AppName, time: Time) -> ();
     ImportTarget::restore_revocation(revocation: &SubjectRevocation, apps: &[AppName]) -> ();
-    Replace::replace(session_key: &SessionKey, read: Option<&Snapshot>, replacement: Replacement) -> bool;
+    Replace::replace(session_key: &SessionKey, read: Option<&Snapshot>, replacement: RecordReplacement) -> bool;
 }
