@@ -37,7 +37,7 @@ pub use self::acknowledge::Acknowledge;
 use self::acknowledge::WriteKind;
 use self::arguments::optional_context;
 pub(super) use self::connection::connections::Connections;
-pub(super) use self::connection::target::Server;
+pub(super) use self::connection::target::ServerRole;
 use self::connection::waiter::{is_elsewhere, not_acknowledged};
 use self::failure::{Cause, Failure};
 use self::inspection::LastInspection;

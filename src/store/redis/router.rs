@@ -9,7 +9,7 @@ use super::cluster::Cluster;
 use super::cluster::slots::Node;
 use super::connection::connections::{Connections, parse, server_error};
 use super::connection::process_id::ProcessId;
-use super::connection::target::Server;
+use super::connection::target::ServerRole;
 use super::connection::waiter::Receipt;
 use super::failure::{Cause, Failure};
 use super::partitions::Slot;
@@ -56,7 +56,7 @@ pub(super) struct Written {
 impl Router {
     pub(super) fn new(settings: &Settings) -> Result<Self, SettingError> {
         Ok(match settings.mode {
-            Mode::Standalone | Mode::Sentinel => Self::Single(Connections::new(settings, Server::Primary)?),
+            Mode::Standalone | Mode::Sentinel => Self::Single(Connections::new(settings, ServerRole::Primary)?),
             Mode::Cluster => Self::Cluster(Cluster::new(settings)?),
         })
     }
