@@ -11,7 +11,7 @@ use super::connection_limits::ConnectionPermit;
 use super::listeners::Socket;
 use crate::auth::PeerAddress;
 use crate::server::call::CallLimits;
-use crate::server::connection::{Connection, ConnectionContext, ConnectionEnd, ConnectionTimeouts, protocol};
+use crate::server::connection::{ConnectionContext, ConnectionEnd, ConnectionTimeouts, HttpConnection, protocol};
 use crate::server::context::ServerContext;
 use crate::server::{GrpcService, Settings};
 
@@ -57,7 +57,7 @@ impl WorkerLoop {
         let connections = TaskTracker::new();
         let cut_connections = Arc::new(AtomicUsize::new(0));
         while let Some(AcceptedConnection { socket, peer_address, permit, load }) = queue.recv().await {
-            let connection = Connection {
+            let connection = HttpConnection {
                 protocol: self.protocol.clone(),
                 timeouts: self.timeouts,
                 call_limits: Arc::clone(&self.call_limits),

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::call_slots::{CallSlots, Slot};
+use super::call_slots::{CallSlot, CallSlots};
 use super::unread_rest::UnreadRest;
 use crate::auth::Caller;
 use crate::grpc::Rejection;
@@ -31,7 +31,7 @@ enum SlotState {
     Exempt,
     /// The request is not whole yet.
     Wanted(Caller),
-    Held(#[expect(dead_code, reason = "it is held for its drop")] Slot),
+    Held(#[expect(dead_code, reason = "it is held for its drop")] CallSlot),
 }
 
 thread_local! {

@@ -30,13 +30,13 @@ impl CallSlots {
     }
 
     /// Takes a slot for a call of this connection and this caller.
-    pub(super) fn take(connection: &Arc<ConnectionContext>, caller: &Caller) -> Result<Slot, Rejection> {
+    pub(super) fn take(connection: &Arc<ConnectionContext>, caller: &Caller) -> Result<CallSlot, Rejection> {
         let slots = &connection.call_slots;
         let caller = match caller {
             Caller::Known(known) => Some(Arc::clone(known)),
             Caller::Trusted | Caller::Unauthenticated => None,
         };
-        let slot = Slot { connection: Arc::clone(connection), caller };
+        let slot = CallSlot { connection: Arc::clone(connection), caller };
         // All are taken before any is compared, because the drop gives all back.
         let total = slots.running.fetch_add(1, Ordering::Relaxed);
         let of_peer = connection.permit.calls.fetch_add(1, Ordering::Relaxed);
@@ -61,12 +61,12 @@ impl Default for CallSlots {
 
 /// The slot of one running call. It is free again when this is dropped.
 #[derive(Debug)]
-pub(super) struct Slot {
+pub(super) struct CallSlot {
     connection: Arc<ConnectionContext>,
     caller: Option<Arc<KnownCaller>>,
 }
 
-impl Drop for Slot {
+impl Drop for CallSlot {
     fn drop(&mut self) {
         self.connection.call_slots.running.fetch_sub(1, Ordering::Relaxed);
         self.connection.permit.calls.fetch_sub(1, Ordering::Relaxed);
