@@ -23,7 +23,7 @@ pub use settings::Settings;
 pub use writer::{AuditCounts, AuditGuard};
 
 use self::folder::Folder;
-use self::writer::Queue;
+use self::writer::AuditQueue;
 use crate::types::{AppName, Clock};
 
 /// The audit log of this process, or none. Clones are the same log.
@@ -33,7 +33,7 @@ pub struct AuditLog(Option<Arc<OpenLog>>);
 #[derive(Debug)]
 struct OpenLog {
     folder: Folder,
-    queue: Queue,
+    queue: AuditQueue,
     /// A permit for each search that reads the files. Other searches wait.
     search_permits: Arc<Semaphore>,
     /// A permit for each write that goes on without its caller.
