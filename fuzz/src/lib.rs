@@ -17,7 +17,7 @@ use cloakroom::app::Apps;
 use cloakroom::audit::AuditLog;
 use cloakroom::auth::Callers;
 use cloakroom::cookie::{self, Attributes, Expiry, MAX_COOKIE_BYTES, Name, Template};
-use cloakroom::django::{self, COOKIE_SALT, DecodedSession, Rejection};
+use cloakroom::django::{self, COOKIE_SALT, DecodedSession, SessionRejection};
 use cloakroom::express;
 use cloakroom::flask::flask_session::DecodedRecord;
 use cloakroom::flask::{self, CookieRejection, DEFAULT_SALT, Digest, Signer};
@@ -113,7 +113,7 @@ pub fn django_cookies(data: &[u8]) {
         let cookie = format!("{signed}:{}", URL_SAFE_NO_PAD.encode(sign_as_django(&signed)));
         match signer.verify_cookie(&cookie, Duration::MAX, now) {
             Ok(verified) => assert!(verified.until >= now, "{cookie}"),
-            Err(rejection) => assert!(rejection != Rejection::BadSignature, "the signature is right: {cookie}"),
+            Err(rejection) => assert!(rejection != SessionRejection::BadSignature, "the signature is right: {cookie}"),
         }
     }
 }

@@ -17,13 +17,13 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
 pub use folder::{OpenError, ReadError, check_readable, check_room};
-pub use search::{Found, Wanted};
+pub use search::{SearchResult, Wanted};
 pub use session_end::SessionEnd;
 pub use settings::Settings;
 pub use writer::{AuditCounts, AuditGuard};
 
 use self::folder::Folder;
-use self::writer::Queue;
+use self::writer::AuditQueue;
 use crate::types::{AppName, Clock};
 
 /// The audit log of this process, or none. Clones are the same log.
@@ -33,7 +33,7 @@ pub struct AuditLog(Option<Arc<OpenLog>>);
 #[derive(Debug)]
 struct OpenLog {
     folder: Folder,
-    queue: Queue,
+    queue: AuditQueue,
     /// A permit for each search that reads the files. Other searches wait.
     search_permits: Arc<Semaphore>,
     /// A permit for each write that goes on without its caller.
@@ -84,8 +84,8 @@ impl AuditLog {
 
     /// Searches the files of the log, the newest first. `None`: there is no log.
     ///
-    /// Stops after two seconds and after the newest [`Found::MAX_ENDS`] ends. Waits while four others run.
-    pub async fn search(&self, app: AppName, wanted: Wanted) -> Result<Option<Found>, ReadError> {
+    /// Stops after two seconds and after the newest [`SearchResult::MAX_ENDS`] ends. Waits while four others run.
+    pub async fn search(&self, app: AppName, wanted: Wanted) -> Result<Option<SearchResult>, ReadError> {
         let Some(log) = &self.0 else { return Ok(None) };
         let permit = Arc::clone(&log.search_permits).acquire_owned().await;
         let folder = log.folder.clone();
@@ -125,6 +125,6 @@ mod tests {
         let wanted = Wanted::Subject(Subject::parse("ann").unwrap());
         let found = log.search(AppName::parse("shop").unwrap(), wanted).await.unwrap();
 
-        assert_eq!(found, Some(Found::default()));
+        assert_eq!(found, Some(SearchResult::default()));
     }
 }

@@ -26,14 +26,14 @@ pub enum Wanted {
 
 /// The result of a search.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct SearchResult {
     /// The newest first.
     pub ends: Vec<SessionEnd>,
     /// The time of the oldest line that was searched. `None`: there was none.
     pub begin_time: Option<Time>,
 }
 
-impl Found {
+impl SearchResult {
     /// The most ends that a search returns.
     pub const MAX_ENDS: usize = 100;
 }
@@ -63,12 +63,17 @@ struct Search<'s> {
     needle: String,
     /// No block is read after this time.
     end_time: Instant,
-    found: Found,
+    found: SearchResult,
 }
 
 /// Searches until it has enough ends or the time is over, or a file cannot be read. Fails if it could not read anything.
-pub(super) fn search(folder: &Folder, app: &AppName, wanted: &Wanted, time: Duration) -> Result<Found, ReadError> {
-    let (needle, found) = (wanted.needle(), Found::default());
+pub(super) fn search(
+    folder: &Folder,
+    app: &AppName,
+    wanted: &Wanted,
+    time: Duration,
+) -> Result<SearchResult, ReadError> {
+    let (needle, found) = (wanted.needle(), SearchResult::default());
     let mut search = Search { app, wanted, needle, end_time: Instant::now() + time, found };
     for day in folder.days()? {
         let read = folder
@@ -117,15 +122,15 @@ impl Search<'_> {
     }
 
     fn is_over(&self) -> bool {
-        self.found.ends.len() >= Found::MAX_ENDS || Instant::now() >= self.end_time
+        self.found.ends.len() >= SearchResult::MAX_ENDS || Instant::now() >= self.end_time
     }
 
-    fn into_found(self) -> Found {
+    fn into_found(self) -> SearchResult {
         let mut found = self.found;
         // Calls that run at the same time may add their ends in another order.
         found.ends.sort_by_key(|end| std::cmp::Reverse(end.time));
-        if found.ends.len() > Found::MAX_ENDS {
-            found.ends.truncate(Found::MAX_ENDS);
+        if found.ends.len() > SearchResult::MAX_ENDS {
+            found.ends.truncate(SearchResult::MAX_ENDS);
             found.begin_time = found.ends.last().map(|end| end.time);
         }
         found
@@ -171,7 +176,7 @@ mod tests {
         folder
     }
 
-    fn found(home: &Path, ends: &[SessionEnd], wanted: &Wanted, time: Duration) -> Found {
+    fn found(home: &Path, ends: &[SessionEnd], wanted: &Wanted, time: Duration) -> SearchResult {
         let folder = folder(home, ends.iter().map(|end| (end, end.to_line())));
         search(&folder, &AppName::parse("shop").unwrap(), wanted, time).unwrap()
     }
@@ -238,6 +243,6 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
 
         let wanted = Wanted::Subject(Subject::parse("ann").unwrap());
-        assert_eq!(found(home.path(), &[], &wanted, ENOUGH), Found::default());
+        assert_eq!(found(home.path(), &[], &wanted, ENOUGH), SearchResult::default());
     }
 }

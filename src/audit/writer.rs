@@ -16,16 +16,16 @@ use crate::types::Clock;
 
 /// Takes ends, and never blocks.
 #[derive(Debug)]
-pub(super) struct Queue {
-    messages: SyncSender<Message>,
-    state: Arc<State>,
+pub(super) struct AuditQueue {
+    messages: SyncSender<AuditMessage>,
+    state: Arc<AuditState>,
 }
 
 /// Ends the log when it is dropped. Waits until the queued ends are written, but at most a second.
 #[derive(Debug)]
 pub struct AuditGuard {
-    messages: SyncSender<Message>,
-    state: Arc<State>,
+    messages: SyncSender<AuditMessage>,
+    state: Arc<AuditState>,
     /// Disconnected when the thread has ended.
     finished: Receiver<()>,
 }
@@ -40,57 +40,57 @@ pub struct AuditCounts {
 }
 
 #[derive(Debug)]
-enum Message {
+enum AuditMessage {
     End(Box<SessionEnd>),
     /// Wakes the thread, so that it sees `is_ending`.
     WakeUp,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct AuditState {
     written: AtomicU64,
     lost: AtomicU64,
     is_ending: AtomicBool,
 }
 
-struct Writer {
+struct AuditWriter {
     folder: Folder,
     keep_days: u32,
     clock: Arc<dyn Clock>,
-    queued: Receiver<Message>,
-    state: Arc<State>,
+    queued: Receiver<AuditMessage>,
+    state: Arc<AuditState>,
     /// The day on which old files were deleted last.
     deleted_on: Option<Day>,
 }
 
 /// Starts the thread.
-pub(super) fn start(folder: Folder, keep_days: u32, clock: Arc<dyn Clock>) -> io::Result<(Queue, AuditGuard)> {
+pub(super) fn start(folder: Folder, keep_days: u32, clock: Arc<dyn Clock>) -> io::Result<(AuditQueue, AuditGuard)> {
     let (messages, queued) = sync_channel(QUEUED_ENDS);
     let (running, finished) = sync_channel(0);
-    let state = Arc::<State>::default();
-    let writer = Writer { folder, keep_days, clock, queued, state: Arc::clone(&state), deleted_on: None };
+    let state = Arc::<AuditState>::default();
+    let writer = AuditWriter { folder, keep_days, clock, queued, state: Arc::clone(&state), deleted_on: None };
     thread::Builder::new().name("audit".to_owned()).spawn(move || {
         writer.run();
         drop(running);
     })?;
     let guard = AuditGuard { messages: messages.clone(), state: Arc::clone(&state), finished };
-    Ok((Queue { messages, state }, guard))
+    Ok((AuditQueue { messages, state }, guard))
 }
 
-impl Queue {
+impl AuditQueue {
     pub(super) fn push(&self, end: SessionEnd) {
-        if self.messages.try_send(Message::End(Box::new(end))).is_err() {
+        if self.messages.try_send(AuditMessage::End(Box::new(end))).is_err() {
             self.state.lose(None);
         }
     }
 
     pub(super) fn counts(&self) -> AuditCounts {
-        let State { written, lost, .. } = &*self.state;
+        let AuditState { written, lost, .. } = &*self.state;
         AuditCounts { written: written.load(Ordering::Relaxed), lost: lost.load(Ordering::Relaxed) }
     }
 }
 
-impl State {
+impl AuditState {
     /// Counts an end that is lost. Without an error the queue was full.
     fn lose(&self, error: Option<&io::Error>) {
         static LOST: LogThrottle = LogThrottle::new();
@@ -106,29 +106,29 @@ impl Drop for AuditGuard {
     fn drop(&mut self) {
         self.state.is_ending.store(true, Ordering::SeqCst);
         // If the queue is full, the thread is writing, and checks `is_ending` after it.
-        let _: Result<(), TrySendError<Message>> = self.messages.try_send(Message::WakeUp);
+        let _: Result<(), TrySendError<AuditMessage>> = self.messages.try_send(AuditMessage::WakeUp);
         if self.finished.recv_timeout(FLUSH_TIMEOUT) == Err(RecvTimeoutError::Timeout) {
             warn!("the disk is too slow: the last ends of sessions are not in the audit log");
         }
     }
 }
 
-impl Writer {
+impl AuditWriter {
     /// Writes until the log ends.
     fn run(mut self) {
         let mut file = None;
         loop {
             self.delete_old_files();
             match self.next(&mut file) {
-                Ok(Message::End(end)) => self.write_and_count(&mut file, &end),
-                Ok(Message::WakeUp) | Err(RecvTimeoutError::Timeout) => {}
+                Ok(AuditMessage::End(end)) => self.write_and_count(&mut file, &end),
+                Ok(AuditMessage::WakeUp) | Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
     /// Waits for the next message. `Disconnected`: the log ends, and all that was queued is written.
-    fn next(&self, file: &mut Option<DayFile>) -> Result<Message, RecvTimeoutError> {
+    fn next(&self, file: &mut Option<DayFile>) -> Result<AuditMessage, RecvTimeoutError> {
         if let Ok(message) = self.queued.try_recv() {
             return Ok(message);
         }

@@ -42,13 +42,13 @@ impl CookieArgs {
 }
 
 /// The explanation of a text.
-pub(super) struct Explanation {
+pub(super) struct SignatureExplanation {
     pub(super) text: String,
     /// Whether any token, ticket or cookie in it verifies.
     pub(super) verified: bool,
 }
 
-fn explain_signatures(apps: &Apps, app: &App, text: &str, now: Time) -> Explanation {
+fn explain_signatures(apps: &Apps, app: &App, text: &str, now: Time) -> SignatureExplanation {
     if let Kind::Cookie(Some(signer)) = &app.kind {
         return cookie_kind::explain(app, signer, without_field_name(text), now);
     }
@@ -58,11 +58,11 @@ fn explain_signatures(apps: &Apps, app: &App, text: &str, now: Time) -> Explanat
              with `cloakroom why --session-key`",
             app.name
         );
-        return Explanation { text, verified: false };
+        return SignatureExplanation { text, verified: false };
     }
     let Some(ring) = &app.keys else {
         let text = format!("the app {} has no key: nothing can be verified, and it has only null sessions", app.name);
-        return Explanation { text, verified: false };
+        return SignatureExplanation { text, verified: false };
     };
     let mut explainer = Explainer { apps, app, ring, now, text: String::new(), verified: Vec::new() };
     explainer.write_app();
@@ -71,7 +71,7 @@ fn explain_signatures(apps: &Apps, app: &App, text: &str, now: Time) -> Explanat
     } else {
         explainer.write_token_or_ticket(text)
     }
-    Explanation { text: explainer.text, verified: !explainer.verified.is_empty() }
+    SignatureExplanation { text: explainer.text, verified: !explainer.verified.is_empty() }
 }
 
 /// Writes the explanation for an app whose cookie holds a token.

@@ -7,14 +7,16 @@ use crate::cookie;
 use crate::flask::{CookieRejection, Signer, VerifiedCookie};
 use crate::types::{Time, counted};
 
-use super::cookie::Explanation;
+use super::cookie::SignatureExplanation;
 
 /// Explains one cookie value, or each cookie of the app in a header.
-pub(super) fn explain(app: &App, signer: &Signer, text: &str, now: Time) -> Explanation {
+pub(super) fn explain(app: &App, signer: &Signer, text: &str, now: Time) -> SignatureExplanation {
     let name = app.cookie.attributes().name.as_str();
     let keys = signer.ids().map(|id| id.to_string()).collect::<Vec<_>>().join(", ");
-    let mut explanation =
-        Explanation { text: format!("app {}, Flask's own cookie {name}, keys {keys}\n", app.name), verified: false };
+    let mut explanation = SignatureExplanation {
+        text: format!("app {}, Flask's own cookie {name}, keys {keys}\n", app.name),
+        verified: false,
+    };
     let values = if text.contains('=') { cookie::values(text, name).collect() } else { vec![text] };
     if values.is_empty() {
         explanation.text += &format!("no cookie is called {name}\n");

@@ -26,19 +26,19 @@ use crate::grpc::wire::{OpenSessionRequest, OpenSessionResponse, Session};
 
 /// The app whose session is asked for, in the extensions of a request.
 #[derive(Clone, Debug)]
-pub(super) struct App(String);
+pub(super) struct RequestedApp(String);
 
 /// Takes the question out of the path: returns the app, and the path of the call that answers it.
 ///
 /// What follows the app is ignored, because Envoy adds the path of the request there.
-pub(super) fn take(uri: &Uri) -> Option<(App, Uri)> {
+pub(super) fn take(uri: &Uri) -> Option<(RequestedApp, Uri)> {
     let rest = uri.path().strip_prefix(PATH)?;
     let app = match rest.strip_prefix('/') {
         Some(rest) => rest.split('/').next().unwrap_or_default(),
         None if rest.is_empty() => "",
         None => return None,
     };
-    Some((App(app.to_owned()), answering(uri)?))
+    Some((RequestedApp(app.to_owned()), answering(uri)?))
 }
 
 /// Returns the path of the call that answers a question, in place of the question's path.
@@ -50,7 +50,7 @@ pub(super) fn answering(uri: &Uri) -> Option<Uri> {
 
 /// Builds the request for the session of the cookies of a question.
 pub(super) fn request(parts: &Parts) -> OpenSessionRequest {
-    let app = parts.extensions.get().map(|App(app)| app.clone()).unwrap_or_default();
+    let app = parts.extensions.get().map(|RequestedApp(app)| app.clone()).unwrap_or_default();
     open(app, parts.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes))
 }
 
@@ -145,7 +145,7 @@ mod tests {
             ("/cloakroom.v1.SessionService/OpenSession", None),
         ] {
             let taken = take(&path.parse().unwrap());
-            assert_eq!(taken.as_ref().map(|(App(app), _)| app.as_str()), app, "{path}");
+            assert_eq!(taken.as_ref().map(|(RequestedApp(app), _)| app.as_str()), app, "{path}");
             assert!(taken.is_none_or(|(_, uri)| uri.path_and_query().unwrap() == OPEN_SESSION), "{path}");
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::session::DecodedSession;
-use super::{Rejection, Signer};
+use super::{SessionRejection, Signer};
 use crate::types::Time;
 
 /// The content of a cookie with a valid signature that is not too old.
@@ -24,18 +24,18 @@ impl Signer {
     /// The session in it may set an earlier end (`set_expiry`). Django leaves that to the browser; a cookie that was
     /// copied would live on. Django accepts a cookie from any time in the future. Here it may be a minute: servers'
     /// clocks differ by seconds, and one that is signed for next year would not expire.
-    pub fn verify_cookie(&self, text: &str, lifetime: Duration, now: Time) -> Result<VerifiedCookie, Rejection> {
+    pub fn verify_cookie(&self, text: &str, lifetime: Duration, now: Time) -> Result<VerifiedCookie, SessionRejection> {
         let signed = self.unsign(text)?;
         if signed.issued > now + MAX_CLOCK_DIFFERENCE {
-            return Err(Rejection::FromTheFuture);
+            return Err(SessionRejection::FromTheFuture);
         }
         if now > signed.issued + lifetime {
-            return Err(Rejection::Expired);
+            return Err(SessionRejection::Expired);
         }
         let session = signed.decode()?;
         let until = session.expiry.end(signed.issued).unwrap_or(Time::MAX).min(signed.issued + lifetime);
         if now > until {
-            return Err(Rejection::Expired);
+            return Err(SessionRejection::Expired);
         }
         Ok(VerifiedCookie { session, issued: signed.issued, until, signature: signed.signature.into() })
     }

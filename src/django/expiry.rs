@@ -6,7 +6,7 @@ use crate::types::{Time, timestamp};
 
 /// What the application set by `set_expiry`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Expiry {
+pub enum SessionExpiry {
     /// Nothing: the settings of the application decide.
     Default,
     /// The session ends with the browser.
@@ -17,7 +17,7 @@ pub enum Expiry {
     At(Time),
 }
 
-impl Expiry {
+impl SessionExpiry {
     /// Reads the JSON text of the entry; `None` if Django itself could not go on with it.
     pub(super) fn parse(json: &str) -> Option<Self> {
         match serde_json::from_str(json).ok()? {
@@ -64,19 +64,19 @@ mod tests {
     fn each_form_of_an_expiry_has_its_meaning() {
         let noon = Time::from_seconds(1_795_694_400);
         let table = [
-            ("null", Some(Expiry::Default)),
-            ("0", Some(Expiry::WithBrowser)),
-            ("-0.0", Some(Expiry::WithBrowser)),
-            ("300", Some(Expiry::Idle(Duration::from_secs(300)))),
-            ("90.5", Some(Expiry::Idle(Duration::from_millis(90_500)))),
-            ("0.001", Some(Expiry::Idle(SECOND))),
-            ("1e300", Some(Expiry::Idle(Duration::MAX))),
-            ("-10", Some(Expiry::At(Time::default()))),
-            ("-1e300", Some(Expiry::At(Time::default()))),
-            (r#""2026-11-26T12:00:00""#, Some(Expiry::At(noon))),
-            (r#""2026-11-26T12:00:00+00:00""#, Some(Expiry::At(noon))),
-            (r#""2026-11-26T06:30:00-05:30""#, Some(Expiry::At(noon))),
-            (r#""2026-11-26T12:00:00.000123+00:00""#, Some(Expiry::At(noon))),
+            ("null", Some(SessionExpiry::Default)),
+            ("0", Some(SessionExpiry::WithBrowser)),
+            ("-0.0", Some(SessionExpiry::WithBrowser)),
+            ("300", Some(SessionExpiry::Idle(Duration::from_secs(300)))),
+            ("90.5", Some(SessionExpiry::Idle(Duration::from_millis(90_500)))),
+            ("0.001", Some(SessionExpiry::Idle(SECOND))),
+            ("1e300", Some(SessionExpiry::Idle(Duration::MAX))),
+            ("-10", Some(SessionExpiry::At(Time::default()))),
+            ("-1e300", Some(SessionExpiry::At(Time::default()))),
+            (r#""2026-11-26T12:00:00""#, Some(SessionExpiry::At(noon))),
+            (r#""2026-11-26T12:00:00+00:00""#, Some(SessionExpiry::At(noon))),
+            (r#""2026-11-26T06:30:00-05:30""#, Some(SessionExpiry::At(noon))),
+            (r#""2026-11-26T12:00:00.000123+00:00""#, Some(SessionExpiry::At(noon))),
             ("1e999", None),
             (r#""""#, None),
             (r#""tomorrow""#, None),
@@ -85,7 +85,7 @@ mod tests {
         ];
 
         for (json, expiry) in table {
-            assert_eq!(Expiry::parse(json), expiry, "{json}");
+            assert_eq!(SessionExpiry::parse(json), expiry, "{json}");
         }
     }
 }

@@ -11,16 +11,16 @@ mod session_key;
 mod signer;
 
 pub use cookie::VerifiedCookie;
-pub use expiry::Expiry;
+pub use expiry::SessionExpiry;
 pub use session::DecodedSession;
-pub use session_key::SessionKey;
+pub use session_key::DjangoSessionKey;
 pub use signer::{COOKIE_SALT, ROW_SALT, Signer};
 
 use crate::signing::PayloadError;
 
 /// Why a cookie or a record is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Rejection {
+pub enum SessionRejection {
     /// It is not written as Django writes it, or Django could not go on with it.
     Malformed,
     /// It is forged, or signed with another key or salt.
@@ -33,7 +33,7 @@ pub enum Rejection {
     TooLarge,
 }
 
-impl From<PayloadError> for Rejection {
+impl From<PayloadError> for SessionRejection {
     fn from(error: PayloadError) -> Self {
         match error {
             PayloadError::Malformed => Self::Malformed,

@@ -6,9 +6,9 @@ use std::fmt;
 ///
 /// Never printed, because it is all that is needed to open the session.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct SessionKey<'c>(&'c str);
+pub struct DjangoSessionKey<'c>(&'c str);
 
-impl<'c> SessionKey<'c> {
+impl<'c> DjangoSessionKey<'c> {
     /// Reads a cookie; `None` if Django has not made it.
     pub fn parse(cookie: &'c str) -> Option<Self> {
         let is_key = cookie.len() == LENGTH && cookie.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9'));
@@ -21,9 +21,9 @@ impl<'c> SessionKey<'c> {
     }
 }
 
-impl fmt::Debug for SessionKey<'_> {
+impl fmt::Debug for DjangoSessionKey<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SessionKey(..)")
+        f.write_str("DjangoSessionKey(..)")
     }
 }
 
@@ -37,11 +37,11 @@ mod tests {
     fn only_what_django_makes_is_a_session_key() {
         let key = "0123456789abcdefghijklmnopqrstuv";
 
-        assert_eq!(SessionKey::parse(key).unwrap().as_str(), key);
+        assert_eq!(DjangoSessionKey::parse(key).unwrap().as_str(), key);
         for cookie in
             ["", &key[1..], &format!("{key}w"), &key.to_uppercase(), &key.replace('v', "*"), "é".repeat(16).as_str()]
         {
-            assert_eq!(SessionKey::parse(cookie), None, "{cookie}");
+            assert_eq!(DjangoSessionKey::parse(cookie), None, "{cookie}");
         }
     }
 }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-use super::Rejection;
+use super::SessionRejection;
 use super::session::DecodedSession;
 use crate::signing::{KeysError, MAX_JSON_BYTES, decode_payload, key_ids};
 use crate::types::Time;
@@ -43,24 +43,24 @@ impl Signer {
     }
 
     /// Reads the text of a row. Like Django, it does not ask how old the text is: the row has a date of its own.
-    pub fn verify_row(&self, text: &[u8]) -> Result<DecodedSession, Rejection> {
-        let text = std::str::from_utf8(text).map_err(|_| Rejection::Malformed)?;
+    pub fn verify_row(&self, text: &[u8]) -> Result<DecodedSession, SessionRejection> {
+        let text = std::str::from_utf8(text).map_err(|_| SessionRejection::Malformed)?;
         self.unsign(text)?.decode()
     }
 
     /// Checks the signature in constant time.
-    pub(super) fn unsign<'t>(&self, text: &'t str) -> Result<SignedText<'t>, Rejection> {
+    pub(super) fn unsign<'t>(&self, text: &'t str) -> Result<SignedText<'t>, SessionRejection> {
         if text.len() > MAX_TEXT {
-            return Err(Rejection::Malformed);
+            return Err(SessionRejection::Malformed);
         }
-        let (signed, signature) = text.rsplit_once(SEPARATOR).ok_or(Rejection::Malformed)?;
-        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| Rejection::Malformed)?;
+        let (signed, signature) = text.rsplit_once(SEPARATOR).ok_or(SessionRejection::Malformed)?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| SessionRejection::Malformed)?;
         let is_valid = |key: &Hmac<Sha256>| key.clone().chain_update(signed).verify_slice(&signature).is_ok();
         if !self.keys.iter().any(is_valid) {
-            return Err(Rejection::BadSignature);
+            return Err(SessionRejection::BadSignature);
         }
-        let (payload, seconds) = signed.rsplit_once(SEPARATOR).ok_or(Rejection::Malformed)?;
-        let seconds = decode_base62(seconds).ok_or(Rejection::Malformed)?;
+        let (payload, seconds) = signed.rsplit_once(SEPARATOR).ok_or(SessionRejection::Malformed)?;
+        let seconds = decode_base62(seconds).ok_or(SessionRejection::Malformed)?;
         Ok(SignedText { payload, issued: Time::from_seconds(seconds), signature })
     }
 }
@@ -72,7 +72,7 @@ impl fmt::Debug for Signer {
 }
 
 impl SignedText<'_> {
-    pub(super) fn decode(&self) -> Result<DecodedSession, Rejection> {
+    pub(super) fn decode(&self) -> Result<DecodedSession, SessionRejection> {
         DecodedSession::decode(&decode_payload(self.payload)?)
     }
 }

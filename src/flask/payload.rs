@@ -15,13 +15,13 @@ use crate::session::{Entries, PERMANENT, ValueKind};
 use crate::signing::decode_payload;
 
 /// The session in a payload.
-pub(super) struct Content {
+pub(super) struct DecodedPayload {
     pub(super) entries: Entries,
     pub(super) permanent: Option<bool>,
 }
 
 /// Reads a payload with a valid signature.
-pub(super) fn decode(payload: &str) -> Result<Content, CookieRejection> {
+pub(super) fn decode(payload: &str) -> Result<DecodedPayload, CookieRejection> {
     let json = decode_payload(payload)?;
     let json = std::str::from_utf8(&json).map_err(|_| CookieRejection::Payload)?;
     // The session itself is one level more than the values in it.
@@ -81,7 +81,7 @@ fn items(session: PyValue) -> Result<Vec<(PyText, PyValue)>, CookieRejection> {
     pairs.collect::<Option<Vec<_>>>().map(to_dict).ok_or(CookieRejection::Payload)
 }
 
-fn content(items: Vec<(PyText, PyValue)>) -> Result<Content, CookieRejection> {
+fn content(items: Vec<(PyText, PyValue)>) -> Result<DecodedPayload, CookieRejection> {
     let mut permanent = None;
     let mut entries = Vec::with_capacity(items.len());
     for (key, value) in items {
@@ -93,7 +93,7 @@ fn content(items: Vec<(PyText, PyValue)>) -> Result<Content, CookieRejection> {
     }
     entries.sort_unstable();
     let entries = Entries::pack(entries.iter().map(|(name, json)| (name.as_str(), json.as_bytes())));
-    Ok(Content { entries, permanent })
+    Ok(DecodedPayload { entries, permanent })
 }
 
 fn value(name: &str, stored: &[u8]) -> Result<PyValue, NotAnEntry> {

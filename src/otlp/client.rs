@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::collector::{Collector, Connection};
+use super::collector::{Collector, CollectorConnection};
 use super::collector_settings::CollectorSettings;
 use super::export_failure::ExportFailure;
 use crate::types::SettingError;
@@ -19,7 +19,7 @@ use crate::types::SettingError;
 pub(super) struct Client {
     settings: CollectorSettings,
     /// `None` before the first export, and after one that failed or was the last on its connection.
-    connection: Option<Connection>,
+    connection: Option<CollectorConnection>,
     /// Reads the files. A disk that hangs keeps one thread waiting, and not one for each export.
     opening: Option<JoinHandle<Result<Option<Collector>, SettingError>>>,
 }
@@ -75,7 +75,7 @@ impl Client {
     }
 
     /// Reads the files again, which may have changed, and connects.
-    async fn connect(&mut self) -> Result<Connection, ExportFailure> {
+    async fn connect(&mut self) -> Result<CollectorConnection, ExportFailure> {
         let Self { settings, opening, .. } = self;
         let open = || {
             let settings = settings.clone();

@@ -20,55 +20,55 @@ use tonic::transport::{self, Channel, Endpoint};
 use tonic::{Extensions, Request, Status};
 use tonic_prost::ProstCodec;
 
-use super::collector_settings::{CollectorSettings, Target};
+use super::collector_settings::{CollectorAddress, CollectorSettings};
 use crate::tls;
 use crate::types::SettingError;
 
 /// How to reach a collector, with what was in the files.
 pub(super) struct Collector {
-    target: Target,
+    address: CollectorAddress,
     tls: Option<Arc<ClientConfig>>,
     headers: HeaderMap,
 }
 
 /// A connection to a collector.
-pub(super) struct Connection {
+pub(super) struct CollectorConnection {
     channel: Channel,
     headers: HeaderMap,
 }
 
 /// A socket, with or without TLS.
-trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
+trait ByteStream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Socket for T {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> ByteStream for T {}
 
 impl Collector {
     /// Reads the files of the settings. `None`: there is no collector. Blocks on the disk.
     pub(super) fn open(settings: &CollectorSettings) -> Result<Option<Self>, SettingError> {
-        let Some(target) = settings.target()? else { return Ok(None) };
-        let tls = if target.is_encrypted { Some(tls_config(settings)?) } else { None };
-        Ok(Some(Self { target, tls, headers: settings.read_headers()? }))
+        let Some(address) = settings.address()? else { return Ok(None) };
+        let tls = if address.is_encrypted { Some(tls_config(settings)?) } else { None };
+        Ok(Some(Self { address, tls, headers: settings.read_headers()? }))
     }
 
     /// Connects, within this time.
-    pub(super) async fn connect(self, patience: Duration) -> Result<Connection, transport::Error> {
-        let Self { target, tls, headers } = self;
-        let authority = target.authority();
+    pub(super) async fn connect(self, patience: Duration) -> Result<CollectorConnection, transport::Error> {
+        let Self { address, tls, headers } = self;
+        let authority = address.authority();
         // The connector does the TLS, so this scheme is not the one that the collector sees.
         let endpoint = Endpoint::from_shared(format!("http://{authority}"))?;
         let scheme = if tls.is_some() { "https" } else { "http" };
         let origin = Uri::builder().scheme(scheme).authority(authority).path_and_query("/").build();
         let endpoint = endpoint.origin(origin.expect("the authority was parsed as one"));
         let connector = tower::service_fn(move |_| {
-            let (target, tls) = (target.clone(), tls.clone());
+            let (address, tls) = (address.clone(), tls.clone());
             // The channel connects again by itself, when nobody waits for it.
-            async move { timeout(patience, open_socket(&target, tls)).await?.map(TokioIo::new) }
+            async move { timeout(patience, open_socket(&address, tls)).await?.map(TokioIo::new) }
         });
-        Ok(Connection { channel: endpoint.connect_with_connector(connector).await?, headers })
+        Ok(CollectorConnection { channel: endpoint.connect_with_connector(connector).await?, headers })
     }
 }
 
-impl Connection {
+impl CollectorConnection {
     /// Makes one call of a collector's service. Has no deadline of its own.
     pub(super) async fn call<Q, R>(&self, path: PathAndQuery, request: Q) -> Result<R, Status>
     where
@@ -84,11 +84,11 @@ impl Connection {
 }
 
 /// Opens a socket. Reads no proxy from the environment.
-async fn open_socket(target: &Target, tls: Option<Arc<ClientConfig>>) -> io::Result<Box<dyn Socket>> {
-    let socket = TcpStream::connect((target.host.as_str(), target.port)).await?;
+async fn open_socket(address: &CollectorAddress, tls: Option<Arc<ClientConfig>>) -> io::Result<Box<dyn ByteStream>> {
+    let socket = TcpStream::connect((address.host.as_str(), address.port)).await?;
     socket.set_nodelay(true)?;
     let Some(tls) = tls else { return Ok(Box::new(socket)) };
-    let name = ServerName::try_from(target.host.clone()).map_err(io::Error::other)?;
+    let name = ServerName::try_from(address.host.clone()).map_err(io::Error::other)?;
     Ok(Box::new(TlsConnector::from(tls).connect(name, socket).await?))
 }
 

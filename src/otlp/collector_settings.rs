@@ -24,7 +24,7 @@ pub(super) struct CollectorSettings {
 
 /// The address of a collector.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Target {
+pub(super) struct CollectorAddress {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) is_encrypted: bool,
@@ -33,8 +33,8 @@ pub(super) struct Target {
 impl CollectorSettings {
     /// Checks the values, without reading a file.
     pub(super) fn check(&self) -> Result<(), SettingError> {
-        let target = self.target()?;
-        if self.ca_file().is_some() && target.is_some_and(|target| !target.is_encrypted) {
+        let address = self.address()?;
+        if self.ca_file().is_some() && address.is_some_and(|address| !address.is_encrypted) {
             return Err(SettingError::new(
                 "ca_file",
                 "it is for an endpoint that begins with https://; remove one of the two",
@@ -50,17 +50,17 @@ impl CollectorSettings {
 
     /// Whether the headers would cross the network unencrypted.
     pub(super) fn exposes_headers(&self) -> bool {
-        let is_exposed = |target: Target| !target.is_encrypted && !target.is_on_this_machine();
-        self.headers_file().is_some() && self.target().ok().flatten().is_some_and(is_exposed)
+        let is_exposed = |address: CollectorAddress| !address.is_encrypted && !address.is_on_this_machine();
+        self.headers_file().is_some() && self.address().ok().flatten().is_some_and(is_exposed)
     }
 
     /// Returns the address of the collector. `None`: there is none.
-    pub(super) fn target(&self) -> Result<Option<Target>, SettingError> {
+    pub(super) fn address(&self) -> Result<Option<CollectorAddress>, SettingError> {
         if self.endpoint.is_empty() {
             return Ok(None);
         }
-        match Target::parse(&self.endpoint) {
-            Some(target) => Ok(Some(target)),
+        match CollectorAddress::parse(&self.endpoint) {
+            Some(address) => Ok(Some(address)),
             None => Err(SettingError::new("endpoint", NO_ENDPOINT)),
         }
     }
@@ -84,7 +84,7 @@ impl CollectorSettings {
     }
 }
 
-impl Target {
+impl CollectorAddress {
     fn parse(endpoint: &str) -> Option<Self> {
         let uri = endpoint.parse::<Uri>().ok()?;
         let is_encrypted = match uri.scheme_str()? {
@@ -136,7 +136,8 @@ mod tests {
 
     #[test]
     fn an_endpoint_has_a_scheme_a_host_and_perhaps_a_port() {
-        let target = |endpoint| Target::parse(endpoint).map(|target| (target.authority(), target.is_encrypted));
+        let address =
+            |endpoint| CollectorAddress::parse(endpoint).map(|address| (address.authority(), address.is_encrypted));
 
         for (endpoint, authority, is_encrypted) in [
             ("http://127.0.0.1:4317", "127.0.0.1:4317", false),
@@ -144,7 +145,7 @@ mod tests {
             ("https://collector.example:443/", "collector.example:443", true),
             ("http://[::1]:1", "[::1]:1", false),
         ] {
-            assert_eq!(target(endpoint), Some((authority.to_owned(), is_encrypted)), "{endpoint}");
+            assert_eq!(address(endpoint), Some((authority.to_owned(), is_encrypted)), "{endpoint}");
         }
         for wrong in [
             "collector:4317",
@@ -158,7 +159,7 @@ mod tests {
             "http://collector:99999",
             "http://collector:",
         ] {
-            assert_eq!(target(wrong), None, "{wrong}");
+            assert_eq!(address(wrong), None, "{wrong}");
         }
     }
 }

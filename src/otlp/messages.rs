@@ -32,12 +32,12 @@ pub(super) struct KeyValue {
 /// `opentelemetry.proto.common.v1.AnyValue`.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct AnyValue {
-    #[prost(oneof = "Value", tags = "1, 3")]
-    pub(super) value: Option<Value>,
+    #[prost(oneof = "AnyValueKind", tags = "1, 3")]
+    pub(super) value: Option<AnyValueKind>,
 }
 
 #[derive(Clone, PartialEq, Oneof)]
-pub(super) enum Value {
+pub(super) enum AnyValueKind {
     #[prost(string, tag = "1")]
     Text(String),
     #[prost(int64, tag = "3")]

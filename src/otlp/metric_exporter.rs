@@ -16,7 +16,7 @@ use super::MetricsSettings;
 use super::client::{Client, flush_over};
 use super::export_failure::ExportFailure;
 use super::messages::Resource;
-use super::metric_messages::ExportResponse;
+use super::metric_messages::ExportMetricsServiceResponse;
 use super::metric_request::MetricRequests;
 use crate::telemetry::metrics::MetricsWriter;
 use crate::types::{Clock, SettingError, with_causes};
@@ -139,7 +139,8 @@ impl MetricExporter {
         let now = self.clock.nanoseconds().max(self.start);
         let mut requests = MetricRequests::new(self.start, now);
         metrics(&mut requests);
-        let responses: Vec<ExportResponse> = self.client.export(EXPORT, requests.finish(&self.resource)).await?;
+        let responses: Vec<ExportMetricsServiceResponse> =
+            self.client.export(EXPORT, requests.finish(&self.resource)).await?;
         let rejected = responses.into_iter().filter_map(|response| response.partial_success);
         let counts = rejected.map(|partial| u64::try_from(partial.rejected_data_points).unwrap_or(0));
         Ok(counts.fold(0, u64::saturating_add))

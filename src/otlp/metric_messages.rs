@@ -6,21 +6,21 @@ use super::messages::{KeyValue, Resource, Scope};
 
 /// `opentelemetry.proto.collector.metrics.v1.ExportMetricsServiceRequest`.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ExportRequest {
+pub(super) struct ExportMetricsServiceRequest {
     #[prost(message, repeated, tag = "1")]
     pub(super) resource_metrics: Vec<ResourceMetrics>,
 }
 
 /// `opentelemetry.proto.collector.metrics.v1.ExportMetricsServiceResponse`.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ExportResponse {
+pub(super) struct ExportMetricsServiceResponse {
     #[prost(message, optional, tag = "1")]
-    pub(super) partial_success: Option<PartialSuccess>,
+    pub(super) partial_success: Option<ExportMetricsPartialSuccess>,
 }
 
 /// `opentelemetry.proto.collector.metrics.v1.ExportMetricsPartialSuccess`, without its text.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct PartialSuccess {
+pub(super) struct ExportMetricsPartialSuccess {
     #[prost(int64, tag = "1")]
     pub(super) rejected_data_points: i64,
 }
@@ -52,18 +52,18 @@ pub(super) struct Metric {
     pub(super) description: String,
     #[prost(string, tag = "3")]
     pub(super) unit: String,
-    #[prost(oneof = "Data", tags = "5, 7, 9")]
-    pub(super) data: Option<Data>,
+    #[prost(oneof = "MetricData", tags = "5, 7, 9")]
+    pub(super) data: Option<MetricData>,
 }
 
 #[derive(Clone, PartialEq, Oneof)]
-pub(super) enum Data {
+pub(super) enum MetricData {
     #[prost(message, tag = "5")]
     Gauge(Gauge),
     #[prost(message, tag = "7")]
     Sum(Sum),
     #[prost(message, tag = "9")]
-    Histogram(Histogram),
+    Histogram(HistogramMessage),
 }
 
 /// `opentelemetry.proto.metrics.v1.Gauge`.
@@ -87,7 +87,7 @@ pub(super) struct Sum {
 
 /// `opentelemetry.proto.metrics.v1.Histogram`.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Histogram {
+pub(super) struct HistogramMessage {
     #[prost(message, repeated, tag = "1")]
     pub(super) data_points: Vec<HistogramDataPoint>,
     /// 1: delta, 2: cumulative.
@@ -136,12 +136,12 @@ pub(super) struct HistogramDataPoint {
     #[prost(double, repeated, tag = "7")]
     pub(super) explicit_bounds: Vec<f64>,
     #[prost(message, repeated, tag = "8")]
-    pub(super) exemplars: Vec<Exemplar>,
+    pub(super) exemplars: Vec<ExemplarMessage>,
 }
 
 /// `opentelemetry.proto.metrics.v1.Exemplar`.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Exemplar {
+pub(super) struct ExemplarMessage {
     #[prost(fixed64, tag = "2")]
     pub(super) time_unix_nano: u64,
     #[prost(oneof = "ExemplarValue", tags = "3")]

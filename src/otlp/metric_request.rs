@@ -5,8 +5,8 @@
 
 use super::messages::{KeyValue, Resource};
 use super::metric_messages::{
-    Data, Exemplar, ExemplarValue, ExportRequest, Gauge, Histogram, HistogramDataPoint, Metric, Number,
-    NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum,
+    ExemplarMessage, ExemplarValue, ExportMetricsServiceRequest, Gauge, HistogramDataPoint, HistogramMessage, Metric,
+    MetricData, Number, NumberDataPoint, ResourceMetrics, ScopeMetrics, Sum,
 };
 use super::resource::{attribute, scope};
 use crate::telemetry::metrics::{self, HistogramSnapshot, Label, MetricKind, MetricsWriter};
@@ -35,8 +35,8 @@ impl MetricRequests {
     }
 
     /// Returns the requests, all of one resource.
-    pub(super) fn finish(self, resource: &Resource) -> Vec<ExportRequest> {
-        let request = |metrics| ExportRequest {
+    pub(super) fn finish(self, resource: &Resource) -> Vec<ExportMetricsServiceRequest> {
+        let request = |metrics| ExportMetricsServiceRequest {
             resource_metrics: vec![ResourceMetrics {
                 resource: Some(resource.clone()),
                 scope_metrics: vec![ScopeMetrics { scope: Some(scope()), metrics }],
@@ -46,7 +46,7 @@ impl MetricRequests {
     }
 
     /// Returns where the next data point of the family belongs, in a new request if the last one is full.
-    fn data(&mut self) -> &mut Data {
+    fn data(&mut self) -> &mut MetricData {
         if self.points == MAX_POINTS {
             self.requests.push(Vec::new());
             (self.points, self.is_begun) = (0, false);
@@ -68,9 +68,9 @@ impl MetricRequests {
             value: Some(value),
         };
         match self.data() {
-            Data::Gauge(gauge) => gauge.data_points.push(point(0)),
-            Data::Sum(sum) => sum.data_points.push(point(start)),
-            Data::Histogram(_) => debug_assert!(false, "a histogram has no single numbers"),
+            MetricData::Gauge(gauge) => gauge.data_points.push(point(0)),
+            MetricData::Sum(sum) => sum.data_points.push(point(start)),
+            MetricData::Histogram(_) => debug_assert!(false, "a histogram has no single numbers"),
         }
         self
     }
@@ -84,13 +84,16 @@ impl MetricsWriter for MetricRequests {
             description: help.to_owned(),
             unit: unit(name).to_owned(),
             data: Some(match kind {
-                MetricKind::Counter => {
-                    Data::Sum(Sum { data_points: Vec::new(), aggregation_temporality: CUMULATIVE, is_monotonic: true })
-                }
-                MetricKind::Gauge => Data::Gauge(Gauge::default()),
-                MetricKind::Histogram => {
-                    Data::Histogram(Histogram { data_points: Vec::new(), aggregation_temporality: CUMULATIVE })
-                }
+                MetricKind::Counter => MetricData::Sum(Sum {
+                    data_points: Vec::new(),
+                    aggregation_temporality: CUMULATIVE,
+                    is_monotonic: true,
+                }),
+                MetricKind::Gauge => MetricData::Gauge(Gauge::default()),
+                MetricKind::Histogram => MetricData::Histogram(HistogramMessage {
+                    data_points: Vec::new(),
+                    aggregation_temporality: CUMULATIVE,
+                }),
             }),
         };
         self
@@ -119,8 +122,8 @@ impl MetricsWriter for MetricRequests {
             exemplars: exemplars.iter().flatten().map(exemplar).collect(),
         };
         match self.data() {
-            Data::Histogram(histogram) => histogram.data_points.push(point),
-            Data::Gauge(_) | Data::Sum(_) => debug_assert!(false, "the family is a histogram"),
+            MetricData::Histogram(histogram) => histogram.data_points.push(point),
+            MetricData::Gauge(_) | MetricData::Sum(_) => debug_assert!(false, "the family is a histogram"),
         }
         self
     }
@@ -130,8 +133,8 @@ fn attribute_of((name, value): Label<'_>) -> KeyValue {
     attribute(name, &AttributeValue::from(value.to_owned()))
 }
 
-fn exemplar(exemplar: &metrics::Exemplar) -> Exemplar {
-    Exemplar {
+fn exemplar(exemplar: &metrics::Exemplar) -> ExemplarMessage {
+    ExemplarMessage {
         time_unix_nano: exemplar.time,
         value: Some(ExemplarValue::Float(exemplar.seconds())),
         span_id: exemplar.span_id.to_be_bytes().to_vec(),
@@ -186,8 +189,8 @@ mod tests {
         let requests = requests.finish(&Resource::default());
         let metrics = requests.iter().map(|request| &request.resource_metrics[0].scope_metrics[0].metrics);
         let points = |metric: &Metric| match metric.data.clone() {
-            Some(Data::Sum(sum)) => sum.data_points.len(),
-            Some(Data::Gauge(gauge)) => gauge.data_points.len(),
+            Some(MetricData::Sum(sum)) => sum.data_points.len(),
+            Some(MetricData::Gauge(gauge)) => gauge.data_points.len(),
             other => panic!("{other:?}"),
         };
         let sizes: Vec<Vec<_>> =

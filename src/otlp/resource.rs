@@ -1,6 +1,6 @@
 //! What tells the spans and metrics of this process from those of others.
 
-use super::messages::{AnyValue, KeyValue, Resource, Scope, Value};
+use super::messages::{AnyValue, AnyValueKind, KeyValue, Resource, Scope};
 use crate::telemetry::spans::AttributeValue;
 use crate::types::random;
 
@@ -24,8 +24,8 @@ pub(super) fn scope() -> Scope {
 
 pub(super) fn attribute(key: &str, value: &AttributeValue) -> KeyValue {
     let value = match value {
-        AttributeValue::Text(text) => Value::Text(text.clone().into_owned()),
-        AttributeValue::Number(number) => Value::Number(*number),
+        AttributeValue::Text(text) => AnyValueKind::Text(text.clone().into_owned()),
+        AttributeValue::Number(number) => AnyValueKind::Number(*number),
     };
     KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }) }
 }

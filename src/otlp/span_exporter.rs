@@ -13,7 +13,7 @@ use super::TracesSettings;
 use super::client::{Client, flush_over};
 use super::export_failure::ExportFailure;
 use super::messages::Resource;
-use super::span_messages::ExportResponse;
+use super::span_messages::ExportTraceServiceResponse;
 use super::span_request;
 use crate::telemetry::spans::{QueuedSpans, SampleRatio, Span, SpanCounts, SpanLoss, Tracer};
 use crate::types::{Clock, SettingError};
@@ -156,7 +156,7 @@ impl SpanExporter {
     /// Exports the batch once. Returns how many of its spans the collector rejected.
     async fn try_export(&mut self) -> Result<usize, ExportFailure> {
         let request = span_request::request(&self.resource, &self.batch);
-        let responses: Vec<ExportResponse> = self.client.export(EXPORT, vec![request]).await?;
+        let responses: Vec<ExportTraceServiceResponse> = self.client.export(EXPORT, vec![request]).await?;
         let rejected = responses.into_iter().filter_map(|response| response.partial_success);
         let rejected = rejected.map(|partial| partial.rejected_spans).sum::<i64>();
         Ok(usize::try_from(rejected).unwrap_or(0).min(self.batch.len()))

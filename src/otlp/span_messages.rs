@@ -6,21 +6,21 @@ use super::messages::{KeyValue, Resource, Scope};
 
 /// `opentelemetry.proto.collector.trace.v1.ExportTraceServiceRequest`.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ExportRequest {
+pub(super) struct ExportTraceServiceRequest {
     #[prost(message, repeated, tag = "1")]
     pub(super) resource_spans: Vec<ResourceSpans>,
 }
 
 /// `opentelemetry.proto.collector.trace.v1.ExportTraceServiceResponse`.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ExportResponse {
+pub(super) struct ExportTraceServiceResponse {
     #[prost(message, optional, tag = "1")]
-    pub(super) partial_success: Option<PartialSuccess>,
+    pub(super) partial_success: Option<ExportTracePartialSuccess>,
 }
 
 /// `opentelemetry.proto.collector.trace.v1.ExportTracePartialSuccess`, without its text.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct PartialSuccess {
+pub(super) struct ExportTracePartialSuccess {
     #[prost(int64, tag = "1")]
     pub(super) rejected_spans: i64,
 }
@@ -40,14 +40,14 @@ pub(super) struct ScopeSpans {
     #[prost(message, optional, tag = "1")]
     pub(super) scope: Option<Scope>,
     #[prost(message, repeated, tag = "2")]
-    pub(super) spans: Vec<Span>,
+    pub(super) spans: Vec<SpanMessage>,
     #[prost(string, tag = "3")]
     pub(super) schema_url: String,
 }
 
 /// `opentelemetry.proto.trace.v1.Span`.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Span {
+pub(super) struct SpanMessage {
     #[prost(bytes = "vec", tag = "1")]
     pub(super) trace_id: Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]

@@ -2,25 +2,25 @@
 
 use super::messages::Resource;
 use super::resource::{attribute, scope};
-use super::span_messages::{ExportRequest, ResourceSpans, ScopeSpans, Span, Status};
+use super::span_messages::{ExportTraceServiceRequest, ResourceSpans, ScopeSpans, SpanMessage, Status};
 use crate::telemetry::spans::{self, Parent, SpanKind};
 
 /// Returns the request with these spans, all of one resource.
-pub(super) fn request(resource: &Resource, spans: &[spans::Span]) -> ExportRequest {
+pub(super) fn request(resource: &Resource, spans: &[spans::Span]) -> ExportTraceServiceRequest {
     let spans = spans.iter().map(span).collect();
     let scope_spans = ScopeSpans { scope: Some(scope()), spans, schema_url: CONVENTIONS.to_owned() };
-    ExportRequest {
+    ExportTraceServiceRequest {
         resource_spans: vec![ResourceSpans { resource: Some(resource.clone()), scope_spans: vec![scope_spans] }],
     }
 }
 
-fn span(span: &spans::Span) -> Span {
+fn span(span: &spans::Span) -> SpanMessage {
     let (parent, remote) = match span.parent {
         Parent::Root => (Vec::new(), 0),
         Parent::Local(id) => (id.to_be_bytes().to_vec(), 0),
         Parent::Remote(id) => (id.to_be_bytes().to_vec(), IS_REMOTE),
     };
-    Span {
+    SpanMessage {
         trace_id: span.trace_id.to_be_bytes().to_vec(),
         span_id: span.id.to_be_bytes().to_vec(),
         trace_state: span.trace_state.as_deref().unwrap_or_default().to_owned(),

@@ -20,7 +20,7 @@ pub(super) struct GobSession {
 impl GobSession {
     /// Reads a session; `None` if the bytes are anything else, or hold a value that is not plain.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut reader = Reader { rest: bytes, types: BTreeMap::new() };
+        let mut reader = GobReader { rest: bytes, types: BTreeMap::new() };
         reader.uint()?;
         let Type::Struct(fields) = reader.type_sequence().and_then(|id| reader.types.get(&id).cloned())? else {
             return None;
@@ -61,12 +61,12 @@ struct FieldPosition {
     next: usize,
 }
 
-struct Reader<'b> {
+struct GobReader<'b> {
     rest: &'b [u8],
     types: BTreeMap<i64, Type>,
 }
 
-impl<'b> Reader<'b> {
+impl<'b> GobReader<'b> {
     fn take(&mut self, length: usize) -> Option<&'b [u8]> {
         let (taken, rest) = self.rest.split_at_checked(length)?;
         self.rest = rest;
@@ -320,8 +320,8 @@ const TEXT_MARSHALER_TYPE: usize = 6;
 mod tests {
     use super::*;
 
-    fn reader(bytes: &[u8]) -> Reader<'_> {
-        Reader { rest: bytes, types: BTreeMap::new() }
+    fn reader(bytes: &[u8]) -> GobReader<'_> {
+        GobReader { rest: bytes, types: BTreeMap::new() }
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub(super) struct ListenerSources {
 }
 
 /// The apps and their numbers.
-type Apps = [(Arc<ServedApp>, AppStats)];
+type StatsByApp = [(Arc<ServedApp>, AppStats)];
 
 impl MetricsSources {
     /// Returns the page with the present numbers.
@@ -255,7 +255,7 @@ fn redis(writer: &mut dyn MetricsWriter, RedisMetrics { nodes, topology_changes,
 }
 
 /// Lists the public ids of the keys, so that a change of keys can be followed from replica to replica.
-fn keys(writer: &mut dyn MetricsWriter, apps: &Apps) {
+fn keys(writer: &mut dyn MetricsWriter, apps: &StatsByApp) {
     let help = "Keys in force: the first of an app's signs, all verify. Always 1.";
     writer.family("cloakroom_key_info", MetricKind::Gauge, help);
     for (app, _) in apps {
@@ -266,7 +266,7 @@ fn keys(writer: &mut dyn MetricsWriter, apps: &Apps) {
     }
 }
 
-fn sessions(writer: &mut dyn MetricsWriter, apps: &Apps) {
+fn sessions(writer: &mut dyn MetricsWriter, apps: &StatsByApp) {
     let help = "Sessions that an open found alive.";
     counter(writer, apps, "cloakroom_sessions_opened_total", help, |stats| stats.opened);
     let help =
@@ -306,7 +306,7 @@ fn sessions(writer: &mut dyn MetricsWriter, apps: &Apps) {
 
 fn counter(
     writer: &mut dyn MetricsWriter,
-    apps: &Apps,
+    apps: &StatsByApp,
     name: &'static str,
     help: &'static str,
     read: impl Fn(&AppStats) -> u64,
@@ -317,7 +317,7 @@ fn counter(
     }
 }
 
-fn migrations(writer: &mut dyn MetricsWriter, apps: &Apps) {
+fn migrations(writer: &mut dyn MetricsWriter, apps: &StatsByApp) {
     let migrations =
         || apps.iter().flat_map(|(app, stats)| stats.migrations.iter().map(|source| (app.name.as_str(), source)));
     let help = "Legacy sessions that were imported, by migration source.";
@@ -340,7 +340,7 @@ fn migrations(writer: &mut dyn MetricsWriter, apps: &Apps) {
     }
 }
 
-fn live_count(writer: &mut dyn MetricsWriter, apps: &Apps) {
+fn live_count(writer: &mut dyn MetricsWriter, apps: &StatsByApp) {
     let counted = || apps.iter().filter_map(|(app, stats)| Some((app.name.as_str(), stats.live_count?)));
     let help = "Live sessions at the last count of the store, within 5 %, or missing; each replica counts all of them.";
     writer.family("cloakroom_sessions_live", MetricKind::Gauge, help);

@@ -4,7 +4,7 @@
 //! is missed, but for one whose answer of Redis is lost. Who made the call is known from its context.
 
 use super::{Error, Service};
-use crate::audit::{Found, SessionEnd, Wanted};
+use crate::audit::{SearchResult, SessionEnd, Wanted};
 use crate::session::{Done, EndReason};
 use crate::store::{SessionKey, Write};
 use crate::telemetry::CallContext;
@@ -13,7 +13,7 @@ use crate::types::{AppName, Time};
 /// The ends in the audit log of this process.
 #[derive(Clone, Debug)]
 pub struct SessionEnds {
-    pub found: Found,
+    pub found: SearchResult,
     /// The ends since the start of the process that are not in the log.
     pub lost: u64,
 }

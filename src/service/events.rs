@@ -13,13 +13,13 @@ use crate::types::AppName;
 pub struct EventReader {
     service: Service,
     app: AppName,
-    position: Position,
+    position: FeedPosition,
     cursor: Cursor,
 }
 
 /// How far a reader is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Position {
+enum FeedPosition {
     /// It begins at the end of the feed, which it does not know yet.
     FeedEnd,
     /// It begins at a cursor, which it has not read from yet.
@@ -41,7 +41,7 @@ impl Service {
     /// Fails if the app is unknown or of kind `cookie`.
     pub fn events(&self, app: &str, cursor: Option<Cursor>) -> Result<EventReader, Error> {
         let app = self.stored_app(app, "WatchEvents")?.name.clone();
-        let position = if cursor.is_some() { Position::Cursor } else { Position::FeedEnd };
+        let position = if cursor.is_some() { FeedPosition::Cursor } else { FeedPosition::FeedEnd };
         Ok(EventReader { service: self.clone(), app, position, cursor: cursor.unwrap_or_default() })
     }
 }
@@ -53,9 +53,9 @@ impl EventReader {
     /// or of another app, and if the app is removed or becomes one of kind `cookie`. After a failure of the store it
     /// can be called again, and continues where it was.
     pub async fn next(&mut self) -> Result<EventBatch, Error> {
-        if self.position == Position::FeedEnd {
+        if self.position == FeedPosition::FeedEnd {
             self.cursor = self.service.store.feed_end(&self.app).await?;
-            self.position = Position::Started;
+            self.position = FeedPosition::Started;
             return Ok(EventBatch { events: Vec::new(), cursor: self.cursor.clone() });
         }
         loop {
@@ -63,8 +63,8 @@ impl EventReader {
             self.service.stored_app(self.app.as_str(), "WatchEvents")?;
             match self.service.store.read_feed(&self.app, &self.cursor).await? {
                 FeedRead::CursorExpired => return Err(Error::EventsMissed),
-                FeedRead::Entries(events, cursor) if self.position == Position::Cursor || !events.is_empty() => {
-                    self.position = Position::Started;
+                FeedRead::Entries(events, cursor) if self.position == FeedPosition::Cursor || !events.is_empty() => {
+                    self.position = FeedPosition::Started;
                     self.cursor.clone_from(&cursor);
                     return Ok(EventBatch { events, cursor });
                 }

@@ -23,7 +23,7 @@ pub struct Export {
     apps: VecDeque<AppName>,
     /// The revocations of those that were begun, as they were then.
     revocations: Vec<(AppName, AppRevocationState)>,
-    step: Step,
+    step: ExportStep,
     /// How many sessions are read at once.
     page_size: usize,
     /// The items of the next block.
@@ -35,7 +35,7 @@ pub struct Export {
 
 /// What comes next.
 #[derive(Debug)]
-enum Step {
+enum ExportStep {
     FirstLine,
     NextApp,
     Sessions { app: ExportedApp, cursor: Cursor },
@@ -72,7 +72,7 @@ impl Export {
             clock,
             apps: apps.into_iter().collect(),
             revocations: Vec::new(),
-            step: Step::FirstLine,
+            step: ExportStep::FirstLine,
             page_size: MIN_PAGE,
             items: Vec::new(),
             counts: Counts::default(),
@@ -88,34 +88,34 @@ impl Export {
     /// Makes one step, which reads a page of the store at most; `None` after the last one.
     pub async fn next(&mut self) -> Result<Option<ExportPart>, ExportError> {
         let mut part = ExportPart::default();
-        match mem::replace(&mut self.step, Step::Nothing) {
-            Step::FirstLine => {
-                self.step = Step::NextApp;
+        match mem::replace(&mut self.step, ExportStep::Nothing) {
+            ExportStep::FirstLine => {
+                self.step = ExportStep::NextApp;
                 self.push(&Item::Program(env!("CARGO_PKG_VERSION").to_owned()));
                 part.bytes = first_line();
                 return Ok(Some(part));
             }
-            Step::NextApp => {
+            ExportStep::NextApp => {
                 self.step = match self.apps.pop_front() {
                     Some(app) => self.begin_app(app).await?,
-                    None => Step::Revocations(Cursor::default()),
+                    None => ExportStep::Revocations(Cursor::default()),
                 }
             }
-            Step::Sessions { app, cursor } => self.step = self.export_page(app, &cursor, &mut part).await?,
-            Step::Revocations(cursor) => {
+            ExportStep::Sessions { app, cursor } => self.step = self.export_page(app, &cursor, &mut part).await?,
+            ExportStep::Revocations(cursor) => {
                 let page = self.store.list_revocations(&cursor).await?;
                 part.corrupt_revocations = page.corrupt.len();
-                self.step = self.push_revocations(page).map_or(Step::End, Step::Revocations);
+                self.step = self.push_revocations(page).map_or(ExportStep::End, ExportStep::Revocations);
             }
-            Step::End => {
+            ExportStep::End => {
                 for (app, revocation) in &self.revocations {
                     self.check_revocation(app, revocation).await?;
                 }
                 self.push(&Item::End(self.counts));
             }
-            Step::Nothing => return Ok(None),
+            ExportStep::Nothing => return Ok(None),
         }
-        if self.items.len() >= BLOCK || matches!(self.step, Step::Nothing) {
+        if self.items.len() >= BLOCK || matches!(self.step, ExportStep::Nothing) {
             part.bytes = block(self.block, &self.items);
             self.items.clear();
             self.block += 1;
@@ -123,7 +123,7 @@ impl Export {
         Ok(Some(part))
     }
 
-    async fn begin_app(&mut self, name: AppName) -> Result<Step, Error> {
+    async fn begin_app(&mut self, name: AppName) -> Result<ExportStep, Error> {
         let revocation = self.store.load_app_revocation(&name).await?;
         let now = self.clock.now();
         let unknown = (revocation.count > 0).then(|| now.before(Duration::from_millis(1)));
@@ -133,7 +133,7 @@ impl Export {
         self.revocations.push((name.clone(), revocation));
         let app = ExportedApp { name, export_time, revoke_time };
         self.push(&Item::App(app.clone()));
-        Ok(Step::Sessions { app, cursor: Cursor::default() })
+        Ok(ExportStep::Sessions { app, cursor: Cursor::default() })
     }
 
     async fn export_page(
@@ -141,7 +141,7 @@ impl Export {
         app: ExportedApp,
         cursor: &Cursor,
         part: &mut ExportPart,
-    ) -> Result<Step, ExportError> {
+    ) -> Result<ExportStep, ExportError> {
         let ExportPage { sessions, next } = self.store.export_page(&app.name, cursor, self.page_size).await?;
         let (now, count, before) = (self.clock.now(), sessions.len(), self.items.len());
         for (id, snapshot) in sessions {
@@ -156,13 +156,13 @@ impl Export {
         let average = ((self.items.len() - before) / count.max(1)).max(1);
         self.page_size = (BLOCK / average).clamp(MIN_PAGE, MAX_PAGE);
         if let Some(cursor) = next {
-            return Ok(Step::Sessions { app, cursor });
+            return Ok(ExportStep::Sessions { app, cursor });
         }
         if let Some((app, revocation)) = self.revocations.last() {
             // Here too, so that an export that is of no use does not go on.
             self.check_revocation(app, revocation).await?;
         }
-        Ok(Step::NextApp)
+        Ok(ExportStep::NextApp)
     }
 
     /// Fails if all sessions of the app were revoked since its export began: those that were read before would be alive.

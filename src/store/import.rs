@@ -119,7 +119,7 @@ impl Import {
     }
 
     /// Begins to write a session, unless it is not to be written.
-    fn begin_session(&mut self, id: SessionId, record: Record, writes: &mut JoinSet<Result<Written, Error>>) {
+    fn begin_session(&mut self, id: SessionId, record: Record, writes: &mut JoinSet<Result<RestoreResult, Error>>) {
         let Some(ExportedApp { name, export_time, .. }) = &self.app else { return };
         let Some(app) = self.apps.get(name) else {
             *self.summary.left_out.entry(name.clone()).or_default() += 1;
@@ -138,16 +138,16 @@ impl Import {
         let (record, export_time) = (imported_record(record), *export_time);
         let imported = ImportedSession { session_key, record, export_time, index_entry };
         let (store, mode) = (self.store.clone(), self.mode);
-        writes.spawn(async move { Ok(Written { decision: store.restore(&imported, mode).await?, has_ended }) });
+        writes.spawn(async move { Ok(RestoreResult { decision: store.restore(&imported, mode).await?, has_ended }) });
     }
 
-    async fn finish(&mut self, mut writes: JoinSet<Result<Written, Error>>) -> Result<(), Error> {
+    async fn finish(&mut self, mut writes: JoinSet<Result<RestoreResult, Error>>) -> Result<(), Error> {
         while let Some(written) = writes.join_next().await {
             let count = match written.expect("a write neither panics nor is aborted")? {
-                Written { decision: Decision::Write, has_ended: false } => &mut self.summary.live,
-                Written { decision: Decision::Write, has_ended: true } => &mut self.summary.ended,
-                Written { decision: Decision::Keep, .. } => &mut self.summary.kept,
-                Written { decision: Decision::Revoked, .. } => &mut self.summary.revoked,
+                RestoreResult { decision: Decision::Write, has_ended: false } => &mut self.summary.live,
+                RestoreResult { decision: Decision::Write, has_ended: true } => &mut self.summary.ended,
+                RestoreResult { decision: Decision::Keep, .. } => &mut self.summary.kept,
+                RestoreResult { decision: Decision::Revoked, .. } => &mut self.summary.revoked,
             };
             *count += 1;
         }
@@ -156,7 +156,7 @@ impl Import {
 }
 
 /// What was done with a session.
-struct Written {
+struct RestoreResult {
     decision: Decision,
     has_ended: bool,
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Error;
-use super::redis::{Connections, Server, Settings};
+use super::redis::{Connections, ServerRole, Settings};
 use crate::app::{LegacyRedis, MigrationSource};
 use crate::types::SettingError;
 
@@ -47,7 +47,7 @@ impl LegacyReader {
     /// Makes a reader that connects, and reads the files of its settings, when it reads the first record.
     pub fn new(source: MigrationSource, redis: &LegacyRedis) -> Result<Self, SettingError> {
         let settings = Settings { connections: 1, ..Settings::from(&redis.access) };
-        let connections = Arc::new(Connections::new(&settings, Server::PrimaryOrReplica)?);
+        let connections = Arc::new(Connections::new(&settings, ServerRole::PrimaryOrReplica)?);
         Ok(Self { source, connections, key_prefix: redis.key_prefix.clone() })
     }
 

@@ -14,13 +14,13 @@ pub(in crate::store) trait Replace {
         &self,
         session_key: &SessionKey,
         read: Option<&Snapshot>,
-        replacement: Replacement,
+        replacement: RecordReplacement,
     ) -> impl Future<Output = Result<bool, Error>> + Send;
 }
 
 /// What takes the place of a record.
 #[derive(Clone, Debug)]
-pub(in crate::store) enum Replacement {
+pub(in crate::store) enum RecordReplacement {
     Nothing,
     /// A record that keeps its generation.
     Record(Record),

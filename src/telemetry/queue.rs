@@ -14,21 +14,21 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// Takes log lines, and never blocks.
 #[derive(Clone, Debug)]
-pub(super) struct Queue {
-    lines: SyncSender<Message>,
+pub(super) struct LogQueue {
+    lines: SyncSender<LogMessage>,
     state: Arc<QueueState>,
 }
 
 /// Ends the queue when it is dropped. Waits until the queued lines are written, but at most [`FLUSH_TIMEOUT`].
 #[derive(Debug)]
 pub(super) struct QueueGuard {
-    queue: Queue,
+    queue: LogQueue,
     /// Disconnected when the thread has ended.
     finished: Receiver<()>,
 }
 
 #[derive(Debug)]
-enum Message {
+enum LogMessage {
     Line(Vec<u8>),
     /// Wakes the thread, so that it sees `ending`.
     WakeUp,
@@ -42,10 +42,10 @@ struct QueueState {
 }
 
 /// Starts a thread that writes the lines of a new queue to `target`.
-pub(super) fn open(target: impl Write + Send + 'static, capacity: usize) -> io::Result<(Queue, QueueGuard)> {
+pub(super) fn open(target: impl Write + Send + 'static, capacity: usize) -> io::Result<(LogQueue, QueueGuard)> {
     let (lines, queued) = sync_channel(capacity);
     let (running, finished) = sync_channel(0);
-    let queue = Queue { lines, state: Arc::default() };
+    let queue = LogQueue { lines, state: Arc::default() };
     let state = Arc::clone(&queue.state);
     thread::Builder::new().name("log".to_owned()).spawn(move || {
         write_lines(&queued, target, &state);
@@ -54,15 +54,15 @@ pub(super) fn open(target: impl Write + Send + 'static, capacity: usize) -> io::
     Ok((queue.clone(), QueueGuard { queue, finished }))
 }
 
-impl Queue {
+impl LogQueue {
     fn push(&self, line: &[u8]) {
-        if self.lines.try_send(Message::Line(line.to_vec())).is_err() {
+        if self.lines.try_send(LogMessage::Line(line.to_vec())).is_err() {
             self.state.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
-impl<'q> MakeWriter<'q> for Queue {
+impl<'q> MakeWriter<'q> for LogQueue {
     type Writer = Self;
 
     fn make_writer(&'q self) -> Self {
@@ -71,7 +71,7 @@ impl<'q> MakeWriter<'q> for Queue {
 }
 
 /// tracing-subscriber writes each event with one call.
-impl Write for Queue {
+impl Write for LogQueue {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         self.push(line);
         Ok(line.len())
@@ -86,16 +86,16 @@ impl Drop for QueueGuard {
     fn drop(&mut self) {
         self.queue.state.ending.store(true, Ordering::SeqCst);
         // If the queue is full, the thread is writing a line, and checks `ending` after it.
-        let _: Result<(), TrySendError<Message>> = self.queue.lines.try_send(Message::WakeUp);
+        let _: Result<(), TrySendError<LogMessage>> = self.queue.lines.try_send(LogMessage::WakeUp);
         let _: Result<(), RecvTimeoutError> = self.finished.recv_timeout(FLUSH_TIMEOUT);
     }
 }
 
 /// Writes lines until the queue ends. Ignores errors of stderr, because there is no other place to report them.
-fn write_lines(queued: &Receiver<Message>, mut target: impl Write, state: &QueueState) {
+fn write_lines(queued: &Receiver<LogMessage>, mut target: impl Write, state: &QueueState) {
     let mut next = queued.recv().ok();
     while let Some(message) = next {
-        if let Message::Line(line) = message {
+        if let LogMessage::Line(line) = message {
             let _: io::Result<()> = target.write_all(&line);
         }
         let dropped = state.dropped.swap(0, Ordering::Relaxed);

@@ -40,11 +40,11 @@ impl Key {
         self.id
     }
 
-    pub(super) fn mac(&self, purpose: Purpose) -> Hmac<Sha256> {
+    pub(super) fn mac(&self, purpose: KeyPurpose) -> Hmac<Sha256> {
         match purpose {
-            Purpose::Token => self.token.clone(),
-            Purpose::Ticket => self.ticket.clone(),
-            Purpose::Rotation => self.rotation.clone(),
+            KeyPurpose::Token => self.token.clone(),
+            KeyPurpose::Ticket => self.ticket.clone(),
+            KeyPurpose::Rotation => self.rotation.clone(),
         }
     }
 
@@ -52,15 +52,15 @@ impl Key {
         let mut id = [0; 6];
         let digest = Sha256::new().chain_update(b"cloakroom/v1/key-id").chain_update(bytes).finalize();
         id.copy_from_slice(&digest[..6]);
-        let subkey = |purpose: Purpose| {
+        let subkey = |purpose: KeyPurpose| {
             let derived = hmac(bytes).chain_update(purpose.label()).finalize().into_bytes();
             hmac(&derived)
         };
         Self {
             id: KeyId(id),
-            token: subkey(Purpose::Token),
-            ticket: subkey(Purpose::Ticket),
-            rotation: subkey(Purpose::Rotation),
+            token: subkey(KeyPurpose::Token),
+            ticket: subkey(KeyPurpose::Ticket),
+            rotation: subkey(KeyPurpose::Rotation),
         }
     }
 }
@@ -73,13 +73,13 @@ impl fmt::Debug for Key {
 
 /// The use of a subkey. A signature for one purpose is invalid for the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(super) enum KeyPurpose {
     Token,
     Ticket,
     Rotation,
 }
 
-impl Purpose {
+impl KeyPurpose {
     pub(super) const fn label(self) -> &'static [u8] {
         match self {
             Self::Token => b"cloakroom/v1/token",

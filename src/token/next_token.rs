@@ -7,7 +7,7 @@ use std::fmt;
 
 use hmac::Mac;
 
-use super::key::Purpose;
+use super::key::KeyPurpose;
 use super::{Key, SplitToken, Verifier};
 use crate::types::random;
 
@@ -40,7 +40,7 @@ impl fmt::Debug for Nonce {
 
 /// Derives the token that replaces `old` in the rotation with this nonce.
 pub fn next_token(key: &Key, old: SplitToken, nonce: Nonce) -> SplitToken {
-    let mac = key.mac(Purpose::Rotation).chain_update(old.to_bytes()).chain_update(nonce.0).finalize();
+    let mac = key.mac(KeyPurpose::Rotation).chain_update(old.to_bytes()).chain_update(nonce.0).finalize();
     let mut verifier = [0; 16];
     verifier.copy_from_slice(&mac.into_bytes()[..16]);
     old.with_verifier(Verifier(verifier))

@@ -13,7 +13,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
-use super::key::Purpose;
+use super::key::KeyPurpose;
 use super::{Key, KeyId, KeyRing, SplitToken, length_prefix};
 use crate::types::{AppName, Time};
 
@@ -94,7 +94,7 @@ pub fn looks_like_token(text: &str) -> bool {
 
 /// Whether a text begins like a ticket, valid or not.
 pub fn is_ticket(text: &str) -> bool {
-    split_version(text).is_some_and(|(purpose, ..)| purpose == Purpose::Ticket)
+    split_version(text).is_some_and(|(purpose, ..)| purpose == KeyPurpose::Ticket)
 }
 
 /// Reads the id of the key in a token or a ticket, without a check of the signature.
@@ -110,12 +110,12 @@ pub fn sign_token(ring: &KeyRing, app: &AppName, token: SplitToken) -> String {
 
 /// Signs a token and a note with the app's first key.
 pub fn sign_noted_token(ring: &KeyRing, app: &AppName, token: SplitToken, note: CookieNote) -> String {
-    sign(ring.signing(), (Purpose::Token, note), app, None, token)
+    sign(ring.signing(), (KeyPurpose::Token, note), app, None, token)
 }
 
 /// Reads a token and checks its signature.
 pub fn verify_token(ring: &KeyRing, app: &AppName, text: &str) -> Result<VerifiedToken, TokenRejection> {
-    let (key, token, note, _) = verify(ring, Purpose::Token, app, text)?;
+    let (key, token, note, _) = verify(ring, KeyPurpose::Token, app, text)?;
     Ok(VerifiedToken { token, key_id: key.id(), note })
 }
 
@@ -126,12 +126,12 @@ pub fn sign_ticket(ring: &KeyRing, app: &AppName, token: SplitToken, now: Time) 
 
 /// Signs a ticket for `token` and a note, issued at `now`.
 pub fn sign_noted_ticket(ring: &KeyRing, app: &AppName, (token, note): (SplitToken, CookieNote), now: Time) -> String {
-    sign(ring.signing(), (Purpose::Ticket, note), app, Some(now.seconds()), token)
+    sign(ring.signing(), (KeyPurpose::Ticket, note), app, Some(now.seconds()), token)
 }
 
 /// Reads a ticket and checks its signature, and that it is at most [`TICKET_LIFE`] old at `now`.
 pub fn verify_ticket(ring: &KeyRing, app: &AppName, text: &str, now: Time) -> Result<Ticket, TokenRejection> {
-    let (_, token, note, seconds) = verify(ring, Purpose::Ticket, app, text)?;
+    let (_, token, note, seconds) = verify(ring, KeyPurpose::Ticket, app, text)?;
     let age = now.seconds().saturating_sub(seconds.unwrap_or_default());
     if age > TICKET_LIFE.as_secs() {
         return Err(TokenRejection::TooOld);
@@ -141,7 +141,7 @@ pub fn verify_ticket(ring: &KeyRing, app: &AppName, text: &str, now: Time) -> Re
 
 fn sign(
     key: &Key,
-    (purpose, note): (Purpose, CookieNote),
+    (purpose, note): (KeyPurpose, CookieNote),
     app: &AppName,
     seconds: Option<u64>,
     token: SplitToken,
@@ -164,7 +164,7 @@ fn sign(
 
 fn verify<'r>(
     ring: &'r KeyRing,
-    purpose: Purpose,
+    purpose: KeyPurpose,
     app: &AppName,
     text: &str,
 ) -> Result<(&'r Key, SplitToken, CookieNote, Option<u64>), TokenRejection> {
@@ -176,8 +176,8 @@ fn verify<'r>(
     let mut part = || parts.next().ok_or(TokenRejection::Malformed);
     let key_id = KeyId::parse(part()?).ok_or(TokenRejection::Malformed)?;
     let seconds = match purpose {
-        Purpose::Ticket => Some(canonical_number(part()?).ok_or(TokenRejection::Malformed)?),
-        Purpose::Token | Purpose::Rotation => None,
+        KeyPurpose::Ticket => Some(canonical_number(part()?).ok_or(TokenRejection::Malformed)?),
+        KeyPurpose::Token | KeyPurpose::Rotation => None,
     };
     let (random, signature) = (decode(part()?)?, decode(part()?)?);
     if part().is_ok() {
@@ -192,7 +192,7 @@ fn verify<'r>(
 /// Computes the signature over version and purpose, key id, app, time of issue, the random part and the note.
 fn mac(
     key: &Key,
-    (purpose, note): (Purpose, CookieNote),
+    (purpose, note): (KeyPurpose, CookieNote),
     app: &AppName,
     seconds: Option<u64>,
     random: &[u8; 32],
@@ -230,21 +230,22 @@ fn canonical_number(text: &str) -> Option<u64> {
 }
 
 /// How the text of a token or a ticket with this note begins.
-const fn version(purpose: Purpose, note: CookieNote) -> &'static str {
+const fn version(purpose: KeyPurpose, note: CookieNote) -> &'static str {
     match (purpose, note) {
-        (Purpose::Ticket, CookieNote::None) => "t1.",
-        (Purpose::Ticket, CookieNote::Set) => "t1s.",
-        (Purpose::Ticket, CookieNote::Keep) => "t1k.",
-        (Purpose::Token | Purpose::Rotation, CookieNote::None) => "v1.",
-        (Purpose::Token | Purpose::Rotation, CookieNote::Set) => "v1s.",
-        (Purpose::Token | Purpose::Rotation, CookieNote::Keep) => "v1k.",
+        (KeyPurpose::Ticket, CookieNote::None) => "t1.",
+        (KeyPurpose::Ticket, CookieNote::Set) => "t1s.",
+        (KeyPurpose::Ticket, CookieNote::Keep) => "t1k.",
+        (KeyPurpose::Token | KeyPurpose::Rotation, CookieNote::None) => "v1.",
+        (KeyPurpose::Token | KeyPurpose::Rotation, CookieNote::Set) => "v1s.",
+        (KeyPurpose::Token | KeyPurpose::Rotation, CookieNote::Keep) => "v1k.",
     }
 }
 
 /// Reads how a text begins. Returns what it claims to be, and the rest; `None`: it is neither token nor ticket.
-fn split_version(text: &str) -> Option<(Purpose, CookieNote, &str)> {
+fn split_version(text: &str) -> Option<(KeyPurpose, CookieNote, &str)> {
     let notes = [CookieNote::None, CookieNote::Set, CookieNote::Keep];
-    let versions = [Purpose::Token, Purpose::Ticket].into_iter().flat_map(|purpose| notes.map(|note| (purpose, note)));
+    let versions =
+        [KeyPurpose::Token, KeyPurpose::Ticket].into_iter().flat_map(|purpose| notes.map(|note| (purpose, note)));
     versions.into_iter().find_map(|(purpose, note)| Some((purpose, note, text.strip_prefix(version(purpose, note))?)))
 }
 

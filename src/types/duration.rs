@@ -51,16 +51,16 @@ pub mod option {
 
     /// Reads a duration; `None` if the setting is missing.
     pub fn deserialize<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Duration>, D::Error> {
-        Ok(Option::<AsText>::deserialize(source)?.map(|AsText(duration)| duration))
+        Ok(Option::<DurationText>::deserialize(source)?.map(|DurationText(duration)| duration))
     }
 
     /// Writes a duration, if there is one.
     pub fn serialize<S: Serializer>(duration: &Option<Duration>, target: S) -> Result<S::Ok, S::Error> {
-        duration.map(AsText).serialize(target)
+        duration.map(DurationText).serialize(target)
     }
 
     #[derive(Deserialize, Serialize)]
-    struct AsText(#[serde(with = "super")] Duration);
+    struct DurationText(#[serde(with = "super")] Duration);
 }
 
 struct DurationVisitor;

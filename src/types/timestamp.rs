@@ -31,7 +31,7 @@ pub mod option {
 
     /// Reads a time; `None` if the setting is missing.
     pub fn deserialize<'de, D: Deserializer<'de>>(source: D) -> Result<Option<Time>, D::Error> {
-        Ok(Option::<AsText>::deserialize(source)?.map(|AsText(time)| time))
+        Ok(Option::<TimeText>::deserialize(source)?.map(|TimeText(time)| time))
     }
 
     /// Writes a time, if there is one.
@@ -39,9 +39,9 @@ pub mod option {
         time.map(super::text).serialize(target)
     }
 
-    struct AsText(Time);
+    struct TimeText(Time);
 
-    impl<'de> Deserialize<'de> for AsText {
+    impl<'de> Deserialize<'de> for TimeText {
         fn deserialize<D: Deserializer<'de>>(source: D) -> Result<Self, D::Error> {
             source.deserialize_str(TimeVisitor)
         }
@@ -50,14 +50,14 @@ pub mod option {
     struct TimeVisitor;
 
     impl Visitor<'_> for TimeVisitor {
-        type Value = AsText;
+        type Value = TimeText;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             f.write_str("a date or time in quotes, such as \"2027-01-31\"")
         }
 
         fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-            super::parse(text).map(AsText).map_err(E::custom)
+            super::parse(text).map(TimeText).map_err(E::custom)
         }
     }
 }

@@ -7,14 +7,14 @@ use humantime::format_rfc3339_seconds;
 use tempfile::NamedTempFile;
 
 use super::platform;
-use super::report::Report;
+use super::report::DoctorReport;
 use crate::cli::style::plain;
 use crate::cli::{CliError, output, version};
 use crate::config::LoadedConfig;
 use crate::types::{Clock as _, SystemClock};
 
 /// Writes a new file that only its owner may read. One that exists is not replaced.
-pub(super) fn write(file: &Path, report: &Report, loaded: Option<&LoadedConfig>) -> Result<(), CliError> {
+pub(super) fn write(file: &Path, report: &DoctorReport, loaded: Option<&LoadedConfig>) -> Result<(), CliError> {
     let failed =
         |error: io::Error| CliError::Failed(format!("{}: it cannot be written: {error}", file.display()).into());
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
@@ -25,7 +25,7 @@ pub(super) fn write(file: &Path, report: &Report, loaded: Option<&LoadedConfig>)
     Ok(())
 }
 
-fn text(report: &Report, loaded: Option<&LoadedConfig>) -> String {
+fn text(report: &DoctorReport, loaded: Option<&LoadedConfig>) -> String {
     let now = format_rfc3339_seconds(SystemClock.now().into());
     let configuration = loaded.map_or_else(|| "it is wrong; see the findings".to_owned(), LoadedConfig::effective);
     let sections = [

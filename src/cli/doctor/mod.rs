@@ -22,7 +22,7 @@ use clap::{Args, ValueEnum};
 use tokio::runtime::{self, Runtime};
 
 use self::finding::Finding;
-use self::report::Report;
+use self::report::DoctorReport;
 use super::{CliError, ConfigFile, banner, layout, output};
 use crate::config::{self, LoadedConfig};
 use crate::types::{Clock as _, SystemClock, counted, duration};
@@ -31,7 +31,7 @@ use crate::types::{Clock as _, SystemClock, counted, duration};
 pub(super) struct DoctorArgs {
     /// How to print the findings
     #[arg(long, value_name = "FORMAT", default_value = "text")]
-    format: Format,
+    format: ReportFormat,
     /// Also write the findings, the configuration without secrets, and facts of the build and the machine into a new
     /// file, to send with a bug report
     #[arg(long, value_name = "FILE")]
@@ -44,7 +44,7 @@ pub(super) struct DoctorArgs {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum ReportFormat {
     /// Lines for people
     Text,
     /// One JSON document
@@ -59,10 +59,10 @@ impl DoctorArgs {
             Ok(loaded) => self.examine(loaded, &runtime),
             Err(error) => error.problems().iter().map(wrong_setting).collect(),
         };
-        let report = Report { findings };
+        let report = DoctorReport { findings };
         match self.format {
-            Format::Text => output::print(&report.text(layout::terminal_columns()))?,
-            Format::Json => output::print(&report.json())?,
+            ReportFormat::Text => output::print(&report.text(layout::terminal_columns()))?,
+            ReportFormat::Json => output::print(&report.json())?,
         }
         if let Some(file) = &self.bundle {
             bundle::write(file, &report, loaded.as_ref().ok())?;

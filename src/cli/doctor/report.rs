@@ -8,11 +8,11 @@ use crate::types::counted;
 
 /// All findings.
 #[derive(Debug, Serialize)]
-pub(super) struct Report {
+pub(super) struct DoctorReport {
     pub(super) findings: Vec<Finding>,
 }
 
-impl Report {
+impl DoctorReport {
     pub(super) fn has_failures(&self) -> bool {
         self.count(Verdict::Failed) > 0
     }
@@ -32,13 +32,13 @@ impl Report {
 
     pub(super) fn json(&self) -> String {
         #[derive(Serialize)]
-        struct Document<'r> {
+        struct ReportJson<'r> {
             version: &'static str,
             verdict: Verdict,
             findings: &'r [Finding],
         }
         let verdict = self.findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok);
-        let document = Document { version: env!("CARGO_PKG_VERSION"), verdict, findings: &self.findings };
+        let document = ReportJson { version: env!("CARGO_PKG_VERSION"), verdict, findings: &self.findings };
         serde_json::to_string_pretty(&document).expect("texts can be written as JSON")
     }
 

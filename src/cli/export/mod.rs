@@ -16,7 +16,7 @@ use tokio::runtime;
 
 use self::output::ExportOutput;
 use self::recipients::RecipientArgs;
-use self::report::Report;
+use self::report::ExportReport;
 use self::service::ServiceArgs;
 use super::{CliError, ConfigFile};
 use crate::age::Recipient;
@@ -44,7 +44,7 @@ pub(super) struct ExportArgs {
 impl ExportArgs {
     pub(super) fn run(&self) -> Result<(), CliError> {
         let recipients = self.encryption.recipients()?;
-        let mut report = Report::new();
+        let mut report = ExportReport::new();
         let output = match self.service.address() {
             Some(address) => {
                 let mut output = ExportOutput::open_checked(&self.file, &recipients)?;
@@ -58,7 +58,7 @@ impl ExportArgs {
     }
 
     /// Exports from the store of the configuration.
-    fn export_store(&self, recipients: &[Recipient], report: &mut Report) -> Result<ExportOutput, CliError> {
+    fn export_store(&self, recipients: &[Recipient], report: &mut ExportReport) -> Result<ExportOutput, CliError> {
         let loaded = self.config.load()?;
         let apps = chosen_apps(&loaded, &self.apps)?;
         let mut output = ExportOutput::open(&self.file, recipients)?;

@@ -13,22 +13,22 @@ use crate::cli::{CliError, output};
 
 /// An export that is being written.
 pub(super) struct ExportOutput {
-    writer: Writer,
+    writer: ExportWriter,
     check: Option<StreamCheck>,
 }
 
-enum Writer {
-    Plain(Target),
-    Encrypted(Box<Encryptor<Target>>),
+enum ExportWriter {
+    Plain(Destination),
+    Encrypted(Box<Encryptor<Destination>>),
 }
 
 impl ExportOutput {
     /// Opens it. With recipients the export is encrypted to them.
     pub(super) fn open(path: &Path, recipients: &[Recipient]) -> Result<Self, CliError> {
-        let target = Target::open(path)?;
+        let destination = Destination::open(path)?;
         let writer = match recipients {
-            [] => Writer::Plain(target),
-            recipients => Writer::Encrypted(Box::new(Encryptor::new(target, recipients)?)),
+            [] => ExportWriter::Plain(destination),
+            recipients => ExportWriter::Encrypted(Box::new(Encryptor::new(destination, recipients)?)),
         };
         Ok(Self { writer, check: None })
     }
@@ -44,8 +44,8 @@ impl ExportOutput {
             check.write(bytes);
         }
         Ok(match &mut self.writer {
-            Writer::Plain(target) => target.write_all(bytes),
-            Writer::Encrypted(encryptor) => encryptor.write_all(bytes),
+            ExportWriter::Plain(destination) => destination.write_all(bytes),
+            ExportWriter::Encrypted(encryptor) => encryptor.write_all(bytes),
         }?)
     }
 
@@ -55,20 +55,20 @@ impl ExportOutput {
             check.finish()?;
         }
         match self.writer {
-            Writer::Plain(target) => target.finish(path),
-            Writer::Encrypted(encryptor) => encryptor.finish()?.finish(path),
+            ExportWriter::Plain(destination) => destination.finish(path),
+            ExportWriter::Encrypted(encryptor) => encryptor.finish()?.finish(path),
         }
     }
 }
 
 /// Where the bytes go, and how many there were.
-enum Target {
+enum Destination {
     Stdout(u64),
     /// A file that gets its name when it is complete.
     File(NamedTempFile, u64),
 }
 
-impl Target {
+impl Destination {
     fn open(path: &Path) -> Result<Self, CliError> {
         if path == Path::new("-") {
             if io::stdout().is_terminal() {
@@ -104,7 +104,7 @@ impl Target {
     }
 }
 
-impl Write for Target {
+impl Write for Destination {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let (written, count) = match self {
             Self::Stdout(count) => (io::stdout().lock().write(bytes)?, count),

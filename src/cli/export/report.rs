@@ -6,7 +6,7 @@ use crate::cli::{CliError, output};
 use crate::types::counted;
 
 /// The report of a running export.
-pub(super) struct Report {
+pub(super) struct ExportReport {
     progress: Progress,
     sessions: u64,
     /// Sessions whose bytes in the store are not a session.
@@ -14,7 +14,7 @@ pub(super) struct Report {
     unread_revocations: u64,
 }
 
-impl Report {
+impl ExportReport {
     pub(super) fn new() -> Self {
         Self { progress: Progress::new(), sessions: 0, left_out: 0, unread_revocations: 0 }
     }

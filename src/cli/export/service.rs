@@ -6,7 +6,7 @@ use clap::Args;
 use tokio::runtime;
 
 use super::output::ExportOutput;
-use super::report::Report;
+use super::report::ExportReport;
 use crate::cli::credentials::Credentials;
 use crate::cli::sessions::admin::AdminClient;
 use crate::cli::{Address, CliError};
@@ -39,7 +39,7 @@ impl ServiceArgs {
         address: &Address,
         apps: &[String],
         output: &mut ExportOutput,
-        report: &mut Report,
+        report: &mut ExportReport,
     ) -> Result<(), CliError> {
         let request = ExportSessionsRequest { apps: apps.to_vec() };
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
@@ -54,7 +54,11 @@ impl ServiceArgs {
     }
 }
 
-fn write(response: &ExportSessionsResponse, output: &mut ExportOutput, report: &mut Report) -> Result<(), CliError> {
+fn write(
+    response: &ExportSessionsResponse,
+    output: &mut ExportOutput,
+    report: &mut ExportReport,
+) -> Result<(), CliError> {
     output.write(&response.data)?;
     for session in &response.corrupt_sessions {
         report.leave_out(&session.app, &session.id);

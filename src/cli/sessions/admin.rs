@@ -14,12 +14,12 @@ use crate::grpc::wire::admin_service_client::AdminServiceClient;
 use crate::types::duration;
 
 /// The generated client of AdminService.
-pub(in crate::cli) type Client = AdminServiceClient<AuthenticatedChannel>;
+pub(in crate::cli) type AuthenticatedClient = AdminServiceClient<AuthenticatedChannel>;
 
 /// Calls the AdminService of a running service.
 #[derive(Debug)]
 pub(in crate::cli) struct AdminClient {
-    client: Client,
+    client: AuthenticatedClient,
     uses_tls: bool,
     address: Address,
     timeout: Duration,
@@ -37,14 +37,14 @@ impl AdminClient {
         let connected = within(timeout, address, connect(address, tls, token)).await?;
         let channel = connected.map_err(|why| failed(address, &why))?;
         // A page with entries may be larger than tonic's default limit of 4 MiB.
-        let client = Client::new(channel).max_decoding_message_size(usize::MAX);
+        let client = AuthenticatedClient::new(channel).max_decoding_message_size(usize::MAX);
         Ok(Self { client, uses_tls, address: address.clone(), timeout })
     }
 
     /// Makes one call within the timeout, and returns the response.
     pub(in crate::cli) async fn call<T>(
         &self,
-        call: impl AsyncFnOnce(Client) -> Result<Response<T>, Status>,
+        call: impl AsyncFnOnce(AuthenticatedClient) -> Result<Response<T>, Status>,
     ) -> Result<T, CliError> {
         let response = within(self.timeout, &self.address, call(self.client.clone())).await?;
         response.map(Response::into_inner).map_err(|status| self.failed(&status))

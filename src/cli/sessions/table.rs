@@ -11,7 +11,7 @@ use crate::types::{Time, counted};
 /// On a terminal, addresses and user agents are shortened until a row fits. If that is not enough, each session is
 /// folded: its id, and below it `name: value`. Ids and subjects are never shortened.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct SessionTable {
     now: Time,
     /// The width of the terminal. `None`: nothing is shortened.
     columns: Option<usize>,
@@ -27,7 +27,7 @@ enum Form {
     Folded,
 }
 
-impl Table {
+impl SessionTable {
     pub(super) const fn new(now: Time, columns: Option<usize>) -> Self {
         Self { now, columns, widths: [0; COLUMNS], form: Form::New }
     }
@@ -178,7 +178,7 @@ mod tests {
     fn a_page_is_a_table_with_a_header() {
         let (full, bare) = (example::full(), example::bare());
 
-        let text = plain(&Table::new(example::NOW, None).page(&[full, bare]));
+        let text = plain(&SessionTable::new(example::NOW, None).page(&[full, bare]));
 
         assert_eq!(
             text,
@@ -194,7 +194,7 @@ ffffffffffffffffffffffffffffffff  -        now      now     in 31d   -          
 
     #[test]
     fn only_the_first_page_has_the_header() {
-        let mut table = Table::new(example::NOW, None);
+        let mut table = SessionTable::new(example::NOW, None);
 
         table.page(&[example::full()]);
         let second = table.page(&[example::bare()]);
@@ -211,7 +211,7 @@ ffffffffffffffffffffffffffffffff  -        now      now     in 31d   -          
 
     #[test]
     fn on_a_terminal_only_the_user_agent_and_the_address_are_shortened() {
-        let text = plain(&Table::new(example::NOW, Some(105)).page(&[long()]));
+        let text = plain(&SessionTable::new(example::NOW, Some(105)).page(&[long()]));
 
         assert_eq!(
             text,
@@ -226,7 +226,7 @@ SESSION                           SUBJECT           CREATED  USED    EXPIRES  AD
 
     #[test]
     fn on_a_narrow_terminal_a_row_is_folded() {
-        let text = Table::new(example::NOW, Some(80)).page(&[long(), example::bare()]);
+        let text = SessionTable::new(example::NOW, Some(80)).page(&[long(), example::bare()]);
 
         assert!(
             text.starts_with(
@@ -246,7 +246,7 @@ SESSION                           SUBJECT           CREATED  USED    EXPIRES  AD
 
     #[test]
     fn a_list_that_was_folded_once_stays_folded() {
-        let mut table = Table::new(example::NOW, Some(80));
+        let mut table = SessionTable::new(example::NOW, Some(80));
 
         let first = table.page(&[long()]);
         let second = table.page(&[example::bare()]);
@@ -261,7 +261,7 @@ SESSION                           SUBJECT           CREATED  USED    EXPIRES  AD
     fn every_width_has_whole_ids_and_subjects_and_no_line_that_is_longer() {
         let id = example::full().id;
         for columns in 20..=200 {
-            let mut table = Table::new(example::NOW, Some(columns));
+            let mut table = SessionTable::new(example::NOW, Some(columns));
             let text = table.page(&[example::full()]) + &table.page(&[long()]);
 
             assert_eq!(text.matches(&id).count(), 2, "{columns}: {text}");

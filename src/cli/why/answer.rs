@@ -1,14 +1,14 @@
 //! The answer: what was found in the store, with the ends that the audit logs have of it.
 
 use super::question::Findings;
-use super::replica::{LogState, NotedEnd, ReplicaLog};
+use super::replica::{AuditLogState, NotedEnd, ReplicaLog};
 use crate::cli::sessions::text::time;
 use crate::grpc::wire::list_session_ends_request::Wanted;
 use crate::grpc::wire::{CredentialExplanation, CredentialState, EndReason, SessionInfo};
 use crate::types::Time;
 
 /// All that the command prints.
-pub(super) struct Report {
+pub(super) struct WhyReport {
     pub(super) app: String,
     pub(super) now: Time,
     /// Why the store could not be asked.
@@ -38,7 +38,7 @@ pub(super) struct SubjectAnswer {
     pub(super) ends: Vec<NotedEnd>,
 }
 
-impl Report {
+impl WhyReport {
     /// Whether one session would be opened, or a session of the subject lives.
     pub(super) fn has_live_session(&self) -> bool {
         match &self.answer {
@@ -55,13 +55,14 @@ impl Report {
 
     /// Whether any audit log was read.
     pub(super) fn has_log(&self) -> bool {
-        self.logs.iter().any(|log| matches!(log.state, LogState::Read { .. }))
+        self.logs.iter().any(|log| matches!(log.state, AuditLogState::Read { .. }))
     }
 
     /// Whether each audit log was read, and asked about everything.
     pub(super) fn has_whole_logs(&self) -> bool {
-        let is_partial =
-            |log: &ReplicaLog| matches!(log.state, LogState::Failed(_) | LogState::Read { failure: Some(_), .. });
+        let is_partial = |log: &ReplicaLog| {
+            matches!(log.state, AuditLogState::Failed(_) | AuditLogState::Read { failure: Some(_), .. })
+        };
         self.has_log() && !self.logs.iter().any(is_partial)
     }
 }

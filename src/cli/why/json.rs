@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::answer::{Answer, Report, SessionAnswer};
+use super::answer::{Answer, SessionAnswer, WhyReport};
 use super::replica::NotedEnd;
-use super::replica::{LogState, ReplicaLog};
+use super::replica::{AuditLogState, ReplicaLog};
 use super::verdict;
 use crate::cli::sessions::json::{SessionJson, line};
 use crate::cli::sessions::text::{end_reason, rfc3339};
@@ -12,7 +12,7 @@ use crate::grpc::wire::SessionInfo;
 use crate::types::{Time, timestamp};
 
 /// Returns the document as one line.
-pub(super) fn document(report: &Report) -> String {
+pub(super) fn document(report: &WhyReport) -> String {
     let mut document = Map::new();
     document.insert("app".to_owned(), report.app.clone().into());
     match &report.answer {
@@ -68,10 +68,10 @@ fn end(NotedEnd { end, replica }: &NotedEnd) -> Value {
 fn log(ReplicaLog { address, state }: &ReplicaLog) -> Value {
     let address = address.to_string();
     match state {
-        LogState::Failed(error) => json!({ "replica": address, "state": "FAILED", "error": error }),
-        LogState::NotAsked => json!({ "replica": address, "state": "NOT_ASKED" }),
-        LogState::Off => json!({ "replica": address, "state": "OFF" }),
-        LogState::Read { begin_time, lost, failure } => {
+        AuditLogState::Failed(error) => json!({ "replica": address, "state": "FAILED", "error": error }),
+        AuditLogState::NotAsked => json!({ "replica": address, "state": "NOT_ASKED" }),
+        AuditLogState::Off => json!({ "replica": address, "state": "OFF" }),
+        AuditLogState::Read { begin_time, lost, failure } => {
             let mut fields = set([
                 ("replica", Some(address)),
                 ("state", Some("READ".to_owned())),

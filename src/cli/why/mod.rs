@@ -15,7 +15,7 @@ use std::time::Duration;
 use clap::Args;
 use tokio::runtime;
 
-use self::answer::{Answer, Report};
+use self::answer::{Answer, WhyReport};
 use self::question::Question;
 use super::credentials::Credentials;
 use super::input::read_stdin;
@@ -79,7 +79,7 @@ impl WhyArgs {
         })
     }
 
-    async fn ask(&self, question: Question) -> Result<Report, CliError> {
+    async fn ask(&self, question: Question) -> Result<WhyReport, CliError> {
         let replicas = replica::connect(&self.addresses, &self.credentials, self.timeout).await;
         let (findings, store_error) = match question.ask(&self.app, &replicas).await {
             Ok(findings) => (findings, None),
@@ -93,7 +93,7 @@ impl WhyArgs {
         let answer = Answer::new(findings, ends);
         let now = SystemClock.now();
         let message = store_error.as_ref().map(CliError::message);
-        let report = Report { app: self.app.clone(), now, store_error: message, answer, logs };
+        let report = WhyReport { app: self.app.clone(), now, store_error: message, answer, logs };
         match store_error {
             Some(error) if !report.has_log() => Err(error),
             _ => Ok(report),

@@ -23,11 +23,11 @@ pub(super) struct Replica {
 #[derive(Debug)]
 pub(super) struct ReplicaLog {
     pub(super) address: Address,
-    pub(super) state: LogState,
+    pub(super) state: AuditLogState,
 }
 
 #[derive(Debug)]
-pub(super) enum LogState {
+pub(super) enum AuditLogState {
     /// The replica does not answer, or not this. The text begins with its address.
     Failed(String),
     /// There was nothing to ask, because no session is known.
@@ -133,17 +133,17 @@ async fn read_log(admin: &AdminClient, app: &str, wanted: &[Wanted]) -> Vec<LogA
     .await
 }
 
-fn log_state(answers: &[LogAnswer]) -> LogState {
+fn log_state(answers: &[LogAnswer]) -> AuditLogState {
     let failure = answers.iter().find_map(|answer| answer.as_ref().err()).cloned();
     let answers: Vec<_> = answers.iter().filter_map(|answer| answer.as_ref().ok()).collect();
     match (answers.last(), failure) {
-        (None, None) => LogState::NotAsked,
-        (None, Some(failure)) => LogState::Failed(failure),
-        (Some(ListSessionEndsResponse { lost: None, .. }), _) => LogState::Off,
+        (None, None) => AuditLogState::NotAsked,
+        (None, Some(failure)) => AuditLogState::Failed(failure),
+        (Some(ListSessionEndsResponse { lost: None, .. }), _) => AuditLogState::Off,
         (Some(ListSessionEndsResponse { lost: Some(lost), .. }), failure) => {
             // A search that had too little time has read less than the others.
             let begin_time = answers.iter().filter_map(|answer| time(&answer.begin_time)).max();
-            LogState::Read { begin_time, lost: *lost, failure }
+            AuditLogState::Read { begin_time, lost: *lost, failure }
         }
     }
 }
@@ -160,7 +160,7 @@ mod tests {
         let partly = log_state(&[answered(), failed(), answered()]);
         let not_at_all = log_state(&[failed(), failed()]);
 
-        assert!(matches!(partly, LogState::Read { lost: 3, failure: Some(_), .. }), "{partly:?}");
-        assert!(matches!(not_at_all, LogState::Failed(_)), "{not_at_all:?}");
+        assert!(matches!(partly, AuditLogState::Read { lost: 3, failure: Some(_), .. }), "{partly:?}");
+        assert!(matches!(not_at_all, AuditLogState::Failed(_)), "{not_at_all:?}");
     }
 }

@@ -1,8 +1,8 @@
 //! The answer as text of at most 80 columns, or of the terminal's if that has fewer.
 
-use super::answer::{Answer, Report, SessionAnswer, SubjectAnswer};
+use super::answer::{Answer, SessionAnswer, SubjectAnswer, WhyReport};
 use super::replica::NotedEnd;
-use super::replica::{LogState, ReplicaLog};
+use super::replica::{AuditLogState, ReplicaLog};
 use super::verdict;
 use crate::cli::layout::{cut, wrapped};
 use crate::cli::sessions::text::{absolute, end_reason, printable, time};
@@ -11,24 +11,24 @@ use crate::grpc::wire::{CredentialState, SessionInfo};
 use crate::types::{Time, counted, timestamp};
 
 /// Returns the whole answer, for a terminal of this width.
-pub(super) fn text(report: &Report, columns: Option<usize>) -> String {
+pub(super) fn text(report: &WhyReport, columns: Option<usize>) -> String {
     let columns = columns.map_or(MAX_COLUMNS, |columns| columns.min(MAX_COLUMNS));
-    let mut page = Page { report, columns, text: String::new() };
+    let mut report_text = ReportText { report, columns, text: String::new() };
     match &report.answer {
-        Answer::Sessions(answers) => page.sessions(answers),
-        Answer::Subject(answer) => page.subject(answer),
+        Answer::Sessions(answers) => report_text.sessions(answers),
+        Answer::Subject(answer) => report_text.subject(answer),
     }
-    page.logs();
-    page.text
+    report_text.logs();
+    report_text.text
 }
 
-struct Page<'r> {
-    report: &'r Report,
+struct ReportText<'r> {
+    report: &'r WhyReport,
     columns: usize,
     text: String,
 }
 
-impl Page<'_> {
+impl ReportText<'_> {
     fn sessions(&mut self, answers: &[SessionAnswer]) {
         for (index, answer) in answers.iter().enumerate() {
             self.paragraph(&format!("{}: ", index + 1), &styled_verdict(answer));
@@ -164,10 +164,10 @@ fn live_session(session: &SessionInfo, now: Time) -> String {
 /// Returns what is to be said about the log of a replica. `None`: it was not needed.
 fn log_line(ReplicaLog { address, state }: &ReplicaLog) -> Option<String> {
     Some(match state {
-        LogState::NotAsked => return None,
-        LogState::Failed(error) => printable(error),
-        LogState::Off => format!("{address}: this replica has no audit log; set folder in [audit]"),
-        LogState::Read { begin_time, lost, failure } => {
+        AuditLogState::NotAsked => return None,
+        AuditLogState::Failed(error) => printable(error),
+        AuditLogState::Off => format!("{address}: this replica has no audit log; set folder in [audit]"),
+        AuditLogState::Read { begin_time, lost, failure } => {
             let begin = begin_time
                 .as_ref()
                 .map_or_else(|| "it is empty".to_owned(), |time| format!("from {}", timestamp::text(*time)));

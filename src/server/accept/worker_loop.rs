@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::PeerAddress;
 use crate::server::call::CallLimits;
-use crate::server::connection::{Connection, ConnectionEnd, ConnectionTimeouts, Socket, protocol};
+use crate::server::connection::{ConnectionEnd, ConnectionTimeouts, HttpConnection, Socket, protocol};
 use crate::server::context::{ConnectionContext, ServerContext};
 use crate::server::limits::ConnectionPermit;
 use crate::server::{GrpcService, Settings};
@@ -56,7 +56,7 @@ impl WorkerLoop {
         let connections = TaskTracker::new();
         let cut_connections = Arc::new(AtomicUsize::new(0));
         while let Some(AcceptedConnection { socket, peer_address, permit, load }) = queue.recv().await {
-            let connection = Connection {
+            let connection = HttpConnection {
                 protocol: self.protocol.clone(),
                 timeouts: self.timeouts,
                 call_limits: Arc::clone(&self.call_limits),

@@ -30,12 +30,12 @@ enum SlotState {
     Exempt,
     /// The request is not whole yet.
     Wanted(Caller),
-    Held(#[expect(dead_code, reason = "it is held for its drop")] Slot),
+    Held(#[expect(dead_code, reason = "it is held for its drop")] CallSlot),
 }
 
 /// The slot of one running call. It is free again when this is dropped.
 #[derive(Debug)]
-struct Slot {
+struct CallSlot {
     connection: Arc<ConnectionContext>,
     caller: Option<Arc<KnownCaller>>,
 }
@@ -55,7 +55,7 @@ impl CallPermit {
     pub(super) fn take_slot(&mut self, connection: &Arc<ConnectionContext>) -> Result<(), Rejection> {
         if let SlotState::Wanted(caller) = &self.slot {
             connection.record_call();
-            self.slot = SlotState::Held(Slot::take(connection, caller)?);
+            self.slot = SlotState::Held(CallSlot::take(connection, caller)?);
         }
         Ok(())
     }
@@ -102,7 +102,7 @@ impl CallPermit {
     }
 }
 
-impl Slot {
+impl CallSlot {
     /// Takes a slot for a call of this connection and this caller.
     fn take(connection: &Arc<ConnectionContext>, caller: &Caller) -> Result<Self, Rejection> {
         let caller = match caller {
@@ -114,7 +114,7 @@ impl Slot {
     }
 }
 
-impl Drop for Slot {
+impl Drop for CallSlot {
     fn drop(&mut self) {
         self.connection.call_slots.give_back(&self.connection.permit, self.caller.as_deref());
     }

@@ -14,7 +14,7 @@ use crate::connect::Protocol;
 use crate::grpc::{AuditRecord, GRPC_STATUS};
 use crate::server::call_metrics::{RpcIndex, code_name};
 use crate::server::context::ConnectionContext;
-use crate::telemetry::spans::Attributes;
+use crate::telemetry::spans::SpanAttributes;
 use crate::telemetry::{CallContext, CallId};
 
 /// A call that has not ended. If it is dropped before its end, it is recorded as cancelled.
@@ -178,7 +178,7 @@ impl CallRecorder {
 }
 
 /// Returns the attributes of a call by OpenTelemetry's conventions for RPC.
-fn call_attributes(rpc: &'static str, protocol: Protocol, code: Code, id: &CallId) -> Attributes {
+fn call_attributes(rpc: &'static str, protocol: Protocol, code: Code, id: &CallId) -> SpanAttributes {
     let (service, method) = rpc.split_once('/').unwrap_or(("", rpc));
     let system = match protocol {
         Protocol::Grpc => "grpc",

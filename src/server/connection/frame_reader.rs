@@ -2,10 +2,10 @@
 
 /// The position in the frames of one connection.
 #[derive(Debug)]
-pub(super) struct FrameReader(Position);
+pub(super) struct FrameReader(FramePosition);
 
 #[derive(Debug)]
-enum Position {
+enum FramePosition {
     /// In the preface, of which so many bytes were read.
     Preface(usize),
     /// In the head of a frame, of which so many bytes were read.
@@ -25,7 +25,7 @@ pub(super) struct FrameCount {
 
 impl Default for FrameReader {
     fn default() -> Self {
-        Self(Position::Preface(0))
+        Self(FramePosition::Preface(0))
     }
 }
 
@@ -35,20 +35,20 @@ impl FrameReader {
         let mut count = FrameCount::default();
         while !data.is_empty() {
             let read = match &mut self.0 {
-                Position::OtherProtocol => return count,
-                Position::Preface(matched) => {
+                FramePosition::OtherProtocol => return count,
+                FramePosition::Preface(matched) => {
                     let length = (PREFACE.len() - *matched).min(data.len());
                     if data[..length] != PREFACE[*matched..*matched + length] {
-                        self.0 = Position::OtherProtocol;
+                        self.0 = FramePosition::OtherProtocol;
                         return count;
                     }
                     *matched += length;
                     if *matched == PREFACE.len() {
-                        self.0 = Position::Head([0; HEAD], 0);
+                        self.0 = FramePosition::Head([0; HEAD], 0);
                     }
                     length
                 }
-                Position::Head(head, known) => {
+                FramePosition::Head(head, known) => {
                     let length = (HEAD - *known).min(data.len());
                     head[*known..*known + length].copy_from_slice(&data[..length]);
                     *known += length;
@@ -56,20 +56,21 @@ impl FrameReader {
                         let [high, middle, low, kind, ..] = *head;
                         count.all += 1;
                         count.without_data += u32::from(kind != DATA);
-                        self.0 =
-                            Position::Payload(usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low));
+                        self.0 = FramePosition::Payload(
+                            usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low),
+                        );
                     }
                     length
                 }
-                Position::Payload(left) => {
+                FramePosition::Payload(left) => {
                     let length = (*left).min(data.len());
                     *left -= length;
                     length
                 }
             };
             data = &data[read..];
-            if let Position::Payload(0) = self.0 {
-                self.0 = Position::Head([0; HEAD], 0);
+            if let FramePosition::Payload(0) = self.0 {
+                self.0 = FramePosition::Head([0; HEAD], 0);
             }
         }
         count

@@ -46,7 +46,7 @@ pub(super) enum Socket {
 
 /// A connection that is to be served.
 #[derive(Debug)]
-pub(super) struct Connection<S> {
+pub(super) struct HttpConnection<S> {
     pub(super) protocol: protocol::Builder,
     pub(super) timeouts: ConnectionTimeouts,
     pub(super) call_limits: Arc<CallLimits>,
@@ -65,7 +65,7 @@ pub(super) enum ConnectionEnd {
     Cut,
 }
 
-impl<S> Connection<S>
+impl<S> HttpConnection<S>
 where
     S: GrpcService,
     S::Future: Send,

@@ -33,11 +33,11 @@ struct OpenConnections {
     next_number: u64,
     total: usize,
     /// By network; the processes on the Unix socket are one peer.
-    peers: HashMap<Option<IpAddr>, Peer>,
+    peers: HashMap<Option<IpAddr>, PeerConnections>,
 }
 
 #[derive(Debug, Default)]
-struct Peer {
+struct PeerConnections {
     open: usize,
     calls: Arc<AtomicUsize>,
     /// The connections without an answered call, by age.
@@ -132,7 +132,7 @@ impl ConnectionLimits {
 
     /// Makes room for a connection of this network, by the end of an unused one if need be.
     fn make_room(&self, open: &mut OpenConnections, network: Option<IpAddr>) -> Result<(), TooMany> {
-        let full = |peer: &Peer| network.is_some() && peer.open >= self.max_per_peer;
+        let full = |peer: &PeerConnections| network.is_some() && peer.open >= self.max_per_peer;
         if open.peers.get(&network).is_some_and(full) {
             return if self.replace(open, network) { Ok(()) } else { Err(TooMany::OfPeer) };
         }

@@ -12,11 +12,11 @@ use tokio::sync::Notify;
 #[derive(Debug)]
 pub(super) struct HandshakeLimit {
     max: usize,
-    running: Mutex<Running>,
+    running: Mutex<RunningHandshakes>,
 }
 
 #[derive(Debug, Default)]
-struct Running {
+struct RunningHandshakes {
     next_number: u64,
     by_age: BTreeMap<u64, Arc<Notify>>,
 }
@@ -27,7 +27,7 @@ impl HandshakeLimit {
     }
 
     /// Starts a handshake, which runs until the result is dropped. Aborts the oldest one if there are too many.
-    pub(super) fn start(&self) -> Handshake<'_> {
+    pub(super) fn start(&self) -> HandshakePermit<'_> {
         let aborted = Arc::new(Notify::new());
         let mut running = self.running.lock();
         let number = running.next_number;
@@ -38,26 +38,26 @@ impl HandshakeLimit {
         {
             oldest.notify_one();
         }
-        Handshake { limit: self, number, aborted }
+        HandshakePermit { limit: self, number, aborted }
     }
 }
 
 /// A running handshake.
 #[derive(Debug)]
-pub(super) struct Handshake<'l> {
+pub(super) struct HandshakePermit<'l> {
     limit: &'l HandshakeLimit,
     number: u64,
     aborted: Arc<Notify>,
 }
 
-impl Handshake<'_> {
+impl HandshakePermit<'_> {
     /// Waits until the handshake has to make room for a newer one.
     pub(super) async fn aborted(&self) {
         self.aborted.notified().await;
     }
 }
 
-impl Drop for Handshake<'_> {
+impl Drop for HandshakePermit<'_> {
     fn drop(&mut self) {
         self.limit.running.lock().by_age.remove(&self.number);
     }
@@ -69,7 +69,7 @@ mod tests {
 
     use super::*;
 
-    async fn is_aborted(handshake: &Handshake<'_>) -> bool {
+    async fn is_aborted(handshake: &HandshakePermit<'_>) -> bool {
         timeout(Duration::ZERO, handshake.aborted()).await.is_ok()
     }
 

@@ -7,7 +7,7 @@ use super::super::stats::MigrationRefusal;
 use super::super::{AppCall, Error, Service};
 use super::{FoundRecord, RecordName};
 use crate::app::{Migration, MigrationSource};
-use crate::django::{DecodedSession, Expiry, Rejection, SessionKey};
+use crate::django::{DecodedSession, DjangoSessionKey, SessionExpiry, SessionRejection};
 use crate::session::{ImportedFrom, RequestContext};
 use crate::token::SplitToken;
 
@@ -52,7 +52,7 @@ impl Service {
     ) -> Result<Option<SplitToken>, Error> {
         let source = MigrationSource::DjangoSession;
         let Some(django_session) = &migration.django_session else { return Ok(None) };
-        let Some(key) = SessionKey::parse(value) else {
+        let Some(key) = DjangoSessionKey::parse(value) else {
             return Ok(call.refuse_credential(source, MigrationRefusal::Malformed));
         };
         let name = RecordName { source, secret: key.as_str(), id: key.as_str() };
@@ -84,23 +84,23 @@ fn legacy_session(
     context: Option<&RequestContext>,
 ) -> LegacySession<'_> {
     let (permanent, idle_timeout, deadline_time) = match expiry {
-        Expiry::Default => (!expire_at_browser_close, None, None),
-        Expiry::WithBrowser => (false, None, None),
-        Expiry::Idle(idle_timeout) => (true, Some(idle_timeout), None),
-        Expiry::At(time) => (true, None, Some(time)),
+        SessionExpiry::Default => (!expire_at_browser_close, None, None),
+        SessionExpiry::WithBrowser => (false, None, None),
+        SessionExpiry::Idle(idle_timeout) => (true, Some(idle_timeout), None),
+        SessionExpiry::At(time) => (true, None, Some(time)),
     };
     LegacySession { entries, permanent: Some(permanent), idle_timeout, deadline_time, imported_from, context }
 }
 
-impl From<Rejection> for MigrationRefusal {
-    fn from(rejection: Rejection) -> Self {
+impl From<SessionRejection> for MigrationRefusal {
+    fn from(rejection: SessionRejection) -> Self {
         match rejection {
-            Rejection::Malformed => Self::Malformed,
-            Rejection::BadSignature => Self::BadSignature,
-            Rejection::Expired => Self::Expired,
-            Rejection::FromTheFuture => Self::FromTheFuture,
-            Rejection::Pickle => Self::Pickle,
-            Rejection::TooLarge => Self::TooLarge,
+            SessionRejection::Malformed => Self::Malformed,
+            SessionRejection::BadSignature => Self::BadSignature,
+            SessionRejection::Expired => Self::Expired,
+            SessionRejection::FromTheFuture => Self::FromTheFuture,
+            SessionRejection::Pickle => Self::Pickle,
+            SessionRejection::TooLarge => Self::TooLarge,
         }
     }
 }

@@ -14,7 +14,7 @@ use parking_lot::{Condvar, Mutex, RwLock, RwLockReadGuard};
 use redb::{Database, ReadableDatabase as _};
 
 use super::file::{DataFile, FileOpenError, Follows, write_commit};
-use super::rows::{Changes, RowsError, StoredTables, View};
+use super::rows::{RowChanges, RowsError, StoredTables, View};
 use crate::store::Error;
 use crate::telemetry::LogThrottle;
 
@@ -22,7 +22,7 @@ use crate::telemetry::LogThrottle;
 pub(super) struct Shared {
     pub(super) data_file: DataFile,
     rows: RwLock<SharedRows>,
-    status: Mutex<Status>,
+    status: Mutex<CheckpointStatus>,
     /// Notified at each change of the status.
     changed: Condvar,
 }
@@ -33,22 +33,22 @@ pub(super) struct SharedRows {
     stored: Option<StoredTables>,
     frozen: Option<Arc<Frozen>>,
     /// The changes since the last switch of the log.
-    active: Changes,
+    active: RowChanges,
 }
 
 /// Changes that a checkpoint writes.
 struct Frozen {
-    changes: Changes,
+    changes: RowChanges,
     /// The number of their last frame in the log.
     last: u64,
 }
 
 #[derive(Default)]
-struct Status {
+struct CheckpointStatus {
     /// Whether there are frozen changes.
     is_pending: bool,
     /// Why the last attempt at a checkpoint failed.
-    failure: Option<Failure>,
+    failure: Option<CheckpointFailure>,
     /// Whether a checkpoint that failed is to be repeated now.
     retry_now: bool,
     /// Whether the data file is to be opened again, because it could not be read.
@@ -58,7 +58,7 @@ struct Status {
 
 /// Why checkpoints fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum CheckpointFailure {
     Full,
     Other,
 }
@@ -67,11 +67,11 @@ impl Shared {
     pub(super) fn new(
         data_file: DataFile,
         stored: StoredTables,
-        older: Option<(Changes, u64)>,
-        active: Changes,
+        older: Option<(RowChanges, u64)>,
+        active: RowChanges,
     ) -> Self {
         let frozen = older.map(|(changes, last)| Arc::new(Frozen { changes, last }));
-        let status = Status { is_pending: frozen.is_some(), ..Status::default() };
+        let status = CheckpointStatus { is_pending: frozen.is_some(), ..CheckpointStatus::default() };
         Self {
             data_file,
             rows: RwLock::new(SharedRows { stored: Some(stored), frozen, active }),
@@ -108,7 +108,7 @@ impl Shared {
     }
 
     /// Adds changes that the log has.
-    pub(super) fn publish(&self, changes: Changes) {
+    pub(super) fn publish(&self, changes: RowChanges) {
         self.rows.write().active.extend(changes);
     }
 
@@ -132,7 +132,7 @@ impl Shared {
         Ok((database, stored.map_err(|error| FileOpenError::damaged(&self.data_file.path, error))?))
     }
 
-    fn freeze_at(&self, status: &mut Status, last: u64) -> bool {
+    fn freeze_at(&self, status: &mut CheckpointStatus, last: u64) -> bool {
         if status.is_pending {
             return false;
         }
@@ -145,12 +145,12 @@ impl Shared {
     }
 
     /// Waits until no checkpoint is under way, or one has failed.
-    pub(super) fn await_checkpoint(&self, timeout: Duration) -> Result<(), Failure> {
+    pub(super) fn await_checkpoint(&self, timeout: Duration) -> Result<(), CheckpointFailure> {
         let mut status = self.status.lock();
         let deadline = Instant::now() + timeout;
         while status.is_pending && status.failure.is_none() {
             if self.changed.wait_until(&mut status, deadline).timed_out() {
-                return Err(Failure::Other);
+                return Err(CheckpointFailure::Other);
             }
         }
         match status.failure {
@@ -174,7 +174,7 @@ impl Shared {
 
 impl SharedRows {
     /// Makes a view of all rows, with the changes of a batch on top. `None` while the data file is closed.
-    pub(super) fn view<'v>(&'v self, batch: Option<&'v Changes>) -> Option<View<'v>> {
+    pub(super) fn view<'v>(&'v self, batch: Option<&'v RowChanges>) -> Option<View<'v>> {
         let frozen = self.frozen.as_deref().map(|frozen| &frozen.changes);
         Some(View { changes: [None, batch, Some(&self.active), frozen], stored: self.stored.as_ref()? })
     }
@@ -308,7 +308,10 @@ impl Checkpointer {
 
     /// Records the outcome of a checkpoint. After a failure, opens the data file again so that reads go on.
     fn finish(&mut self, result: Result<(), redb::Error>) {
-        let failure = result.as_ref().err().map(|error| if is_full(error) { Failure::Full } else { Failure::Other });
+        let failure = result
+            .as_ref()
+            .err()
+            .map(|error| if is_full(error) { CheckpointFailure::Full } else { CheckpointFailure::Other });
         if let Err(error) = &result {
             if self.failures.is_multiple_of(LOG_EVERY) {
                 let error = error as &dyn std::error::Error;
@@ -358,7 +361,7 @@ impl Checkpointer {
 /// Writes changes into the data file; they are on disk when this returns.
 pub(super) fn write_checkpoint(
     database: &Database,
-    changes: &Changes,
+    changes: &RowChanges,
     last: u64,
     follows: Follows,
 ) -> Result<(), redb::Error> {

@@ -29,7 +29,7 @@ pub(super) struct DataFile {
 
 /// What a database is opened for.
 #[derive(Clone, Copy, Debug)]
-enum Access {
+enum AccessMode {
     Read,
     Write,
 }
@@ -62,7 +62,7 @@ impl DataFile {
         let file = file.and_then(|file| cache_single_pages(&file).map(|()| file));
         let file = file.map_err(|source| FileOpenError::File { path: path.clone(), source })?;
         let data_file = Self { path, cache_bytes: settings.cache_bytes, file };
-        let (database, format) = data_file.open_checked(MAX_CHECKED_BYTES, Access::Write)?;
+        let (database, format) = data_file.open_checked(MAX_CHECKED_BYTES, AccessMode::Write)?;
         warn_of_open_folder(folder);
         if format.needs_log
             && let Some(path) = log::paths(folder).into_iter().find(|path| !path.exists())
@@ -74,16 +74,16 @@ impl DataFile {
 
     /// Opens the database. Fails if the file is not where it was: another one has other sessions.
     pub(super) fn open_database(&self) -> Result<(Database, Format), FileOpenError> {
-        self.open_checked(0, Access::Write)
+        self.open_checked(0, AccessMode::Write)
     }
 
     /// Opens the database of a file that cannot be written to, for reading. What is written to it is lost.
     pub(super) fn open_unwritten(&self) -> Result<Database, FileOpenError> {
-        self.open_checked(0, Access::Read).map(|(database, _)| database)
+        self.open_checked(0, AccessMode::Read).map(|(database, _)| database)
     }
 
     /// Opens the database, and checks the whole of it if it has at most so many bytes.
-    fn open_checked(&self, max_checked_bytes: u64, access: Access) -> Result<(Database, Format), FileOpenError> {
+    fn open_checked(&self, max_checked_bytes: u64, access: AccessMode) -> Result<(Database, Format), FileOpenError> {
         let path = || self.path.clone();
         if !self.is_in_place() {
             return Err(FileOpenError::Moved { path: path() });
@@ -98,8 +98,8 @@ impl DataFile {
         // The database panics at some kinds of damage.
         let opened = catch_unwind(AssertUnwindSafe(|| {
             let opened = FileBackend::new(file).and_then(|backend| match access {
-                Access::Write => builder.create_with_backend(backend),
-                Access::Read => builder.create_with_backend(Unwritten::new(backend)?),
+                AccessMode::Write => builder.create_with_backend(backend),
+                AccessMode::Read => builder.create_with_backend(Unwritten::new(backend)?),
             });
             let database = opened.map_err(|error| open_error(&self.path, error))?;
             let format = check_format(&self.path, &database, length)?;

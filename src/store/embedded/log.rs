@@ -13,7 +13,7 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use super::rows::Changes;
+use super::rows::RowChanges;
 
 /// The two files of the log.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ struct Segment {
 
 /// Who needs room in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(super) enum WritePurpose {
     /// A write that is refused when the disk is full.
     Ordinary,
     /// The end of sessions, or the removal of what has expired.
@@ -55,8 +55,8 @@ pub(super) enum Purpose {
 #[derive(Debug, Default)]
 pub(super) struct Replayed {
     /// Of the file that was written to before, with the number of its last frame. `None`: the data file has them.
-    pub(super) older: Option<(Changes, u64)>,
-    pub(super) newer: Changes,
+    pub(super) older: Option<(RowChanges, u64)>,
+    pub(super) newer: RowChanges,
 }
 
 /// Why the log cannot be used.
@@ -132,10 +132,10 @@ impl Log {
     /// Makes room for a frame with so many bytes of changes. Fails if the disk has none.
     ///
     /// Room that was made once stays: [`Self::append`] does not need more.
-    pub(super) fn make_room(&mut self, bytes: usize, purpose: Purpose) -> io::Result<()> {
+    pub(super) fn make_room(&mut self, bytes: usize, purpose: WritePurpose) -> io::Result<()> {
         let segment = &mut self.segments[self.active];
         let end = segment.used + (HEAD_BYTES + bytes) as u64;
-        let limit = if purpose == Purpose::Ordinary { MAX_SEGMENT } else { MAX_SEGMENT + self.reserve };
+        let limit = if purpose == WritePurpose::Ordinary { MAX_SEGMENT } else { MAX_SEGMENT + self.reserve };
         if segment.used > 0 && end > limit {
             return Err(io::Error::new(
                 io::ErrorKind::StorageFull,
@@ -148,13 +148,13 @@ impl Log {
             made => made,
         };
         match purpose {
-            Purpose::Ending if end <= segment.allocated => Ok(()),
-            Purpose::Ordinary | Purpose::Ending => made,
+            WritePurpose::Ending if end <= segment.allocated => Ok(()),
+            WritePurpose::Ordinary | WritePurpose::Ending => made,
         }
     }
 
     /// Appends a frame; it is on disk when this returns. If this fails, the frame may be on disk or not.
-    pub(super) fn append(&mut self, changes: &Changes) -> io::Result<()> {
+    pub(super) fn append(&mut self, changes: &RowChanges) -> io::Result<()> {
         let appended = self.write_frame(changes);
         self.has_failed = appended.is_err();
         appended
@@ -164,10 +164,10 @@ impl Log {
     ///
     /// Needed before [`Self::switch`]: two frames of one number, in two files, would seem to be damage at the next start.
     pub(super) fn replace_failed_frame(&mut self) -> io::Result<()> {
-        if self.has_failed { self.append(&Changes::default()) } else { Ok(()) }
+        if self.has_failed { self.append(&RowChanges::default()) } else { Ok(()) }
     }
 
-    fn write_frame(&mut self, changes: &Changes) -> io::Result<()> {
+    fn write_frame(&mut self, changes: &RowChanges) -> io::Result<()> {
         let number = self.number + 1;
         let mut frame = vec![0; HEAD_BYTES];
         frame.reserve(changes.bytes());
@@ -229,7 +229,7 @@ pub(super) fn paths(folder: &Path) -> [PathBuf; 2] {
 struct Run {
     first: u64,
     last: u64,
-    changes: Changes,
+    changes: RowChanges,
 }
 
 impl Segment {
@@ -255,8 +255,9 @@ impl Segment {
             }
             last = Some(number);
             if number > committed {
-                let changes = Changes::decode(body).ok_or_else(|| LogError::Damaged(segment.path.clone()))?;
-                let run = run.get_or_insert_with(|| Run { first: number, last: number, changes: Changes::default() });
+                let changes = RowChanges::decode(body).ok_or_else(|| LogError::Damaged(segment.path.clone()))?;
+                let run =
+                    run.get_or_insert_with(|| Run { first: number, last: number, changes: RowChanges::default() });
                 run.last = number;
                 run.changes.extend(changes);
             }
@@ -354,8 +355,8 @@ mod tests {
         Log::open(folder, b"identity", committed, 0)
     }
 
-    fn change(key: &str) -> Changes {
-        let mut changes = Changes::default();
+    fn change(key: &str) -> RowChanges {
+        let mut changes = RowChanges::default();
         changes.set(Table::Sessions, key.as_bytes(), Some(b"value"));
         changes
     }
@@ -364,14 +365,14 @@ mod tests {
         keys.iter().for_each(|key| log.append(&change(key)).unwrap());
     }
 
-    fn encoded(changes: &Changes) -> Vec<u8> {
+    fn encoded(changes: &RowChanges) -> Vec<u8> {
         let mut bytes = Vec::new();
         changes.encode(&mut bytes);
         bytes
     }
 
     fn all(keys: &[&str]) -> Vec<u8> {
-        let mut all = Changes::default();
+        let mut all = RowChanges::default();
         keys.iter().for_each(|key| all.extend(change(key)));
         encoded(&all)
     }

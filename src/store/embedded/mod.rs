@@ -31,7 +31,7 @@ pub use file::{FileOpenError, is_open_to_all};
 
 use self::checkpoint::Shared;
 use self::file::{DataFile, mark_logged};
-use self::log::{Log, Purpose};
+use self::log::{Log, WritePurpose};
 use self::rows::StoredTables;
 use self::tables::Swept;
 use self::writer::Writer;
@@ -132,7 +132,7 @@ impl Store for Embedded {
 
     async fn create(&self, session_key: &SessionKey, record: &Record) -> Result<Created, Error> {
         let (session_key, record) = (session_key.clone(), record.clone());
-        let purpose = if record.head.end.is_some() { Purpose::Ending } else { Purpose::Ordinary };
+        let purpose = if record.head.end.is_some() { WritePurpose::Ending } else { WritePurpose::Ordinary };
         self.writer.write(purpose, move |tables| tables.create(&session_key, record)).await
     }
 
@@ -143,18 +143,18 @@ impl Store for Embedded {
         write: &Write,
     ) -> Result<Applied, Error> {
         let (session_key, precondition, write) = (session_key.clone(), precondition.clone(), write.clone());
-        let purpose = if matches!(write, Write::End(_)) { Purpose::Ending } else { Purpose::Ordinary };
+        let purpose = if matches!(write, Write::End(_)) { WritePurpose::Ending } else { WritePurpose::Ordinary };
         self.writer.write(purpose, move |tables| tables.apply(&session_key, &precondition, &write)).await
     }
 
     async fn touch(&self, session_key: &SessionKey, touch: &Touch) -> Result<(), Error> {
         let (session_key, touch) = (session_key.clone(), touch.clone());
-        self.writer.write(Purpose::Ordinary, move |tables| tables.touch(&session_key, &touch)).await
+        self.writer.write(WritePurpose::Ordinary, move |tables| tables.touch(&session_key, &touch)).await
     }
 
     async fn revoke_app(&self, app: &AppName, now: Time) -> Result<(), Error> {
         let app = app.clone();
-        self.writer.write(Purpose::Ending, move |tables| tables.revoke_app(&app, now)).await
+        self.writer.write(WritePurpose::Ending, move |tables| tables.revoke_app(&app, now)).await
     }
 
     async fn scan(&self, app: &AppName, from: &Cursor, limit: usize) -> Result<Page, Error> {
@@ -163,7 +163,7 @@ impl Store for Embedded {
 
     async fn sweep(&self, now: Time) -> Result<usize, Error> {
         loop {
-            match self.writer.write(Purpose::Ending, move |tables| tables.sweep(now)).await? {
+            match self.writer.write(WritePurpose::Ending, move |tables| tables.sweep(now)).await? {
                 // Every record that it checked has a later purge time by now. Others may still be due.
                 Swept { deleted: 0, has_more: true } => {}
                 swept => return Ok(swept.deleted),
@@ -189,17 +189,17 @@ impl Sample for Embedded {
 impl Index for Embedded {
     async fn add_to_index(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<Vec<IndexEntry>, Error> {
         let (subject_ref, entry) = (subject_ref.clone(), *entry);
-        self.writer.write(Purpose::Ordinary, move |tables| tables.add_to_index(&subject_ref, &entry)).await
+        self.writer.write(WritePurpose::Ordinary, move |tables| tables.add_to_index(&subject_ref, &entry)).await
     }
 
     async fn remove_from_index(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<(), Error> {
         let (subject_ref, entry) = (subject_ref.clone(), *entry);
-        self.writer.write(Purpose::Ending, move |tables| tables.remove_from_index(&subject_ref, &entry)).await
+        self.writer.write(WritePurpose::Ending, move |tables| tables.remove_from_index(&subject_ref, &entry)).await
     }
 
     async fn remove_session_from_index(&self, subject_ref: &SubjectRef, id: SessionId) -> Result<(), Error> {
         let subject_ref = subject_ref.clone();
-        self.writer.write(Purpose::Ending, move |tables| tables.remove_session_from_index(&subject_ref, id)).await
+        self.writer.write(WritePurpose::Ending, move |tables| tables.remove_session_from_index(&subject_ref, id)).await
     }
 
     async fn list_index(&self, subject_ref: &SubjectRef, from: &Cursor) -> Result<IndexPage, Error> {
@@ -212,7 +212,7 @@ impl Index for Embedded {
 
     async fn record_revocation(&self, subject_ref: &SubjectRef, revocation: &Revocation) -> Result<(), Error> {
         let (subject_ref, revocation) = (subject_ref.clone(), *revocation);
-        self.writer.write(Purpose::Ending, move |tables| tables.record_revocation(&subject_ref, &revocation)).await
+        self.writer.write(WritePurpose::Ending, move |tables| tables.record_revocation(&subject_ref, &revocation)).await
     }
 
     async fn load_revocation(&self, subject_ref: &SubjectRef) -> Result<Option<Revocation>, Error> {

@@ -1,10 +1,10 @@
 //! What moves between stores need of the embedded store.
 
 use super::Embedded;
-use super::log::Purpose;
+use super::log::WritePurpose;
 use super::rows::{RowsError, Table};
 use super::tables::{Tables, app_revocation, key, load};
-use crate::store::replace::{Replace, Replacement};
+use crate::store::replace::{RecordReplacement, Replace};
 use crate::store::{Error, SessionKey, Snapshot};
 
 impl Replace for Embedded {
@@ -12,14 +12,14 @@ impl Replace for Embedded {
         &self,
         session_key: &SessionKey,
         read: Option<&Snapshot>,
-        replacement: Replacement,
+        replacement: RecordReplacement,
     ) -> Result<bool, Error> {
         let (session_key, read) = (session_key.clone(), read.cloned());
         // What takes the place of a record is no larger than that, but for copies.
         let purpose = match &replacement {
-            Replacement::Nothing => Purpose::Ending,
-            Replacement::Record(_) if read.is_some() => Purpose::Ending,
-            Replacement::Record(_) | Replacement::Copy(_) => Purpose::Ordinary,
+            RecordReplacement::Nothing => WritePurpose::Ending,
+            RecordReplacement::Record(_) if read.is_some() => WritePurpose::Ending,
+            RecordReplacement::Record(_) | RecordReplacement::Copy(_) => WritePurpose::Ordinary,
         };
         let replace = move |tables: &mut Tables<'_>| {
             let is_unchanged = load(&tables.view(), &session_key)? == read;
@@ -33,15 +33,15 @@ impl Replace for Embedded {
 }
 
 impl Tables<'_> {
-    fn replace(&mut self, session_key: &SessionKey, replacement: Replacement) -> Result<(), RowsError> {
+    fn replace(&mut self, session_key: &SessionKey, replacement: RecordReplacement) -> Result<(), RowsError> {
         let row = key(session_key);
         let record = match replacement {
-            Replacement::Nothing => {
+            RecordReplacement::Nothing => {
                 self.remove(Table::Sessions, &row);
                 return Ok(());
             }
-            Replacement::Record(record) => record,
-            Replacement::Copy(mut record) => {
+            RecordReplacement::Record(record) => record,
+            RecordReplacement::Copy(mut record) => {
                 record.head.generation = app_revocation(&self.view(), &session_key.app)?.generation;
                 record
             }

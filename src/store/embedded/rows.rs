@@ -59,14 +59,14 @@ impl Table {
 
 /// Rows that were written or removed.
 #[derive(Debug, Default)]
-pub(super) struct Changes {
+pub(super) struct RowChanges {
     /// By table and key; `None` for a removed row.
     tables: [BTreeMap<Vec<u8>, Option<Vec<u8>>>; Table::ALL.len()],
     /// The most bytes that the encoded changes take.
     bytes: usize,
 }
 
-impl Changes {
+impl RowChanges {
     pub(super) fn set(&mut self, table: Table, key: &[u8], value: Option<&[u8]>) {
         self.bytes += ROW_BYTES + key.len() + value.map_or(0, <[u8]>::len);
         self.tables[table as usize].insert(key.to_vec(), value.map(<[u8]>::to_vec));
@@ -184,7 +184,7 @@ impl StoredTables {
 /// Where a row is read: the changes from the newest to the oldest, and then the file.
 #[derive(Clone, Copy)]
 pub(super) struct View<'v> {
-    pub(super) changes: [Option<&'v Changes>; 4],
+    pub(super) changes: [Option<&'v RowChanges>; 4],
     pub(super) stored: &'v StoredTables,
 }
 
@@ -205,16 +205,16 @@ impl<'v> View<'v> {
 
     /// Returns the rows of a range, in the order of their keys.
     pub(super) fn range(&self, table: Table, range: KeyRange<'_>) -> Result<Rows<'v>, RowsError> {
-        self.rows(table, range, Order::Ascending)
+        self.rows(table, range, RowOrder::Ascending)
     }
 
     /// Returns the last row of a range.
     pub(super) fn last(&self, table: Table, range: KeyRange<'_>) -> Result<Option<Row<'v>>, RowsError> {
-        self.rows(table, range, Order::Descending)?.next().transpose()
+        self.rows(table, range, RowOrder::Descending)?.next().transpose()
     }
 
-    fn rows(&self, table: Table, range: KeyRange<'_>, order: Order) -> Result<Rows<'v>, RowsError> {
-        let mut sources: Vec<Source<'v>> = Vec::new();
+    fn rows(&self, table: Table, range: KeyRange<'_>, order: RowOrder) -> Result<Rows<'v>, RowsError> {
+        let mut sources: Vec<ChangedRows<'v>> = Vec::new();
         if let (Bound::Included(first), Bound::Included(last) | Bound::Excluded(last)) = range
             && first > last
         {
@@ -243,12 +243,12 @@ impl<'v> View<'v> {
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Order {
+enum RowOrder {
     Ascending,
     Descending,
 }
 
-impl Order {
+impl RowOrder {
     fn apply<'v, I>(self, rows: I) -> Box<dyn Iterator<Item = ChangedRow<'v>> + 'v>
     where
         I: DoubleEndedIterator<Item = ChangedRow<'v>> + 'v,
@@ -262,13 +262,13 @@ impl Order {
 
 type ChangedRow<'v> = Result<(Cow<'v, [u8]>, Option<Cow<'v, [u8]>>), RowsError>;
 
-type Source<'v> = std::iter::Peekable<Box<dyn Iterator<Item = ChangedRow<'v>> + 'v>>;
+type ChangedRows<'v> = std::iter::Peekable<Box<dyn Iterator<Item = ChangedRow<'v>> + 'v>>;
 
 /// The rows of a range, of all sources as one.
 pub(super) struct Rows<'v> {
     /// From the newest to the oldest.
-    sources: Vec<Source<'v>>,
-    order: Order,
+    sources: Vec<ChangedRows<'v>>,
+    order: RowOrder,
 }
 
 impl<'v> Iterator for Rows<'v> {
@@ -286,8 +286,8 @@ impl<'v> Iterator for Rows<'v> {
                 };
                 let best = next.and_then(|best| before[best].peek()).and_then(|row| row.as_ref().ok());
                 let is_next = best.is_none_or(|(best, _)| match self.order {
-                    Order::Ascending => key < best,
-                    Order::Descending => key > best,
+                    RowOrder::Ascending => key < best,
+                    RowOrder::Descending => key > best,
                 });
                 if is_next {
                     next = Some(index);
@@ -338,8 +338,8 @@ mod tests {
 
     use super::*;
 
-    fn changes(rows: &[(&str, Option<&str>)]) -> Changes {
-        let mut changes = Changes::default();
+    fn changes(rows: &[(&str, Option<&str>)]) -> RowChanges {
+        let mut changes = RowChanges::default();
         for (key, value) in rows {
             changes.set(Table::Feed, key.as_bytes(), value.map(str::as_bytes));
         }
@@ -368,7 +368,7 @@ mod tests {
         let text = |row: Row<'_>| String::from_utf8([&*row.0, b"=", &*row.1].concat()).unwrap();
 
         let rows = view.range(Table::Feed, all).unwrap().map(|row| text(row.unwrap())).collect::<Vec<_>>();
-        let back = view.rows(Table::Feed, all, Order::Descending).unwrap().map(|row| text(row.unwrap()));
+        let back = view.rows(Table::Feed, all, RowOrder::Descending).unwrap().map(|row| text(row.unwrap()));
         let mut back = back.collect::<Vec<_>>();
         back.reverse();
 
@@ -385,10 +385,10 @@ mod tests {
         let mut bytes = Vec::new();
         before.encode(&mut bytes);
 
-        let after = Changes::decode(&bytes).unwrap();
+        let after = RowChanges::decode(&bytes).unwrap();
 
         assert_eq!(after.tables, before.tables);
         assert!(bytes.len() <= before.bytes());
-        assert!(Changes::decode(&bytes[..bytes.len() - 1]).is_none());
+        assert!(RowChanges::decode(&bytes[..bytes.len() - 1]).is_none());
     }
 }

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 use std::ops::Bound;
 
-use super::rows::{Changes, KeyRange, Row, RowsError, Table, View};
+use super::rows::{KeyRange, Row, RowChanges, RowsError, Table, View};
 use crate::session::{Event, EventKind, Generation, Head, Precondition, Record};
 use crate::store::record::{decode, decode_head, encode};
 use crate::store::transfer::ExportPage;
@@ -20,7 +20,7 @@ use crate::types::{AppName, Time};
 pub(super) struct Tables<'t> {
     view: View<'t>,
     /// What the operation has changed.
-    changes: Changes,
+    changes: RowChanges,
 }
 
 /// What one step of a sweep did.
@@ -34,10 +34,10 @@ pub(super) struct Swept {
 
 impl<'t> Tables<'t> {
     pub(super) fn new(view: View<'t>) -> Self {
-        Self { view, changes: Changes::default() }
+        Self { view, changes: RowChanges::default() }
     }
 
-    pub(super) fn into_changes(self) -> Changes {
+    pub(super) fn into_changes(self) -> RowChanges {
         self.changes
     }
 
@@ -251,7 +251,7 @@ const MAX_SWEEP: usize = 1000;
 
 #[cfg(test)]
 mod tests {
-    use super::super::log::Purpose;
+    use super::super::log::WritePurpose;
     use super::super::{Embedded, Settings};
     use super::*;
     use crate::session::{Authority, EndReason};
@@ -287,6 +287,6 @@ mod tests {
             tables.insert(Table::Purges, &[[0; TIME_BYTES].as_slice(), &key].concat(), &[]);
             Ok(())
         };
-        store.writer.write(Purpose::Ordinary, write).await.unwrap();
+        store.writer.write(WritePurpose::Ordinary, write).await.unwrap();
     }
 }

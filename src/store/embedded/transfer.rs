@@ -4,7 +4,7 @@ use std::ops::Bound;
 
 use super::Embedded;
 use super::index::HASH_BYTES;
-use super::log::Purpose;
+use super::log::WritePurpose;
 use super::rows::{RowsError, Table, View};
 use super::tables::{Tables, app_revocation, key, load, scan};
 use crate::store::encoding::decode_revocation;
@@ -31,12 +31,12 @@ impl ExportSource for Embedded {
 impl ImportTarget for Embedded {
     async fn restore_app_revocation(&self, app: &AppName, time: Time) -> Result<(), Error> {
         let app = app.clone();
-        self.writer.write(Purpose::Ordinary, move |tables| tables.restore_app_revocation(&app, time)).await
+        self.writer.write(WritePurpose::Ordinary, move |tables| tables.restore_app_revocation(&app, time)).await
     }
 
     async fn restore_revocation(&self, revocation: &SubjectRevocation, _apps: &[AppName]) -> Result<(), Error> {
         let revocation = revocation.clone();
-        self.writer.write(Purpose::Ordinary, move |tables| tables.restore_revocation(&revocation)).await
+        self.writer.write(WritePurpose::Ordinary, move |tables| tables.restore_revocation(&revocation)).await
     }
 
     async fn restore(&self, imported: &ImportedSession, mode: ImportMode) -> Result<Decision, Error> {
@@ -44,7 +44,7 @@ impl ImportTarget for Embedded {
             return self.shared.read(|view| decide_in(view, imported));
         }
         let imported = imported.clone();
-        self.writer.write(Purpose::Ordinary, move |tables| tables.restore(&imported)).await
+        self.writer.write(WritePurpose::Ordinary, move |tables| tables.restore(&imported)).await
     }
 }
 

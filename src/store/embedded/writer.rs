@@ -16,8 +16,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoint::{CLOSED, Checkpointer, Shared, is_full_io};
 use super::file::FileOpenError;
-use super::log::{Log, MAX_SEGMENT, Purpose, SEGMENT};
-use super::rows::{Changes, RowsError};
+use super::log::{Log, MAX_SEGMENT, SEGMENT, WritePurpose};
+use super::rows::{RowChanges, RowsError};
 use super::tables::Tables;
 use crate::store::Error;
 use crate::telemetry::LogThrottle;
@@ -34,7 +34,8 @@ impl Writer {
     pub(super) fn start(shared: Arc<Shared>, log: Log, database: Database) -> io::Result<Self> {
         let (queue, calls) = mpsc::channel(QUEUE);
         let checkpointer = Checkpointer::start(Arc::clone(&shared), database)?;
-        let writer = WriterLoop { shared, log, state: State::Writing, last_append: None, throttle: LogThrottle::new() };
+        let writer =
+            WriterLoop { shared, log, state: WriterState::Writing, last_append: None, throttle: LogThrottle::new() };
         let run = move || {
             writer.run(calls);
             if checkpointer.join().is_err() {
@@ -51,7 +52,7 @@ impl Writer {
     /// done unless its batch has not yet begun.
     pub(super) async fn write<T: Send + 'static>(
         &self,
-        purpose: Purpose,
+        purpose: WritePurpose,
         operation: impl FnOnce(&mut Tables<'_>) -> Result<T, RowsError> + Send + 'static,
     ) -> Result<T, Error> {
         let (reply, answer) = oneshot::channel();
@@ -83,7 +84,7 @@ impl Drop for Writer {
 
 /// A call in the queue: a [`WriteCall`], whatever the type of its result, or a [`Probe`].
 trait QueuedCall: Send {
-    fn purpose(&self) -> Purpose;
+    fn purpose(&self) -> WritePurpose;
 
     /// Does the operation in memory.
     fn run(&mut self, tables: &mut Tables<'_>);
@@ -99,7 +100,7 @@ trait QueuedCall: Send {
 }
 
 struct WriteCall<F, T> {
-    purpose: Purpose,
+    purpose: WritePurpose,
     operation: Option<F>,
     result: Option<Result<T, Error>>,
     reply: oneshot::Sender<Result<T, Error>>,
@@ -110,7 +111,7 @@ where
     F: FnOnce(&mut Tables<'_>) -> Result<T, RowsError> + Send,
     T: Send,
 {
-    fn purpose(&self) -> Purpose {
+    fn purpose(&self) -> WritePurpose {
         self.purpose
     }
 
@@ -144,8 +145,8 @@ struct Probe {
 }
 
 impl QueuedCall for Probe {
-    fn purpose(&self) -> Purpose {
-        Purpose::Ordinary
+    fn purpose(&self) -> WritePurpose {
+        WritePurpose::Ordinary
     }
 
     fn run(&mut self, _tables: &mut Tables<'_>) {}
@@ -169,7 +170,7 @@ type Batch = Vec<Box<dyn QueuedCall>>;
 struct WriterLoop {
     shared: Arc<Shared>,
     log: Log,
-    state: State,
+    state: WriterState,
     /// When a frame was written for the last time.
     last_append: Option<Instant>,
     throttle: LogThrottle,
@@ -177,7 +178,7 @@ struct WriterLoop {
 
 /// Whether ordinary writes are done, as far as is known.
 #[derive(Clone, Debug)]
-enum State {
+enum WriterState {
     Writing,
     /// There was no room for one. It is looked for at intervals.
     Full {
@@ -237,11 +238,11 @@ impl WriterLoop {
         &mut self,
         waiting: &mut impl Iterator<Item = Box<dyn QueuedCall>>,
         calls: &mut Batch,
-    ) -> Result<Changes, Arc<io::Error>> {
+    ) -> Result<RowChanges, Arc<io::Error>> {
         self.switch_if_long();
         let shared = Arc::clone(&self.shared);
         let closed = || Arc::new(io::Error::other(CLOSED));
-        let mut changes = Changes::default();
+        let mut changes = RowChanges::default();
         let rows = shared.rows();
         while changes.bytes() < MAX_FRAME {
             let Some(call) = waiting.next() else { break };
@@ -267,10 +268,10 @@ impl WriterLoop {
     }
 
     /// Makes room in the log for changes. Fails if the disk is full.
-    fn make_room(&mut self, bytes: usize, purpose: Purpose) -> Result<(), Arc<io::Error>> {
+    fn make_room(&mut self, bytes: usize, purpose: WritePurpose) -> Result<(), Arc<io::Error>> {
         // After it was full, for more than this one: health would go up and down otherwise.
         let (bytes, was_full) = match &self.state {
-            State::Full { since, retry_time } if purpose == Purpose::Ordinary => {
+            WriterState::Full { since, retry_time } if purpose == WritePurpose::Ordinary => {
                 if Instant::now() < *retry_time {
                     return Err(Arc::clone(since));
                 }
@@ -282,7 +283,7 @@ impl WriterLoop {
             Ok(()) => {
                 if was_full {
                     tracing::info!("the store has room again");
-                    self.state = State::Writing;
+                    self.state = WriterState::Writing;
                     self.shared.retry_checkpoint();
                 }
                 Ok(())
@@ -291,7 +292,7 @@ impl WriterLoop {
                 let error = Arc::new(error);
                 if !is_full_io(&error) {
                     self.fail(&error);
-                } else if purpose == Purpose::Ordinary || !matches!(self.state, State::Full { .. }) {
+                } else if purpose == WritePurpose::Ordinary || !matches!(self.state, WriterState::Full { .. }) {
                     self.refuse(&error);
                 }
                 Err(error)
@@ -301,18 +302,18 @@ impl WriterLoop {
 
     /// Notes that there was no room.
     fn refuse(&mut self, error: &Arc<io::Error>) {
-        if !matches!(self.state, State::Full { .. })
+        if !matches!(self.state, WriterState::Full { .. })
             && let Some(count) = self.throttle.count()
         {
             let error: &dyn std::error::Error = error;
             tracing::error!(error, count, "the disk of the store is full: sessions can be read and ended only");
         }
-        self.state = State::Full { since: Arc::clone(error), retry_time: Instant::now() + FULL_RETRY_INTERVAL };
+        self.state = WriterState::Full { since: Arc::clone(error), retry_time: Instant::now() + FULL_RETRY_INTERVAL };
     }
 
     /// Begins the other file of the log if this one is long, and makes a checkpoint of this one.
     fn switch_if_long(&mut self) {
-        let is_full = matches!(self.state, State::Full { .. }) && self.log.used() > 0;
+        let is_full = matches!(self.state, WriterState::Full { .. }) && self.log.used() > 0;
         if self.log.used() < SEGMENT && !is_full {
             return;
         }
@@ -327,10 +328,10 @@ impl WriterLoop {
     }
 
     /// Writes the changes of the calls. They are on disk, and all reads find them, when this returns.
-    fn append(&mut self, calls: &Batch, changes: Changes) -> Result<(), Arc<io::Error>> {
+    fn append(&mut self, calls: &Batch, changes: RowChanges) -> Result<(), Arc<io::Error>> {
         let is_recent = self.last_append.is_some_and(|time| time.elapsed() < PROBE_INTERVAL);
         let is_probed =
-            calls.iter().any(|call| call.is_probe()) && (!is_recent || matches!(self.state, State::Failing));
+            calls.iter().any(|call| call.is_probe()) && (!is_recent || matches!(self.state, WriterState::Failing));
         if changes.is_empty() && !is_probed {
             return Ok(());
         }
@@ -340,9 +341,9 @@ impl WriterLoop {
             return Err(error);
         }
         self.last_append = Some(Instant::now());
-        if matches!(self.state, State::Failing) {
+        if matches!(self.state, WriterState::Failing) {
             tracing::info!("the store writes again");
-            self.state = State::Writing;
+            self.state = WriterState::Writing;
         }
         self.shared.publish(changes);
         Ok(())
@@ -354,7 +355,7 @@ impl WriterLoop {
             let error: &dyn std::error::Error = error;
             tracing::error!(error, count, "the store has failed to write");
         }
-        self.state = State::Failing;
+        self.state = WriterState::Failing;
     }
 
     /// Writes everything into the data file, as far as the disk allows it, and ends the checkpoints.

@@ -16,19 +16,19 @@ use crate::types::{AppName, Time};
 /// The index entries and revocations of all subjects.
 #[derive(Debug, Default)]
 pub(super) struct SubjectIndex {
-    entries: Mutex<Entries>,
+    entries: Mutex<IndexEntries>,
     /// By the hash of app and subject, so that they can be listed page by page.
     revocations: Mutex<BTreeMap<[u8; 16], (AppName, Revocation)>>,
 }
 
 #[derive(Debug, Default)]
-struct Entries {
+struct IndexEntries {
     by_subject: HashMap<SubjectRef, BTreeMap<SessionId, IndexEntry>>,
     /// One row for each entry, so that a sweep finds those that have expired.
     expiries: BTreeSet<(Time, SubjectRef, SessionId)>,
 }
 
-impl Entries {
+impl IndexEntries {
     /// Removes the entry of a session, if it is one of these.
     fn remove_if(&mut self, subject_ref: &SubjectRef, id: SessionId, condition: impl Fn(&IndexEntry) -> bool) {
         let Entry::Occupied(mut entries) = self.by_subject.entry(subject_ref.clone()) else { return };

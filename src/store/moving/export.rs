@@ -1,7 +1,7 @@
 //! What scans and exports need: the pages of the old store, then those of the new one.
 
 use super::cursor::ListPosition;
-use super::{Authority, InOld, Mark, Moving, mark_of};
+use super::{AuthoritativeStore, InOld, MoveMark, Moving, mark_of};
 use crate::store::transfer::{AppRevocationState, ExportPage, RevocationPage};
 use crate::store::{Cursor, Error, ExportSource, SessionKey, Snapshot};
 use crate::types::AppName;
@@ -26,11 +26,11 @@ impl ExportSource for Moving {
         for (id, snapshot) in sessions {
             match (snapshot.as_ref().and_then(|snapshot| mark_of(&snapshot.record)), &position) {
                 (None, _) => found.push((id, snapshot)),
-                (Some(Mark::Arriving), position) => {
+                (Some(MoveMark::Arriving), position) => {
                     let arrived = self.arrived(&SessionKey { app: app.clone(), id }, position).await?;
                     found.extend(arrived.map(|snapshot| (id, Some(snapshot))));
                 }
-                (Some(Mark::Moved), _) => {}
+                (Some(MoveMark::Moved), _) => {}
             }
         }
         Ok(ExportPage { sessions: found, next: position.after(next) })
@@ -49,10 +49,12 @@ impl ExportSource for Moving {
 impl Moving {
     /// Loads the session of a copy that was found in one of the stores, if that store has the say on it.
     async fn arrived(&self, session_key: &SessionKey, position: &ListPosition) -> Result<Option<Snapshot>, Error> {
-        match (Authority::of(self.load_from_old(session_key).await?), position) {
-            (Authority::Old(snapshot), ListPosition::Old(_)) => Ok(Some(*snapshot)),
-            (Authority::New(InOld::Moved), ListPosition::New(_)) => self.load_from_new(session_key, InOld::Moved).await,
-            (Authority::Old(_) | Authority::New(_), _) => Ok(None),
+        match (AuthoritativeStore::of(self.load_from_old(session_key).await?), position) {
+            (AuthoritativeStore::Old(snapshot), ListPosition::Old(_)) => Ok(Some(*snapshot)),
+            (AuthoritativeStore::New(InOld::Moved), ListPosition::New(_)) => {
+                self.load_from_new(session_key, InOld::Moved).await
+            }
+            (AuthoritativeStore::Old(_) | AuthoritativeStore::New(_), _) => Ok(None),
         }
     }
 }

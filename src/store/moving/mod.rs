@@ -33,7 +33,7 @@ use parking_lot::Mutex;
 
 pub use self::mover::{MoveMode, MoveReport, Mover, SkipReason};
 pub(super) use self::side::Side;
-use super::replace::Replacement;
+use super::replace::RecordReplacement;
 use super::settings::{Settings, SideSettings};
 use super::{Error, OpenError, SessionKey, Snapshot};
 use crate::session::{End, EndReason, Head, Record};
@@ -62,7 +62,7 @@ enum CreatesIn {
 
 /// The mark of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Mark {
+enum MoveMark {
     Moved,
     Arriving,
 }
@@ -123,14 +123,14 @@ impl Moving {
     async fn load_from_old(&self, session_key: &SessionKey) -> Result<Option<Snapshot>, Error> {
         for _ in 0..MAX_ATTEMPTS {
             let found = self.old.load(session_key).await?;
-            let Some(copy) = found.as_ref().filter(|found| mark_of(&found.record) == Some(Mark::Arriving)) else {
+            let Some(copy) = found.as_ref().filter(|found| mark_of(&found.record) == Some(MoveMark::Arriving)) else {
                 return Ok(found);
             };
-            if !has_mark(self.new.load(session_key).await?.as_ref(), Mark::Moved) {
+            if !has_mark(self.new.load(session_key).await?.as_ref(), MoveMark::Moved) {
                 return Ok(found);
             }
             let record = without_mark(&copy.record);
-            if self.old.replace(session_key, Some(copy), Replacement::Record(record.clone())).await? {
+            if self.old.replace(session_key, Some(copy), RecordReplacement::Record(record.clone())).await? {
                 return Ok(Some(Snapshot { record, generation: copy.generation }));
             }
         }
@@ -144,10 +144,10 @@ impl Moving {
             match (mark_of(&found.record), in_old) {
                 (None, _) => return Ok(Some(found)),
                 // Left by an earlier move in the other direction, or the copy of a session that the old store deleted.
-                (Some(Mark::Moved), _) | (Some(Mark::Arriving), InOld::Nothing) => return Ok(None),
-                (Some(Mark::Arriving), InOld::Moved) => {
+                (Some(MoveMark::Moved), _) | (Some(MoveMark::Arriving), InOld::Nothing) => return Ok(None),
+                (Some(MoveMark::Arriving), InOld::Moved) => {
                     let record = without_mark(&found.record);
-                    if self.new.replace(session_key, Some(&found), Replacement::Record(record.clone())).await? {
+                    if self.new.replace(session_key, Some(&found), RecordReplacement::Record(record.clone())).await? {
                         return Ok(Some(Snapshot { record, ..found }));
                     }
                 }
@@ -167,30 +167,30 @@ enum InOld {
 
 /// Which store has the say on a session.
 #[derive(Debug)]
-enum Authority {
+enum AuthoritativeStore {
     Old(Box<Snapshot>),
     New(InOld),
 }
 
-impl Authority {
+impl AuthoritativeStore {
     /// Decides it by what the old store has.
     fn of(in_old: Option<Snapshot>) -> Self {
         match in_old {
             None => Self::New(InOld::Nothing),
             Some(snapshot) => match mark_of(&snapshot.record) {
                 None => Self::Old(Box::new(snapshot)),
-                Some(Mark::Moved) => Self::New(InOld::Moved),
-                Some(Mark::Arriving) => Self::New(InOld::Nothing),
+                Some(MoveMark::Moved) => Self::New(InOld::Moved),
+                Some(MoveMark::Arriving) => Self::New(InOld::Nothing),
             },
         }
     }
 }
 
 /// The mark of a record, if it has one.
-fn mark_of(record: &Record) -> Option<Mark> {
+fn mark_of(record: &Record) -> Option<MoveMark> {
     match record.head.end?.reason {
-        EndReason::Moved => Some(Mark::Moved),
-        EndReason::Arriving => Some(Mark::Arriving),
+        EndReason::Moved => Some(MoveMark::Moved),
+        EndReason::Arriving => Some(MoveMark::Arriving),
         EndReason::Destroyed
         | EndReason::Emptied
         | EndReason::Revoked
@@ -201,13 +201,13 @@ fn mark_of(record: &Record) -> Option<Mark> {
     }
 }
 
-fn has_mark(found: Option<&Snapshot>, mark: Mark) -> bool {
+fn has_mark(found: Option<&Snapshot>, mark: MoveMark) -> bool {
     found.is_some_and(|found| mark_of(&found.record) == Some(mark))
 }
 
 /// Whether a move in the other direction did not finish: what the old store has is a copy, and its session has moved.
 fn lacks_last_step(in_old: Option<&Snapshot>, in_new: Option<&Snapshot>) -> bool {
-    has_mark(in_old, Mark::Arriving) && has_mark(in_new, Mark::Moved)
+    has_mark(in_old, MoveMark::Arriving) && has_mark(in_new, MoveMark::Moved)
 }
 
 /// The record as it arrives in the new store. It stays as long as the record itself would.

@@ -9,8 +9,8 @@ use futures_util::future::join_all;
 use tokio::time::sleep;
 
 use super::{
-    Authority, InOld, MAX_ATTEMPTS, Mark, Moving, Replacement, arriving, has_mark, is_outdated, lacks_last_step,
-    mark_of, moved, without_mark,
+    AuthoritativeStore, InOld, MAX_ATTEMPTS, MoveMark, Moving, RecordReplacement, arriving, has_mark, is_outdated,
+    lacks_last_step, mark_of, moved, without_mark,
 };
 use crate::session::Record;
 use crate::store::transfer::{exported_record, imported_revocations, index_entry};
@@ -26,7 +26,7 @@ pub struct Mover {
     clock: Arc<dyn Clock>,
     mode: MoveMode,
     apps: BTreeMap<AppName, ImportApp>,
-    step: Step,
+    step: MoveStep,
     report: MoveReport,
     /// What this pass has left or moved.
     in_pass: u64,
@@ -72,7 +72,7 @@ pub enum SkipReason {
 }
 
 #[derive(Debug)]
-enum Step {
+enum MoveStep {
     AppRevocations,
     Revocations(Cursor),
     BeginPass,
@@ -98,7 +98,7 @@ enum MoveOutcome {
 impl Mover {
     /// Begins a move of these apps' sessions. Nothing is done before the first step.
     pub fn new(moving: Arc<Moving>, clock: Arc<dyn Clock>, apps: BTreeMap<AppName, ImportApp>, mode: MoveMode) -> Self {
-        let step = Step::AppRevocations;
+        let step = MoveStep::AppRevocations;
         Self { moving, clock, mode, apps, step, report: MoveReport::default(), in_pass: 0, passes: 0 }
     }
 
@@ -109,27 +109,27 @@ impl Mover {
 
     /// Makes one step, which reads a page of the old store at most. Returns whether there are more.
     pub async fn advance(&mut self) -> Result<bool, Error> {
-        self.step = match mem::replace(&mut self.step, Step::Done) {
-            Step::AppRevocations => self.move_app_revocations().await?,
-            Step::Revocations(cursor) => self.move_revocations(&cursor).await?,
-            Step::BeginPass => self.begin_pass().await?,
-            Step::Sessions { apps, cursor } => self.move_page(apps, &cursor).await?,
-            Step::Marks(position) => self.remove_marks(position).await?,
-            Step::Done => return Ok(false),
+        self.step = match mem::replace(&mut self.step, MoveStep::Done) {
+            MoveStep::AppRevocations => self.move_app_revocations().await?,
+            MoveStep::Revocations(cursor) => self.move_revocations(&cursor).await?,
+            MoveStep::BeginPass => self.begin_pass().await?,
+            MoveStep::Sessions { apps, cursor } => self.move_page(apps, &cursor).await?,
+            MoveStep::Marks(position) => self.remove_marks(position).await?,
+            MoveStep::Done => return Ok(false),
         };
         Ok(true)
     }
 
-    async fn move_app_revocations(&mut self) -> Result<Step, Error> {
+    async fn move_app_revocations(&mut self) -> Result<MoveStep, Error> {
         if self.mode == MoveMode::Write {
             for app in self.apps.keys() {
                 self.moving.bring_app_revocation(app, self.clock.now()).await?;
             }
         }
-        Ok(Step::Revocations(Cursor::default()))
+        Ok(MoveStep::Revocations(Cursor::default()))
     }
 
-    async fn move_revocations(&mut self, cursor: &Cursor) -> Result<Step, Error> {
+    async fn move_revocations(&mut self, cursor: &Cursor) -> Result<MoveStep, Error> {
         let page = self.moving.old.list_revocations(cursor).await?;
         let next = page.next.clone();
         let apps: Vec<AppName> = self.apps.keys().cloned().collect();
@@ -139,15 +139,15 @@ impl Mover {
             }
             self.report.revocations += 1;
         }
-        Ok(next.map_or(Step::BeginPass, Step::Revocations))
+        Ok(next.map_or(MoveStep::BeginPass, MoveStep::Revocations))
     }
 
-    async fn begin_pass(&mut self) -> Result<Step, Error> {
+    async fn begin_pass(&mut self) -> Result<MoveStep, Error> {
         self.passes += 1;
         self.in_pass = 0;
         self.report.skipped.clear();
         self.report.left = self.estimate_records().await?;
-        Ok(Step::Sessions { apps: self.apps.keys().cloned().collect(), cursor: Cursor::default() })
+        Ok(MoveStep::Sessions { apps: self.apps.keys().cloned().collect(), cursor: Cursor::default() })
     }
 
     /// Estimates how many records the old store has, marks included.
@@ -164,7 +164,7 @@ impl Mover {
         Ok(u64::try_from(total).unwrap_or(u64::MAX))
     }
 
-    async fn move_page(&mut self, mut apps: VecDeque<AppName>, cursor: &Cursor) -> Result<Step, Error> {
+    async fn move_page(&mut self, mut apps: VecDeque<AppName>, cursor: &Cursor) -> Result<MoveStep, Error> {
         let Some(app) = apps.front().cloned() else { return Ok(self.end_pass()) };
         let page = self.moving.old.export_page(&app, cursor, PAGE).await?;
         self.report.left = self.report.left.saturating_sub(page.sessions.len() as u64);
@@ -174,8 +174,8 @@ impl Mover {
             match snapshot.map(|snapshot| mark_of(&snapshot.record)) {
                 None => self.count(MoveOutcome::Skipped(SkipReason::Corrupt)),
                 // A copy may be what an earlier move in the other direction did not finish.
-                Some(None | Some(Mark::Arriving)) => unmoved.push(session_key),
-                Some(Some(Mark::Moved)) => marked.push(session_key),
+                Some(None | Some(MoveMark::Arriving)) => unmoved.push(session_key),
+                Some(Some(MoveMark::Moved)) => marked.push(session_key),
             }
         }
         for batch in unmoved.chunks(CONCURRENT_MOVES) {
@@ -191,10 +191,10 @@ impl Mover {
             sleep(PAUSE).await;
         }
         Ok(match page.next {
-            Some(cursor) => Step::Sessions { apps, cursor },
+            Some(cursor) => MoveStep::Sessions { apps, cursor },
             None => {
                 apps.pop_front();
-                Step::Sessions { apps, cursor: Cursor::default() }
+                MoveStep::Sessions { apps, cursor: Cursor::default() }
             }
         })
     }
@@ -203,26 +203,26 @@ impl Mover {
     async fn complete_moves(&self, session_keys: &[SessionKey]) -> Result<(), Error> {
         let heads = self.moving.new.sample_heads(session_keys).await?;
         for (session_key, head) in session_keys.iter().zip(heads) {
-            if has_mark(head.as_ref(), Mark::Arriving) {
+            if has_mark(head.as_ref(), MoveMark::Arriving) {
                 self.moving.load_from_new(session_key, InOld::Moved).await?;
             }
         }
         Ok(())
     }
 
-    fn end_pass(&mut self) -> Step {
+    fn end_pass(&mut self) -> MoveStep {
         self.report.left = 0;
         self.report.is_complete = self.mode == MoveMode::Write && self.in_pass == 0;
         let is_last = self.in_pass == self.report.skipped.values().sum::<u64>() || self.passes == MAX_PASSES;
         match (self.mode, self.report.is_complete, is_last) {
-            (MoveMode::DryRun, ..) => Step::Done,
-            (MoveMode::Write, false, false) => Step::BeginPass,
-            (MoveMode::Write, ..) => Step::Marks(Position::default()),
+            (MoveMode::DryRun, ..) => MoveStep::Done,
+            (MoveMode::Write, false, false) => MoveStep::BeginPass,
+            (MoveMode::Write, ..) => MoveStep::Marks(Position::default()),
         }
     }
 
     /// Removes marks from the new store of sessions that the old one has nothing of.
-    async fn remove_marks(&self, from: Position) -> Result<Step, Error> {
+    async fn remove_marks(&self, from: Position) -> Result<MoveStep, Error> {
         let apps = self.apps.keys().cloned().collect();
         let page = self.moving.new.sample_keys(&apps, from, SAMPLE_PAGE).await?;
         let heads = self.moving.new.sample_heads(&page.session_keys).await?;
@@ -236,19 +236,19 @@ impl Mover {
             }
         }
         sleep(PAUSE).await;
-        Ok(page.next.map_or(Step::Done, Step::Marks))
+        Ok(page.next.map_or(MoveStep::Done, MoveStep::Marks))
     }
 
     async fn remove_mark(&self, session_key: &SessionKey) -> Result<(), Error> {
         // The old store after the new one: what begins to move later changes what was read first.
         let Some(found) = self.moving.new.load(session_key).await? else { return Ok(()) };
-        match (mark_of(&found.record), Authority::of(self.moving.load_from_old(session_key).await?)) {
-            (None, _) | (Some(_), Authority::Old(_)) => {}
-            (Some(Mark::Arriving), Authority::New(InOld::Moved)) => {
+        match (mark_of(&found.record), AuthoritativeStore::of(self.moving.load_from_old(session_key).await?)) {
+            (None, _) | (Some(_), AuthoritativeStore::Old(_)) => {}
+            (Some(MoveMark::Arriving), AuthoritativeStore::New(InOld::Moved)) => {
                 self.moving.load_from_new(session_key, InOld::Moved).await?;
             }
-            (Some(_), Authority::New(_)) => {
-                self.moving.new.replace(session_key, Some(&found), Replacement::Nothing).await?;
+            (Some(_), AuthoritativeStore::New(_)) => {
+                self.moving.new.replace(session_key, Some(&found), RecordReplacement::Nothing).await?;
             }
         }
         Ok(())
@@ -330,12 +330,12 @@ impl Mover {
         if is_outdated(begin, self.clock.now()) {
             return Ok(false);
         }
-        self.moving.new.replace(session_key, before, Replacement::Copy(record)).await
+        self.moving.new.replace(session_key, before, RecordReplacement::Copy(record)).await
     }
 
     /// Gives the new store the say, unless the session has changed.
     async fn mark_moved(&self, session_key: &SessionKey, found: &Snapshot) -> Result<bool, Error> {
-        let mark = Replacement::Record(moved(&found.record));
+        let mark = RecordReplacement::Record(moved(&found.record));
         if !self.moving.old.replace(session_key, Some(found), mark).await? {
             return Ok(false);
         }

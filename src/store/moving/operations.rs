@@ -1,8 +1,8 @@
 //! The operations on sessions.
 
 use super::{
-    Authority, CreatesIn, InOld, MAX_ATTEMPTS, Mark, Moving, Replacement, changes_again_and_again, has_mark, mark_of,
-    moved,
+    AuthoritativeStore, CreatesIn, InOld, MAX_ATTEMPTS, MoveMark, Moving, RecordReplacement, changes_again_and_again,
+    has_mark, mark_of, moved,
 };
 use crate::session::{Denial, EndReason, Precondition, Record};
 use crate::store::{
@@ -12,9 +12,9 @@ use crate::types::{AppName, Time};
 
 impl Store for Moving {
     async fn load(&self, session_key: &SessionKey) -> Result<Option<Snapshot>, Error> {
-        match Authority::of(self.load_from_old(session_key).await?) {
-            Authority::Old(snapshot) => Ok(Some(*snapshot)),
-            Authority::New(in_old) => self.load_from_new(session_key, in_old).await,
+        match AuthoritativeStore::of(self.load_from_old(session_key).await?) {
+            AuthoritativeStore::Old(snapshot) => Ok(Some(*snapshot)),
+            AuthoritativeStore::New(in_old) => self.load_from_new(session_key, in_old).await,
         }
     }
 
@@ -32,9 +32,9 @@ impl Store for Moving {
         write: &Write,
     ) -> Result<Applied, Error> {
         for _ in 0..MAX_ATTEMPTS {
-            let in_old = match Authority::of(self.load_from_old(session_key).await?) {
-                Authority::New(in_old) => in_old,
-                Authority::Old(_) => match self.old.apply(session_key, precondition, write).await? {
+            let in_old = match AuthoritativeStore::of(self.load_from_old(session_key).await?) {
+                AuthoritativeStore::New(in_old) => in_old,
+                AuthoritativeStore::Old(_) => match self.old.apply(session_key, precondition, write).await? {
                     // It has moved since it was read.
                     applied if denied_by(&applied).is_some() => continue,
                     applied => return Ok(applied),
@@ -58,11 +58,11 @@ impl Store for Moving {
     }
 
     async fn touch(&self, session_key: &SessionKey, touch: &Touch) -> Result<(), Error> {
-        if let Authority::Old(_) = Authority::of(self.load_from_old(session_key).await?) {
+        if let AuthoritativeStore::Old(_) = AuthoritativeStore::of(self.load_from_old(session_key).await?) {
             self.old.touch(session_key, touch).await?;
         }
         // It may have moved since it was read.
-        if let Authority::New(in_old) = Authority::of(self.load_from_old(session_key).await?)
+        if let AuthoritativeStore::New(in_old) = AuthoritativeStore::of(self.load_from_old(session_key).await?)
             && self.load_from_new(session_key, in_old).await?.is_some()
         {
             self.new.touch(session_key, touch).await?;
@@ -109,12 +109,14 @@ impl Moving {
             let Some(found) = self.load_from_old(session_key).await? else { continue };
             match mark_of(&found.record) {
                 None => return Ok(Created::Occupied),
-                Some(Mark::Moved) => {
+                Some(MoveMark::Moved) => {
                     if let Some(created) = self.create_beside_mark(session_key, record).await? {
                         return Ok(created);
                     }
                 }
-                Some(Mark::Arriving) => _ = self.old.replace(session_key, Some(&found), Replacement::Nothing).await?,
+                Some(MoveMark::Arriving) => {
+                    _ = self.old.replace(session_key, Some(&found), RecordReplacement::Nothing).await?
+                }
             }
         }
         Err(changes_again_and_again())
@@ -126,12 +128,12 @@ impl Moving {
     async fn create_in_new(&self, session_key: &SessionKey, record: &Record) -> Result<Created, Error> {
         for _ in 0..MAX_ATTEMPTS {
             let found = self.load_from_old(session_key).await?;
-            let is_marked = match Authority::of(found.clone()) {
-                Authority::Old(_) => return Ok(Created::Occupied),
-                Authority::New(InOld::Moved) => true,
-                Authority::New(InOld::Nothing) => {
+            let is_marked = match AuthoritativeStore::of(found.clone()) {
+                AuthoritativeStore::Old(_) => return Ok(Created::Occupied),
+                AuthoritativeStore::New(InOld::Moved) => true,
+                AuthoritativeStore::New(InOld::Nothing) => {
                     self.remove_marked_copy(session_key).await?;
-                    let mark = Replacement::Record(moved(record));
+                    let mark = RecordReplacement::Record(moved(record));
                     match self.old.replace(session_key, found.as_ref(), mark).await {
                         // A file has no other replica, so that nobody else creates sessions there.
                         Err(Error::Full(_)) if self.old.redis().is_none() => true,
@@ -157,10 +159,10 @@ impl Moving {
                 return Ok(Some(created));
             }
             match self.new.load(session_key).await? {
-                Some(found) if mark_of(&found.record) == Some(Mark::Moved) => {
-                    self.new.replace(session_key, Some(&found), Replacement::Nothing).await?;
+                Some(found) if mark_of(&found.record) == Some(MoveMark::Moved) => {
+                    self.new.replace(session_key, Some(&found), RecordReplacement::Nothing).await?;
                     // A replica that moves sessions in the other direction may have created this one there, or may do so.
-                    if !has_mark(self.load_from_old(session_key).await?.as_ref(), Mark::Moved) {
+                    if !has_mark(self.load_from_old(session_key).await?.as_ref(), MoveMark::Moved) {
                         return Ok(None);
                     }
                 }
@@ -174,9 +176,9 @@ impl Moving {
     /// Removes the copy of an earlier session of this id that never moved. The mark would make it count.
     async fn remove_marked_copy(&self, session_key: &SessionKey) -> Result<(), Error> {
         if let Some(found) = self.new.load(session_key).await?
-            && mark_of(&found.record) == Some(Mark::Arriving)
+            && mark_of(&found.record) == Some(MoveMark::Arriving)
         {
-            self.new.replace(session_key, Some(&found), Replacement::Nothing).await?;
+            self.new.replace(session_key, Some(&found), RecordReplacement::Nothing).await?;
         }
         Ok(())
     }
@@ -198,10 +200,10 @@ impl Moving {
 }
 
 /// The mark that a write was denied by.
-fn denied_by(applied: &Applied) -> Option<Mark> {
+fn denied_by(applied: &Applied) -> Option<MoveMark> {
     match applied {
-        Applied::Denied(Denial::Gone(Some(EndReason::Moved))) => Some(Mark::Moved),
-        Applied::Denied(Denial::Gone(Some(EndReason::Arriving))) => Some(Mark::Arriving),
+        Applied::Denied(Denial::Gone(Some(EndReason::Moved))) => Some(MoveMark::Moved),
+        Applied::Denied(Denial::Gone(Some(EndReason::Arriving))) => Some(MoveMark::Arriving),
         _ => None,
     }
 }

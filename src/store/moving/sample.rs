@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Authority, InOld, Mark, Moving, Side, lacks_last_step, mark_of, without_mark};
+use super::{AuthoritativeStore, InOld, MoveMark, Moving, Side, lacks_last_step, mark_of, without_mark};
 use crate::store::{Error, Position, Sample, SampledKeys, SessionKey, Snapshot};
 use crate::types::AppName;
 
@@ -31,14 +31,14 @@ impl Sample for Moving {
             if lacks_last_step(old.as_ref(), new.as_ref()) {
                 return old.and_then(arrived);
             }
-            match (Authority::of(old), new) {
-                (Authority::Old(snapshot), _) => Some(*snapshot),
-                (Authority::New(in_old), Some(new)) => match (mark_of(&new.record), in_old) {
+            match (AuthoritativeStore::of(old), new) {
+                (AuthoritativeStore::Old(snapshot), _) => Some(*snapshot),
+                (AuthoritativeStore::New(in_old), Some(new)) => match (mark_of(&new.record), in_old) {
                     (None, _) => Some(new),
-                    (Some(Mark::Arriving), InOld::Moved) => arrived(new),
+                    (Some(MoveMark::Arriving), InOld::Moved) => arrived(new),
                     (Some(_), _) => None,
                 },
-                (Authority::New(_), None) => None,
+                (AuthoritativeStore::New(_), None) => None,
             }
         };
         Ok(of_old.into_iter().zip(of_new).map(choose).collect())

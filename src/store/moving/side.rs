@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::session::{Precondition, Record};
 use crate::store::metrics::StoreMetrics;
-use crate::store::replace::{Replace, Replacement};
+use crate::store::replace::{RecordReplacement, Replace};
 use crate::store::settings::SideSettings;
 use crate::store::transfer::{AppRevocationState, ExportPage, RevocationPage, SubjectRevocation};
 use crate::store::{
@@ -93,5 +93,5 @@ operations! {
     ExportSource::list_revocations(from: &Cursor) -> RevocationPage;
     ImportTarget::restore_app_revocation(app: &AppName, time: Time) -> ();
     ImportTarget::restore_revocation(revocation: &SubjectRevocation, apps: &[AppName]) -> ();
-    Replace::replace(session_key: &SessionKey, read: Option<&Snapshot>, replacement: Replacement) -> bool;
+    Replace::replace(session_key: &SessionKey, read: Option<&Snapshot>, replacement: RecordReplacement) -> bool;
 }

@@ -43,7 +43,7 @@ use self::answer::parse_one;
 use self::arguments::optional_context;
 use self::cluster::written::Written;
 pub(super) use self::connection::connections::Connections;
-pub(super) use self::connection::target::Server;
+pub(super) use self::connection::target::ServerRole;
 use self::connection::waiter::{is_elsewhere, not_acknowledged};
 use self::failure::{Cause, Failure};
 use self::inspection::LastInspection;

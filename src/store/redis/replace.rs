@@ -5,7 +5,7 @@ use super::scripts::EXPIRY_STEP;
 use super::sequence::ScriptCall;
 use super::{Redis, arguments};
 use crate::store::encoding::EncodedHead;
-use crate::store::replace::{Replace, Replacement};
+use crate::store::replace::{RecordReplacement, Replace};
 use crate::store::{Error, SessionKey, Snapshot};
 
 impl Replace for Redis {
@@ -13,7 +13,7 @@ impl Replace for Redis {
         &self,
         session_key: &SessionKey,
         read: Option<&Snapshot>,
-        replacement: Replacement,
+        replacement: RecordReplacement,
     ) -> Result<bool, Error> {
         let partition = self.partitions.of(&session_key.id);
         let keys = [self.record_key(session_key), self.generation_key(&session_key.app, partition)];
@@ -24,9 +24,9 @@ impl Replace for Redis {
         script.arg(meta).arg(access_time).arg(end);
         script.arg(read.map(|snapshot| snapshot.generation.0.to_string()).unwrap_or_default());
         let (mode, record) = match replacement {
-            Replacement::Nothing => (b"d", None),
-            Replacement::Record(record) => (b"k", Some(record)),
-            Replacement::Copy(record) => (b"c", Some(record)),
+            RecordReplacement::Nothing => (b"d", None),
+            RecordReplacement::Record(record) => (b"k", Some(record)),
+            RecordReplacement::Copy(record) => (b"c", Some(record)),
         };
         script.arg(mode.as_slice());
         if let Some(record) = record {

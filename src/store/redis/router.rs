@@ -11,7 +11,7 @@ use super::cluster::slots::Node;
 use super::cluster::written::Written;
 use super::connection::connections::Connections;
 use super::connection::process_id::ProcessId;
-use super::connection::target::Server;
+use super::connection::target::ServerRole;
 use super::connection::waiter::Receipt;
 use super::failure::{Cause, Failure};
 use super::partitions::Slot;
@@ -49,7 +49,7 @@ impl AnyServer {
 impl Router {
     pub(super) fn new(settings: &Settings) -> Result<Self, SettingError> {
         Ok(match settings.mode {
-            Mode::Standalone | Mode::Sentinel => Self::Single(Connections::new(settings, Server::Primary)?),
+            Mode::Standalone | Mode::Sentinel => Self::Single(Connections::new(settings, ServerRole::Primary)?),
             Mode::Cluster => Self::Cluster(Cluster::new(settings)?),
         })
     }

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::queue::SpanQueue;
-use super::{AttributeValue, Attributes, Parent, Span, SpanKind};
+use super::{AttributeValue, Parent, Span, SpanAttributes, SpanKind};
 use crate::telemetry::metrics::Exemplar;
 
 /// The span of a call that has not ended.
@@ -21,7 +21,7 @@ pub struct CallSpan {
     pub(super) begin: Instant,
     /// `begin` in nanoseconds since 1970.
     pub(super) start: u64,
-    pub(super) notes: Mutex<Attributes>,
+    pub(super) notes: Mutex<SpanAttributes>,
     /// How many operations the call has done.
     pub(super) operations: AtomicU64,
     pub(super) queue: SpanQueue,
@@ -34,7 +34,7 @@ pub struct OperationSpan {
     pub kind: SpanKind,
     pub begin: Instant,
     pub duration: Duration,
-    pub attributes: Attributes,
+    pub attributes: SpanAttributes,
     pub is_error: bool,
 }
 
@@ -65,7 +65,7 @@ impl CallSpan {
     }
 
     /// Ends the span: puts it into the queue, with these attributes beside the noted ones.
-    pub fn end(&self, name: &'static str, mut attributes: Attributes, is_error: bool) {
+    pub fn end(&self, name: &'static str, mut attributes: SpanAttributes, is_error: bool) {
         attributes.append(&mut self.notes.lock());
         let left_out = self.operations.load(Ordering::Relaxed).saturating_sub(MAX_OPERATIONS);
         if left_out > 0 {

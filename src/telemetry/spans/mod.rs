@@ -11,7 +11,7 @@ mod tracer;
 pub use call_span::{CallSpan, OperationSpan};
 pub use queue::{QueuedSpans, SpanCounts, SpanLoss};
 pub use sample_ratio::{SampleRatio, SampleRatioError};
-pub use span::{AttributeValue, Attributes, Parent, Span, SpanKind};
+pub use span::{AttributeValue, Parent, Span, SpanAttributes, SpanKind};
 pub use tracer::Tracer;
 
 pub(super) use tracer::are_spans_recorded;

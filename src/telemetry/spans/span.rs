@@ -17,7 +17,7 @@ pub struct Span {
     pub start: u64,
     /// Nanoseconds since 1970.
     pub end: u64,
-    pub attributes: Attributes,
+    pub attributes: SpanAttributes,
     pub is_error: bool,
 }
 
@@ -42,7 +42,7 @@ pub enum SpanKind {
 }
 
 /// The names and values that a span has.
-pub type Attributes = Vec<(&'static str, AttributeValue)>;
+pub type SpanAttributes = Vec<(&'static str, AttributeValue)>;
 
 /// The value of an attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cloakroom::django::{COOKIE_SALT, DecodedSession, ROW_SALT, Rejection, Signer};
+use cloakroom::django::{COOKIE_SALT, DecodedSession, ROW_SALT, SessionRejection, Signer};
 use cloakroom::types::Time;
 use proptest::prelude::*;
 use proptest::test_runner::Config;
@@ -62,7 +62,7 @@ proptest! {
         let rows = Signer::new(&["another", KEY], ROW_SALT).unwrap();
         let row = django::sign(KEY, ROW_SALT, &payload, at);
         prop_assert_eq!(rows.verify_row(row.as_bytes()).unwrap(), read.session);
-        prop_assert_eq!(rows.verify_row(cookie.as_bytes()), Err(Rejection::BadSignature));
+        prop_assert_eq!(rows.verify_row(cookie.as_bytes()), Err(SessionRejection::BadSignature));
     }
 
     #[test]
@@ -82,7 +82,8 @@ proptest! {
 
         let read = signer.verify_cookie(&changed, AGE, now);
 
-        prop_assert!(matches!(read, Err(Rejection::BadSignature | Rejection::Malformed)), "{changed}: {read:?}");
+        let is_rejected = matches!(read, Err(SessionRejection::BadSignature | SessionRejection::Malformed));
+        prop_assert!(is_rejected, "{changed}: {read:?}");
     }
 
     #[test]
@@ -94,10 +95,10 @@ proptest! {
         let signed = [payload.clone().into_owned(), URL_SAFE_NO_PAD.encode(&bytes), format!(".{}", URL_SAFE_NO_PAD.encode(&bytes))];
         for payload in signed {
             let read = signer.verify_cookie(&django::sign(KEY, COOKIE_SALT, &payload, now), AGE, now);
-            prop_assert_ne!(read.err(), Some(Rejection::BadSignature));
+            prop_assert_ne!(read.err(), Some(SessionRejection::BadSignature));
         }
         let unsigned = signer.verify_cookie(&payload, AGE, now);
-        prop_assert!(matches!(unsigned, Err(Rejection::BadSignature | Rejection::Malformed)));
+        prop_assert!(matches!(unsigned, Err(SessionRejection::BadSignature | SessionRejection::Malformed)));
     }
 }
 
@@ -121,6 +122,6 @@ fn a_payload_is_inflated_up_to_the_limit_and_no_further() {
 
     assert_eq!(read(1024 * 1024).unwrap().session.entries.count(), 1);
     for length in [1024 * 1024 + 1, 100 * 1024 * 1024] {
-        assert_eq!(read(length).err(), Some(Rejection::TooLarge));
+        assert_eq!(read(length).err(), Some(SessionRejection::TooLarge));
     }
 }

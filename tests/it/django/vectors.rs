@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use cloakroom::django::{COOKIE_SALT, DecodedSession, Expiry, ROW_SALT, Rejection, Signer};
+use cloakroom::django::{COOKIE_SALT, DecodedSession, ROW_SALT, SessionExpiry, SessionRejection, Signer};
 use cloakroom::session::Entries;
 use cloakroom::types::Time;
 use serde::Deserialize;
@@ -13,21 +13,21 @@ use serde::Deserialize;
 use crate::support::django;
 
 /// What Django loads, and the service refuses, or the other way round; docs/from-django.md lists it.
-const DIFFERENT_COOKIES: [(&str, Rejection); 13] = [
-    ("an_hour_from_the_future", Rejection::FromTheFuture),
-    ("expiry_in_the_past", Rejection::Expired),
-    ("expiry_in_seconds_is_over", Rejection::Expired),
-    ("signed_2_mib", Rejection::TooLarge),
-    ("signed_expiry_of_another_type", Rejection::Malformed),
-    ("signed_expiry_that_is_no_time", Rejection::Malformed),
-    ("signed_infinity", Rejection::Malformed),
-    ("signed_latin_1", Rejection::Malformed),
-    ("signed_name_with_a_lone_surrogate", Rejection::Malformed),
-    ("signed_nan", Rejection::Malformed),
-    ("signed_time_of_100_digits", Rejection::FromTheFuture),
+const DIFFERENT_COOKIES: [(&str, SessionRejection); 13] = [
+    ("an_hour_from_the_future", SessionRejection::FromTheFuture),
+    ("expiry_in_the_past", SessionRejection::Expired),
+    ("expiry_in_seconds_is_over", SessionRejection::Expired),
+    ("signed_2_mib", SessionRejection::TooLarge),
+    ("signed_expiry_of_another_type", SessionRejection::Malformed),
+    ("signed_expiry_that_is_no_time", SessionRejection::Malformed),
+    ("signed_infinity", SessionRejection::Malformed),
+    ("signed_latin_1", SessionRejection::Malformed),
+    ("signed_name_with_a_lone_surrogate", SessionRejection::Malformed),
+    ("signed_nan", SessionRejection::Malformed),
+    ("signed_time_of_100_digits", SessionRejection::FromTheFuture),
     // These two Django refuses as well.
-    ("too_old", Rejection::Expired),
-    ("too_old_by_a_quarter_second", Rejection::Expired),
+    ("too_old", SessionRejection::Expired),
+    ("too_old_by_a_quarter_second", SessionRejection::Expired),
 ];
 
 /// What the service reads byte for byte, and Django's `json` spells in another way.
@@ -124,7 +124,7 @@ fn a_cookie_has_the_entries_that_django_loads() {
             }
             (Err(rejection), None) => {
                 let pickle = name.ends_with("pickle");
-                assert_eq!(rejection == Rejection::Pickle, pickle, "{name}: {rejection:?}");
+                assert_eq!(rejection == SessionRejection::Pickle, pickle, "{name}: {rejection:?}");
             }
             (read, _) => panic!("{name}: {read:?}"),
         }
@@ -143,7 +143,7 @@ fn a_forged_cookie_is_refused_for_its_signature() {
     for name in forged {
         let vector = vectors.cookie(name);
         let read = signer.verify_cookie(&vector.cookie, vectors.lifetime(), vector.now());
-        assert_eq!(read.err(), Some(Rejection::BadSignature), "{name}");
+        assert_eq!(read.err(), Some(SessionRejection::BadSignature), "{name}");
     }
 }
 
@@ -169,16 +169,20 @@ fn a_cookie_expires_when_its_session_does() {
     let issued = Time::from_seconds(1_700_000_000);
     let end = Time::from_millis(1_795_696_215_123);
     let table = [
-        ("plain", Expiry::Default, issued + vectors.lifetime()),
-        ("expiry_with_the_browser", Expiry::WithBrowser, issued + vectors.lifetime()),
-        ("expiry_in_seconds", Expiry::Idle(Duration::from_secs(300)), issued + Duration::from_secs(300)),
-        ("expiry_longer_than_the_cookie_age", Expiry::Idle(2 * vectors.lifetime()), issued + vectors.lifetime()),
-        ("expiry_at_a_time", Expiry::At(end), issued + vectors.lifetime()),
-        ("expiry_at_a_time_elsewhere", Expiry::At(end + Duration::from_secs(19_800)), issued + vectors.lifetime()),
-        ("expiry_at_a_time_without_zone", Expiry::At(end), issued + vectors.lifetime()),
+        ("plain", SessionExpiry::Default, issued + vectors.lifetime()),
+        ("expiry_with_the_browser", SessionExpiry::WithBrowser, issued + vectors.lifetime()),
+        ("expiry_in_seconds", SessionExpiry::Idle(Duration::from_secs(300)), issued + Duration::from_secs(300)),
+        ("expiry_longer_than_the_cookie_age", SessionExpiry::Idle(2 * vectors.lifetime()), issued + vectors.lifetime()),
+        ("expiry_at_a_time", SessionExpiry::At(end), issued + vectors.lifetime()),
+        (
+            "expiry_at_a_time_elsewhere",
+            SessionExpiry::At(end + Duration::from_secs(19_800)),
+            issued + vectors.lifetime(),
+        ),
+        ("expiry_at_a_time_without_zone", SessionExpiry::At(end), issued + vectors.lifetime()),
         (
             "expiry_after_a_timedelta",
-            Expiry::At(issued + Duration::from_secs(86_400)),
+            SessionExpiry::At(issued + Duration::from_secs(86_400)),
             issued + Duration::from_secs(86_400),
         ),
     ];
@@ -188,7 +192,7 @@ fn a_cookie_expires_when_its_session_does() {
         let read = signer.verify_cookie(&vector.cookie, vectors.lifetime(), vector.now()).unwrap();
         assert_eq!((read.session.expiry, read.until), (expiry, until), "{name}");
         let late = signer.verify_cookie(&vector.cookie, vectors.lifetime(), until + Duration::from_millis(1));
-        assert_eq!(late.err(), Some(Rejection::Expired), "{name}");
+        assert_eq!(late.err(), Some(SessionRejection::Expired), "{name}");
     }
 }
 
@@ -216,9 +220,13 @@ fn a_record_has_the_entries_that_django_loads() {
             }
             (Err(rejection), None) => {
                 let pickles = ["signed_pickle", "pickle_of_django", "pickle_of_protocol_2"];
-                assert_eq!(rejection == Rejection::Pickle, pickles.contains(&name), "{name}: {rejection:?}");
+                assert_eq!(rejection == SessionRejection::Pickle, pickles.contains(&name), "{name}: {rejection:?}");
                 let forged = ["another_payload", "of_a_foreign_key", "a_cookie"];
-                assert_eq!(rejection == Rejection::BadSignature, forged.contains(&name), "{name}: {rejection:?}");
+                assert_eq!(
+                    rejection == SessionRejection::BadSignature,
+                    forged.contains(&name),
+                    "{name}: {rejection:?}"
+                );
             }
             (read, _) => panic!("{name}: {read:?}"),
         }

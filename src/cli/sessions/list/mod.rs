@@ -16,7 +16,7 @@ use self::filter::{Filter, FilterArgs};
 use self::order::{Order, SortField};
 use self::pages::Pages;
 use self::selection::Selection;
-use super::table::Table;
+use super::table::SessionTable;
 use super::{CommandContext, OutputFormat, json};
 use crate::cli::progress::Progress;
 use crate::cli::{CliError, output};
@@ -77,7 +77,7 @@ async fn unsorted(
     filter: &Filter,
     limit: usize,
 ) -> Result<Option<usize>, CliError> {
-    let (mut table, mut seen, mut count) = (Table::new(context.now, context.columns), HashSet::new(), 0);
+    let (mut table, mut seen, mut count) = (SessionTable::new(context.now, context.columns), HashSet::new(), 0);
     while let Some(mut page) = pages.next().await? {
         page.retain(|session| filter.includes(session) && is_new(session, &mut seen));
         page.truncate(limit - count);
@@ -107,7 +107,7 @@ async fn sorted(
     }
     drop(progress);
     let sessions = selection.into_sorted();
-    let mut table = Table::new(context.now, context.columns);
+    let mut table = SessionTable::new(context.now, context.columns);
     for part in sessions.chunks(PRINTED_AT_ONCE) {
         if output::print_part(&render(context.format, &mut table, part))?.is_break() {
             return Ok(None);
@@ -121,7 +121,7 @@ fn is_new(session: &SessionInfo, seen: &mut HashSet<SessionId>) -> bool {
     SessionId::parse(&session.id).is_none_or(|id| seen.insert(id))
 }
 
-fn render(format: OutputFormat, table: &mut Table, sessions: &[SessionInfo]) -> String {
+fn render(format: OutputFormat, table: &mut SessionTable, sessions: &[SessionInfo]) -> String {
     match format {
         OutputFormat::Text => table.page(sessions),
         OutputFormat::Json => {
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn json_is_one_line_a_session() {
-        let mut table = Table::new(example::NOW, None);
+        let mut table = SessionTable::new(example::NOW, None);
 
         let text = render(OutputFormat::Json, &mut table, &[example::full(), example::bare()]);
 

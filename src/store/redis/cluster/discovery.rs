@@ -66,7 +66,7 @@ impl Cluster {
         if self.discovery.is_running.swap(true, Ordering::Relaxed) {
             return;
         }
-        let running = Running(Arc::clone(self));
+        let running = DiscoveryGuard(Arc::clone(self));
         tokio::spawn(async move {
             let last = running.0.discovery.last.lock().ended;
             if let Some(last) = last {
@@ -208,9 +208,9 @@ fn no_answer() -> Failure {
 }
 
 /// Notes that nobody asks any more, however that ended.
-struct Running(Arc<Cluster>);
+struct DiscoveryGuard(Arc<Cluster>);
 
-impl Drop for Running {
+impl Drop for DiscoveryGuard {
     fn drop(&mut self) {
         let discovery = &self.0.discovery;
         discovery.last.lock().ended = Some(Instant::now());

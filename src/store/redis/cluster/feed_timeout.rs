@@ -10,10 +10,10 @@ use tokio::task::AbortHandle;
 
 /// How long reads of one node are waited for.
 #[derive(Debug)]
-pub(in crate::store::redis) struct FeedTimeout(Mutex<State>);
+pub(in crate::store::redis) struct FeedTimeout(Mutex<FeedReadState>);
 
 #[derive(Debug)]
-struct State {
+struct FeedReadState {
     timeout: Duration,
     /// The last read that went on without its reader.
     late: Option<AbortHandle>,
@@ -46,7 +46,7 @@ impl FeedTimeout {
 
 impl Default for FeedTimeout {
     fn default() -> Self {
-        Self(Mutex::new(State { timeout: DEFAULT_TIMEOUT, late: None }))
+        Self(Mutex::new(FeedReadState { timeout: DEFAULT_TIMEOUT, late: None }))
     }
 }
 

@@ -33,7 +33,7 @@ use self::slots::{Node, SlotTable};
 use self::written::Written;
 use super::answer::server_error;
 use super::connection::connections::{Connections, OpenConnection};
-use super::connection::target::{Server, Target};
+use super::connection::target::{ServerRole, Target};
 use super::connection::term::PrimaryTerm;
 use super::connection::waiter::{Receipt, not_acknowledged};
 use super::failure::{Cause, Failure};
@@ -57,7 +57,7 @@ pub(in crate::store::redis) struct Cluster {
 impl Cluster {
     pub(in crate::store::redis) fn new(settings: &Settings) -> Result<Arc<Self>, SettingError> {
         // A replica in a cluster sends each command on to its primary, so it does no harm.
-        let target = Arc::new(Target::new(settings, Server::PrimaryOrReplica)?);
+        let target = Arc::new(Target::new(settings, ServerRole::PrimaryOrReplica)?);
         let discovery = Discovery::new(settings.cluster.addresses().map_err(|error| error.under("cluster"))?);
         let table = watch::Sender::new(Arc::new(SlotTable::empty()));
         Ok(Arc::new(Self {

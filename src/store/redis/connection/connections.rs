@@ -16,9 +16,9 @@ use tokio::runtime::{self, Handle};
 use tokio::time::{Instant, timeout_at};
 
 use super::Connection;
-use super::reconnecting::{Purpose, Reconnecting};
+use super::reconnecting::{ConnectionPurpose, Reconnecting};
 use super::rounds::Rounds;
-use super::target::{Server, Target};
+use super::target::{ServerRole, Target};
 use super::term::PrimaryTerm;
 use super::waiter::{Receipt, WaitLog, Waiter};
 use crate::store::Error;
@@ -87,8 +87,8 @@ impl Unanswered {
 
 impl Connections {
     /// Prepares connections, each of which is opened at its first use.
-    pub(in crate::store) fn new(settings: &Settings, server: Server) -> Result<Self, SettingError> {
-        Ok(Self::to(Arc::new(Target::new(settings, server)?), None))
+    pub(in crate::store) fn new(settings: &Settings, role: ServerRole) -> Result<Self, SettingError> {
+        Ok(Self::to(Arc::new(Target::new(settings, role)?), None))
     }
 
     /// Prepares connections to the target, or to a node of a cluster, with all else as the target has it.
@@ -344,7 +344,8 @@ impl Connections {
         if let Some(connections) = find(&all) {
             return connections;
         }
-        let start = |_| Reconnecting::start(&self.target, self.node.as_ref(), &self.rounds, Purpose::Commands);
+        let start =
+            |_| Reconnecting::start(&self.target, self.node.as_ref(), &self.rounds, ConnectionPurpose::Commands);
         let connections = (0..self.target.connections).map(start).collect();
         let waiters = self.start_waiters();
         let connections = Arc::new(RuntimeConnections { connections, next: AtomicUsize::new(0), waiters });
@@ -416,7 +417,7 @@ mod tests {
     #[tokio::test]
     async fn a_server_is_silent_only_if_a_command_has_waited_for_more_than_the_rest_of_a_deadline() {
         let settings = Settings { url: start_redis().await, timeout: TIMEOUT, ..Settings::default() };
-        let connections = Connections::new(&settings, Server::PrimaryOrReplica).unwrap();
+        let connections = Connections::new(&settings, ServerRole::PrimaryOrReplica).unwrap();
         let get = pipeline([redis::cmd("GET")]);
         for (wait, is_left) in [(TIMEOUT / 20, false), (TIMEOUT, true)] {
             let open = connections.open().await.unwrap();

@@ -39,7 +39,7 @@ use super::tls_problem::TlsProblem;
 #[derive(Debug)]
 pub(in crate::store::redis) struct Connection {
     commands: MultiplexedConnection,
-    progress: Arc<Progress>,
+    progress: Arc<ConnectionProgress>,
     _driver: DriverGuard,
     pub(in crate::store::redis) opened: Instant,
     /// See [`self::rounds::Rounds`].
@@ -77,7 +77,7 @@ impl Connection {
         patience: Duration,
         deadline: Instant,
     ) -> Result<Self, Cause> {
-        let (progress, settings) = (Arc::new(Progress::default()), endpoint.info.redis_settings());
+        let (progress, settings) = (Arc::new(ConnectionProgress::default()), endpoint.info.redis_settings());
         let count = |stream| CountingStream { stream, progress: Arc::clone(&progress) };
         let mut handshake = None;
         let (commands, driver) = match (endpoint.info.addr(), &endpoint.tls) {
@@ -196,7 +196,7 @@ impl Connection {
     }
 
     pub(in crate::store::redis) fn mark(&self) -> Mark {
-        let Progress { sent, received, answered, .. } = &*self.progress;
+        let ConnectionProgress { sent, received, answered, .. } = &*self.progress;
         let [sent, received, answered] = [sent, received, answered].map(|count| count.load(Ordering::Relaxed));
         Mark { sent, received, answered }
     }
@@ -249,7 +249,10 @@ impl Drop for DriverGuard {
 }
 
 /// Starts the task that reads and writes.
-async fn drive<S>(stream: S, progress: &Arc<Progress>) -> Result<(MultiplexedConnection, JoinHandle<()>), Cause>
+async fn drive<S>(
+    stream: S,
+    progress: &Arc<ConnectionProgress>,
+) -> Result<(MultiplexedConnection, JoinHandle<()>), Cause>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -297,7 +300,7 @@ fn configure(stream: TcpStream, patience: Duration) -> io::Result<TcpStream> {
 
 /// What is known of a connection.
 #[derive(Debug, Default)]
-struct Progress {
+struct ConnectionProgress {
     /// How often bytes were sent and received.
     sent: AtomicU64,
     received: AtomicU64,
@@ -311,7 +314,7 @@ struct Progress {
 /// Counts what goes over a stream.
 struct CountingStream<S> {
     stream: S,
-    progress: Arc<Progress>,
+    progress: Arc<ConnectionProgress>,
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for CountingStream<S> {

@@ -19,7 +19,7 @@ use super::Connection;
 use super::endpoint::Endpoint;
 use super::rounds::Rounds;
 use super::sentinels::Sentinels;
-use super::target::{Server, Target};
+use super::target::{ServerRole, Target};
 use super::wait_commands;
 use crate::store::redis::acknowledge::Acknowledge;
 use crate::store::redis::failure::{Cause, Failure};
@@ -28,7 +28,7 @@ use crate::store::redis::server_address::ServerAddress;
 /// Holds one connection at a time. Dropping it closes the connection.
 #[derive(Debug)]
 pub(in crate::store::redis) struct Reconnecting {
-    state: watch::Receiver<State>,
+    state: watch::Receiver<ReconnectingState>,
     wakeup: Arc<Notify>,
     target: Arc<Target>,
     rounds: Arc<Rounds>,
@@ -36,7 +36,7 @@ pub(in crate::store::redis) struct Reconnecting {
 }
 
 #[derive(Clone, Debug)]
-enum State {
+enum ReconnectingState {
     Open(Arc<Connection>),
     /// There is no connection. The failure is that of the last attempt.
     Opening {
@@ -48,7 +48,7 @@ enum State {
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store::redis) enum Purpose {
+pub(in crate::store::redis) enum ConnectionPurpose {
     Commands,
     /// Waiting for acknowledgements, which blocks the connection. See [`super::waiter`].
     Waiting(Acknowledge),
@@ -60,10 +60,10 @@ impl Reconnecting {
         target: &Arc<Target>,
         node: Option<&ServerAddress>,
         rounds: &Arc<Rounds>,
-        purpose: Purpose,
+        purpose: ConnectionPurpose,
     ) -> Self {
         let (publisher, state) =
-            watch::channel(State::Opening { fails_from: Instant::now() + target.timeout, failure: None });
+            watch::channel(ReconnectingState::Opening { fails_from: Instant::now() + target.timeout, failure: None });
         let wakeup = Arc::new(Notify::new());
         let opener = Opener {
             target: Arc::clone(target),
@@ -80,8 +80,8 @@ impl Reconnecting {
     /// Returns the connection if there is one.
     pub(in crate::store::redis) fn try_connection(&self) -> Option<Arc<Connection>> {
         match &*self.state.borrow() {
-            State::Open(connection) if self.rounds.is_usable(connection) => Some(Arc::clone(connection)),
-            State::Open(_) | State::Opening { .. } => None,
+            ReconnectingState::Open(connection) if self.rounds.is_usable(connection) => Some(Arc::clone(connection)),
+            ReconnectingState::Open(_) | ReconnectingState::Opening { .. } => None,
         }
     }
 
@@ -94,12 +94,14 @@ impl Reconnecting {
         let mut state = self.state.clone();
         loop {
             let fails_from = match &*state.borrow_and_update() {
-                State::Open(connection) if self.rounds.is_usable(connection) => return Ok(Arc::clone(connection)),
-                State::Opening { fails_from, failure: Some(failure) } if *fails_from <= Instant::now() => {
+                ReconnectingState::Open(connection) if self.rounds.is_usable(connection) => {
+                    return Ok(Arc::clone(connection));
+                }
+                ReconnectingState::Opening { fails_from, failure: Some(failure) } if *fails_from <= Instant::now() => {
                     return Err(failure.clone());
                 }
-                State::Opening { fails_from, failure: Some(_) } => Some(*fails_from),
-                State::Open(_) | State::Opening { failure: None, .. } => None,
+                ReconnectingState::Opening { fails_from, failure: Some(_) } => Some(*fails_from),
+                ReconnectingState::Open(_) | ReconnectingState::Opening { failure: None, .. } => None,
             };
             tokio::select! {
                 // It fails only if the runtime ends.
@@ -112,8 +114,8 @@ impl Reconnecting {
     /// Returns why there is no connection.
     pub(in crate::store::redis) fn failure(&self) -> Option<Failure> {
         match &*self.state.borrow() {
-            State::Open(_) => None,
-            State::Opening { failure, .. } => failure.clone(),
+            ReconnectingState::Open(_) => None,
+            ReconnectingState::Opening { failure, .. } => failure.clone(),
         }
     }
 
@@ -122,8 +124,8 @@ impl Reconnecting {
         // The task of a runtime that has ended opens no connection, and no call waits for one.
         self.state.has_changed().ok()?;
         match &*self.state.borrow() {
-            State::Opening { fails_from, failure } if *fails_from <= Instant::now() => failure.clone(),
-            State::Open(_) | State::Opening { .. } => None,
+            ReconnectingState::Opening { fails_from, failure } if *fails_from <= Instant::now() => failure.clone(),
+            ReconnectingState::Open(_) | ReconnectingState::Opening { .. } => None,
         }
     }
 
@@ -146,8 +148,8 @@ struct Opener {
     node: Option<ServerAddress>,
     rounds: Arc<Rounds>,
     wakeup: Arc<Notify>,
-    purpose: Purpose,
-    publisher: watch::Sender<State>,
+    purpose: ConnectionPurpose,
+    publisher: watch::Sender<ReconnectingState>,
 }
 
 impl Opener {
@@ -155,13 +157,13 @@ impl Opener {
         let mut fails_from = Instant::now() + self.target.timeout;
         loop {
             let connection = Arc::new(self.open(fails_from).await);
-            self.publisher.send_replace(State::Open(Arc::clone(&connection)));
+            self.publisher.send_replace(ReconnectingState::Open(Arc::clone(&connection)));
             self.watch(&connection).await;
             connection.leave();
             let failure = self.rounds.was_silent(&connection).then(|| self.no_answer(&connection));
             let patience = if failure.is_some() { self.target.timeout / 4 } else { self.target.timeout };
             fails_from = Instant::now() + patience;
-            self.publisher.send_replace(State::Opening { fails_from, failure });
+            self.publisher.send_replace(ReconnectingState::Opening { fails_from, failure });
             // A server that closes each connection at once is not asked without a pause.
             sleep_until(connection.opened + MIN_PAUSE).await;
         }
@@ -183,7 +185,7 @@ impl Opener {
                 }
                 Err(failure) => {
                     self.rounds.count_failure();
-                    self.publisher.send_replace(State::Opening { fails_from, failure: Some(failure) });
+                    self.publisher.send_replace(ReconnectingState::Opening { fails_from, failure: Some(failure) });
                     sleep((since.elapsed() / 8).clamp(MIN_PAUSE, MAX_PAUSE)).await;
                     self.refresh().await;
                 }
@@ -203,11 +205,11 @@ impl Opener {
             match connection.read_term(self.target.timeout).await {
                 // It tells the slots as well as a primary, and does no write.
                 Err(Failure { cause: Cause::NotPrimary, .. })
-                    if self.node.is_some() && self.purpose == Purpose::Commands => {}
+                    if self.node.is_some() && self.purpose == ConnectionPurpose::Commands => {}
                 read => read?,
             }
         }
-        if let Purpose::Waiting(acknowledge) = self.purpose {
+        if let ConnectionPurpose::Waiting(acknowledge) = self.purpose {
             wait_commands::prepare(&connection, acknowledge, self.target.timeout).await?;
         }
         Ok(connection)
@@ -314,16 +316,16 @@ impl Opener {
         info.arg("replication");
         let mut commands = connection.commands();
         let patience = match self.purpose {
-            Purpose::Commands => self.target.timeout,
+            ConnectionPurpose::Commands => self.target.timeout,
             // It is answered after the wait that is under way.
-            Purpose::Waiting(_) => 2 * self.target.timeout,
+            ConnectionPurpose::Waiting(_) => 2 * self.target.timeout,
         };
         let answered = timeout(patience, info.query_async::<String>(&mut commands)).await;
         if answered.as_ref().is_ok_and(|answer| answer.as_ref().err().is_none_or(|it| it.kind() != ErrorKind::Io)) {
             connection.record_answer();
         }
         match answered {
-            Ok(Ok(replication)) if self.target.server == Server::Primary && replication.contains("\nrole:slave") => {
+            Ok(Ok(replication)) if self.target.role == ServerRole::Primary && replication.contains("\nrole:slave") => {
                 self.rounds.leave_all(connection, "the server is a replica");
             }
             // It was opened to a replica, which is a primary by now.

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::info;
 
 use super::Connection;
-use super::target::{Server, Target};
+use super::target::{ServerRole, Target};
 use crate::store::redis::failure::{Cause, Failure};
 use crate::store::redis::server_address::ServerAddress;
 use crate::store::redis::settings::Settings;
@@ -46,7 +46,8 @@ struct Resolution {
 impl Sentinels {
     pub(in crate::store::redis) fn new(settings: &Settings) -> Result<Self, SettingError> {
         let connections = settings.sentinel.connections(settings);
-        let targets = connections.iter().map(|settings| Target::new(settings, Server::PrimaryOrReplica).map(Arc::new));
+        let targets =
+            connections.iter().map(|settings| Target::new(settings, ServerRole::PrimaryOrReplica).map(Arc::new));
         Ok(Self {
             targets: targets.collect::<Result<_, _>>()?,
             service_name: settings.sentinel.service_name.as_str().into(),

@@ -29,7 +29,7 @@ pub(in crate::store::redis) struct Target {
     last_read: Mutex<LastRead>,
     /// The address at the start.
     pub(in crate::store::redis) address: Arc<str>,
-    pub(in crate::store::redis) server: Server,
+    pub(in crate::store::redis) role: ServerRole,
     /// What acknowledges saves, and what ends sessions.
     pub(in crate::store::redis) acknowledges: [Acknowledge; 2],
     /// Whether something besides the primary acknowledges writes. See [`super::term`].
@@ -40,9 +40,9 @@ pub(in crate::store::redis) struct Target {
     pub(in crate::store::redis) connections: usize,
 }
 
-/// Which server serves.
+/// The role that the server has to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::store) enum Server {
+pub(in crate::store) enum ServerRole {
     Primary,
     PrimaryOrReplica,
 }
@@ -57,7 +57,7 @@ struct LastRead {
 
 impl Target {
     /// Checks the settings. Reads no file.
-    pub(in crate::store::redis) fn new(settings: &Settings, server: Server) -> Result<Self, SettingError> {
+    pub(in crate::store::redis) fn new(settings: &Settings, role: ServerRole) -> Result<Self, SettingError> {
         let info = endpoint::check_settings(settings)?;
         let (address, sentinels) = match settings.mode {
             Mode::Standalone | Mode::Cluster => (endpoint::address(&info), None),
@@ -71,7 +71,7 @@ impl Target {
             endpoint: ArcSwap::from_pointee(Err(unread)),
             last_read: Mutex::default(),
             address,
-            server,
+            role,
             acknowledges: [settings.acknowledge, settings.for_endings()],
             needs_terms: settings.acknowledges_later(),
             timeout: settings.timeout,

@@ -27,7 +27,7 @@ use crate::types::{Clock as _, SettingError, SystemClock, Time};
 pub(in crate::store::redis) struct TlsClient {
     config: ClientConfig,
     trusted: Trusted,
-    identity: Option<Identity>,
+    identity: Option<ClientCertificate>,
 }
 
 /// Who may have signed the certificate of Redis.
@@ -38,7 +38,7 @@ enum Trusted {
 }
 
 /// The client certificate.
-struct Identity {
+struct ClientCertificate {
     file: PathBuf,
     expiry: ChainExpiry,
 }
@@ -60,7 +60,7 @@ impl TlsClient {
                 let expiry = ChainExpiry::of(&chain).map_err(in_setting("certificate_file", file))?;
                 let config = builder.with_client_auth_cert(chain, key).map_err(tls::ErrorKind::Tls);
                 let config = config.map_err(in_setting("key_file", key_file))?;
-                (config, Some(Identity { file: file.clone(), expiry }))
+                (config, Some(ClientCertificate { file: file.clone(), expiry }))
             }
             _ => (builder.with_no_client_auth(), None),
         };
@@ -142,7 +142,9 @@ impl TlsClient {
 
     /// Returns why Redis, which asked for a client certificate, ended the connection.
     fn refusal(&self, alert: Option<AlertDescription>) -> TlsProblem {
-        let Some(Identity { file, expiry }) = &self.identity else { return TlsProblem::ClientCertificateMissing };
+        let Some(ClientCertificate { file, expiry }) = &self.identity else {
+            return TlsProblem::ClientCertificateMissing;
+        };
         let (file, now) = (file.clone(), SystemClock.now());
         match alert {
             _ if expiry.earliest(now) <= now => TlsProblem::ClientCertificateExpired(file),

@@ -18,7 +18,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tracing::{info, warn};
 
 use super::Connection;
-use super::reconnecting::{Purpose, Reconnecting};
+use super::reconnecting::{ConnectionPurpose, Reconnecting};
 use super::rounds::Rounds;
 use super::target::Target;
 use super::term::PrimaryTerm;
@@ -67,8 +67,8 @@ impl Waiter {
     ) -> Self {
         let (queue, requests) = mpsc::channel(QUEUED_WRITES);
         let address = node.map_or_else(|| Arc::clone(&target.address), |node| node.to_string().into());
-        let reconnecting = Arc::new(Reconnecting::start(target, node, rounds, Purpose::Waiting(acknowledge)));
-        let group = Group {
+        let reconnecting = Arc::new(Reconnecting::start(target, node, rounds, ConnectionPurpose::Waiting(acknowledge)));
+        let waiter = WaiterLoop {
             acknowledge,
             reconnecting: Arc::clone(&reconnecting),
             rounds: Arc::clone(rounds),
@@ -78,7 +78,7 @@ impl Waiter {
             key: None,
             log: Arc::clone(log),
         };
-        Self { queue, reconnecting, address, timeout: target.timeout, task: tokio::spawn(group.run(requests)) }
+        Self { queue, reconnecting, address, timeout: target.timeout, task: tokio::spawn(waiter.run(requests)) }
     }
 
     /// Waits until the write is acknowledged. If it is not in time, the failure says why.
@@ -138,13 +138,13 @@ impl WaitLog {
 
 /// Whether the server has the slot of a key, or is getting it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum SlotState {
+enum SlotOwnership {
     Owned,
     Coming,
 }
 
 /// The task that waits.
-struct Group {
+struct WaiterLoop {
     acknowledge: Acknowledge,
     reconnecting: Arc<Reconnecting>,
     rounds: Arc<Rounds>,
@@ -157,7 +157,7 @@ struct Group {
     log: Arc<WaitLog>,
 }
 
-impl Group {
+impl WaiterLoop {
     async fn run(mut self, mut queue: mpsc::Receiver<Request>) {
         let mut group = Vec::new();
         while queue.recv_many(&mut group, QUEUED_WRITES).await > 0 {
@@ -192,14 +192,14 @@ impl Group {
         }
         let mut result = Err(self.not_connected());
         for key in keys {
-            result = self.wait(&key, SlotState::Owned, deadline).await;
+            result = self.wait(&key, SlotOwnership::Owned, deadline).await;
             if !result.as_ref().is_err_and(is_elsewhere) {
                 self.key = Some(key);
                 return result;
             }
         }
         for Request { key, .. } in group {
-            result = self.wait(key, SlotState::Coming, deadline).await;
+            result = self.wait(key, SlotOwnership::Coming, deadline).await;
             if !result.as_ref().is_err_and(is_elsewhere) {
                 break;
             }
@@ -208,7 +208,7 @@ impl Group {
     }
 
     /// Waits for all that was written so far in one term: that of the connection that is returned.
-    async fn wait(&self, key: &[u8], slot: SlotState, deadline: Instant) -> Result<Arc<Connection>, Failure> {
+    async fn wait(&self, key: &[u8], slot: SlotOwnership, deadline: Instant) -> Result<Arc<Connection>, Failure> {
         loop {
             let connected = timeout_at(deadline, self.reconnecting.connection()).await;
             let Ok(Ok(connection)) = connected else {
@@ -256,16 +256,16 @@ impl Group {
     async fn ask(
         &self,
         connection: &Connection,
-        (key, slot): (&[u8], SlotState),
+        (key, slot): (&[u8], SlotOwnership),
         deadline: Instant,
     ) -> Result<[Value; 3], RedisError> {
         let remaining = deadline.saturating_duration_since(Instant::now());
         let mut pipe = Pipeline::with_capacity(4);
-        if slot == SlotState::Coming {
+        if slot == SlotOwnership::Coming {
             pipe.cmd("ASKING").ignore();
         }
         pipe.cmd("EVALSHA").arg(self.write.hash()).arg(1).arg(key);
-        if slot == SlotState::Coming {
+        if slot == SlotOwnership::Coming {
             pipe.arg("asked");
         }
         // Ends early enough to tell what is missing.
