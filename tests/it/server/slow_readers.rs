@@ -93,7 +93,9 @@ async fn an_answer_that_is_being_read_survives_a_stop() {
 
 #[tokio::test]
 async fn a_peer_that_breaks_off_an_answer_holds_nothing() {
-    for scene in Scene::each(&settings()).await {
+    // One answer has 16 MiB, and a worker may have half of the budget.
+    let settings = Settings { pending_budget_bytes: 256 << 20, ..settings() };
+    for scene in Scene::each(&settings).await {
         for _ in 0..5 {
             let client = scene.client().await;
             let answer = client.begin("Large").await;
