@@ -1,4 +1,4 @@
-//! What holds for the tree as a whole: layers, links, names of make targets and files, and words.
+//! What holds for the tree as a whole: layers, links, names of types, make targets and files, and words.
 //!
 //! Needs nothing but the standard library, so that `make lint` builds and runs it in a second or two without cargo.
 //! Each rule is data at the top of its file. Nothing here runs the code of the service.
@@ -16,6 +16,7 @@ mod paths;
 mod providers;
 mod rust_source;
 mod tree;
+mod type_names;
 mod walk;
 mod words;
 
@@ -69,6 +70,11 @@ fn one_cryptography_is_linked() {
 #[test]
 fn the_map_of_the_code_names_what_is_there() {
     none(walk::check(&Tree::read()));
+}
+
+#[test]
+fn a_name_stands_for_one_type() {
+    none(type_names::check(&Tree::read()));
 }
 
 #[test]

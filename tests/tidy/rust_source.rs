@@ -1,4 +1,4 @@
-//! Rust source as far as imports go: code without comments and strings, and the paths in it.
+//! Rust source as far as imports and names go: code without comments and strings, its tokens, and the paths in it.
 
 /// The code with comments and literals as spaces. Lines and columns stay. A string that is a path from the crate's
 /// root, such as serde's `with`, counts as code.
@@ -113,7 +113,7 @@ pub(crate) fn declared_modules(code: &str) -> Vec<&str> {
 }
 
 /// Words, `::` and single characters, each with its line.
-fn tokens(code: &str) -> Vec<(&str, usize)> {
+pub(crate) fn tokens(code: &str) -> Vec<(&str, usize)> {
     let (mut tokens, mut line, mut at) = (Vec::new(), 1, 0);
     while let Some(&byte) = code.as_bytes().get(at) {
         let rest = &code[at..];
