@@ -12,9 +12,9 @@ pub enum Protocol {
     ConnectUnary(Codec),
     /// A stream of response messages.
     ConnectStream(Codec),
-    /// The question of a reverse proxy, a plain HTTP request.
+    /// The check request of a reverse proxy, a plain HTTP request.
     ForwardAuth,
-    /// The same question by Envoy's gRPC service.
+    /// The same by Envoy's gRPC service.
     ExtAuthz,
 }
 
@@ -26,7 +26,7 @@ pub enum Codec {
 }
 
 impl Protocol {
-    /// Returns the protocol of a request. The question of a proxy gets the path of the call that answers it.
+    /// Returns the protocol of a request. The check request of a proxy gets the path of the call that answers it.
     pub fn of_request<B>(request: &mut Request<B>) -> Option<Self> {
         if let Some((app, uri)) = forward_auth::take(request.uri()) {
             *request.uri_mut() = uri;
