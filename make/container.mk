@@ -12,7 +12,7 @@ test-deploy: deploy-tools static ## Tests the image, compose and the manifests w
 	node --test --test-reporter=spec tests/deploy/manifests.test.mjs
 	node --test --test-reporter=spec tests/deploy/container.test.mjs
 
-# The network that podman has by default on Debian 12 finds no names where there is no way out.
+# The network that podman has by default on Debian 12 finds no names where there is no route to the internet.
 deploy-tools: redis $(GRPCURL) helm-tools $(PYTHON_INSTALLED)
 	@$(call apt,nodejs buildah podman runc catatonit iptables openssl)
 	@$(call apt,netavark aardvark-dns) || echo 'compose will not be tested: there is no netavark here' >&2

@@ -1,4 +1,4 @@
-# The contract: its lints, the picture of it that clients were built from, and Python's messages.
+# The contract: its lints, the version of it that clients were built from, and Python's messages.
 
 BUF_VERSION := 1.75.0
 BUF := .tools/buf/$(BUF_VERSION).installed

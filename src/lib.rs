@@ -2,7 +2,7 @@
 //!
 //! A web frontend sends a request's `Cookie` header and gets a session. At the end of the request it sends what
 //! changed, and gets the headers for its response. `docs/concepts.md` explains the words, and `docs/architecture.md`
-//! the design. This page is the map of the code.
+//! the design. This page lists the modules.
 //!
 //! # Where to begin reading
 //!
@@ -14,7 +14,7 @@
 //! | [`config`] | [`config::Settings`], all settings, and [`config::load()`] |
 //! | [`server`] | [`server::Cloakroom`], the assembled service, and [`server::Server`], which listens |
 //! | [`connect`] | [`connect::call`], which makes a gRPC call of a Connect call |
-//! | [`grpc`] | `grpc/session_service.rs`, one function for each RPC, and [`grpc::status`], the map from errors |
+//! | [`grpc`] | `grpc/session_service.rs`, one function for each RPC, and [`grpc::status`], which converts errors |
 //! | [`auth`] | [`auth::Peer::authenticate`], the check of each call |
 //! | [`service`] | [`service::Service`], one method and one file for each operation |
 //! | [`store`] | [`store::Store`], the contract of a store, and [`store::Handle`], the one that is used |

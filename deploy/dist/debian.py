@@ -19,7 +19,7 @@ Section: net
 Priority: optional
 Description: session service for web applications
  Cloakroom keeps the sessions of web applications in any language: a frontend
- hands over the Cookie header of a request, and gets a session. It speaks gRPC
+ sends the Cookie header of a request, and gets a session. It speaks gRPC
  and Connect, and stores sessions in a file of its own, in Redis or in memory.
 """
 CHANGELOG = """\

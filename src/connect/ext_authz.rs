@@ -1,8 +1,8 @@
-//! Envoy's question about a request by gRPC, `envoy.service.auth.v3.Authorization/Check`.
+//! Envoy's check request by gRPC, `envoy.service.auth.v3.Authorization/Check`.
 //!
-//! It is the question of [`super::forward_auth`] in a message, and its answer is that one's answer in a message: 200 is
-//! `ok_response`, and all others are `denied_response` with the same status. So a failure is an answer as well. An error
-//! of gRPC would be a 403 by Envoy's default.
+//! It is the check request of [`super::forward_auth`] in a message, and its answer is that one's answer in a message:
+//! 200 is `ok_response`, and all others are `denied_response` with the same status. So a failure is an answer as well.
+//! An error of gRPC would be a 403 by Envoy's default.
 
 use bytes::{Buf as _, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
@@ -25,13 +25,13 @@ use crate::grpc::envoy::r#type::v3::HttpStatus;
 use crate::grpc::wire::OpenSessionRequest;
 use crate::grpc::{GRPC_STATUS, Rejection};
 
-/// Returns the path of the call that answers a gRPC request, if that is a question.
+/// Returns the path of the call that answers a gRPC request, if that is a check request.
 pub(super) fn take<B>(request: &Request<B>) -> Option<Uri> {
     let is_call = request.method() == Method::POST && request.version() == Version::HTTP_2;
     if is_call && request.uri().path() == CHECK { forward_auth::answering(request.uri()) } else { None }
 }
 
-/// Builds the request for the session of the cookies in a question, which is a body behind room for a prefix.
+/// Builds the request for the session of the cookies in a check request, a body with room for a prefix before it.
 pub(super) fn request(mut body: BytesMut) -> Result<OpenSessionRequest, Rejection> {
     body.advance(PREFIX);
     let question = match envelope::take(&mut body) {
@@ -58,7 +58,7 @@ fn cookies(http: &HttpRequest) -> impl Iterator<Item = &[u8]> {
 pub(super) fn respond(answer: Response<Body>) -> Response<Body> {
     let (mut parts, _) = answer.into_parts();
     parts.headers.remove(header::CONTENT_TYPE);
-    // Envoy reads this code first: with OK, it passes the request on as the stranger sent it.
+    // Envoy reads this code first: with OK, it passes the request on as the browser sent it.
     let (code, message) = match parts.extensions.get::<Status>() {
         Some(failure) if failure.code() == Code::Ok => (Code::Unknown, failure.message()),
         Some(failure) => (failure.code(), failure.message()),
@@ -85,7 +85,7 @@ pub(super) fn respond(answer: Response<Body>) -> Response<Body> {
 
 /// Says who the user is, in the request, and what the browser gets, in the response.
 ///
-/// What a stranger sent in the headers of the user does not survive.
+/// What a browser sent in the headers of the user is replaced or removed.
 fn pass(mut to_browser: HeaderMap) -> OkHttpResponse {
     let named = [SUBJECT, SESSION_ID].map(|name| to_browser.remove(&name).map(|value| (name, value)));
     let to_application = HeaderMap::from_iter(named.into_iter().flatten());

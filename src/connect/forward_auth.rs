@@ -1,7 +1,8 @@
 //! Forward authentication: a reverse proxy asks for each request whether its cookie opens a session with a subject.
 //!
-//! The question is an HTTP request of any method to `/forward-auth/<app>` with the `Cookie` header of the request. It is
-//! an OpenSession call in another form. The answer is in the status and the headers, for the proxies read nothing else:
+//! The check request is an HTTP request of any method to `/forward-auth/<app>` with the `Cookie` header of the request.
+//! It is an OpenSession call in another form. The answer is in the status and the headers, for the proxies read nothing
+//! else:
 //!
 //! - 200: the session has a subject. [`SUBJECT`] and [`SESSION_ID`] name it and the session.
 //! - 401: no cookie opens a session, or the session has no subject. [`REASON`] says which.
@@ -9,7 +10,7 @@
 //!
 //! A 200 and a 401 have the headers of a request that reads the session, among them a cookie that has to be renewed.
 //!
-//! Envoy asks by gRPC as well. [`super::ext_authz`] turns that question and this answer into messages.
+//! Envoy asks by gRPC as well. [`super::ext_authz`] turns that check request and this answer into messages.
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -28,7 +29,7 @@ use crate::grpc::wire::{OpenSessionRequest, OpenSessionResponse, Session};
 #[derive(Clone, Debug)]
 pub(super) struct RequestedApp(String);
 
-/// Takes the question out of the path: returns the app, and the path of the call that answers it.
+/// Reads the path of a check request: returns the app, and the path of the call that answers it.
 ///
 /// What follows the app is ignored, because Envoy adds the path of the request there.
 pub(super) fn take(uri: &Uri) -> Option<(RequestedApp, Uri)> {
@@ -41,14 +42,14 @@ pub(super) fn take(uri: &Uri) -> Option<(RequestedApp, Uri)> {
     Some((RequestedApp(app.to_owned()), answering(uri)?))
 }
 
-/// Returns the path of the call that answers a question, in place of the question's path.
+/// Returns the path of the call that answers a check request, in place of its own path.
 pub(super) fn answering(uri: &Uri) -> Option<Uri> {
     let mut parts = uri.clone().into_parts();
     parts.path_and_query = Some(PathAndQuery::from_static(OPEN_SESSION));
     Uri::from_parts(parts).ok()
 }
 
-/// Builds the request for the session of the cookies of a question.
+/// Builds the request for the session of the cookies of a check request.
 pub(super) fn request(parts: &Parts) -> OpenSessionRequest {
     let app = parts.extensions.get().map(|RequestedApp(app)| app.clone()).unwrap_or_default();
     open(app, parts.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes))
@@ -83,7 +84,7 @@ pub(super) fn respond(opened: Bytes) -> Result<Response<Body>, Status> {
     Ok(response)
 }
 
-/// Returns the HTTP status of a failed question. The user has no part in it, and a 401 or 403 would say so.
+/// Returns the HTTP status of a failed check request. It is not the user's fault, so it is neither 401 nor 403.
 pub(super) fn status_of_failure(code: Code) -> StatusCode {
     match http_status_of(code) {
         status @ (StatusCode::NOT_FOUND | StatusCode::TOO_MANY_REQUESTS) => status,
@@ -117,7 +118,7 @@ fn latin1(bytes: &[u8]) -> String {
     bytes.iter().copied().map(char::from).collect()
 }
 
-/// The path of a question about the app `default`; another app follows behind a slash.
+/// The path of a check request for the app `default`; another app follows after a slash.
 const PATH: &str = "/forward-auth";
 const OPEN_SESSION: &str = "/cloakroom.v1.SessionService/OpenSession";
 

@@ -2,8 +2,8 @@
 //!
 //! Unary calls are plain POST requests with one message, in binary or in JSON. Streams are the frames of gRPC, with
 //! another last frame. The specification is <https://connectrpc.com/docs/protocol>. GET requests and compression are
-//! not served. The questions of reverse proxies (`forward_auth`, and `ext_authz` by gRPC) are a third way to call. This
-//! layer contains no sockets, limits or metrics: the server has the same ones for all protocols.
+//! not served. The check requests of reverse proxies (`forward_auth`, and `ext_authz` by gRPC) are a third way to call.
+//! This layer contains no sockets, limits or metrics: the server has the same ones for all protocols.
 
 mod call;
 mod envelope;

@@ -10,9 +10,9 @@ pub enum Protocol {
     ConnectUnary(Codec),
     /// A stream of response messages.
     ConnectStream(Codec),
-    /// The question of a reverse proxy, a plain HTTP request.
+    /// The check request of a reverse proxy, a plain HTTP request.
     ForwardAuth,
-    /// The same question by Envoy's gRPC service.
+    /// The same by Envoy's gRPC service.
     ExtAuthz,
 }
 

@@ -6,7 +6,7 @@ use super::protocol::Protocol;
 use super::{ext_authz, forward_auth};
 
 impl Protocol {
-    /// Returns the protocol of a request. The question of a proxy gets the path of the call that answers it.
+    /// Returns the protocol of a request. The check request of a proxy gets the path of the call that answers it.
     pub fn of_request<B>(request: &mut Request<B>) -> Option<Self> {
         if let Some((app, uri)) = forward_auth::take(request.uri()) {
             *request.uri_mut() = uri;

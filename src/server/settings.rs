@@ -23,7 +23,7 @@ pub struct Settings {
     pub listen: Option<SocketAddr>,
     /// A Unix socket to listen on as well. Not set or empty: none. A call from this machine costs half as much.
     ///
-    /// Its owner and its group may connect. A file that a dead server left there is replaced.
+    /// Its owner and its group may connect. A file that a server left there when it ended is replaced.
     pub unix_socket: Option<PathBuf>,
     /// Listen beyond loopback although no callers are configured. Only on a network where every machine is trusted.
     pub insecure: bool,
@@ -40,7 +40,7 @@ pub struct Settings {
     ///
     /// Raise it when a proxy puts all callers on a few connections.
     pub max_concurrent_streams: u32,
-    /// The most calls at once in the process; more are refused as OVERLOADED. 1 to 1000000.
+    /// The most calls at once of each listener; more are refused as OVERLOADED. 1 to 1000000.
     ///
     /// Lower it if memory is short.
     pub max_calls: usize,

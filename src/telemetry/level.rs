@@ -22,7 +22,7 @@ impl Level {
         }
     }
 
-    /// h2 warns of each connection that breaks its rules, so strangers could fill the log. The metrics count these
+    /// h2 warns of each connection that breaks its rules, so any peer could fill the log. The metrics count these
     /// connections. Who wants the lines can name h2, or ask for all details.
     pub(super) fn filter(&self) -> EnvFilter {
         let filter = EnvFilter::builder().parse_lossy(&self.0);

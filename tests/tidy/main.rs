@@ -1,6 +1,6 @@
 //! What holds for the tree as a whole: layers, links, names of types, make targets and files, and words.
 //!
-//! Needs nothing but the standard library, so that `make lint` builds and runs it in a second or two without cargo.
+//! Needs nothing but the standard library, so that `make lint` builds and runs it without cargo.
 //! Each rule is data at the top of its file. Nothing here runs the code of the service.
 #![expect(clippy::unwrap_used, reason = "a test that cannot read the tree has failed")]
 

@@ -92,6 +92,13 @@ const RETIRED: &[(In, &str, &[&str])] = &[
     (In::Service, "layer", &["floors"]),
     (In::Service, "store", &["keepings"]),
     (In::All, "who it is: a client that ..., the caller", &["whoever", "Whoever"]),
+    (In::All, "stops serving, stopped answering", &["stops to serve", "stopped to answer"]),
+    (In::Service, "check request", &["question about a request", "question of forward", "question of a proxy"]),
+    (In::Service, "authoritative for", &["the say", "no say"]),
+    (In::Service, "what it proves", &["vouch", "vouches"]),
+    (In::Service, "AppAuthorizer, or what it leads to", &["door", "doors"]),
+    (In::Service, "what to do", &["way out"]),
+    (In::Service, "ends, closes, cancels or leaves", &["give up", "gives up", "given up"]),
 ];
 
 /// They say what has been, or refuse it.

@@ -4,8 +4,8 @@
 //
 // AdminService has a listener of its own, on loopback by default. If no callers are configured, every client that
 // reaches the listener is an operator. If callers are configured, a caller with the role `admin` is an operator of its
-// own apps. A caller with the role `viewer` may call every RPC that ends no session. ExportSessions needs the role
-// `backup`, which no other role includes. No response contains a token.
+// own apps. A caller with the role `viewer` may call every RPC that changes nothing. ExportSessions needs the role
+// `backup`, which no other role includes, and MigrateStore the role `admin` for all apps. No response contains a token.
 //
 // # Kind COOKIE
 //
@@ -350,8 +350,7 @@ type ListSessionsRequest struct {
 	// The subject whose sessions are listed. Empty for all sessions of the app.
 	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
 	// The number of sessions on a page. 0 means 100. The limit is 1000, and a greater number counts as 1000. With Redis a
-	// page may have a few sessions more. For a subject, the field has no effect: a page has up to about 2000 sessions, and
-	// only the sessions of one page are in the order of their last use.
+	// page may have a few sessions more. For a subject, the field has no effect: a page has up to about 2000 sessions.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of the previous page. Empty for the first page.
 	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
@@ -2089,7 +2088,7 @@ type GetServiceInfoResponse struct {
 	StartTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=start_time,json=startTime,proto3" json:"start_time,omitempty"`
 	// The kind of the store: `memory`, `embedded` or `redis`.
 	Store string `protobuf:"bytes,3,opt,name=store,proto3" json:"store,omitempty"`
-	// The name of the caller in the settings. Empty if the service asks nobody who calls.
+	// The name of the caller in the settings. Empty if no callers are configured.
 	Caller string `protobuf:"bytes,4,opt,name=caller,proto3" json:"caller,omitempty"`
 	// True if the caller may end sessions.
 	MayEndSessions bool `protobuf:"varint,5,opt,name=may_end_sessions,json=mayEndSessions,proto3" json:"may_end_sessions,omitempty"`
@@ -2293,7 +2292,7 @@ func (x *ExportSessionsRequest) GetApps() []string {
 // One response of ExportSessions.
 type ExportSessionsResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The next bytes of the file, at most 65536. They may be none.
+	// The next bytes of the file, at most 65536. May be empty.
 	Data []byte `protobuf:"bytes,1,opt,name=data,proto3" json:"data,omitempty"`
 	// The number of sessions that were exported so far.
 	SessionCount uint64 `protobuf:"varint,2,opt,name=session_count,json=sessionCount,proto3" json:"session_count,omitempty"`
@@ -2422,7 +2421,7 @@ func (x *CorruptSession) GetId() string {
 // The request of MigrateStore.
 type MigrateStoreRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Only count what would move. Nothing is written.
+	// True to count what would move, and write nothing.
 	DryRun        bool `protobuf:"varint,1,opt,name=dry_run,json=dryRun,proto3" json:"dry_run,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2485,7 +2484,8 @@ type MigrateStoreResponse struct {
 	DuplicateCount uint64 `protobuf:"varint,7,opt,name=duplicate_count,json=duplicateCount,proto3" json:"duplicate_count,omitempty"`
 	// The number of sessions that stay in the previous store because they were written again and again. Call again.
 	BusyCount uint64 `protobuf:"varint,8,opt,name=busy_count,json=busyCount,proto3" json:"busy_count,omitempty"`
-	// Whether nothing is left in the previous store that has to move. The last response has the answer.
+	// True if nothing is left in the previous store that has to move. Only the last response counts. Never true with
+	// dry_run.
 	Complete      bool `protobuf:"varint,9,opt,name=complete,proto3" json:"complete,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -1,4 +1,5 @@
-//! The file of a Unix socket. It replaces the file of a dead server, never of a running one, and is removed at the end.
+//! The file of a Unix socket. It replaces the file of a server that has ended, never of a running one, and is removed
+//! at the end.
 
 use std::fs::{self, Metadata, Permissions};
 use std::io::{self, ErrorKind};

@@ -61,7 +61,7 @@ impl CallRecorder {
     pub(super) fn authenticate<B>(&mut self, peer: &Peer, request: &mut Request<B>) -> Result<Caller, auth::Error> {
         let caller = self.context.sync_scope(|| peer.authenticate(self.rpc.0, request.headers()));
         if matches!(caller, Err(_) | Ok(Caller::Unauthenticated)) {
-            // Strangers could fill the queue with spans, and then those of callers would be lost.
+            // Peers without a credential could fill the queue with spans, and then those of callers would be lost.
             self.context.drop_span();
         }
         if (self.connection.notes_callers || enabled!(Level::DEBUG))

@@ -1,8 +1,8 @@
 //! How many HTTP/2 frames a peer may send besides DATA: as many as its calls explain, and a few more.
 //!
-//! A frame costs the server time even if no call comes of it: PING, SETTINGS, WINDOW_UPDATE, PRIORITY, resets, and calls
-//! that are refused or never whole. Each whole call pays for the frames that clients send around a call, and
-//! each second pays for some that have nothing to do with calls.
+//! A frame costs the server time even if no call comes of it: PING, SETTINGS, WINDOW_UPDATE, PRIORITY, resets, and
+//! calls that are refused or never whole. Each whole call allows the frames that clients send around a call, and each
+//! second allows some that have nothing to do with calls.
 
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
@@ -26,12 +26,12 @@ impl Default for FrameCredit {
 }
 
 impl FrameCredit {
-    /// Pays for the frames that clients send around a call.
+    /// Allows the frames that clients send around a call.
     pub(in crate::server) fn add_for_call(&self) {
         self.add(FOR_A_CALL);
     }
 
-    /// Pays for the frames that clients send because they received so many bytes.
+    /// Allows the frames that clients send because they received so many bytes.
     pub(in crate::server) fn add_for_response(&self, bytes: usize) {
         self.add(i64::try_from(bytes / BYTES_OF_A_FRAME).unwrap_or(MAX));
     }
@@ -48,7 +48,7 @@ impl FrameCredit {
         left >= 0 || self.refill(left, Instant::now())
     }
 
-    /// Adds what the time since the last refill pays for.
+    /// Adds the frames that the time since the last refill allows.
     fn refill(&self, left: i64, now: Instant) -> bool {
         let mut last_refill = self.last_refill.lock();
         let millis = now.saturating_duration_since(*last_refill).as_millis();
@@ -75,7 +75,7 @@ impl FrameCredit {
     }
 }
 
-/// What a new connection may send at once, and the most that the time pays for: all streams of a connection are begun
+/// What a new connection may send at once, and the most that the time allows: all streams of a connection are begun
 /// before the first call is whole.
 const BURST: i64 = 600;
 
@@ -93,7 +93,7 @@ const BYTES_OF_A_FRAME: usize = 512;
 /// After so many frames another connection is served: after thirty calls, half a millisecond of work.
 const FRAMES_IN_A_TURN: u32 = 64;
 
-/// Strangers may be many, and all of them may begin at once.
+/// The same on a connection without an answered call: there may be many of them, and all may begin at once.
 const FRAMES_IN_A_FIRST_TURN: u32 = 16;
 
 #[cfg(test)]

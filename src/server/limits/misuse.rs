@@ -1,7 +1,7 @@
 //! How much a peer has misused its connections lately, and how long its next one waits for that.
 //!
 //! A connection that breaks the protocol counts much, one that ends without an answered call counts little. What honest
-//! peers do now and then is free: a load balancer that only connects, a client that gives up. A flood of such
+//! peers do now and then is free: a load balancer that only connects, a client that cancels its call. A flood of such
 //! connections is slowed down, so that it costs no more than it is let through. Nothing is refused, because honest
 //! callers may share the address.
 
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The misuse of one peer, in points that fade.
+/// The misuse of one peer, in points that decrease with time.
 #[derive(Debug, Default)]
 pub(super) struct Misuse {
     points: f64,

@@ -392,7 +392,7 @@ const RESUME_BYTES: usize = 64 << 10;
 /// How often a full store looks for room.
 const FULL_RETRY_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How long the last frame vouches for the disk.
+/// How long a written frame counts as proof that the disk works.
 const PROBE_INTERVAL: Duration = Duration::from_millis(900);
 
 const STOPPED: &str = "the store's writer has stopped";

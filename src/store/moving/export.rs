@@ -47,7 +47,7 @@ impl ExportSource for Moving {
 }
 
 impl Moving {
-    /// Loads the session of a copy that was found in one of the stores, if that store has the say on it.
+    /// Loads the session of a copy that was found in one of the stores, if that store is authoritative for it.
     async fn arrived(&self, session_key: &SessionKey, position: &ListPosition) -> Result<Option<Snapshot>, Error> {
         match (AuthoritativeStore::of(self.load_from_old(session_key).await?), position) {
             (AuthoritativeStore::Old(snapshot), ListPosition::Old(_)) => Ok(Some(*snapshot)),

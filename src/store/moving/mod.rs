@@ -1,11 +1,11 @@
 //! Two stores as one, while sessions move from the old one to the new one.
 //!
-//! The old store has the say on a session as long as it has a record of it. A session moves in three steps, each of
-//! which is done only if what was read before it is still there:
+//! The old store is authoritative for a session as long as it has a record of it. A session moves in three steps, each
+//! of which is done only if what was read before it is still there:
 //!
 //! 1. The new store gets a copy that is marked [`EndReason::Arriving`]. Nobody can open or change it.
-//! 2. In the old store, a mark [`EndReason::Moved`] takes the place of the session. From here on the new store has the
-//!    say. A write or an end that came first lets this step fail, and the move begins again.
+//! 2. In the old store, a mark [`EndReason::Moved`] takes the place of the session. From here on the new store is
+//!    authoritative. A write or an end that came first lets this step fail, and the move begins again.
 //! 3. The copy loses its mark. An operation that finds the session between the steps does this, too.
 //!
 //! So a move that stops between two steps loses nothing. A copy whose session never moved is never used: the old store
@@ -157,7 +157,7 @@ impl Moving {
     }
 }
 
-/// What the old store has in place of a session that it has no say on.
+/// What the old store has in place of a session that it is not authoritative for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum InOld {
     /// Nothing, or a mark of an earlier move in the other direction.
@@ -165,7 +165,7 @@ enum InOld {
     Moved,
 }
 
-/// Which store has the say on a session.
+/// Which store is authoritative for a session.
 #[derive(Debug)]
 enum AuthoritativeStore {
     Old(Box<Snapshot>),

@@ -333,7 +333,7 @@ impl Mover {
         self.moving.new.replace(session_key, before, RecordReplacement::Copy(record)).await
     }
 
-    /// Gives the new store the say, unless the session has changed.
+    /// Makes the new store authoritative, unless the session has changed.
     async fn mark_moved(&self, session_key: &SessionKey, found: &Snapshot) -> Result<bool, Error> {
         let mark = RecordReplacement::Record(moved(&found.record));
         if !self.moving.old.replace(session_key, Some(found), mark).await? {

@@ -40,7 +40,7 @@ impl AskedNodes {
         Some(nodes.swap_remove(index).0)
     }
 
-    /// Forgets the nodes that nobody has asked for a while: their move has ended, or was given up.
+    /// Forgets the nodes that nobody has asked for a while: their move has ended, or was cancelled.
     pub(in crate::store::redis) fn forget_old(&self) {
         self.0.lock().retain(|(_, asked)| asked.elapsed() < MAX_AGE);
     }

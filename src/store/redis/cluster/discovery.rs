@@ -19,7 +19,7 @@ use crate::store::redis::failure::{Cause, Failure};
 use crate::store::redis::sequence::pipeline;
 use crate::store::redis::server_address::ServerAddress;
 
-/// Whom to ask, and how the last question went.
+/// Which nodes to ask, and how the last query went.
 #[derive(Debug)]
 pub(in crate::store::redis) struct Discovery {
     /// The nodes of the settings besides the one in the url.

@@ -287,7 +287,7 @@ async fn connect_tcp(host: &str, port: u16, patience: Duration) -> io::Result<Tc
     Err(last_error)
 }
 
-/// Lets the kernel give up, too, a peer that acknowledges nothing.
+/// Lets the kernel close the connection to a peer that acknowledges nothing.
 fn configure(stream: TcpStream, patience: Duration) -> io::Result<TcpStream> {
     stream.set_nodelay(true)?;
     let interval = patience.max(Duration::from_secs(1));

@@ -1,8 +1,8 @@
 //! The Sentinels, which know the address of the primary.
 //!
-//! All of them are asked each time, and none is believed: a connection counts only if its server says that it is a
-//! primary. Without the majority of Sentinels no failover can begin. So the last primary is used on then, for it need not
-//! be down, and a Sentinel that is cut off may name one before it.
+//! All of them are asked each time, and their answers are checked: a connection counts only if its server says that it
+//! is a primary. Without the majority of Sentinels no failover can begin. So the last primary is used on then, for it
+//! need not be down, and a Sentinel that is cut off may name one before it.
 
 use std::cmp::Reverse;
 use std::sync::Arc;

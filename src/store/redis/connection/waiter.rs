@@ -173,7 +173,7 @@ impl WaiterLoop {
                     Ok(connection) => Err(self.leave_all(connection)),
                     Err(failure) => Err(failure.clone()),
                 };
-                // It fails if the call has given up.
+                // It fails if the call has ended.
                 let _ = answer.send(answered);
             }
         }

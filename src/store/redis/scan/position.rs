@@ -119,7 +119,7 @@ impl ScanPosition {
         }
     }
 
-    /// Gives up the node. Its slots have to be scanned again.
+    /// Leaves the node. Its slots have to be scanned again.
     pub(in crate::store::redis) fn leave_node(&mut self) {
         self.node = None;
         for progress in self.slots.iter_mut().filter(|progress| progress.is_being_scanned()) {

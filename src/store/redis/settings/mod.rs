@@ -48,7 +48,7 @@ pub struct Settings {
     pub timeout: Duration,
     /// What has to have a write before it is acknowledged: `primary`, `replicas:1` to `replicas:9`, or `fsync`.
     ///
-    /// `primary`: a write that was acknowledged is lost if the primary dies before it has sent it to a replica.
+    /// `primary`: a write that was acknowledged is lost if the primary fails before it has sent it to a replica.
     /// `replicas:N`: that many replicas have it as well. `fsync`: it is in the append-only file, on the disk of the
     /// primary; that takes Redis or Valkey 7.2. What is not acknowledged within `timeout` fails with UNAVAILABLE.
     pub acknowledge: Acknowledge,
