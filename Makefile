@@ -92,7 +92,7 @@ lint: tidy ## Checks format, lints and the tree as a whole.
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- --deny warnings
 
-# By rustc, for cargo builds the service first: about 20 seconds, and it runs while the service does not compile.
+# By rustc, for cargo builds the service first: some ten seconds, and it runs while the service does not compile.
 tidy: ## Checks layers, links, names of types, make targets and files, and words.
 	@mkdir -p target
 	@rustc --edition 2024 --test tests/tidy/main.rs -o target/tidy && RUST_BACKTRACE=0 target/tidy --quiet

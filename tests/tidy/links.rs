@@ -1,26 +1,32 @@
 //! Links in pages: to files that exist, and to headings that exist.
 
+use std::collections::BTreeMap;
+
 use crate::markdown::Page;
 use crate::tree::{self, Finding, Tree};
 
+/// The pages, each taken apart once.
+type Pages<'t> = BTreeMap<&'t str, Page>;
+
 /// Checks all pages.
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
-    tree.ending(".md").flat_map(|(file, text)| broken(tree, file, text)).collect()
+    let pages: Pages<'_> = tree.ending(".md").map(|(file, text)| (file, Page::parse(text))).collect();
+    pages.keys().flat_map(|file| broken(tree, &pages, file)).collect()
 }
 
 /// The links of a page that lead nowhere.
-fn broken(tree: &Tree, file: &str, text: &str) -> Vec<Finding> {
-    let page = Page::parse(text);
+fn broken(tree: &Tree, pages: &Pages<'_>, file: &str) -> Vec<Finding> {
+    let page = &pages[file];
     let relative = page.links().into_iter().filter(|(_, target)| !is_elsewhere(target));
     let of = |(at, target): (usize, &str)| {
-        let (wrong, todo) = problem(tree, file, target)?;
+        let (wrong, todo) = problem(tree, pages, file, target)?;
         Some(Finding::new(file, tree::line_of(&page.prose, at), wrong, todo))
     };
     relative.filter_map(of).collect()
 }
 
 /// What is wrong with a link, and what to do.
-fn problem(tree: &Tree, file: &str, target: &str) -> Option<(String, &'static str)> {
+fn problem(tree: &Tree, pages: &Pages<'_>, file: &str, target: &str) -> Option<(String, &'static str)> {
     let (path, anchor) = target.split_once('#').map_or((target, None), |(path, anchor)| (path, Some(anchor)));
     let found = if path.is_empty() { Some(file.to_owned()) } else { tree::resolve(file, path) };
     let Some(found) = found.filter(|found| !path.starts_with('/') && tree.has(found)) else {
@@ -30,10 +36,10 @@ fn problem(tree: &Tree, file: &str, target: &str) -> Option<(String, &'static st
         ));
     };
     let anchor = anchor?;
-    let known = match tree.text(&found) {
-        Some(text) if found.ends_with(".md") => Page::parse(text).anchors.iter().any(|known| known == anchor),
+    let known = match pages.get(found.as_str()) {
+        Some(page) => page.anchors.iter().any(|known| known == anchor),
         // A line of a source.
-        _ => anchor.starts_with('L'),
+        None => anchor.starts_with('L'),
     };
     (!known).then(|| {
         (format!("{found} has no heading #{anchor}"), "name one of its headings, as GitHub writes it in a link")
