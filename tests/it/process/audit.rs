@@ -14,11 +14,11 @@ use http::uri::PathAndQuery;
 use serde_json::Value;
 use tonic::client::Grpc;
 use tonic::metadata::{Ascii, MetadataValue};
-use tonic::{Request, Streaming};
+use tonic::{Code, Request, Streaming};
 use tonic_prost::ProstCodec;
 
-use super::child::{Process, eventually};
-use crate::support::calls::{ChangesExt as _, save};
+use super::child::{Process, eventually, with_timeout};
+use crate::support::calls::{ChangesExt as _, reason, refused, save};
 use crate::support::connect::{Protocol, Transport};
 use crate::support::redis::RedisServer;
 
@@ -237,6 +237,26 @@ async fn the_end_of_a_stream_has_an_audit_line_with_the_number_of_sessions() {
 
     assert_stream(&process, "dry", "OK", None).await;
     assert_stream(&process, "move", "OK", Some(3)).await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_stream_whose_token_was_removed_has_an_audit_line_with_the_reason() {
+    let process = process().await;
+    let mut watch =
+        process.admin().watch_events(of("desk", "removed", WatchEventsRequest::default())).await.unwrap().into_inner();
+
+    let [old, new] = ["desk", "another"].map(|token| TokenHash::of(token.as_bytes()).to_string());
+    process.replace("cloakroom.toml", &config("info", "[store]\nkind = 'memory'\n").replace(&old, &new));
+    process.signal("-HUP");
+    let ended = async {
+        while watch.message().await?.is_some() {}
+        Ok(())
+    };
+    let status = refused(with_timeout(ended).await);
+
+    assert_eq!(reason(&status), (Code::Unauthenticated, "CALLER_UNKNOWN".to_owned()));
+    assert_stream(&process, "removed", "UNAUTHENTICATED", None).await;
+    assert_eq!(stream_end_line(&process, "removed").await["reason"], "CALLER_UNKNOWN");
 }
 
 /// Checks the two audit lines of a stream of `desk`.
