@@ -72,6 +72,7 @@ const RETIRED: &[(In, &str, &[&str])] = &[
     (In::Code, "LogThrottle", &["Seldom"]),
     (In::All, "WatchPrinter", &["Vigil", "vigil"]),
     (In::Code, "CommandContext", &["Desk"]),
+    (In::Code, "Query, or CheckRequest", &["Question", "question", "QuestionRefused"]),
     // Constants and functions.
     (In::All, "IDEMPOTENCY_TTL", &["MARK_MEMORY"]),
     (In::All, "PREVIOUS_TTL", &["PREVIOUS_MEMORY"]),

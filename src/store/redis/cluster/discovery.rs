@@ -185,7 +185,7 @@ async fn ask(node: &Node) -> Result<SlotRanges, Failure> {
     let deadline = Instant::now() + ANSWER_TIMEOUT;
     let mut answers = node
         .connections
-        .exchange_on(&open, &question(), deadline)
+        .exchange_on(&open, &query(), deadline)
         .await
         .map_err(|unanswered| unanswered.failure().clone())?;
     node.connections.check(&answers)?;
@@ -197,7 +197,7 @@ async fn ask(node: &Node) -> Result<SlotRanges, Failure> {
     Ok(ranges)
 }
 
-fn question() -> Pipeline {
+fn query() -> Pipeline {
     let mut command = redis::cmd("CLUSTER");
     command.arg("SLOTS");
     pipeline([command])
