@@ -51,7 +51,7 @@ impl Collector {
     }
 
     /// Connects, within this time.
-    pub(super) async fn connect(self, patience: Duration) -> Result<Connection, transport::Error> {
+    pub(super) async fn connect(self, max_wait: Duration) -> Result<Connection, transport::Error> {
         let Self { target, tls, headers } = self;
         let authority = target.authority();
         // The connector does the TLS, so this scheme is not the one that the collector sees.
@@ -62,7 +62,7 @@ impl Collector {
         let connector = tower::service_fn(move |_| {
             let (target, tls) = (target.clone(), tls.clone());
             // The channel connects again by itself, when nobody waits for it.
-            async move { timeout(patience, open_socket(&target, tls)).await?.map(TokioIo::new) }
+            async move { timeout(max_wait, open_socket(&target, tls)).await?.map(TokioIo::new) }
         });
         Ok(Connection { channel: endpoint.connect_with_connector(connector).await?, headers })
     }

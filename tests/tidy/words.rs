@@ -56,7 +56,7 @@ const RETIRED: &[(In, &str, &[&str])] = &[
     (In::Code, "ResolvedCredential", &["Claim"]),
     (In::Code, "PresentedToken", &["Shown"]),
     (In::Code, "TokenState", &["Standing"]),
-    (In::Code, "OnConflict", &["Patience"]),
+    (In::Code, "OnConflict, or timeout", &["Patience", "PATIENCE", "patience", "is_patient"]),
     (In::Code, "TokenMatch", &["Hold"]),
     (In::Code, "RequestIdReused", &["MarkReused"]),
     (In::Code, "EventKind", &["Happening"]),

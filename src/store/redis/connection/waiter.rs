@@ -314,7 +314,7 @@ impl Group {
 pub(in crate::store::redis) async fn prepare(
     connection: &Connection,
     acknowledge: Acknowledge,
-    patience: Duration,
+    max_wait: Duration,
 ) -> Result<(), Failure> {
     let write = waited_write();
     let preparing = async {
@@ -327,7 +327,7 @@ pub(in crate::store::redis) async fn prepare(
         };
         wait.exec_async(&mut commands).await.map_err(|error| explain(&error, acknowledge).unwrap_or(error.into()))
     };
-    let prepared = timeout(patience, preparing).await.unwrap_or(Err(Cause::NoAnswer(patience)));
+    let prepared = timeout(max_wait, preparing).await.unwrap_or(Err(Cause::NoAnswer(max_wait)));
     prepared.map_err(|cause| Failure { address: Arc::clone(&connection.address), cause })
 }
 
@@ -345,14 +345,14 @@ fn explain(error: &RedisError, acknowledge: Acknowledge) -> Option<Cause> {
 }
 
 /// Makes the command that waits at most so long. Zero would mean forever.
-fn wait_command(acknowledge: Acknowledge, patience: Duration) -> Cmd {
+fn wait_command(acknowledge: Acknowledge, max_wait: Duration) -> Cmd {
     let mut command = Cmd::new();
     match acknowledge {
         Acknowledge::Primary => command.arg("WAIT").arg(0),
         Acknowledge::Replicas(count) => command.arg("WAIT").arg(count),
         Acknowledge::Fsync => command.arg("WAITAOF").arg(1).arg(0),
     };
-    command.arg(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX).max(1));
+    command.arg(u64::try_from(max_wait.as_millis()).unwrap_or(u64::MAX).max(1));
     command
 }
 
