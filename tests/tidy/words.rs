@@ -95,6 +95,11 @@ const RETIRED: &[(In, &str, &[&str])] = &[
     (In::All, "who it is: a client that ..., the caller", &["whoever", "Whoever"]),
     (In::All, "stops serving, stopped answering", &["stops to serve", "stopped to answer"]),
     (In::Service, "check request", &["question about a request", "question of forward", "question of a proxy"]),
+    (
+        In::Service,
+        "untrusted peer, attacker, or who it is",
+        &["stranger", "strangers", "Stranger", "Strangers", "STRANGERS"],
+    ),
     (In::Service, "authoritative for", &["the say", "no say"]),
     (In::Service, "what it proves", &["vouch", "vouches"]),
     (In::Service, "AppAuthorizer, or what it leads to", &["door", "doors"]),
