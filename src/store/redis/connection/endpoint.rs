@@ -54,7 +54,7 @@ impl Endpoint {
     }
 }
 
-/// How bytes travel.
+/// How bytes are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scheme {
     Plain,
