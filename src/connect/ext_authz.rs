@@ -34,13 +34,14 @@ pub(super) fn take<B>(request: &Request<B>) -> Option<Uri> {
 /// Builds the request for the session of the cookies in a check request, a body with room for a prefix before it.
 pub(super) fn request(mut body: BytesMut) -> Result<OpenSessionRequest, Rejection> {
     body.advance(PREFIX);
-    let question = match envelope::take(&mut body) {
-        Some((0, question)) if body.is_empty() => question,
+    let check_request = match envelope::take(&mut body) {
+        Some((0, check_request)) if body.is_empty() => check_request,
         Some((1, _)) => return Err(Rejection::CompressionUnsupported),
         _ => return Err(Rejection::RequestMalformed(NOT_ONE_MESSAGE.to_owned())),
     };
-    let question = CheckRequest::decode(question).map_err(|error| Rejection::RequestMalformed(error.to_string()))?;
-    let mut attributes = question.attributes.unwrap_or_default();
+    let check_request =
+        CheckRequest::decode(check_request).map_err(|error| Rejection::RequestMalformed(error.to_string()))?;
+    let mut attributes = check_request.attributes.unwrap_or_default();
     let app = attributes.context_extensions.remove(APP).unwrap_or_default();
     let http = attributes.request.and_then(|request| request.http).unwrap_or_default();
     Ok(forward_auth::open(app, cookies(&http)))

@@ -99,11 +99,11 @@ impl AuditRecord {
     /// Writes a line, with the code of the call and the reason of a failure. Returns whether it is that of a stream's
     /// begin, so that the end gets another one.
     pub fn log(&self, code: &'static str, reason: Option<&str>) -> bool {
-        static STRANGERS: LogThrottle = LogThrottle::new();
+        static UNAUTHENTICATED: LogThrottle = LogThrottle::new();
         let mut notes = self.0.lock();
         let Notes { caller, app, session_id, sessions, with_entries, outcome, next_line } = &*notes;
         // Callers make as many calls as they need. Anybody else could fill the log.
-        let calls = if caller.is_some() { Some(1) } else { STRANGERS.count() };
+        let calls = if caller.is_some() { Some(1) } else { UNAUTHENTICATED.count() };
         let Some(calls) = calls else { return false };
         info!(
             target: "cloakroom::audit",

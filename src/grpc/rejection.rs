@@ -50,7 +50,7 @@ pub enum Rejection {
         "nobody is asked who calls here, and browsers do not say without TLS that a web page asks; say in [callers] who \
          may ask, or configure [server.tls]"
     )]
-    QuestionRefused,
+    CheckRequestRefused,
     /// The call took longer than the caller or the settings allow.
     #[error("no answer within {}; whether a write was done is unknown", duration::text(*.0))]
     TimeoutExceeded(Duration),

@@ -137,7 +137,7 @@ const fn rejection(rejection: &Rejection) -> (Code, &'static str) {
         Rejection::ContentTypeUnsupported(_) => (Code::InvalidArgument, "CONTENT_TYPE_UNSUPPORTED"),
         Rejection::HttpMethodUnsupported => (Code::InvalidArgument, "HTTP_METHOD_UNSUPPORTED"),
         Rejection::HttpVersionUnsupported => (Code::InvalidArgument, "HTTP_VERSION_UNSUPPORTED"),
-        Rejection::BrowserRefused | Rejection::QuestionRefused => (Code::PermissionDenied, "BROWSER_REFUSED"),
+        Rejection::BrowserRefused | Rejection::CheckRequestRefused => (Code::PermissionDenied, "BROWSER_REFUSED"),
         Rejection::HostRefused => (Code::PermissionDenied, "HOST_REFUSED"),
         Rejection::TimeoutExceeded(_) | Rejection::RequestUnfinished(_) => {
             (Code::DeadlineExceeded, "DEADLINE_EXCEEDED")

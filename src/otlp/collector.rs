@@ -51,7 +51,7 @@ impl Collector {
     }
 
     /// Connects, within this time.
-    pub(super) async fn connect(self, patience: Duration) -> Result<CollectorConnection, transport::Error> {
+    pub(super) async fn connect(self, max_wait: Duration) -> Result<CollectorConnection, transport::Error> {
         let Self { address, tls, headers } = self;
         let authority = address.authority();
         // The connector does the TLS, so this scheme is not the one that the collector sees.
@@ -62,7 +62,7 @@ impl Collector {
         let connector = tower::service_fn(move |_| {
             let (address, tls) = (address.clone(), tls.clone());
             // The channel connects again by itself, when nobody waits for it.
-            async move { timeout(patience, open_socket(&address, tls)).await?.map(TokioIo::new) }
+            async move { timeout(max_wait, open_socket(&address, tls)).await?.map(TokioIo::new) }
         });
         Ok(CollectorConnection { channel: endpoint.connect_with_connector(connector).await?, headers })
     }

@@ -48,9 +48,9 @@ async fn watch_store<F: Future<Output = Result<(), store::Error>>>(
     health.publish(published).await;
     loop {
         // With a timeout, because a disk that hangs never responds. Redis has one of its own, and names a cause.
-        let patience = unhealthy_after + PING_INTERVAL;
-        let silent = || store::Error::unavailable(format!("no answer within {}", duration::text(patience)));
-        let result = timeout(patience, ping()).await.unwrap_or_else(|_| Err(silent()));
+        let max_wait = unhealthy_after + PING_INTERVAL;
+        let silent = || store::Error::unavailable(format!("no answer within {}", duration::text(max_wait)));
+        let result = timeout(max_wait, ping()).await.unwrap_or_else(|_| Err(silent()));
         health.publish_store_up(result.is_ok());
         let is_short_silence = matches!(result, Err(store::Error::Unavailable(_)))
             && published == ServingStatus::Serving

@@ -56,7 +56,7 @@ const RETIRED: &[(In, &str, &[&str])] = &[
     (In::Code, "ResolvedCredential", &["Claim"]),
     (In::Code, "PresentedToken", &["Shown"]),
     (In::Code, "TokenState", &["Standing"]),
-    (In::Code, "OnConflict", &["Patience"]),
+    (In::Code, "OnConflict, or timeout", &["Patience", "PATIENCE", "patience", "is_patient"]),
     (In::Code, "TokenMatch", &["Hold"]),
     (In::Code, "RequestIdReused", &["MarkReused"]),
     (In::Code, "EventKind", &["Happening"]),
@@ -72,6 +72,7 @@ const RETIRED: &[(In, &str, &[&str])] = &[
     (In::Code, "LogThrottle", &["Seldom"]),
     (In::All, "WatchPrinter", &["Vigil", "vigil"]),
     (In::Code, "CommandContext", &["Desk"]),
+    (In::Code, "Query, or CheckRequest", &["Question", "question", "QuestionRefused"]),
     // Constants and functions.
     (In::All, "IDEMPOTENCY_TTL", &["MARK_MEMORY"]),
     (In::All, "PREVIOUS_TTL", &["PREVIOUS_MEMORY"]),
@@ -94,11 +95,16 @@ const RETIRED: &[(In, &str, &[&str])] = &[
     (In::All, "who it is: a client that ..., the caller", &["whoever", "Whoever"]),
     (In::All, "stops serving, stopped answering", &["stops to serve", "stopped to answer"]),
     (In::Service, "check request", &["question about a request", "question of forward", "question of a proxy"]),
+    (
+        In::Service,
+        "untrusted peer, attacker, or who it is",
+        &["stranger", "strangers", "Stranger", "Strangers", "STRANGERS"],
+    ),
     (In::Service, "authoritative for", &["the say", "no say"]),
     (In::Service, "what it proves", &["vouch", "vouches"]),
     (In::Service, "AppAuthorizer, or what it leads to", &["door", "doors"]),
     (In::Service, "what to do", &["way out"]),
-    (In::Service, "ends, closes, cancels or leaves", &["give up", "gives up", "given up"]),
+    (In::Service, "ends, closes, cancels or leaves", &["give up", "gives up", "given up", "give_up"]),
 ];
 
 /// They say what has been, or refuse it.

@@ -1,6 +1,6 @@
 //! The answer: what was found in the store, with the ends that the audit logs have of it.
 
-use super::question::Findings;
+use super::query::Findings;
 use super::replica::{AuditLogState, NotedEnd, ReplicaLog};
 use crate::cli::sessions::text::time;
 use crate::grpc::wire::list_session_ends_request::Wanted;
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn two_tokens_of_one_session_are_one_question_and_have_the_same_ends() {
+    fn two_tokens_of_one_session_are_one_query_and_have_the_same_ends() {
         let explanation = |id: &str| CredentialExplanation { id: id.to_owned(), ..Default::default() };
         let findings = Findings::Sessions(["0f", "", "0e", "0f"].map(explanation).into());
 

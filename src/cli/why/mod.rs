@@ -4,7 +4,7 @@
 
 mod answer;
 mod json;
-mod question;
+mod query;
 mod replica;
 mod text;
 mod verdict;
@@ -16,7 +16,7 @@ use clap::Args;
 use tokio::runtime;
 
 use self::answer::{Answer, WhyReport};
-use self::question::Question;
+use self::query::Query;
 use super::credentials::Credentials;
 use super::input::read_stdin;
 use super::{Address, CliError, layout, output};
@@ -56,9 +56,9 @@ pub(super) struct WhyArgs {
 impl WhyArgs {
     /// The answer is yes if a session lives: of the cookie, the id or the subject.
     pub(super) fn run(&self) -> Result<(), CliError> {
-        let question = self.question()?;
+        let query = self.query()?;
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let report = runtime.block_on(self.ask(question))?;
+        let report = runtime.block_on(self.ask(query))?;
         output::print(&if self.json {
             json::document(&report)
         } else {
@@ -67,24 +67,24 @@ impl WhyArgs {
         if report.has_live_session() { Ok(()) } else { Err(CliError::NegativeAnswer) }
     }
 
-    fn question(&self) -> io::Result<Question> {
+    fn query(&self) -> io::Result<Query> {
         if let Some(subject) = &self.subject {
-            return Ok(Question::Subject(subject.clone()));
+            return Ok(Query::Subject(subject.clone()));
         }
         let text = self.text.clone().map_or_else(read_stdin, Ok)?;
         Ok(if self.session_key {
-            Question::key(&self.app, text.trim())
+            Query::key(&self.app, text.trim())
         } else {
-            Question::parse(&self.app, text.trim(), self.cookie_name.as_deref())
+            Query::parse(&self.app, text.trim(), self.cookie_name.as_deref())
         })
     }
 
-    async fn ask(&self, question: Question) -> Result<WhyReport, CliError> {
+    async fn ask(&self, query: Query) -> Result<WhyReport, CliError> {
         let replicas = replica::connect(&self.addresses, &self.credentials, self.timeout).await;
-        let (findings, store_error) = match question.ask(&self.app, &replicas).await {
+        let (findings, store_error) = match query.ask(&self.app, &replicas).await {
             Ok(findings) => (findings, None),
             // The audit logs may answer all the same.
-            Err(error) => match question.without_store() {
+            Err(error) => match query.without_store() {
                 Some(findings) => (findings, Some(error)),
                 None => return Err(error),
             },

@@ -153,7 +153,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_log_that_fails_one_question_has_answered_the_others() {
+    fn a_log_that_fails_one_query_has_answered_the_others() {
         let answered = || Ok(ListSessionEndsResponse { lost: Some(3), ..Default::default() });
         let failed = || Err("127.0.0.1:1: no answer within 1s".to_owned());
 

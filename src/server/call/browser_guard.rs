@@ -34,7 +34,7 @@ pub(super) fn check<B>(
     match protocol {
         _ if connection.is_on_loopback => check_host(request),
         // Browsers say that a page asks where they take the address for safe: loopback, and any by TLS.
-        Some(Protocol::ForwardAuth) if !has_tls => Err(Rejection::QuestionRefused),
+        Some(Protocol::ForwardAuth) if !has_tls => Err(Rejection::CheckRequestRefused),
         _ => Ok(()),
     }
 }

@@ -61,7 +61,7 @@ impl Http1Request {
         if unread_body.is_left() {
             goes_on = !awaits_continue && !activity.is_end_due() && Box::pin(unread_body.discard()).await;
         }
-        unread_body.give_up();
+        unread_body.drop_rest();
         // Asked again, because the end may have come meanwhile.
         if !goes_on || activity.is_end_due() {
             activity.announce_end();

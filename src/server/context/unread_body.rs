@@ -70,7 +70,7 @@ impl UnreadBody {
     }
 
     /// Drops the rest without reading it, and every one that is left later.
-    pub(in crate::server) fn give_up(&self) {
+    pub(in crate::server) fn drop_rest(&self) {
         self.take();
     }
 

@@ -297,14 +297,14 @@ mod tests {
     #[tokio::test]
     async fn a_pause_makes_a_holder_the_newest_one() {
         let budget = budget(100);
-        let (honest, stranger) = (control(0, 1), control(1, 1));
+        let (honest, other) = (control(0, 1), control(1, 1));
 
         set(&budget, &honest, 50);
-        set(&budget, &stranger, 50);
+        set(&budget, &other, 50);
         set(&budget, &honest, 0);
         set(&budget, &honest, 51);
 
-        assert!(is_cut(&stranger).await);
+        assert!(is_cut(&other).await);
         assert!(!is_cut(&honest).await);
     }
 

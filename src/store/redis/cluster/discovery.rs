@@ -121,7 +121,7 @@ impl Cluster {
         }
         let first = self.discovery.turn.fetch_add(ASKED, Ordering::Relaxed) % nodes.len();
         let asked: Vec<_> = nodes.iter().cycle().skip(first).take(nodes.len().min(ASKED)).cloned().collect();
-        majority(asked, PATIENCE).await.ok()
+        majority(asked, SLOTS_TIMEOUT).await.ok()
     }
 
     /// Asks the nodes of the settings, by connections for this alone.
@@ -138,12 +138,12 @@ impl Cluster {
 }
 
 /// Asks nodes, and returns the answer that most of them give. Once one has answered, the others have little time left.
-async fn majority(nodes: Vec<Arc<Node>>, patience: Duration) -> Result<SlotRanges, Failure> {
+async fn majority(nodes: Vec<Arc<Node>>, max_wait: Duration) -> Result<SlotRanges, Failure> {
     let mut asking = JoinSet::new();
     let count = nodes.len();
     for node in nodes {
         asking.spawn(async move {
-            let asked = timeout(patience, ask(&node)).await;
+            let asked = timeout(max_wait, ask(&node)).await;
             asked.unwrap_or_else(|_| Err(node.connections.why_none()))
         });
     }
@@ -153,7 +153,7 @@ async fn majority(nodes: Vec<Arc<Node>>, patience: Duration) -> Result<SlotRange
     while let Some(answer) = next_answer(&mut asking, deadline).await {
         match answer {
             Ok(Ok(ranges)) => {
-                deadline.get_or_insert(Instant::now() + PATIENCE);
+                deadline.get_or_insert(Instant::now() + SLOTS_TIMEOUT);
                 match votes.iter_mut().find(|(other, _)| *other == ranges) {
                     Some((_, votes)) => *votes += 1,
                     None => votes.push((ranges, 1)),
@@ -181,11 +181,11 @@ async fn next_answer<T: 'static>(asking: &mut JoinSet<T>, deadline: Option<Insta
 /// Asks one node.
 async fn ask(node: &Node) -> Result<SlotRanges, Failure> {
     let open = node.connections.open().await?;
-    // The caller's patience is shorter. A node that is only slow is not left for that.
+    // The caller waits for less time. A node that is only slow is not left for that.
     let deadline = Instant::now() + ANSWER_TIMEOUT;
     let mut answers = node
         .connections
-        .exchange_on(&open, &question(), deadline)
+        .exchange_on(&open, &query(), deadline)
         .await
         .map_err(|unanswered| unanswered.failure().clone())?;
     node.connections.check(&answers)?;
@@ -197,14 +197,14 @@ async fn ask(node: &Node) -> Result<SlotRanges, Failure> {
     Ok(ranges)
 }
 
-fn question() -> Pipeline {
+fn query() -> Pipeline {
     let mut command = redis::cmd("CLUSTER");
     command.arg("SLOTS");
     pipeline([command])
 }
 
 fn no_answer() -> Failure {
-    Failure { address: "the cluster".into(), cause: Cause::NoAnswer(PATIENCE) }
+    Failure { address: "the cluster".into(), cause: Cause::NoAnswer(SLOTS_TIMEOUT) }
 }
 
 /// Notes that nobody asks any more, however that ended.
@@ -219,7 +219,7 @@ impl Drop for DiscoveryGuard {
 }
 
 /// How long a node may take to tell the slots if another one is known, or has told them.
-const PATIENCE: Duration = Duration::from_millis(250);
+const SLOTS_TIMEOUT: Duration = Duration::from_millis(250);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The shortest time between two looks, and the longest while there are calls.

@@ -61,7 +61,7 @@ impl Cluster {
         sequences: Vec<Sequence<'static>>,
         any_answered: &CancellationToken,
     ) -> Result<Vec<Result<Vec<Value>, Failure>>, ()> {
-        let patience = node.feed_timeout.for_next().ok_or(())?;
+        let max_wait = node.feed_timeout.for_next().ok_or(())?;
         let (cluster, read_node) = (Arc::clone(self), Arc::clone(node));
         let mut reading = tokio::spawn(async move {
             let begin = Instant::now();
@@ -74,7 +74,7 @@ impl Cluster {
         });
         // If no node answers, it is not this one that hangs.
         let late = async {
-            sleep(patience).await;
+            sleep(max_wait).await;
             any_answered.cancelled().await;
         };
         tokio::select! {

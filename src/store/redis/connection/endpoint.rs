@@ -62,7 +62,7 @@ impl Endpoint {
     }
 }
 
-/// How bytes travel.
+/// How bytes are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Scheme {
     Plain,

@@ -63,18 +63,18 @@ impl Connection {
     pub(in crate::store::redis) async fn open(
         endpoint: &Endpoint,
         round: u64,
-        patience: Duration,
+        max_wait: Duration,
     ) -> Result<Self, Failure> {
-        let deadline = Instant::now() + patience;
-        let opening = timeout_at(deadline, Self::open_within(endpoint, round, patience, deadline));
-        let result = opening.await.unwrap_or(Err(Cause::NotConnected(patience)));
+        let deadline = Instant::now() + max_wait;
+        let opening = timeout_at(deadline, Self::open_within(endpoint, round, max_wait, deadline));
+        let result = opening.await.unwrap_or(Err(Cause::NotConnected(max_wait)));
         result.map_err(|cause| Failure { address: Arc::clone(&endpoint.address), cause })
     }
 
     async fn open_within(
         endpoint: &Endpoint,
         round: u64,
-        patience: Duration,
+        max_wait: Duration,
         deadline: Instant,
     ) -> Result<Self, Cause> {
         let (progress, settings) = (Arc::new(ConnectionProgress::default()), endpoint.info.redis_settings());
@@ -82,15 +82,15 @@ impl Connection {
         let mut handshake = None;
         let (commands, driver) = match (endpoint.info.addr(), &endpoint.tls) {
             (ConnectionAddr::Tcp(host, port), None) => {
-                drive(count(connect_tcp(host, *port, patience).await?), &progress).await?
+                drive(count(connect_tcp(host, *port, max_wait).await?), &progress).await?
             }
             (ConnectionAddr::Tcp(host, port), Some(tls)) => {
                 // Below TLS, which may write a part of the bytes that it then fails to write.
-                let stream = count(connect_tcp(host, *port, patience).await?);
+                let stream = count(connect_tcp(host, *port, max_wait).await?);
                 let connecting = handshake.insert(tls.handshake()).connect(host, stream);
                 let no_answer = |_| Err(Cause::Tls(TlsProblem::NoAnswer));
                 // Earlier than the calls that wait for the connection, so that they can say why there is none.
-                let stream = timeout_at(deadline - patience / 4, connecting).await.unwrap_or_else(no_answer)?;
+                let stream = timeout_at(deadline - max_wait / 4, connecting).await.unwrap_or_else(no_answer)?;
                 drive(stream, &progress).await?
             }
             (ConnectionAddr::Unix(path), None) => {
@@ -144,14 +144,14 @@ impl Connection {
     /// Checks that the server is a node of a cluster.
     ///
     /// One that was started without its cluster redirects nothing: all sessions would seem to be missing.
-    pub(in crate::store::redis) async fn check_cluster(&self, patience: Duration) -> Result<(), Failure> {
+    pub(in crate::store::redis) async fn check_cluster(&self, max_wait: Duration) -> Result<(), Failure> {
         let asking = async {
             let asked = self.set_up(&redis::cmd("ASKING")).await;
             // ASKING counts for the next command. A read of a slot that the node is getting would find nothing.
             let pinged = self.set_up(&redis::cmd("PING")).await;
             asked.and(pinged)
         };
-        match timeout(patience, asking).await.unwrap_or(Err(Cause::NoAnswer(patience))) {
+        match timeout(max_wait, asking).await.unwrap_or(Err(Cause::NoAnswer(max_wait))) {
             // The health check says so.
             Err(Cause::Answered { code, .. }) if &*code == "NOPERM" => Ok(()),
             result => result.map_err(|cause| Failure { address: Arc::clone(&self.address), cause }),
@@ -159,24 +159,24 @@ impl Connection {
     }
 
     /// Checks that the server says that it is a primary.
-    pub(in crate::store::redis) async fn check_role(&self, patience: Duration) -> Result<(), Failure> {
-        let asked = timeout(patience, self.commands().send_packed_command(&redis::cmd("ROLE"))).await;
+    pub(in crate::store::redis) async fn check_role(&self, max_wait: Duration) -> Result<(), Failure> {
+        let asked = timeout(max_wait, self.commands().send_packed_command(&redis::cmd("ROLE"))).await;
         let cause = match asked {
             Ok(Ok(Value::ServerError(error))) => RedisError::from(error).into(),
             Ok(Ok(Value::Array(role))) if role.first() == Some(&Value::BulkString(b"master".to_vec())) => return Ok(()),
             Ok(Ok(_)) => Cause::NotPrimary,
             Ok(Err(error)) => error.into(),
-            Err(_) => Cause::NoAnswer(patience),
+            Err(_) => Cause::NoAnswer(max_wait),
         };
         Err(Failure { address: Arc::clone(&self.address), cause })
     }
 
     /// Reads the term of the server, which has to be a primary.
-    pub(in crate::store::redis) async fn read_term(&mut self, patience: Duration) -> Result<(), Failure> {
+    pub(in crate::store::redis) async fn read_term(&mut self, max_wait: Duration) -> Result<(), Failure> {
         let mut info = redis::cmd("INFO");
         info.arg("server").arg("replication");
         let mut commands = self.commands();
-        let cause = match timeout(patience, info.query_async::<String>(&mut commands)).await {
+        let cause = match timeout(max_wait, info.query_async::<String>(&mut commands)).await {
             Ok(Ok(info)) => match PrimaryTerm::read(&info) {
                 Some(term) => {
                     self.term = Some(Arc::new(term));
@@ -185,7 +185,7 @@ impl Connection {
                 None => Cause::NotPrimary,
             },
             Ok(Err(error)) => error.into(),
-            Err(_) => Cause::NoAnswer(patience),
+            Err(_) => Cause::NoAnswer(max_wait),
         };
         Err(Failure { address: Arc::clone(&self.address), cause })
     }
@@ -273,13 +273,13 @@ where
 }
 
 /// Resolves the name anew and tries each address, with an equal share of the time.
-async fn connect_tcp(host: &str, port: u16, patience: Duration) -> io::Result<TcpStream> {
+async fn connect_tcp(host: &str, port: u16, max_wait: Duration) -> io::Result<TcpStream> {
     let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
-    let share = patience / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
+    let share = max_wait / u32::try_from(addresses.len().max(1)).unwrap_or(u32::MAX);
     let mut last_error = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in addresses {
         match timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return configure(stream, patience),
+            Ok(Ok(stream)) => return configure(stream, max_wait),
             Ok(Err(error)) => last_error = error,
             Err(elapsed) => last_error = elapsed.into(),
         }
@@ -288,9 +288,9 @@ async fn connect_tcp(host: &str, port: u16, patience: Duration) -> io::Result<Tc
 }
 
 /// Lets the kernel close the connection to a peer that acknowledges nothing.
-fn configure(stream: TcpStream, patience: Duration) -> io::Result<TcpStream> {
+fn configure(stream: TcpStream, max_wait: Duration) -> io::Result<TcpStream> {
     stream.set_nodelay(true)?;
-    let interval = patience.max(Duration::from_secs(1));
+    let interval = max_wait.max(Duration::from_secs(1));
     let keepalive = TcpKeepalive::new().with_time(interval).with_interval(interval).with_retries(3);
     let socket = SockRef::from(&stream);
     socket.set_tcp_keepalive(&keepalive)?;

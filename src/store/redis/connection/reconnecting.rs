@@ -161,8 +161,8 @@ impl Opener {
             self.watch(&connection).await;
             connection.leave();
             let failure = self.rounds.was_silent(&connection).then(|| self.no_answer(&connection));
-            let patience = if failure.is_some() { self.target.timeout / 4 } else { self.target.timeout };
-            fails_from = Instant::now() + patience;
+            let max_wait = if failure.is_some() { self.target.timeout / 4 } else { self.target.timeout };
+            fails_from = Instant::now() + max_wait;
             self.publisher.send_replace(ReconnectingState::Opening { fails_from, failure });
             // A server that closes each connection at once is not asked without a pause.
             sleep_until(connection.opened + MIN_PAUSE).await;
@@ -240,12 +240,12 @@ impl Opener {
     /// Tries the servers that the Sentinels name.
     async fn open_to_primary(&self, endpoint: &Endpoint, sentinels: &Sentinels) -> Result<Connection, Failure> {
         let addresses = sentinels.addresses().await?;
-        let patience = self.target.timeout / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+        let max_wait = self.target.timeout / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
         let mut failure = None;
         for address in addresses {
             // A primary that hangs need not be waited for if there is another one by now.
             let opened = tokio::select! {
-                opened = self.open_primary(endpoint, &address, patience) => opened,
+                opened = self.open_primary(endpoint, &address, max_wait) => opened,
                 () = sentinels.await_another_than(&address) => Err(self.target.not_connected()),
             };
             match opened {
@@ -265,10 +265,10 @@ impl Opener {
         &self,
         endpoint: &Endpoint,
         address: &ServerAddress,
-        patience: Duration,
+        max_wait: Duration,
     ) -> Result<Connection, Failure> {
-        let connection = Connection::open(&endpoint.at(address), self.rounds.current(), patience).await?;
-        connection.check_role(patience).await?;
+        let connection = Connection::open(&endpoint.at(address), self.rounds.current(), max_wait).await?;
+        connection.check_role(max_wait).await?;
         Ok(connection)
     }
 
@@ -315,12 +315,12 @@ impl Opener {
         let mut info = redis::cmd("INFO");
         info.arg("replication");
         let mut commands = connection.commands();
-        let patience = match self.purpose {
+        let max_wait = match self.purpose {
             ConnectionPurpose::Commands => self.target.timeout,
             // It is answered after the wait that is under way.
             ConnectionPurpose::Waiting(_) => 2 * self.target.timeout,
         };
-        let answered = timeout(patience, info.query_async::<String>(&mut commands)).await;
+        let answered = timeout(max_wait, info.query_async::<String>(&mut commands)).await;
         if answered.as_ref().is_ok_and(|answer| answer.as_ref().err().is_none_or(|it| it.kind() != ErrorKind::Io)) {
             connection.record_answer();
         }

@@ -96,9 +96,9 @@ impl Redis {
         let probed = self.probed().await?;
         let count = probed.len();
         let mut writing: FuturesUnordered<_> = probed.into_iter().map(|probed| self.check_write(probed)).collect();
-        let mut patience = pin!(sleep(PATIENCE));
-        let (mut working, mut failure, mut is_patient) = (Vec::new(), None, true);
-        while is_patient || 2 * working.len() <= count {
+        let mut timer = pin!(sleep(MINORITY_TIMEOUT));
+        let (mut working, mut failure, mut waits_for_all) = (Vec::new(), None, true);
+        while waits_for_all || 2 * working.len() <= count {
             tokio::select! {
                 written = writing.next() => match written {
                     Some(Ok(probed)) => working.push(probed),
@@ -106,7 +106,7 @@ impl Redis {
                     Some(Err(error)) => failure = Some(error),
                     None => break,
                 },
-                () = &mut patience, if is_patient => is_patient = false,
+                () = &mut timer, if waits_for_all => waits_for_all = false,
             }
         }
         match failure {
@@ -270,4 +270,4 @@ fn answered_code<'c>(cause: &'c (dyn StdError + Send + Sync + 'static)) -> Optio
 const INSPECTION_INTERVAL: Duration = Duration::from_millis(750);
 
 /// How long a node is waited for if most of the others have answered.
-const PATIENCE: Duration = Duration::from_millis(250);
+const MINORITY_TIMEOUT: Duration = Duration::from_millis(250);

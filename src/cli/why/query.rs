@@ -15,7 +15,7 @@ use crate::grpc::wire::{
 };
 use crate::token::SessionId;
 
-pub(super) enum Question {
+pub(super) enum Query {
     Credential(ExplainCredentialRequest),
     Session(SessionId),
     Subject(String),
@@ -33,7 +33,7 @@ pub(super) enum Findings {
     },
 }
 
-impl Question {
+impl Query {
     /// Reads the id of a session, a token, a ticket or a `Cookie` header.
     pub(super) fn parse(app: &str, text: &str, cookie_name: Option<&str>) -> Self {
         if let Some(id) = SessionId::parse(text) {
@@ -82,7 +82,7 @@ impl Question {
         }
     }
 
-    /// Returns what is known without the store; `None` if the question cannot be asked without it.
+    /// Returns what is known without the store; `None` if the query needs the store.
     pub(super) fn without_store(&self) -> Option<Findings> {
         match self {
             Self::Credential(_) => None,
