@@ -260,6 +260,13 @@ impl Node {
         grant(&self.redis);
     }
 
+    /// Returns how often it has refused a command by this code.
+    pub(crate) fn refusals(&self, code: &str) -> u64 {
+        let stats = self.redis.cli(&["info", "errorstats"]);
+        let count = stats.lines().find_map(|line| line.strip_prefix(&format!("errorstat_{code}:count=")));
+        count.map_or(0, |count| count.trim().parse().unwrap())
+    }
+
     fn meet(&self, other: &Self) {
         self.run(&["cluster", "meet", "127.0.0.1", &other.port.to_string(), &other.bus_port.to_string()]);
     }

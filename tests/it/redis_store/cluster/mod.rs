@@ -1,6 +1,7 @@
 //! The mode `cluster`: redirections, failures of nodes, and slots that are moved.
 
 mod acknowledge;
+mod announced;
 mod atomic_moves;
 mod changes;
 mod circles;
