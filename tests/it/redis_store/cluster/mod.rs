@@ -7,6 +7,7 @@ mod changes;
 mod circles;
 mod faults;
 mod feed;
+mod killed_connections;
 mod layout;
 mod metrics;
 mod moves;
