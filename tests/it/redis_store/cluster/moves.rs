@@ -10,6 +10,7 @@ use cloakroom::token::SessionId;
 use tokio::task::{JoinHandle, JoinSet, block_in_place};
 
 use super::CALM;
+use super::circles::most_questions;
 use crate::conformance::fixtures::{
     START, app, apply, by_token, commit, create, load, privilege, record, rotate, save, set,
 };
@@ -182,6 +183,33 @@ async fn no_call_fails_or_waits_longer_than_the_move_of_its_slot() {
 
     let longest = callers.stop().await;
     assert!(longest < took + SLACK, "a call took {longest:?}, and the move {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_wait_for_a_move_ask_for_the_slots_at_most_every_50_ms() {
+    let cluster = Cluster::start(3, 0, CALM);
+    let store = Arc::new(Redis::new(&RedisSettings { timeout: CALM, ..cluster.settings() }).unwrap());
+    create(&*store, key(0), &record()).await;
+    let slot = cluster.nodes[0].redis.cli(&["cluster", "keyslot", "{460}"]);
+    let [from, to] = [&cluster.nodes[0], &cluster.nodes[1]];
+    cluster.nodes.iter().for_each(|node| node.run(&["config", "resetstat"]));
+    let begin = Instant::now();
+
+    cluster.begin_move(slot.trim(), from, to);
+    let mut waiting = JoinSet::new();
+    for n in 1..=64 {
+        let store = Arc::clone(&store);
+        // Its feed is where it was, and it may be at the other node itself.
+        waiting.spawn(async move { create(&*store, key(n), &record()).await });
+    }
+    until("refusals", async || from.refusals("TRYAGAIN") >= 2000).await;
+
+    let asked = cluster.nodes.iter().map(|node| node.redis.calls("cluster|slots")).collect::<Vec<_>>();
+    let most = most_questions(begin.elapsed());
+    assert!(asked.iter().sum::<u64>() > 0, "nobody was asked");
+    assert!(asked.iter().all(|asked| u128::from(*asked) <= most), "{asked:?} questions, at most {most}");
+    block_in_place(|| cluster.finish_move(slot.trim(), from, to));
+    waiting.join_all().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
