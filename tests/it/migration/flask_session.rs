@@ -1,18 +1,14 @@
 //! The import of Flask-Session's sessions from its Redis, which is only read.
 
-use cloakroom::app::FlaskSessionSettings;
 use cloakroom::grpc::wire::{Changes, OpenSessionRequest, Outcome};
 use serde_json::json;
 use tonic::Code;
 
 use super::real_flask::{records_settings, run_legacy_app};
 use super::*;
-use crate::cli::program::Program;
-use crate::support::authority::{CertificateAuthority, replace};
 use crate::support::calls::{ChangesExt as _, open_cookie, reason, save_cookie};
 use crate::support::redis::RedisServer;
 use crate::support::sessions::{MINUTE, SECOND};
-use crate::support::tls_redis::TlsRedis;
 
 /// Creates sessions by Flask-Session, each with an entry `n`, and returns their cookies.
 fn legacy_sessions<const N: usize>(server: &RedisServer, signer: bool) -> [String; N] {
@@ -41,58 +37,6 @@ async fn a_record_is_imported_once_and_not_changed() {
     assert_eq!(entries(service.open_value(&old).await.1), pairs(&[("_user_id", "\"anna\""), ("n", "5")]));
     assert_eq!([["get", key.as_str()], ["pexpiretime", &key]].map(|command| server.cli(&command)), [value, ttl]);
     assert_eq!(service.migration("flask_session").await.imported, 1);
-}
-
-#[tokio::test]
-async fn a_record_is_imported_by_tls_with_a_user_and_a_client_certificate() {
-    let server = TlsRedis::start_with("--tls-auth-clients yes");
-    let [old] = legacy_sessions(&server.redis, false);
-    let user = ["acl", "setuser", "reader", "on", ">secret", "~session:*", "+getrange", "+pttl"];
-    assert_eq!(server.redis.cli(&user), "OK\n");
-    replace(&server.path("password"), "secret\n");
-    let redis = server.settings_as(&server.authority.sign("cloakroom"));
-    let mut settings = records_settings(&server.redis, &[]);
-    settings.migrate.flask_session = FlaskSessionSettings {
-        url: Some(redis.url.into()),
-        username: Some("reader".to_owned()),
-        password_file: Some(server.path("password")),
-        ca_file: redis.ca_file,
-        certificate_file: redis.certificate_file,
-        key_file: redis.key_file,
-        ..Default::default()
-    };
-
-    let service = TestService::with_apps(StoreKind::Memory, [("default", settings)]).await;
-
-    service.import(&old).await;
-}
-
-#[tokio::test]
-async fn check_connects_to_the_legacy_redis_too() {
-    let server = TlsRedis::start_with("--tls-auth-clients no");
-    let check = |ca_file: &str| {
-        let config = format!(
-            "[apps.default.migrate]\nuntil = \"2200-01-31\"\n[apps.default.migrate.flask_session]\nurl = \"{}\"\n\
-             ca_file = \"{ca_file}\"\n",
-            server.url()
-        );
-        Program::new(&["check", "--connect"]).file("cloakroom.toml", &config).run()
-    };
-    CertificateAuthority::named("another one").write(&server.path("foreign.pem"));
-
-    let works = check(server.path("ca.pem").to_str().unwrap());
-    let wrong = check(server.path("foreign.pem").to_str().unwrap());
-    let missing = check("missing.pem");
-
-    assert!(
-        works.stdout.contains("# The Redis of the migration source flask_session answers the app default."),
-        "{works:?}"
-    );
-    let cause = "the Redis of the migration source flask_session: Redis at localhost";
-    assert!(wrong.code == Some(1) && wrong.stderr.contains(cause), "{wrong:?}");
-    assert!(wrong.stderr.contains("TLS: the certificate of Redis is signed by no authority in "), "{wrong:?}");
-    let setting = "apps.default.migrate.flask_session.ca_file: missing.pem: it cannot be read: ";
-    assert!(missing.code == Some(1) && missing.stderr.contains(setting), "{missing:?}");
 }
 
 #[apply(on_every_store)]

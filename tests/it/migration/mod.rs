@@ -7,6 +7,7 @@ mod flask_cookie;
 mod flask_session;
 mod races;
 mod real_flask;
+mod record_tls;
 mod revocation;
 mod scs_records;
 mod session_end;

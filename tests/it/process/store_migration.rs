@@ -1,20 +1,22 @@
 //! Moves of all sessions to another store while they are in use: nobody is logged out, and no write is lost or doubled.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use cloakroom::grpc::wire::{
     Changes, DestroySessionRequest, MigrateStoreRequest, OpenSessionRequest, RevokeSubjectRequest,
     destroy_session_request,
 };
-use cloakroom::store::{Redis, RedisSettings};
+use cloakroom::store::{Acknowledge, Redis, RedisSettings};
 use cloakroom::token::Key;
+use tokio::task::block_in_place;
 
 use super::child::{Process, eventually, with_timeout};
 use super::load::{Load, Restart};
 use crate::cli::program::Ended;
 use crate::conformance::fixtures;
 use crate::support::calls::{ChangesExt as _, json_entries, open_cookie, save};
-use crate::support::cluster::KeySpace;
+use crate::support::cluster::{Cluster, KeySpace};
 use crate::support::redis::RedisServer;
 use crate::support::sentinel::{SERVICE, SentinelService};
 use crate::support::watches::session_key;
@@ -39,11 +41,11 @@ fn redis_table(table: &str, redis: &RedisServer, prefix: &str, partitions: u32) 
     )
 }
 
-fn cluster_table(table: &str, keys: &KeySpace) -> String {
-    let RedisSettings { url, key_prefix, .. } = keys.settings();
+fn cluster_table(table: &str, settings: &RedisSettings) -> String {
+    let RedisSettings { url, key_prefix, acknowledge, .. } = settings;
     format!(
         "[{table}]\nkind = \"redis\"\n[{table}.redis]\nmode = \"cluster\"\nurl = \"{url}\"\n\
-         key_prefix = \"{key_prefix}\"\ntimeout = \"30s\"\n"
+         key_prefix = \"{key_prefix}\"\ntimeout = \"30s\"\nacknowledge = \"{acknowledge}\"\n"
     )
 }
 
@@ -270,13 +272,15 @@ async fn two_replicas_move_sessions_to_more_partitions_by_rolling_restarts() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_replicas_move_sessions_from_one_redis_into_a_cluster_by_rolling_restarts() {
     let (redis, keys) = (RedisServer::start(), KeySpace::new());
-    move_by_rolling_restarts(|name| redis_table(name, &redis, "one", 64), |name| cluster_table(name, &keys)).await;
+    move_by_rolling_restarts(|name| redis_table(name, &redis, "one", 64), |name| cluster_table(name, &keys.settings()))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_replicas_move_sessions_from_a_cluster_into_one_redis_by_rolling_restarts() {
     let (redis, keys) = (RedisServer::start(), KeySpace::new());
-    move_by_rolling_restarts(|name| cluster_table(name, &keys), |name| redis_table(name, &redis, "one", 64)).await;
+    move_by_rolling_restarts(|name| cluster_table(name, &keys.settings()), |name| redis_table(name, &redis, "one", 64))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -290,7 +294,7 @@ async fn two_replicas_move_sessions_from_one_redis_to_one_with_sentinels_by_roll
 async fn two_replicas_move_sessions_from_a_redis_with_sentinels_into_a_cluster_by_rolling_restarts() {
     let (sentinels, keys) = (SentinelService::start().await, KeySpace::new());
     let old = |name| sentinel_table(name, &sentinels, "primary");
-    move_by_rolling_restarts(old, |name| cluster_table(name, &keys)).await;
+    move_by_rolling_restarts(old, |name| cluster_table(name, &keys.settings())).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -306,6 +310,31 @@ async fn no_session_is_missing_after_a_failover_of_the_previous_store_in_the_mid
     let (redis, sentinels) = (RedisServer::start(), SentinelService::start_with(2).await);
     let primary = &sentinels.servers[0].redis;
     let old = |name| sentinel_table(name, &sentinels, "replicas:1");
+    move_through_a_failover((old, primary), (|name| redis_table(name, &redis, "one", 64), &redis), primary).await;
+}
+
+/// Starts a cluster that goes on after the failure of a primary, and acknowledges writes as before.
+fn cluster_with_replicas() -> (Cluster, RedisSettings) {
+    let cluster = Cluster::start_acknowledging(2, Duration::from_secs(5));
+    // Not of the first node, which is killed.
+    let url = format!("redis://cloakroom:secret@127.0.0.1:{}", cluster.nodes[1].port);
+    let settings = RedisSettings { url, acknowledge: Acknowledge::Replicas(1), ..cluster.settings() };
+    (cluster, settings)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_session_is_missing_after_a_failover_in_the_new_cluster_in_the_middle_of_a_move() {
+    let (redis, (cluster, settings)) = (RedisServer::start(), block_in_place(cluster_with_replicas));
+    let primary = &cluster.nodes[0].redis;
+    let new = |name| cluster_table(name, &settings);
+    move_through_a_failover((|name| redis_table(name, &redis, "one", 64), &redis), (new, primary), primary).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_session_is_missing_after_a_failover_in_the_previous_cluster_in_the_middle_of_a_move() {
+    let (redis, (cluster, settings)) = (RedisServer::start(), block_in_place(cluster_with_replicas));
+    let primary = &cluster.nodes[0].redis;
+    let old = |name| cluster_table(name, &settings);
     move_through_a_failover((old, primary), (|name| redis_table(name, &redis, "one", 64), &redis), primary).await;
 }
 

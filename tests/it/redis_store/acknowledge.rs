@@ -55,7 +55,7 @@ fn counting(token: &str) -> SaveSessionRequest {
     SaveSessionRequest { request_id, ..save(token, Changes::default().increment("n", 1)) }
 }
 
-fn destroy(token: &str) -> DestroySessionRequest {
+pub(super) fn destroy(token: &str) -> DestroySessionRequest {
     DestroySessionRequest { credential: Some(Credential::Token(token.to_owned())), ..Default::default() }
 }
 

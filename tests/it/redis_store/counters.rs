@@ -20,10 +20,21 @@ pub(super) struct Counters {
 
 /// How far a counter has come.
 #[derive(Default)]
-struct Progress {
-    partition: u16,
+pub(super) struct Progress {
+    pub(super) token: String,
+    pub(super) partition: u16,
     acknowledged: AtomicI64,
     failed: AtomicI64,
+}
+
+impl Progress {
+    pub(super) fn acknowledged(&self) -> i64 {
+        self.acknowledged.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn failed(&self) -> i64 {
+        self.failed.load(Ordering::Relaxed)
+    }
 }
 
 /// What happened to one counter.
@@ -43,7 +54,7 @@ impl Counters {
         for _ in 0..count {
             let Session { token, id, .. } = create(service).await;
             let partition = partition(&id);
-            let state = Arc::new(Progress { partition, ..Default::default() });
+            let state = Arc::new(Progress { token: token.clone(), partition, ..Default::default() });
             progress.push(Arc::clone(&state));
             let (mut client, stop) = (service.another_client().await, Arc::clone(&stop));
             tasks.spawn(async move {
@@ -58,7 +69,7 @@ impl Counters {
                     gap = gap.max(last.elapsed());
                     last = Instant::now();
                 }
-                let [acknowledged, failed] = [&state.acknowledged, &state.failed].map(|it| it.load(Ordering::Relaxed));
+                let [acknowledged, failed] = [state.acknowledged(), state.failed()];
                 Counter { token, partition, acknowledged, failed, gap }
             });
         }
@@ -68,16 +79,15 @@ impl Counters {
     /// Waits until each counter of these partitions has been incremented by a call that began after now.
     pub(super) async fn until_incremented(&self, is_meant: impl Fn(u16) -> bool) {
         let meant: Vec<_> = self.progress.iter().filter(|state| is_meant(state.partition)).collect();
-        let read = |state: &Progress| state.acknowledged.load(Ordering::Relaxed);
-        let before: Vec<_> = meant.iter().map(|state| read(state)).collect();
+        let before: Vec<_> = meant.iter().map(|state| state.acknowledged()).collect();
         // The first may have been under way.
-        let is_so = async || meant.iter().zip(&before).all(|(state, before)| read(state) > before + 1);
+        let is_so = async || meant.iter().zip(&before).all(|(state, before)| state.acknowledged() > before + 1);
         until("increments", is_so).await;
     }
 
     /// Waits until one more increment succeeds.
     pub(super) async fn until_any_is_incremented(&self) {
-        let sum = || self.progress.iter().map(|state| state.acknowledged.load(Ordering::Relaxed)).sum::<i64>();
+        let sum = || self.progress.iter().map(|state| state.acknowledged()).sum::<i64>();
         let before = sum();
         until("an increment", async || sum() > before).await;
     }
@@ -86,7 +96,12 @@ impl Counters {
     pub(super) async fn until_failed(&self, is_meant: impl Fn(u16) -> bool) {
         let all: Vec<_> = self.progress.iter().filter(|state| is_meant(state.partition)).collect();
         assert!(!all.is_empty(), "no counter is in these partitions");
-        until("errors", async || all.iter().all(|state| state.failed.load(Ordering::Relaxed) > 0)).await;
+        until("errors", async || all.iter().all(|state| state.failed() > 0)).await;
+    }
+
+    /// How far each of them has come.
+    pub(super) fn progress(&self) -> &[Arc<Progress>] {
+        &self.progress
     }
 
     pub(super) async fn stop(self) -> Vec<Counter> {

@@ -72,6 +72,11 @@ impl Writers {
             .await;
     }
 
+    /// How many saves of all of them have succeeded.
+    pub(super) fn acknowledged(&self) -> u64 {
+        self.successes.iter().map(|successes| successes.load(Ordering::Relaxed)).sum()
+    }
+
     /// Stops them. Later saves cannot hide then that one is lost.
     pub(super) async fn stop(self) -> Stopped {
         self.stop.store(true, Ordering::Relaxed);

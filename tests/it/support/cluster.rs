@@ -119,6 +119,23 @@ impl Cluster {
         cluster
     }
 
+    /// Starts three primaries with so many replicas each, whose user may wait for them. Those of one primary need no other.
+    pub(crate) fn start_acknowledging(replicas: usize, node_timeout: Duration) -> Self {
+        let cluster = Self::start(3, 3 * replicas, node_timeout);
+        for node in &cluster.nodes {
+            node.run(&["acl", "setuser", "cloakroom", "+wait"]);
+            node.run(&["config", "set", "cluster-require-full-coverage", "no"]);
+        }
+        for primary in &cluster.nodes[..3] {
+            let all = format!("connected_slaves:{replicas}");
+            until("the replicas", || {
+                let replication = primary.redis.cli(&["info", "replication"]);
+                replication.contains(&all) && replication.matches("state=online").count() == replicas
+            });
+        }
+        cluster
+    }
+
     /// Adds a replica of a node, and returns when it has all keys.
     pub(crate) fn add_replica(&mut self, primary: usize) {
         self.add();
@@ -258,6 +275,13 @@ impl Node {
     pub(crate) fn restart(&mut self) {
         self.redis.start_again();
         grant(&self.redis);
+    }
+
+    /// Returns how often it has refused a command by this code.
+    pub(crate) fn refusals(&self, code: &str) -> u64 {
+        let stats = self.redis.cli(&["info", "errorstats"]);
+        let count = stats.lines().find_map(|line| line.strip_prefix(&format!("errorstat_{code}:count=")));
+        count.map_or(0, |count| count.trim().parse().unwrap())
     }
 
     fn meet(&self, other: &Self) {

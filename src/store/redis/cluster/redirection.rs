@@ -68,3 +68,47 @@ fn address(error: &ServerError, node: &ServerAddress) -> Option<ServerAddress> {
 
 /// The codes of the errors that [`Redirection::parse()`] knows, but for that of a script that has to be loaded.
 const CODES: [&str; 7] = ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY"];
+
+#[cfg(test)]
+mod tests {
+    use redis::{Value, parse_redis_value};
+
+    use super::*;
+
+    fn at(host: &str, port: u16) -> ServerAddress {
+        ServerAddress { host: host.to_owned(), port }
+    }
+
+    #[test]
+    fn a_redirection_leads_to_the_host_that_it_names_or_else_to_that_of_the_node_that_says_so() {
+        // The address as nodes write it, and the host and the port that it means.
+        let table = [
+            ("10.0.0.1:6381", Some(("10.0.0.1", 6381))),
+            ("node-1.redis.example:7000", Some(("node-1.redis.example", 7000))),
+            // Redis writes IPv6 without brackets.
+            ("::1:7000", Some(("::1", 7000))),
+            ("fd00:0:0:1::a:7000", Some(("fd00:0:0:1::a", 7000))),
+            ("::ffff:10.0.0.1:65535", Some(("::ffff:10.0.0.1", 65535))),
+            (":7000", Some(("answered.example", 7000))),
+            // It should announce a name and has none. CLUSTER SLOTS tells its address.
+            ("?:7000", None),
+            ("10.0.0.1", None),
+            ("10.0.0.1:", None),
+            ("10.0.0.1:port", None),
+            ("10.0.0.1:65536", None),
+            ("", None),
+        ];
+
+        for (text, expected) in table {
+            let expected = expected.map(|(host, port)| at(host, port));
+            for (code, redirection) in [("MOVED", Redirection::Moved as fn(_) -> _), ("ASK", Redirection::Ask)] {
+                let answer = parse_redis_value(format!("-{code} 3999 {text}\r\n").as_bytes());
+                let Ok(Value::ServerError(error)) = answer else { panic!("{answer:?} is no error") };
+
+                let read = Redirection::parse(&error, &at("answered.example", 6379));
+
+                assert_eq!(read, Some(expected.clone().map_or(Redirection::Wait, redirection)), "{code} {text}");
+            }
+        }
+    }
+}

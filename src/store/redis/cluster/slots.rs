@@ -153,8 +153,11 @@ fn parse_range(range: Vec<Value>, asked: &ServerAddress) -> Option<(u16, u16, Se
     let host = match host.as_deref() {
         // It has been told to announce nothing, so it is where it was asked.
         None | Some("") => asked.host.clone(),
-        // It should announce a name and has none. Then its address stands behind its id.
-        Some("?") => announced_ip(primary.nth(1)?)?,
+        // It should announce a name and has none. Then its address stands behind its id, if it knows that.
+        Some("?") => match announced_ip(primary.nth(1)?)? {
+            ip if ip.is_empty() => asked.host.clone(),
+            ip => ip,
+        },
         Some(host) => host.to_owned(),
     };
     Some((first, last, ServerAddress { host, port }))
@@ -183,19 +186,62 @@ mod tests {
         Value::Array(vec![Value::Int(first), Value::Int(last), Value::Array(primary)])
     }
 
+    /// Reads an answer to CLUSTER SLOTS. `None`: it is malformed.
+    fn parse(ranges: Vec<Value>) -> Option<Vec<String>> {
+        let asked = ServerAddress { host: "10.0.0.9".to_owned(), port: 1 };
+        let SlotRanges(ranges) = SlotRanges::parse(Value::Array(ranges), &asked)?;
+        Some(ranges.iter().map(|(first, last, at)| format!("{first}-{last} {at}")).collect())
+    }
+
     #[test]
     fn a_node_is_where_it_announces_itself() {
-        let asked = ServerAddress { host: "10.0.0.9".to_owned(), port: 1 };
-        let metadata = Value::Array(vec![bytes("ip"), bytes("10.0.0.3")]);
-        let answer = Value::Array(vec![
-            range(200, 299, vec![bytes("?"), Value::Int(7003), bytes("id"), metadata]),
-            range(0, 99, vec![bytes("node1.example"), Value::Int(7001), bytes("id")]),
-            range(100, 199, vec![Value::Nil, Value::Int(7002), bytes("id")]),
-        ]);
+        let metadata = |pairs: &[&str]| Value::Array(pairs.iter().map(|text| bytes(text)).collect());
+        // The endpoint of a node, what is told besides, and the address that it means.
+        let table = [
+            (bytes("node1.example"), metadata(&["ip", "10.0.0.3"]), "node1.example:7000"),
+            (bytes("10.0.0.3"), metadata(&["hostname", "node1.example"]), "10.0.0.3:7000"),
+            (bytes("fd00::3"), metadata(&[]), "[fd00::3]:7000"),
+            // It does not know its own address, or is told not to say it.
+            (bytes(""), metadata(&[]), "10.0.0.9:7000"),
+            (Value::Nil, metadata(&["ip", "10.0.0.3"]), "10.0.0.9:7000"),
+            // It should announce a name and has none.
+            (bytes("?"), metadata(&["ip", "10.0.0.3"]), "10.0.0.3:7000"),
+            (bytes("?"), metadata(&["shard", "a", "ip", "fd00::3"]), "[fd00::3]:7000"),
+            // The same, and it does not know its own address either.
+            (bytes("?"), metadata(&["ip", ""]), "10.0.0.9:7000"),
+        ];
 
-        let SlotRanges(ranges) = SlotRanges::parse(answer, &asked).unwrap();
+        for (endpoint, metadata, expected) in table {
+            let node = vec![endpoint.clone(), Value::Int(7000), bytes("id"), metadata.clone()];
+            let read = parse(vec![range(0, 99, node)]);
+            assert_eq!(read, Some(vec![format!("0-99 {expected}")]), "{endpoint:?} {metadata:?}");
+        }
+    }
 
-        let text: Vec<String> = ranges.iter().map(|(first, last, at)| format!("{first}-{last} {at}")).collect();
-        assert_eq!(text, ["0-99 node1.example:7001", "100-199 10.0.0.9:7002", "200-299 10.0.0.3:7003"]);
+    #[test]
+    fn ranges_are_in_the_order_of_slots_and_have_their_primaries() {
+        let primary = |host| vec![bytes(host), Value::Int(7000), bytes("id")];
+        let Value::Array(mut second) = range(100, 199, primary("b")) else { panic!("a range is an array") };
+        let replica = Value::Array(primary("c"));
+        second.push(replica);
+
+        let read = parse(vec![Value::Array(second), range(0, 99, primary("a"))]);
+
+        assert_eq!(read.unwrap(), ["0-99 a:7000", "100-199 b:7000"]);
+    }
+
+    #[test]
+    fn an_answer_without_a_part_that_is_needed_is_malformed() {
+        let nodes = [
+            vec![],
+            vec![bytes("a")],
+            vec![bytes("a"), bytes("port")],
+            vec![bytes("?"), Value::Int(7000), bytes("id")],
+        ];
+
+        for node in nodes {
+            assert_eq!(parse(vec![range(0, 99, node.clone())]), None, "{node:?}");
+        }
+        assert_eq!(parse(vec![Value::Array(vec![Value::Int(0), Value::Int(99)])]), None);
     }
 }

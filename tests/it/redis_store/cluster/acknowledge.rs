@@ -17,24 +17,7 @@ use crate::redis_store::counters::{Counters, check};
 use crate::redis_store::until;
 use crate::support::TestService;
 use crate::support::calls::{ChangesExt as _, reason, refused, save};
-use crate::support::cluster::{Cluster, Node, until as until_so};
-
-/// Starts three primaries with so many replicas each, whose user may wait.
-fn start(replicas: usize, node_timeout: Duration) -> Cluster {
-    let cluster = Cluster::start(3, 3 * replicas, node_timeout);
-    for node in &cluster.nodes {
-        node.run(&["acl", "setuser", "cloakroom", "+wait"]);
-        node.run(&["config", "set", "cluster-require-full-coverage", "no"]);
-    }
-    for primary in &cluster.nodes[..3] {
-        let all = format!("connected_slaves:{replicas}");
-        until_so("the replicas", || {
-            let replication = primary.redis.cli(&["info", "replication"]);
-            replication.contains(&all) && replication.matches("state=online").count() == replicas
-        });
-    }
-    cluster
-}
+use crate::support::cluster::{Cluster, Node};
 
 fn settings(cluster: &Cluster) -> RedisSettings {
     RedisSettings { acknowledge: Acknowledge::Replicas(1), timeout: TIMEOUT, ..cluster.settings() }
@@ -62,7 +45,7 @@ fn replicas_of(cluster: &Cluster, primary: usize) -> impl Iterator<Item = &Node>
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_waits_for_the_replica_of_its_node_and_the_others_go_on() {
-    let cluster = start(1, CALM);
+    let cluster = Cluster::start_acknowledging(1, CALM);
     let service = service_on(settings(&cluster)).await;
     let [here, elsewhere] = [stored_at(&service, 0).await, stored_at(&service, 1).await];
 
@@ -87,7 +70,7 @@ async fn a_write_waits_for_the_replica_of_its_node_and_the_others_go_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_that_was_not_acknowledged_is_repeated_and_done_once() {
-    let cluster = start(1, CALM);
+    let cluster = Cluster::start_acknowledging(1, CALM);
     let service = service_on(settings(&cluster)).await;
     let token = stored_at(&service, 2).await;
 
@@ -102,7 +85,7 @@ async fn a_write_that_was_not_acknowledged_is_repeated_and_done_once() {
 /// With `primary`, what is written while the replicas get nothing is acknowledged and lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_failover_to_replicas_that_were_behind_loses_no_acknowledged_write() {
-    let cluster = start(2, Duration::from_secs(5));
+    let cluster = Cluster::start_acknowledging(2, Duration::from_secs(5));
     let service = service_on(settings(&cluster)).await;
     let counters = Counters::start(&service, WRITERS).await;
     counters.until_incremented(|_| true).await;
@@ -123,7 +106,7 @@ async fn a_failover_to_replicas_that_were_behind_loses_no_acknowledged_write() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plain_saves_are_acknowledged_while_their_slot_is_moved() {
-    let cluster = start(1, CALM);
+    let cluster = Cluster::start_acknowledging(1, CALM);
     let patient = RedisSettings { timeout: Duration::from_secs(60), ..settings(&cluster) };
     let store = Arc::new(Redis::new(&patient).unwrap());
     let key = |n: u64| {
@@ -152,7 +135,7 @@ async fn plain_saves_are_acknowledged_while_their_slot_is_moved() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_save_at_a_node_that_is_getting_its_first_slot_is_acknowledged() {
-    let mut cluster = start(1, CALM);
+    let mut cluster = Cluster::start_acknowledging(1, CALM);
     tokio::task::block_in_place(|| {
         cluster.add();
         cluster.add_replica(6);
@@ -176,7 +159,7 @@ async fn a_save_at_a_node_that_is_getting_its_first_slot_is_acknowledged() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_missing_is_told_with_the_node() {
-    let cluster = start(1, CALM);
+    let cluster = Cluster::start_acknowledging(1, CALM);
     let replica = replicas_of(&cluster, 1).next().unwrap();
     let two = RedisSettings { acknowledge_endings: Some(Acknowledge::Replicas(2)), ..settings(&cluster) };
     let told = async |settings: &RedisSettings| {
@@ -204,7 +187,7 @@ async fn what_is_missing_is_told_with_the_node() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_nodes_of_the_settings_may_be_replicas() {
-    let cluster = start(1, CALM);
+    let cluster = Cluster::start_acknowledging(1, CALM);
     let [url, other] = [3, 4].map(|number: usize| format!("127.0.0.1:{}", cluster.nodes[number].port));
     let settings = RedisSettings {
         url: format!("redis://cloakroom:secret@{url}"),

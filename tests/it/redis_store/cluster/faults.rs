@@ -1,4 +1,4 @@
-//! Nodes that are killed or hang, and connections that are killed, while counters are incremented.
+//! Nodes that are killed or hang, while counters are incremented.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use tonic::Code;
 
 use super::{CALM, partitions, service_on};
 use crate::conformance::fixtures::{app, create, record};
-use crate::redis_store::counters::{Counters, check, check_all_done, compare};
+use crate::redis_store::counters::{Counters, check_all_done, compare};
 use crate::redis_store::failovers::{Failovers, Goals, are_judged, rounds};
 use crate::redis_store::until;
 use crate::support::TestService;
@@ -150,25 +150,6 @@ async fn a_call_that_begins_after_a_node_was_found_silent_does_not_wait_for_it_a
     until("the node", async || store.load(&key).await.is_ok()).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn killed_connections_fail_only_what_was_under_way() {
-    let cluster = Cluster::start(3, 0, CALM);
-    let service = service_on(RedisSettings { timeout: Duration::from_secs(60), ..cluster.settings() }).await;
-    let counters = Counters::start(&service, WRITERS).await;
-
-    for round in 0..KILLS {
-        counters.until_any_is_incremented().await;
-        cluster.nodes[round % 3].redis.cli(&["client", "kill", "type", "normal"]);
-    }
-    counters.until_incremented(|_| true).await;
-
-    let counters = counters.stop().await;
-    let failed: i64 = counters.iter().map(|counter| counter.failed).sum();
-    let most = i64::try_from(KILLS * WRITERS).unwrap();
-    assert!(failed <= most, "{failed} errors");
-    assert_eq!(check(&service, &counters, 0).await, 0);
-}
-
 /// The time after which a node counts as failed. A busy machine may keep a process waiting for some seconds.
 fn node_timeout() -> Duration {
     Duration::from_secs(if rounds() > 1 || are_judged() { 2 } else { 5 })
@@ -180,12 +161,11 @@ fn goals() -> Goals {
 }
 
 /// Whether a partition may be at this primary of three.
-fn at(primary: u16, partition: u16) -> bool {
+pub(super) fn at(primary: u16, partition: u16) -> bool {
     (0..3).all(|other| other == primary || !partitions(other).contains(&partition))
 }
 
 const WRITERS: usize = 32;
-const KILLS: usize = 40;
 
 /// How many writes of one session a primary may have acknowledged that it has not sent to its replica yet.
 ///

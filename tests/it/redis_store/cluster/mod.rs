@@ -1,11 +1,13 @@
 //! The mode `cluster`: redirections, failures of nodes, and slots that are moved.
 
 mod acknowledge;
+mod announced;
 mod atomic_moves;
 mod changes;
 mod circles;
 mod faults;
 mod feed;
+mod killed_connections;
 mod layout;
 mod metrics;
 mod moves;

@@ -10,11 +10,12 @@ use cloakroom::token::SessionId;
 use tokio::task::{JoinHandle, JoinSet, block_in_place};
 
 use super::CALM;
+use super::circles::most_questions;
 use crate::conformance::fixtures::{
     START, app, apply, by_token, commit, create, load, privilege, record, rotate, save, set,
 };
 use crate::redis_store::until;
-use crate::support::cluster::{Cluster, Node};
+use crate::support::cluster::Cluster;
 use crate::support::environment::number;
 
 /// A session in the partition whose slot is moved.
@@ -29,7 +30,7 @@ async fn a_slot_that_is_moved_fails_no_open_and_no_plain_save() {
     let cluster = Cluster::start(3, 0, CALM);
     let store =
         Arc::new(Redis::new(&RedisSettings { timeout: Duration::from_secs(60), ..cluster.settings() }).unwrap());
-    let sessions = number("CLOAKROOM_TEST_MOVED_SESSIONS").unwrap_or(300_u64);
+    let sessions = sessions();
     for n in 0..sessions {
         create(&*store, key(n), &record()).await;
     }
@@ -158,10 +159,11 @@ async fn time<T>(longest: &mut Duration, call: impl Future<Output = T>) -> T {
 async fn no_call_fails_or_waits_longer_than_the_move_of_its_slot() {
     let cluster = Cluster::start(3, 0, CALM);
     let store = Arc::new(Redis::new(&RedisSettings { timeout: CALM, ..cluster.settings() }).unwrap());
-    for n in 0..300 {
+    let sessions = sessions();
+    for n in 0..sessions {
         create(&*store, key(n), &record()).await;
     }
-    let callers = Callers::start(&store, 300);
+    let callers = Callers::start(&store, sessions);
     callers.more(&callers.lives, 2).await;
     let slot = cluster.nodes[0].redis.cli(&["cluster", "keyslot", "{460}"]);
     let [from, to] = [&cluster.nodes[0], &cluster.nodes[1]];
@@ -169,19 +171,45 @@ async fn no_call_fails_or_waits_longer_than_the_move_of_its_slot() {
     let begin = Instant::now();
     block_in_place(|| {
         cluster.begin_move(slot.trim(), from, to);
-        let keys = from.redis.cli(&["cluster", "getkeysinslot", slot.trim(), "150"]);
-        cluster.move_keys(from, to, &keys.lines().collect::<Vec<_>>());
+        let keys = from.redis.cli(&["cluster", "getkeysinslot", slot.trim(), &(sessions / 2).to_string()]);
+        keys.lines().collect::<Vec<_>>().chunks(100).for_each(|keys| cluster.move_keys(from, to, keys));
     });
     // Some sessions are at each node now, and what needs several keys waits.
     callers.more(&callers.plain, 100).await;
-    let is_split = |node: &Node| node.redis.cli(&["info", "errorstats"]).contains("errorstat_TRYAGAIN:");
-    until("a call that waits", async || is_split(from) || is_split(to)).await;
+    until("a call that waits", async || [from, to].iter().any(|node| node.refusals("TRYAGAIN") > 0)).await;
     block_in_place(|| cluster.finish_move(slot.trim(), from, to));
     let took = begin.elapsed();
     callers.more(&callers.lives, 2 * TASKS as u64).await;
 
     let longest = callers.stop().await;
     assert!(longest < took + SLACK, "a call took {longest:?}, and the move {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_wait_for_a_move_ask_for_the_slots_at_most_every_50_ms() {
+    let cluster = Cluster::start(3, 0, CALM);
+    let store = Arc::new(Redis::new(&RedisSettings { timeout: CALM, ..cluster.settings() }).unwrap());
+    create(&*store, key(0), &record()).await;
+    let slot = cluster.nodes[0].redis.cli(&["cluster", "keyslot", "{460}"]);
+    let [from, to] = [&cluster.nodes[0], &cluster.nodes[1]];
+    cluster.nodes.iter().for_each(|node| node.run(&["config", "resetstat"]));
+    let begin = Instant::now();
+
+    cluster.begin_move(slot.trim(), from, to);
+    let mut waiting = JoinSet::new();
+    for n in 1..=64 {
+        let store = Arc::clone(&store);
+        // Its feed is where it was, and it may be at the other node itself.
+        waiting.spawn(async move { create(&*store, key(n), &record()).await });
+    }
+    until("refusals", async || from.refusals("TRYAGAIN") >= 2000).await;
+
+    let asked = cluster.nodes.iter().map(|node| node.redis.calls("cluster|slots")).collect::<Vec<_>>();
+    let most = most_questions(begin.elapsed());
+    assert!(asked.iter().sum::<u64>() > 0, "nobody was asked");
+    assert!(asked.iter().all(|asked| u128::from(*asked) <= most), "{asked:?} questions, at most {most}");
+    block_in_place(|| cluster.finish_move(slot.trim(), from, to));
+    waiting.join_all().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -223,6 +251,11 @@ async fn a_revocation_of_an_app_follows_a_slot_that_has_moved_while_another_node
 
     let saved = apply(&store, &key(0), &by_token(1, START), &save(set("n", "1"))).await;
     assert!(matches!(saved, Applied::Denied(_)), "{saved:?}");
+}
+
+/// How many sessions there are in the slot that is moved.
+fn sessions() -> u64 {
+    number("CLOAKROOM_TEST_MOVED_SESSIONS").unwrap_or(3000)
 }
 
 /// How many callers there are of each kind.

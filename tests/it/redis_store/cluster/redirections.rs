@@ -9,15 +9,16 @@ use std::ops::Range;
 use std::thread::panicking;
 use std::time::Duration;
 
+use cloakroom::session::EndReason;
 use cloakroom::store::{
-    Applied, ClusterSettings, Error, ExportSource as _, Feed as _, FeedRead, PartitionCount, Redis, RedisMode,
-    RedisSettings, Store as _,
+    Applied, ClusterSettings, Created, Error, ExportSource as _, Feed as _, FeedRead, PartitionCount, Redis, RedisMode,
+    RedisSettings, SessionKey, Store as _, Write,
 };
-use cloakroom::types::random;
-use futures_util::future::{join_all, join4};
+use cloakroom::types::{random, with_causes};
+use futures_util::future::{join, join_all, join4};
 
 use super::scripted::{CASES, Choices, Faults, GENERATION, NODES, ScriptedCluster, WhileHung};
-use crate::conformance::fixtures::{MS, START, app, by_token, save, session_key, set, touch};
+use crate::conformance::fixtures::{MS, START, app, by_token, record, save, session_key, set, touch};
 use crate::redis_store::until;
 use crate::support::environment::number;
 
@@ -30,6 +31,26 @@ struct Case {
     store: Redis,
     /// The arguments of all writes, on how many keys each had to be run, and whether it was acknowledged.
     writes: Vec<(String, usize, bool)>,
+    lives: Vec<Life>,
+}
+
+/// A session that is created and ended by one call each.
+#[derive(Debug)]
+struct Life {
+    key: SessionKey,
+    created: Call,
+    ended: Call,
+}
+
+/// What came of a call that may be made once only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Call {
+    NotMade,
+    Done,
+    /// A node has said so.
+    NotDone,
+    /// It failed.
+    Unknown,
 }
 
 impl Case {
@@ -49,7 +70,7 @@ impl Case {
             ..Default::default()
         };
         let store = Redis::new(&settings).unwrap();
-        Self { choices, faults, partitions, cluster, store, writes: Vec::new() }
+        Self { choices, faults, partitions, cluster, store, writes: Vec::new(), lives: Vec::new() }
     }
 
     async fn run(mut self, rounds: u64) -> BTreeSet<&'static str> {
@@ -61,6 +82,7 @@ impl Case {
             }
         }
         self.end_faults().await;
+        self.check_lives().await;
         for (argument, keys, is_acknowledged) in &self.writes {
             let runs = self.cluster.runs(argument);
             assert!(runs.iter().all(|runs| *runs == 1), "{argument} was done more than once: {runs:?}");
@@ -84,15 +106,21 @@ impl Case {
         }
     }
 
-    /// Loads and writes sessions.
+    /// Loads and writes sessions, and creates and ends others.
     async fn call_at_once(&mut self, round: u64) {
         let (loaded, touched) = (SESSIONS, [0, 1].map(|_| self.any_session()));
         let saved = [0, 1].map(|_| self.any_session());
+        let (creating, ending) = self.choose_lives();
         let loads = join_all(loaded.map(|n| self.load(n)));
         let touches = touched.into_iter().enumerate().map(|(index, n)| self.touch(n, 2 * round + index as u64 + 1));
         let saves = saved.into_iter().enumerate().map(|(index, n)| self.save(n, 2 * round + index as u64 + 1));
-        let (_, (), touched, saved) = join4(loads, self.load_missing(), join_all(touches), join_all(saves)).await;
+        let lives = self.create_and_end((&creating, &ending));
+        let others = join4(loads, self.load_missing(), join_all(touches), join_all(saves));
+        let ((_, (), touched, saved), (created, ended)) = join(others, lives).await;
         self.writes.extend(touched.into_iter().chain(saved));
+        ending.into_iter().zip(ended).for_each(|(n, ended)| self.lives[n].ended = ended);
+        let created = creating.into_iter().zip(created);
+        self.lives.extend(created.map(|(key, created)| Life { key, created, ended: Call::NotMade }));
     }
 
     fn any_session(&mut self) -> u32 {
@@ -128,6 +156,62 @@ impl Case {
         let saved = self.store.apply(&session_key(n), &by_token(1, START), &save(set("a", &argument))).await;
         let saved = saved.map(|applied| assert!(matches!(applied, Applied::Done(_)), "session {n}: {applied:?}"));
         (argument, 1, self.is_done(saved))
+    }
+
+    /// Chooses sessions to create, and some to end that were created before.
+    fn choose_lives(&mut self) -> ([SessionKey; 2], Vec<usize>) {
+        let first = FIRST_CREATED + u32::try_from(self.lives.len()).unwrap();
+        let living = (0..self.lives.len()).filter(|n| self.lives[*n].is_living()).collect::<Vec<_>>();
+        let some = |_| (!living.is_empty()).then(|| living[self.choices.below(living.len())]);
+        let ending: BTreeSet<usize> = [0, 1].map(some).into_iter().flatten().collect();
+        ([first, first + 1].map(session_key), ending.into_iter().collect())
+    }
+
+    async fn create_and_end(&self, (creating, ending): (&[SessionKey], &[usize])) -> (Vec<Call>, Vec<Call>) {
+        let create = async |key| {
+            let created = self.store.create(key, &record()).await;
+            self.outcome(created.map(|created| assert_eq!(created, Created::Stored, "{key:?}")))
+        };
+        let end = async |n: &usize| {
+            let write = Write::End(EndReason::Destroyed);
+            let ended = self.store.apply(&self.lives[*n].key, &by_token(1, START), &write).await;
+            // Nobody else ends it, and no other call does.
+            self.outcome(
+                ended.map(|ended| assert!(matches!(ended, Applied::Done(_)), "{:?}: {ended:?}", self.lives[*n])),
+            )
+        };
+        join(join_all(creating.iter().map(create)), join_all(ending.iter().map(end))).await
+    }
+
+    fn outcome(&self, written: Result<(), Error>) -> Call {
+        let Err(error) = written else { return Call::Done };
+        self.check_error(&error, self.faults.may_fail_writes());
+        match with_causes(&error).contains("NOREPLICAS") {
+            true => Call::NotDone,
+            false => {
+                assert!(self.faults.may_lose_writes(), "{error:?} with {:?}", self.faults);
+                Call::Unknown
+            }
+        }
+    }
+
+    /// Checks that each call was done once if it succeeded, at most once if it failed, and is still seen.
+    async fn check_lives(&self) {
+        for life in &self.lives {
+            let Life { key, created, ended } = life;
+            let runs = ["create", "end"].map(|call| self.cluster.runs_on(&key.id.to_string(), call));
+            for (call, runs) in [created, ended].into_iter().zip(runs) {
+                let expected = match call {
+                    Call::Done => 1..=1,
+                    Call::NotMade | Call::NotDone => 0..=0,
+                    Call::Unknown => 0..=1,
+                };
+                assert!(expected.contains(&runs), "{life:?}: {runs} runs");
+            }
+            let found = self.store.load(key).await.unwrap();
+            let seen = found.map(|snapshot| snapshot.record.head.end.is_some());
+            assert_eq!(seen, (runs[0] == 1).then_some(runs[1] == 1), "{life:?}");
+        }
     }
 
     /// Makes calls that have a part for each partition.
@@ -181,6 +265,12 @@ impl Case {
     }
 }
 
+impl Life {
+    fn is_living(&self) -> bool {
+        self.created == Call::Done && self.ended == Call::NotMade
+    }
+}
+
 /// Says how to repeat a case that fails.
 struct Seed(u64);
 
@@ -222,11 +312,14 @@ async fn no_redirection_and_no_failure_makes_a_session_missing_or_a_write_happen
 }
 
 const SESSIONS: Range<u32> = 0..8;
+/// The number of the first session that is created. No other session has one as high.
+const FIRST_CREATED: u32 = 1000;
+
 const ROUNDS: u64 = 40;
 const SHORT_ROUNDS: u64 = 16;
 
 /// What the case with all faults shows to the router.
-const EVERYTHING: [&str; 13] = [
+const EVERYTHING: [&str; 14] = [
     "MOVED",
     "ASK",
     "TRYAGAIN",
@@ -235,6 +328,7 @@ const EVERYTHING: [&str; 13] = [
     "MASTERDOWN",
     "READONLY",
     "NOSCRIPT",
+    "NOREPLICAS",
     "closed at a read",
     "closed before a write",
     "closed after a write",

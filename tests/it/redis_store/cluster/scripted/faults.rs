@@ -7,6 +7,8 @@ pub(in crate::redis_store::cluster) struct Faults {
     pub(in crate::redis_store::cluster) moves: u64,
     /// That it is refused for a reason that passes.
     pub(in crate::redis_store::cluster) refusals: u64,
+    /// That a script is refused because too few replicas are there. Not each case has these: the call fails then.
+    pub(in crate::redis_store::cluster) missing_replicas: u64,
     /// That the connection is closed, before or after the command is done.
     pub(in crate::redis_store::cluster) closes: u64,
     /// That CLUSTER SLOTS tells what was true before the last change.
@@ -32,8 +34,18 @@ impl Faults {
         };
         let closes = 1 + choices.next() % 3;
         match seed % CASES {
-            0 => Self { refusals: 10, closes: 2, stale: 30, forgets: 5, stops: true, hangs: true, ..redirections },
-            1 | 2 => redirections,
+            0 => Self {
+                refusals: 10,
+                missing_replicas: 5,
+                closes: 2,
+                stale: 30,
+                forgets: 5,
+                stops: true,
+                hangs: true,
+                ..redirections
+            },
+            1 => redirections,
+            2 => Self { missing_replicas: 5, ..redirections },
             3 => Self { closes, ..redirections },
             4 => Self { stops: true, ..Self::default() },
             5 => Self { stops: true, ..redirections },
@@ -48,8 +60,13 @@ impl Faults {
     }
 
     /// Whether it may be unknown if a write was done.
-    pub(in crate::redis_store::cluster) const fn may_fail_writes(&self) -> bool {
+    pub(in crate::redis_store::cluster) const fn may_lose_writes(&self) -> bool {
         self.may_fail_reads() || self.stops
+    }
+
+    /// Whether a write may fail, done or not.
+    pub(in crate::redis_store::cluster) const fn may_fail_writes(&self) -> bool {
+        self.may_lose_writes() || self.missing_replicas > 0
     }
 }
 

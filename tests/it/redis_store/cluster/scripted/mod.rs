@@ -120,6 +120,11 @@ impl ScriptedCluster {
         self.state.lock().runs(argument.as_bytes())
     }
 
+    /// How often the session with this id was created, or ended.
+    pub(super) fn runs_on(&self, id: &str, argument: &str) -> u32 {
+        self.state.lock().runs_on(id, argument)
+    }
+
     /// What clients were answered, and what happened to them.
     pub(super) fn seen(&self) -> BTreeSet<&'static str> {
         self.state.lock().seen().clone()

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use cloakroom::session::EndReason;
+
 use super::NODES;
 use super::faults::{Choices, Faults};
 use crate::conformance::fixtures::{IDLE, SPAN, START, verifier_hash};
@@ -22,8 +24,10 @@ pub(super) struct State {
     owners: Vec<usize>,
     owners_before: Vec<usize>,
     moves: BTreeMap<u16, Move>,
-    /// How the keys of the sessions end.
+    /// How the keys of the sessions end that are there from the beginning.
     sessions: Vec<Vec<u8>>,
+    /// The keys of the sessions that were created, and whether each has ended.
+    created: BTreeMap<Vec<u8>, bool>,
     /// How often the generation of a key was raised.
     revocations: BTreeMap<Vec<u8>, u32>,
     has_scripts: [bool; NODES],
@@ -59,6 +63,7 @@ impl State {
             owners_before: owners.clone(),
             owners,
             moves: BTreeMap::new(),
+            created: BTreeMap::new(),
             sessions: ids.iter().map(|id| format!(":{id}").into_bytes()).collect(),
             revocations: BTreeMap::new(),
             has_scripts: [false; NODES],
@@ -71,6 +76,12 @@ impl State {
     /// How often a script was run with this argument on each key.
     pub(super) fn runs(&self, argument: &[u8]) -> Vec<u32> {
         self.runs.iter().filter(|((_, other), _)| other == argument).map(|(_, count)| *count).collect()
+    }
+
+    /// How often the session with this id was created, or ended.
+    pub(super) fn runs_on(&self, id: &str, argument: &str) -> u32 {
+        let is_meant = |(key, other): &(Vec<u8>, Vec<u8>)| key.ends_with(id.as_bytes()) && other == argument.as_bytes();
+        self.runs.iter().filter(|(run, _)| is_meant(run)).map(|(_, count)| *count).sum()
     }
 
     pub(super) const fn seen(&self) -> &BTreeSet<&'static str> {
@@ -157,7 +168,9 @@ impl State {
     /// Moves keys of a slot, or the slot, or begins to.
     fn move_on(&mut self, slot: u16, keys: &[Vec<u8>]) {
         let owner = self.owners[usize::from(slot)];
-        if !self.choices.chance(self.faults.moves) {
+        // What needs several keys waits for the end of a move, which would otherwise take many calls.
+        let goes_on = keys.len() > 1 && self.moves.contains_key(&slot);
+        if !goes_on && !self.choices.chance(self.faults.moves) {
             return;
         }
         let (which, some) = (self.choices.below(4), self.choices.below(NODES - 1));
@@ -178,7 +191,7 @@ impl State {
     }
 
     fn exists(&self, key: &[u8]) -> bool {
-        self.is_session(key) || REST.iter().any(|end| key.ends_with(end))
+        self.is_session(key) || self.created.contains_key(key) || REST.iter().any(|end| key.ends_with(end))
     }
 
     fn is_session(&self, key: &[u8]) -> bool {
@@ -188,7 +201,11 @@ impl State {
     fn read(&self, name: &str, key: &[u8]) -> Vec<u8> {
         match name {
             "HGETALL" if self.is_session(key) => record(),
-            "HGETALL" => b"*0\r\n".to_vec(),
+            "HGETALL" => match self.created.get(key) {
+                Some(false) => record(),
+                Some(true) => tombstone(),
+                None => b"*0\r\n".to_vec(),
+            },
             "XREVRANGE" => newest_event(),
             _ if key.ends_with(b":layout") => bulk(self.partitions.to_string().as_bytes()),
             _ if key.ends_with(b":generation") => {
@@ -213,19 +230,32 @@ impl State {
         if !self.has_scripts[node] {
             return Reply::Bytes(self.refuse("NOSCRIPT", "-NOSCRIPT load it first\r\n"));
         }
+        if self.choices.chance(self.faults.missing_replicas) {
+            return Reply::Bytes(self.refuse("NOREPLICAS", "-NOREPLICAS Not enough good replicas to write.\r\n"));
+        }
         if self.choices.chance(self.faults.closes) {
             return self.close("closed before a write");
         }
+        let (key, done) = (&keys[0], b":1\r\n".to_vec());
         let (argument, answer) = match arguments {
-            [revoked] => {
-                *self.revocations.entry(keys[0].clone()).or_default() += 1;
-                (revoked, b"$-1\r\n".to_vec())
+            [revoked] if key.ends_with(b":generation") => {
+                *self.revocations.entry(key.clone()).or_default() += 1;
+                (revoked.clone(), b"$-1\r\n".to_vec())
             }
-            [_, name, value] if name.starts_with(b"e:") => (value, bulk(&[meta(), access_time()].concat())),
-            [_, used, _] => (used, b":1\r\n".to_vec()),
+            // A second time it is neither created nor ended, but the run is counted.
+            [_] => {
+                self.created.insert(key.clone(), true);
+                (b"end".to_vec(), ended())
+            }
+            [_, _, _, _, _, _, ..] => {
+                let is_free = self.created.insert(key.clone(), false).is_none();
+                (b"create".to_vec(), if is_free { done } else { b":0\r\n".to_vec() })
+            }
+            [_, name, value] if name.starts_with(b"e:") => (value.clone(), bulk(&[meta(), access_time()].concat())),
+            [_, used, _] => (used.clone(), done),
             _ => panic!("no script has these arguments: {arguments:?}"),
         };
-        *self.runs.entry((keys[0].clone(), argument.clone())).or_default() += 1;
+        *self.runs.entry((key.clone(), argument)).or_default() += 1;
         if self.choices.chance(self.faults.closes) {
             return self.close("closed after a write");
         }
@@ -261,6 +291,21 @@ impl State {
 /// The hash of a session, as the store writes it.
 fn record() -> Vec<u8> {
     [b"*4\r\n".to_vec(), bulk(b"m"), bulk(&meta()), bulk(b"u"), bulk(&access_time())].concat()
+}
+
+/// The same of one that has ended.
+fn tombstone() -> Vec<u8> {
+    [b"*6\r\n".to_vec(), bulk(b"m"), bulk(&meta()), bulk(b"u"), bulk(&access_time()), bulk(b"x"), bulk(&end())].concat()
+}
+
+/// What the script that ends a session answers.
+fn ended() -> Vec<u8> {
+    let view = [meta(), access_time()].concat();
+    [b"*5\r\n:1\r\n".to_vec(), bulk(&view), bulk(&end()), bulk(b""), b"*0\r\n".to_vec()].concat()
+}
+
+fn end() -> Vec<u8> {
+    [&[EndReason::Destroyed as u8][..], &START.millis().to_be_bytes()[2..]].concat()
 }
 
 fn meta() -> Vec<u8> {
