@@ -164,35 +164,45 @@ const fn auth_error(error: auth::Error) -> (Code, &'static str) {
 /// An outage fails thousands of calls a second. It is logged once a second, with the newest cause and the number of
 /// calls.
 fn log(error: &Error) {
-    static UNAVAILABLE: LogThrottle = LogThrottle::new();
-    static FULL: LogThrottle = LogThrottle::new();
-    static DAMAGED: LogThrottle = LogThrottle::new();
     match error {
-        Error::Store(store::Error::Unavailable(source) | store::Error::Refused(source)) => {
-            if let Some(calls) = UNAVAILABLE.count() {
-                warn!(error = &**source as &dyn StdError, calls, "the store does not work");
-            }
-        }
-        Error::Store(store::Error::Full(source)) => {
-            if let Some(calls) = FULL.count() {
-                error!(error = &**source as &dyn StdError, calls, "the store is full");
-            }
-        }
-        Error::Store(store::Error::RevokedInPart { .. }) => {
-            warn!(error = error as &dyn StdError, "a revocation has not reached the whole app");
-        }
+        Error::Store(error) => log_store(error),
         Error::AuditLogUnreadable(source) => {
             warn!(error = source as &dyn StdError, "the audit log cannot be read");
-        }
-        Error::Store(store::Error::Corrupt) => {
-            if let Some(calls) = DAMAGED.count() {
-                error!(error = error as &dyn StdError, calls, "something in the store is damaged");
-            }
         }
         Error::Cookie(_) => {
             error!(error = error as &dyn StdError, "a call failed by a defect");
         }
         _ => {}
+    }
+}
+
+fn log_store(error: &store::Error) {
+    static UNAVAILABLE: LogThrottle = LogThrottle::new();
+    static FULL: LogThrottle = LogThrottle::new();
+    static DAMAGED: LogThrottle = LogThrottle::new();
+    static IN_PART: LogThrottle = LogThrottle::new();
+    match error {
+        store::Error::Unavailable(source) | store::Error::Refused(source) => {
+            if let Some(calls) = UNAVAILABLE.count() {
+                warn!(error = &**source as &dyn StdError, calls, "the store does not work");
+            }
+        }
+        store::Error::Full(source) => {
+            if let Some(calls) = FULL.count() {
+                error!(error = &**source as &dyn StdError, calls, "the store is full");
+            }
+        }
+        store::Error::RevokedInPart { cause, .. } => {
+            if let Some(calls) = IN_PART.count() {
+                warn!(error = error as &dyn StdError, calls, "a revocation has not reached the whole app");
+            }
+            log_store(cause);
+        }
+        store::Error::Corrupt => {
+            if let Some(calls) = DAMAGED.count() {
+                error!(error = error as &dyn StdError, calls, "something in the store is damaged");
+            }
+        }
     }
 }
 

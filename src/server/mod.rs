@@ -2,8 +2,8 @@
 //!
 //! A [`Server`] serves any gRPC service. One task accepts connections; each worker is a thread with a runtime of its
 //! own, and a connection stays on its worker. The folders, in the order of a call: `accept`, `tls`, `connection`,
-//! `call`. They share the state in `context`, and the `limits`. [`Cloakroom`] builds the session service with its two servers, one for frontends and one for operators.
-//! Nothing here reads a configuration file.
+//! `call`. They share the state in `context`, and the `limits`. [`Cloakroom`] builds the session service with its two
+//! servers, one for frontends and one for operators. Nothing here reads a configuration file.
 
 mod accept;
 mod admin_http;

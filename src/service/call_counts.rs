@@ -95,9 +95,9 @@ impl Found {
 
 /// What the call under way has found so far.
 #[derive(Debug, Default)]
-pub(super) struct AtomicFound(AtomicU8);
+pub(super) struct CallFinding(AtomicU8);
 
-impl AtomicFound {
+impl CallFinding {
     /// Notes what one of the request's credentials leads to.
     pub(super) fn note(&self, found: Found) {
         self.0.fetch_max(found as u8, Ordering::Relaxed);
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_live_session_counts_before_the_other_cookies_of_its_request() {
-        let finding = AtomicFound::default();
+        let finding = CallFinding::default();
         assert_eq!(finding.found(), Found::New);
 
         for found in [Found::Rejected, Found::Live, Found::Idle, Found::Superseded] {

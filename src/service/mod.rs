@@ -64,7 +64,7 @@ pub use stats::{AppStats, MigrationRefusal, MigrationStats};
 pub use view::{NullReason, SessionView};
 pub use watch::{SessionWatch, WatchRequest, WatchStart};
 
-use self::call_counts::AtomicFound;
+use self::call_counts::CallFinding;
 use self::export::MAX_EXPORTS;
 use self::served_apps::ServedApps;
 use self::stats::Stats;
@@ -164,7 +164,7 @@ impl Service {
                 Some(Tokens { keys, cookie: cookie_template(app, changes)? })
             }
         };
-        Ok(AppCall { app, tokens, now: self.clock.now(), stats: &self.stats, finding: AtomicFound::default() })
+        Ok(AppCall { app, tokens, now: self.clock.now(), stats: &self.stats, finding: CallFinding::default() })
     }
 }
 
@@ -197,7 +197,7 @@ struct AppCall<'s> {
     tokens: Option<Tokens<'s>>,
     now: Time,
     stats: &'s Stats,
-    finding: AtomicFound,
+    finding: CallFinding,
 }
 
 /// What an app's tokens are signed with, and the cookie that has them.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 
-use super::call_counts::{AtomicFound, CallCounts, Found, NONE, SaveResult, save_result};
+use super::call_counts::{CallCounts, CallFinding, Found, NONE, SaveResult, save_result};
 use super::live_count::LiveCount;
 use super::{Error, Outcome, ServedApp, Service};
 use crate::app::{App, Apps, Kind, Migration, MigrationSource};
@@ -162,14 +162,14 @@ impl Stats {
         self.increment(app, |counters| &counters.opened);
     }
 
-    pub(super) fn count_open(&self, app: &AppName, finding: &AtomicFound) {
+    pub(super) fn count_open(&self, app: &AppName, finding: &CallFinding) {
         let found = finding.found();
         self.increment(app, |counters| counters.calls.open(found));
         CallContext::with_span(|span| span.note("cloakroom.found", found.as_str()));
     }
 
     pub(super) fn count_null_open(&self, app: &AppName) {
-        let finding = AtomicFound::default();
+        let finding = CallFinding::default();
         finding.note(Found::Null);
         self.count_open(app, &finding);
     }

@@ -25,7 +25,7 @@ pub struct Precondition {
 }
 
 impl Precondition {
-    /// Without etag and request_id.
+    /// Makes one without etag and request_id.
     pub const fn unconditional(authority: Authority, now: Time) -> Self {
         Self { authority, etag: None, fingerprint: None, now }
     }

@@ -224,8 +224,8 @@ pub enum Error {
     /// The store has no room. Nothing was written.
     #[error("the store is full")]
     Full(#[source] Box<dyn StdError + Send + Sync>),
-    /// Of the partitions of an app, some were revoked and others were not.
-    #[error("{done} of {all} partitions of the app are revoked, repeat the call to revoke the others")]
+    /// Of the partitions of an app, some were revoked, and it is unknown whether the others were.
+    #[error("at least {done} of {all} partitions of the app are revoked, repeat the call to revoke the others")]
     RevokedInPart {
         done: usize,
         all: usize,

@@ -104,7 +104,6 @@ const RETIRED: &[(In, &str, &[&str])] = &[
     (In::Service, "what it proves", &["vouch", "vouches"]),
     (In::Service, "AppAuthorizer, or what it leads to", &["door", "doors"]),
     (In::Service, "what to do", &["way out"]),
-    (In::Service, "ends, closes, cancels or leaves", &["give up", "gives up", "given up", "give_up"]),
 ];
 
 /// They say what has been, or refuse it.

@@ -4,8 +4,9 @@
 //
 // AdminService has a listener of its own, on loopback by default. If no callers are configured, every client that
 // reaches the listener is an operator. If callers are configured, a caller with the role `admin` is an operator of its
-// own apps. A caller with the role `viewer` may call every RPC that changes nothing. ExportSessions needs the role
-// `backup`, which no other role includes, and MigrateStore the role `admin` for all apps. No response contains a token.
+// own apps. A caller with the role `viewer` may call every RPC that changes nothing, except ExportSessions, which needs
+// the role `backup` that no other role includes. MigrateStore needs the role `admin` for all apps. No response contains
+// a token.
 //
 // # Kind COOKIE
 //

@@ -3,8 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, SessionAnswer, WhyReport};
-use super::replica::NotedEnd;
-use super::replica::{AuditLogState, ReplicaLog};
+use super::replica::{AuditLogState, NotedEnd, ReplicaLog};
 use super::verdict;
 use crate::cli::sessions::json::{SessionJson, line};
 use crate::cli::sessions::text::{end_reason, rfc3339};

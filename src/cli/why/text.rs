@@ -1,8 +1,7 @@
 //! The answer as text of at most 80 columns, or of the terminal's if that has fewer.
 
 use super::answer::{Answer, SessionAnswer, SubjectAnswer, WhyReport};
-use super::replica::NotedEnd;
-use super::replica::{AuditLogState, ReplicaLog};
+use super::replica::{AuditLogState, NotedEnd, ReplicaLog};
 use super::verdict;
 use crate::cli::layout::{cut, wrapped};
 use crate::cli::sessions::text::{absolute, end_reason, printable, time};

@@ -109,8 +109,8 @@ impl CallSlot {
             Caller::Known(known) => Some(Arc::clone(known)),
             Caller::Trusted | Caller::Unauthenticated => None,
         };
-        let slot = Self { connection: Arc::clone(connection), caller };
-        connection.call_slots.take(&connection.permit, slot.caller.as_deref()).map(|()| slot)
+        connection.call_slots.take(&connection.permit, caller.as_deref())?;
+        Ok(Self { connection: Arc::clone(connection), caller })
     }
 }
 

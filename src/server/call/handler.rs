@@ -192,4 +192,4 @@ const STREAM: &str = "this RPC is a stream; send content-type: application/conne
 const NO_STREAM: &str = "this RPC is no stream; send content-type: application/json or application/proto";
 const CONNECT_OFF: &str = "Connect is switched off here, by `protocols` in [server]; call by gRPC";
 const GRPC_OFF: &str = "gRPC is switched off here, by `protocols` in [server]; call by Connect";
-const PROXIES_OFF: &str = "questions of proxies in this form are switched off here, by `protocols` in [server]";
+const PROXIES_OFF: &str = "check requests of proxies are switched off here in this form, by `protocols` in [server]";

@@ -28,25 +28,26 @@ impl CallSlots {
         Self { max: settings.max_calls, max_per_peer, running: AtomicUsize::default() }
     }
 
-    /// Takes a slot for a call of this connection and this caller. It has to be given back even if that is refused.
+    /// Takes a slot for a call of this connection and this caller, which has to be given back.
     pub(in crate::server) fn take(
         &self,
         connection: &ConnectionPermit,
         caller: Option<&KnownCaller>,
     ) -> Result<(), Rejection> {
-        // All are taken before any is compared, because all are given back.
+        // All are counted before any is compared, because all are given back.
         let total = self.running.fetch_add(1, Ordering::Relaxed);
         let of_peer = connection.calls.fetch_add(1, Ordering::Relaxed);
         let of_caller = caller.map_or(0, |caller| caller.running_calls().fetch_add(1, Ordering::Relaxed));
         // The processes on the Unix socket share no address.
         let is_peer_over = of_peer >= self.max_per_peer && connection.control.network.is_some();
-        if total >= self.max {
+        let taken = if total >= self.max {
             Err(Rejection::Overloaded)
         } else if is_peer_over || of_caller >= self.max_per_peer {
             Err(Rejection::ShareExhausted)
         } else {
             Ok(())
-        }
+        };
+        taken.inspect_err(|_| self.give_back(connection, caller))
     }
 
     /// Gives back the slot of a call of this connection and this caller.

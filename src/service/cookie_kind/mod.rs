@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use super::call_counts::{AtomicFound, Found};
+use super::call_counts::{CallFinding, Found};
 use super::headers::Header;
 use super::stats::Stats;
 use super::view::{NullReason, SessionTimes, SessionView};
@@ -31,7 +31,7 @@ pub(super) struct CookieCall<'s> {
     stats: &'s Stats,
     cookie: Cow<'s, cookie::Template>,
     now: Time,
-    finding: AtomicFound,
+    finding: CallFinding,
 }
 
 /// The session in a cookie.
@@ -67,7 +67,7 @@ impl Service {
             stats: &self.stats,
             cookie,
             now: self.clock.now(),
-            finding: AtomicFound::default(),
+            finding: CallFinding::default(),
         }))
     }
 }

@@ -398,7 +398,7 @@ impl Store for Redis {
         let failures: Vec<Failure> = results.into_iter().filter_map(Result::err).collect();
         let failure = failures.iter().find(|failure| !is_done(failure)).or(failures.first());
         let Some(failure) = failure.cloned() else { return Ok(()) };
-        if is_done(&failure) {
+        if done == 0 || is_done(&failure) {
             return Err(failure.into());
         }
         Err(Error::RevokedInPart { done, all: sequences.len(), cause: Box::new(failure.into()) })

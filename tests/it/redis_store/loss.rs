@@ -228,6 +228,8 @@ async fn a_primary_that_needs_a_replica_to_write_does_and_acknowledges_nothing_o
     };
 
     scene.replication.forget();
+    // A replica that was late for a moment may have brought about some before. From now on it is silent.
+    scene.primary.cli(&["config", "resetstat"]);
     until("a refusal", async || refused() > 0).await;
     // What was acknowledged before that may be told to the writers only now.
     let (refused_before, acknowledged_before) = (refused(), scene.writers.acknowledged());

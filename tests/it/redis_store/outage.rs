@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use cloakroom::grpc;
 use cloakroom::grpc::wire::{Changes, OpenSessionRequest, Outcome, RotationCause, SaveSessionRequest};
-use cloakroom::store::{Redis, RedisSettings, Store as _};
+use cloakroom::store::{Error, Redis, RedisSettings, Store as _};
 use cloakroom::types::with_causes;
 use tonic::transport::Channel;
 use tonic::{Code, Status};
@@ -14,7 +14,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
 use super::{DAY, TIMEOUT, service, until};
-use crate::conformance::fixtures::create_session;
+use crate::conformance::fixtures::{START, app, create_session};
 use crate::support::TestService;
 use crate::support::calls::{ChangesExt as _, open_cookie, reason, refused, save, save_cookie};
 use crate::support::redis::RedisServer;
@@ -29,6 +29,18 @@ async fn a_stopped_store_is_unavailable_and_never_an_empty_session() {
     for _ in 0..3 {
         assert_unavailable(&service, &token).await;
     }
+}
+
+#[tokio::test]
+async fn a_revocation_that_reaches_no_partition_is_told_as_an_outage() {
+    let mut redis = RedisServer::start();
+    let store = Redis::new(&RedisSettings { url: redis.url(), timeout: TIMEOUT, ..Default::default() }).unwrap();
+    store.ping().await.unwrap();
+
+    redis.stop();
+    let unavailable = store.revoke_app(&app("default"), START).await.unwrap_err();
+
+    assert!(matches!(unavailable, Error::Unavailable(_)), "{unavailable:?}");
 }
 
 #[tokio::test]

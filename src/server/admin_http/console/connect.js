@@ -16,7 +16,7 @@ export class CallError extends Error {
     this.code = code;
     this.reason = details.find((detail) => detail.debug?.reason)?.debug.reason ?? '';
     // The service refuses every page, and this one by the same reason if its token is wrong.
-    this.isUnauthenticated = ['BROWSER_REFUSED', 'CALLER_UNKNOWN'].includes(this.reason);
+    this.needsLogin = ['BROWSER_REFUSED', 'CALLER_UNKNOWN'].includes(this.reason);
   }
 }
 

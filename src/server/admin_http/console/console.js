@@ -24,7 +24,7 @@ async function start() {
   addEventListener('unhandledrejection', (event) => fail(event.reason));
   // A browser shows a certificate by itself. Without one, a call would only be refused.
   if (key) await login();
-  else if (location.protocol === 'https:') await login((error) => loginView(error.isUnauthenticated ? undefined : error));
+  else if (location.protocol === 'https:') await login((error) => loginView(error.needsLogin ? undefined : error));
   else loginView();
 }
 
@@ -50,7 +50,7 @@ function loginView(error) {
     useKey(field.value.trim());
     login();
   };
-  const why = error ? note(error.isUnauthenticated ? NO_SUCH_TOKEN : error.message, 'bad') : '';
+  const why = error ? note(error.needsLogin ? NO_SUCH_TOKEN : error.message, 'bad') : '';
   const help = 'The token of a caller with the role admin or viewer, or the key that the service printed at its start. It stays in this page and is gone when you close or reload it.';
   byId('main').replaceChildren(
     el('h1', {}, 'Log in'), why, note(help),

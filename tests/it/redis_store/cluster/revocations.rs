@@ -62,7 +62,7 @@ fn revoked(node: &Node) -> usize {
 
 /// What the error has to say.
 fn in_part(done: usize) -> String {
-    format!("{done} of {PARTITIONS} partitions of the app are revoked, repeat the call to revoke the others")
+    format!("at least {done} of {PARTITIONS} partitions of the app are revoked, repeat the call to revoke the others")
 }
 
 /// Whether a session is one that has not been revoked.
