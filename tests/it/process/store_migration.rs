@@ -384,7 +384,12 @@ async fn move_through_a_failover(
     for session in &sessions {
         assert!(lives(&process, session).await, "a session is lost: {session:?}");
     }
-    assert_eq!(revoke_anna(&process).await, SESSIONS, "the index has all sessions of the subject");
+    // The replica that is left may not be ready to acknowledge the ends, and a repetition ends the rest.
+    let revoke = RevokeSubjectRequest { subject: "anna".to_owned(), ..Default::default() };
+    eventually("a revocation", async || process.admin().revoke_subject(revoke.clone()).await.ok()).await;
+    for session in &sessions {
+        assert!(!lives(&process, session).await, "the index lacks a session of the subject: {session:?}");
+    }
 }
 
 /// Moves sessions of two replicas between the stores that these functions write the table of.

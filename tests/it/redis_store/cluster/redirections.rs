@@ -259,6 +259,7 @@ impl Case {
     }
 
     fn check_error(&self, error: &Error, may_fail: bool) {
+        let error = if let Error::RevokedInPart { cause, .. } = error { &**cause } else { error };
         // Refused: a node said so until the deadline, and has done nothing.
         let is_outage = matches!(error, Error::Unavailable(_) | Error::Refused(_));
         assert!(may_fail && is_outage, "{error:?} with {:?}", self.faults);
