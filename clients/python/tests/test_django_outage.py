@@ -226,7 +226,7 @@ def test_an_explicit_save_calls_the_service_also_after_a_read_that_failed(client
         transport.take_calls()
         fail_at_deadline(transport, "OpenSession")
         assert get(other, view).status_code == 200
-    assert transport.take_calls() == ["OpenSession", "OpenSession", "SaveSession"]
+    assert transport.take_calls() == ["GetAppPolicy", "OpenSession", "OpenSession", "SaveSession"]
 
 
 @pytest.mark.skipif(django_app.django.VERSION < (5, 1), reason="Django 5.1 has made sessions awaitable")
