@@ -59,7 +59,7 @@ impl<'t> Modules<'t> {
     fn read(tree: &'t Tree) -> Self {
         let sources = tree.ending(".rs").filter(|(file, _)| file.starts_with("src/") && *file != "src/main.rs");
         let sources = sources.filter(|(file, _)| !file.ends_with("/tests.rs"));
-        let files: BTreeMap<_, _> = sources.map(|(file, text)| (module(file), (file, text))).collect();
+        let files: BTreeMap<_, _> = sources.map(|(file, text)| (rust_source::module(file), (file, text))).collect();
         let outside =
             |text| rust_source::paths(&rust_source::code_only(text)).into_iter().filter(|path| path.depth == 0);
         let paths = files.iter().map(|(module, (_, text))| (module.clone(), outside(text).collect())).collect();
@@ -71,7 +71,7 @@ impl<'t> Modules<'t> {
         let mut edges = BTreeMap::new();
         for (user, paths) in &self.paths {
             for path in paths {
-                let Some(used) = self.absolute(user, &path.segments).and_then(|path| self.resolve(path, 0)) else {
+                let Some(used) = self.absolute(user, path).and_then(|path| self.resolve(path, 0)) else {
                     continue;
                 };
                 let common = user.iter().zip(&used).take_while(|(one, other)| one == other).count();
@@ -85,23 +85,15 @@ impl<'t> Modules<'t> {
     }
 
     /// The path from the root; `None` if it leads out of the crate.
-    fn absolute(&self, user: &Module, segments: &[String]) -> Option<Module> {
-        let (first, rest) = segments.split_first()?;
-        match first.as_str() {
-            "crate" => Some(rest.to_vec()),
-            "self" => Some([user, rest].concat()),
-            "super" => {
-                let up = segments.iter().take_while(|segment| *segment == "super").count();
-                Some([&user[..user.len().checked_sub(up)?], &segments[up..]].concat())
+    fn absolute(&self, user: &Module, path: &Path) -> Option<Module> {
+        let child = || self.files.contains_key(&[user.as_slice(), &path.segments[..1]].concat());
+        path.absolute(user).or_else(|| match path.segments.split_first()? {
+            _ if child() => Some([user.as_slice(), &path.segments].concat()),
+            (name, rest) => {
+                let import = self.imported(user, name).filter(|import| import.segments != path.segments)?;
+                self.absolute(user, import).map(|path| [path, rest.to_vec()].concat())
             }
-            _ if self.files.contains_key(&[user.as_slice(), &segments[..1]].concat()) => {
-                Some([user, segments].concat())
-            }
-            name => {
-                let import = self.imported(user, name).filter(|import| import.segments != segments)?;
-                self.absolute(user, &import.segments).map(|path| [path, rest.to_vec()].concat())
-            }
-        }
+        })
     }
 
     /// The import that gives a module this name.
@@ -114,7 +106,7 @@ impl<'t> Modules<'t> {
         let length = (0..=path.len()).rev().find(|length| self.files.contains_key(&path[..*length]))?;
         let (module, rest) = (path[..length].to_vec(), &path[length..]);
         let import = rest.first().and_then(|name| self.imported(&module, name)).filter(|_| depth < MAX_REEXPORTS);
-        let led = import.and_then(|import| self.absolute(&module, &import.segments)).filter(|led| *led != path);
+        let led = import.and_then(|import| self.absolute(&module, import)).filter(|led| *led != path);
         match led {
             Some(led) => self.resolve([&led, &rest[1..]].concat(), depth + 1),
             None => Some(module),
@@ -137,13 +129,6 @@ impl<'t> Modules<'t> {
 fn lines_of_code(text: &str) -> usize {
     let tested = text.split("\n#[cfg(test)]\nmod tests").next().unwrap_or_default();
     rust_source::code_only(tested).lines().filter(|line| !line.trim().is_empty()).count()
-}
-
-/// The module that a file has.
-fn module(file: &str) -> Module {
-    let inside = file.trim_start_matches("src/").trim_end_matches(".rs");
-    let inside = inside.trim_end_matches("/mod");
-    if inside == "lib" { Vec::new() } else { inside.split('/').map(str::to_owned).collect() }
 }
 
 /// More than one after the other is a mistake of the code that reads them.

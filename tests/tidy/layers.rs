@@ -55,7 +55,7 @@ fn upward(file: &str, text: &str, layers: &[&str], ignored: impl Fn(&str) -> boo
     let layer = |module: &str| layers.iter().position(|name| *name == module);
     let (here, own) = (module(file), layer(module(file)));
     let of = |path: &Path| {
-        let used = from_root(file, path)?;
+        let used = path.absolute(&rust_source::module(file))?.into_iter().next()?;
         match (own, layer(&used)) {
             _ if used == here || ignored(&used) => None,
             (Some(own), Some(other)) if other > own => None,
@@ -84,24 +84,6 @@ fn unlisted(file: &str, module: &str) -> Finding {
 fn module(file: &str) -> &str {
     let inside = file.strip_prefix("src/").unwrap_or(file);
     inside.split('/').next().unwrap_or(inside).trim_end_matches(".rs")
-}
-
-/// The module right under the crate's root that a path names; `None` if it does not start there.
-fn from_root(file: &str, path: &Path) -> Option<String> {
-    let mut segments = path.segments.iter().map(String::as_str).peekable();
-    if segments.next_if_eq(&"crate").is_none() {
-        let inside = file.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
-        let depth = inside.split('/').count() + path.depth;
-        let _ = segments.next_if_eq(&"self");
-        let mut up = 0;
-        while segments.next_if_eq(&"super").is_some() {
-            up += 1;
-        }
-        if up < depth {
-            return None;
-        }
-    }
-    segments.next().map(str::to_owned)
 }
 
 #[cfg(test)]

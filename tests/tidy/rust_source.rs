@@ -100,6 +100,29 @@ pub(crate) struct Path {
     pub(crate) imported_as: Option<String>,
 }
 
+/// The path from the crate's root of the module that a file has.
+pub(crate) fn module(file: &str) -> Vec<String> {
+    let inside = file.trim_start_matches("src/").trim_end_matches(".rs").trim_end_matches("/mod");
+    if inside == "lib" { Vec::new() } else { inside.split('/').map(str::to_owned).collect() }
+}
+
+impl Path {
+    /// The path from the crate's root, if it begins with `crate`, `self` or `super` in this module; else `None`.
+    pub(crate) fn absolute(&self, module: &[String]) -> Option<Vec<String>> {
+        let inline = std::iter::repeat_n(String::new(), self.depth);
+        let here: Vec<_> = module.iter().cloned().chain(inline).collect();
+        match self.segments.first()?.as_str() {
+            "crate" => Some(self.segments[1..].to_vec()),
+            "self" | "super" => {
+                let rest = &self.segments[usize::from(self.segments[0] == "self")..];
+                let up = rest.iter().take_while(|segment| *segment == "super").count();
+                Some([&here[..here.len().checked_sub(up)?], &rest[up..]].concat())
+            }
+            _ => None,
+        }
+    }
+}
+
 /// All paths of two segments and more in the code, and all imports.
 pub(crate) fn paths(code: &str) -> Vec<Path> {
     Parser { tokens: tokens(code), at: 0, modules: Vec::new(), paths: Vec::new() }.run()
