@@ -119,7 +119,7 @@ async fn the_revocation_of_a_subject_is_stored_apart_from_its_index(store: Arc<i
 mod sweep {
     use super::*;
 
-    #[apply(stores_that_sweep)]
+    #[apply(stores_without_redis)]
     async fn a_tombstone_is_swept_when_the_legacy_credential_expires(store: Arc<impl Store>) {
         let ended = create(&*store, session_key(1), &imported()).await;
         let idle = create(&*store, session_key(2), &imported()).await;
@@ -134,7 +134,7 @@ mod sweep {
         assert_eq!(load(&*store, &idle).await, None);
     }
 
-    #[apply(stores_that_sweep)]
+    #[apply(stores_without_redis)]
     async fn the_revocation_of_a_subject_is_swept_when_imports_end(store: Arc<impl Store>) {
         let revocation = Revocation { time: START, until: START + LEGACY, except: None };
         store.record_revocation(&anna(), &revocation).await.expect("the store answers");

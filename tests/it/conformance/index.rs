@@ -187,7 +187,7 @@ async fn writes_to_sessions_leave_the_index_alone(store: Arc<impl Store>) {
 mod sweep {
     use super::*;
 
-    #[apply(stores_that_sweep)]
+    #[apply(stores_without_redis)]
     async fn the_sweep_of_an_expired_session_removes_its_entry(store: Arc<impl Store>) {
         let mut other = full_record();
         other.head.access_time = START + HOUR;
@@ -201,7 +201,7 @@ mod sweep {
         assert_eq!(entries(&*store, &anna()).await, [entry(2, START)]);
     }
 
-    #[apply(stores_that_sweep)]
+    #[apply(stores_without_redis)]
     async fn an_entry_expires_although_its_session_has_another_subject(store: Arc<impl Store>) {
         enter(&*store, &anna(), entry(1, START)).await;
         enter(&*store, &anna(), entry(2, START)).await;

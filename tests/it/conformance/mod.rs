@@ -151,8 +151,8 @@ macro_rules! stores_of_many_partitions {
     ($($function:tt)*) => { tests_on_stores! { [redis_with_1024_partitions, redis_cluster] $($function)* } };
 }
 
-/// The same without Redis, which deletes expired records by itself and has nothing to sweep.
-macro_rules! stores_that_sweep {
+/// The same without Redis, which deletes expired records by itself and has nothing to sweep, and may list a session twice.
+macro_rules! stores_without_redis {
     ($($function:tt)*) => { tests_on_stores! { [memory, embedded] $($function)* } };
 }
 

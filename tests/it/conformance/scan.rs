@@ -8,6 +8,21 @@ use cloakroom::store::{Cursor, Snapshot, Store, Write};
 use cloakroom::token::SessionId;
 
 use super::fixtures::*;
+use crate::support::listing::each_listed;
+
+const PAGE_SIZES: [usize; 3] = [7, 250, 1000];
+
+async fn create_many(store: &impl Store) -> BTreeSet<SessionId> {
+    let mut ids = BTreeSet::new();
+    for n in 0..250 {
+        ids.insert(create(store, session_key(n), &record()).await.id);
+    }
+    ids
+}
+
+async fn scan_ids(store: &impl Store, limit: usize) -> Vec<SessionId> {
+    scan_all(store, "default", limit).await.into_iter().map(|(id, _)| id).collect()
+}
 
 /// Reads every page of a scan, each with about `limit` sessions.
 async fn scan_all(store: &impl Store, name: &str, limit: usize) -> Vec<(SessionId, Snapshot)> {
@@ -23,16 +38,20 @@ async fn scan_all(store: &impl Store, name: &str, limit: usize) -> Vec<(SessionI
 }
 
 #[apply(stores_without_moves)]
-async fn a_scan_returns_each_session_once_for_any_page_size(store: Arc<impl Store>) {
-    for n in 0..250 {
-        create(&*store, session_key(n), &record()).await;
-    }
-    let expected: BTreeSet<SessionId> = (0..250).map(|n| session_key(n).id).collect();
+async fn a_scan_returns_each_session_for_any_page_size(store: Arc<impl Store>) {
+    let created = create_many(&*store).await;
 
-    for limit in [7, 250, 1000] {
-        let ids: Vec<SessionId> = scan_all(&*store, "default", limit).await.into_iter().map(|(id, _)| id).collect();
-        assert_eq!(ids.len(), 250, "by pages of {limit}");
-        assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), expected);
+    for limit in PAGE_SIZES {
+        assert_eq!(each_listed(scan_ids(&*store, limit).await), created, "by pages of {limit}");
+    }
+}
+
+#[apply(stores_without_redis)]
+async fn a_scan_returns_no_session_twice(store: Arc<impl Store>) {
+    let created = create_many(&*store).await;
+
+    for limit in PAGE_SIZES {
+        assert_eq!(scan_ids(&*store, limit).await.len(), created.len(), "by pages of {limit}");
     }
 }
 
@@ -62,7 +81,7 @@ async fn a_scan_returns_the_same_as_a_load(store: Arc<impl Store>) {
 
     let scanned = scan_all(&*store, "default", 10).await;
 
-    assert_eq!(scanned.len(), 2);
+    assert_eq!(each_listed(scanned.iter().map(|(id, _)| *id).collect()), BTreeSet::from([live.id, ended.id]));
     for (id, snapshot) in scanned {
         let session_key = if id == live.id { &live } else { &ended };
         assert_eq!(Some(snapshot), load(&*store, session_key).await);

@@ -30,14 +30,14 @@ async fn assert_purged_at(store: &impl Store, session_key: &SessionKey, end: Tim
     assert_eq!(sweep_all(store, Time::MAX).await, 0);
 }
 
-#[apply(stores_that_sweep)]
+#[apply(stores_without_redis)]
 async fn an_idle_session_is_purged_sixteen_minutes_after_its_end(store: Arc<impl Store>) {
     let session_key = create_session(&*store).await;
 
     assert_purged_at(&*store, &session_key, START + IDLE + TOMBSTONE_TTL).await;
 }
 
-#[apply(stores_that_sweep)]
+#[apply(stores_without_redis)]
 async fn a_touched_session_is_purged_later(store: Arc<impl Store>) {
     let session_key = create_session(&*store).await;
     store.touch(&session_key, &touch(1, START + MINUTE)).await.expect("the store answers");
@@ -45,7 +45,7 @@ async fn a_touched_session_is_purged_later(store: Arc<impl Store>) {
     assert_purged_at(&*store, &session_key, START + MINUTE + IDLE + TOMBSTONE_TTL).await;
 }
 
-#[apply(stores_that_sweep)]
+#[apply(stores_without_redis)]
 async fn a_session_that_is_touched_between_sweeps_is_purged_later_each_time(store: Arc<impl Store>) {
     let session_key = create_session(&*store).await;
     for n in 1..5 {
@@ -57,7 +57,7 @@ async fn a_session_that_is_touched_between_sweeps_is_purged_later_each_time(stor
     assert_purged_at(&*store, &session_key, START + 4 * (IDLE - MINUTE) + IDLE + TOMBSTONE_TTL).await;
 }
 
-#[apply(stores_that_sweep)]
+#[apply(stores_without_redis)]
 async fn a_saved_session_is_purged_later(store: Arc<impl Store>) {
     let session_key = create_session(&*store).await;
     commit(&*store, &session_key, &by_token(1, START + MINUTE), &save(set("a", "1"))).await;
@@ -65,7 +65,7 @@ async fn a_saved_session_is_purged_later(store: Arc<impl Store>) {
     assert_purged_at(&*store, &session_key, START + MINUTE + IDLE + TOMBSTONE_TTL).await;
 }
 
-#[apply(stores_that_sweep)]
+#[apply(stores_without_redis)]
 async fn an_ended_session_is_purged_after_sixteen_minutes(store: Arc<impl Store>) {
     let session_key = create_session(&*store).await;
     commit(&*store, &session_key, &by_token(1, START + MINUTE), &Write::End(EndReason::Destroyed)).await;
@@ -73,7 +73,7 @@ async fn an_ended_session_is_purged_after_sixteen_minutes(store: Arc<impl Store>
     assert_purged_at(&*store, &session_key, START + MINUTE + TOMBSTONE_TTL).await;
 }
 
-#[apply(stores_that_sweep)]
+#[apply(stores_without_redis)]
 async fn an_emptied_session_is_purged_after_sixteen_minutes(store: Arc<impl Store>) {
     let session_key = create_session(&*store).await;
     commit(&*store, &session_key, &by_token(1, START + MINUTE), &save(clear())).await;
@@ -81,7 +81,7 @@ async fn an_emptied_session_is_purged_after_sixteen_minutes(store: Arc<impl Stor
     assert_purged_at(&*store, &session_key, START + MINUTE + TOMBSTONE_TTL).await;
 }
 
-#[apply(stores_that_sweep)]
+#[apply(stores_without_redis)]
 async fn a_session_with_a_shorter_lifetime_is_purged_earlier(store: Arc<impl Store>) {
     let session_key = create_session(&*store).await;
     let lifetime = lifetime(5 * MINUTE, SPAN);
@@ -96,7 +96,7 @@ async fn a_session_with_a_shorter_lifetime_is_purged_earlier(store: Arc<impl Sto
     assert_purged_at(&*store, &session_key, START + 5 * MINUTE + TOMBSTONE_TTL).await;
 }
 
-#[apply(stores_that_sweep)]
+#[apply(stores_without_redis)]
 async fn a_session_with_a_shorter_and_then_a_longer_lifetime_is_purged_later(store: Arc<impl Store>) {
     let session_key = create_session(&*store).await;
     for idle in [5 * MINUTE, 2 * HOUR, MINUTE, 3 * HOUR] {
@@ -113,7 +113,7 @@ async fn a_session_with_a_shorter_and_then_a_longer_lifetime_is_purged_later(sto
     assert_purged_at(&*store, &session_key, START + 3 * HOUR + TOMBSTONE_TTL).await;
 }
 
-#[apply(stores_that_sweep)]
+#[apply(stores_without_redis)]
 async fn the_key_of_a_purged_session_is_free_again(store: Arc<impl Store>) {
     let session_key = create_session(&*store).await;
     commit(&*store, &session_key, &by_token(1, START), &Write::End(EndReason::Destroyed)).await;
@@ -126,7 +126,7 @@ async fn the_key_of_a_purged_session_is_free_again(store: Arc<impl Store>) {
     assert_purged_at(&*store, &session_key, START + TOMBSTONE_TTL + IDLE + TOMBSTONE_TTL).await;
 }
 
-#[apply(stores_that_sweep)]
+#[apply(stores_without_redis)]
 async fn thousands_of_sessions_are_purged_in_turn_and_live_ones_stay(store: Arc<impl Store>) {
     const EACH: u32 = 1100;
     let mut tasks = tokio::task::JoinSet::new();

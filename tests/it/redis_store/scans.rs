@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use cloakroom::grpc::wire::ListSessionsRequest;
 use cloakroom::store::{Cursor, Handle, Redis, RedisSettings, Store as _};
+use cloakroom::token::SessionId;
 use futures_util::future::join_all;
 
 use super::sentinel::has_writes;
@@ -30,11 +31,15 @@ async fn create_all(store: &Redis) {
 
 /// Counts the sessions of a scan, each once, and does something after a few pages.
 async fn scan(store: &Redis, between: impl AsyncFnOnce()) -> usize {
-    let (mut ids, mut cursor, mut between) = (BTreeSet::new(), Cursor::default(), Some(between));
+    scan_ids(store, between).await.into_iter().collect::<BTreeSet<_>>().len()
+}
+
+async fn scan_ids(store: &Redis, between: impl AsyncFnOnce()) -> Vec<SessionId> {
+    let (mut ids, mut cursor, mut between) = (Vec::new(), Cursor::default(), Some(between));
     for page in 0..MOST_PAGES {
         let read = store.scan(&app("default"), &cursor, PAGE).await.unwrap();
         ids.extend(read.sessions.into_iter().map(|(id, _)| id));
-        let Some(next) = read.next else { return ids.len() };
+        let Some(next) = read.next else { return ids };
         cursor = next;
         if page == PAGES_BEFORE {
             between.take().expect("a page comes once")().await;
@@ -46,6 +51,22 @@ async fn scan(store: &Redis, between: impl AsyncFnOnce()) -> usize {
 fn restart(redis: &mut RedisServer) {
     redis.stop();
     redis.start_again();
+}
+
+#[tokio::test]
+async fn a_scan_has_no_session_twice_if_redis_loses_no_key_meanwhile() {
+    let redis = RedisServer::start();
+    let store = store_on(&redis);
+    create_all(&store).await;
+
+    let ids = scan_ids(&store, async || {
+        let later = (SESSIONS..2 * SESSIONS).map(|n| (session_key(n), record()));
+        join_all(later.map(async |(session_key, record)| create(&store, session_key, &record).await)).await;
+    })
+    .await;
+
+    assert!(ids.len() >= SESSIONS as usize);
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
 }
 
 #[tokio::test]
