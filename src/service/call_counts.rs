@@ -1,7 +1,6 @@
 //! Counts of calls by their result: opens by what they found, and saves by their outcome.
 //!
-//! They answer the question why users are logged out. A call that fails has no result; the server counts it by its
-//! error.
+//! They say why users are logged out. A call that fails has no result; the server counts it by its error.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 

@@ -166,7 +166,7 @@ def log_in(service, token, **changes):
     return saved["session"], f"session={saved['session']['token']}"
 
 
-def test_the_application_learns_who_is_logged_in_and_a_stranger_cannot_say_it(service, proxy, caller_token):
+def test_the_application_learns_who_is_logged_in_and_a_client_cannot_say_it(service, proxy, caller_token):
     kind, port = proxy
     session, cookie = log_in(service, caller_token[0])
     page = {"Origin": "https://shop.example", "Sec-Fetch-Site": "same-origin", "Host": "shop.example"}
@@ -208,7 +208,7 @@ def test_cookies_in_several_lines_are_all_read(service, proxy, caller_token):
     assert status == (401 if kind == "envoy" else 200)
 
 
-def test_by_grpc_envoy_removes_what_a_stranger_spells_otherwise(tmp_path, service, application, caller_token):
+def test_by_grpc_envoy_removes_what_a_client_spells_otherwise(tmp_path, service, application, caller_token):
     _, cookie = log_in(service, caller_token[0])
     spellings = ["Cloakroom_Subject", "cloakroom_session_id", "cloakroom-session_id", "cloakroom_session-id"]
     headers = {"Cookie": cookie, **SPOOFED, **dict.fromkeys(spellings, "admin")}

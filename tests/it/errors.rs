@@ -24,7 +24,7 @@ use crate::support::connect::{Codec, Protocol, Transport, descriptors};
 use crate::support::policy::{open_in, save_in};
 use crate::support::redis::RedisServer;
 use crate::support::watches::watch_token;
-use crate::support::{StoreKind, TestService, app_settings, patient};
+use crate::support::{StoreKind, TestService, app_settings, long_timeouts};
 
 /// A save that must fail: reason, code, request, and a part of the message.
 type Row = (&'static str, Code, SaveSessionRequest, &'static str);
@@ -302,7 +302,7 @@ async fn an_invalid_timeout_is_refused() {
 
 #[tokio::test]
 async fn a_stopped_store_is_unavailable() {
-    let (mut redis, mut service) = service_on_its_own_redis(patient()).await;
+    let (mut redis, mut service) = service_on_its_own_redis(long_timeouts()).await;
     let token = service.stored(&[("a", "1")]).await;
 
     redis.stop();
@@ -320,7 +320,7 @@ async fn a_stopped_store_is_unavailable() {
 
 #[tokio::test]
 async fn a_full_store_refuses_writes_and_answers_reads() {
-    let (redis, mut service) = service_on_its_own_redis(patient()).await;
+    let (redis, mut service) = service_on_its_own_redis(long_timeouts()).await;
     let token = service.stored(&[("a", "1"), ("n", "1")]).await;
     let ticket = service.open_new().await.token;
 
@@ -347,7 +347,7 @@ async fn a_full_store_refuses_writes_and_answers_reads() {
 
 #[tokio::test]
 async fn users_can_log_out_with_a_full_store() {
-    let (redis, service) = service_on_its_own_redis(patient()).await;
+    let (redis, service) = service_on_its_own_redis(long_timeouts()).await;
     let token = service.stored(&[("a", "1")]).await;
     let emptied = service.stored(&[("a", "1")]).await;
 
@@ -362,7 +362,7 @@ async fn users_can_log_out_with_a_full_store() {
 
 #[tokio::test]
 async fn invalid_data_in_the_store_is_an_internal_error() {
-    let (redis, mut service) = service_on_its_own_redis(patient()).await;
+    let (redis, mut service) = service_on_its_own_redis(long_timeouts()).await;
     let damages: [&[&[&str]]; 4] = [
         &[&["hset", KEY_PLACEHOLDER, "m", "nonsense"]],
         &[&["hdel", KEY_PLACEHOLDER, "u"]],
@@ -401,7 +401,7 @@ async fn invalid_data_in_the_store_is_an_internal_error() {
 
 #[tokio::test]
 async fn damage_that_only_some_calls_read_is_an_internal_error_of_these_calls() {
-    let (redis, service) = service_on_its_own_redis(patient()).await;
+    let (redis, service) = service_on_its_own_redis(long_timeouts()).await;
     let old = service.stored(&[("a", "1")]).await;
     let current = service.rotate(&old, RotationCause::Privilege, "").await.session.unwrap().token;
     let key = redis.cli(&["--raw", "keys", &format!("*:{}", "?".repeat(32))]);

@@ -137,8 +137,8 @@ class MonitoringTest(unittest.TestCase):
 
     @classmethod
     def query(cls, expression):
-        question = urllib.parse.urlencode({"query": expression})
-        return json.loads(get(f"http://127.0.0.1:{cls.prometheus}/api/v1/query?{question}"))["data"]["result"]
+        query = urllib.parse.urlencode({"query": expression})
+        return json.loads(get(f"http://127.0.0.1:{cls.prometheus}/api/v1/query?{query}"))["data"]["result"]
 
     @classmethod
     def call(cls, method, request, port=None):

@@ -63,7 +63,7 @@ test('an operator finds a subject, reads a session with its entries on demand, a
   assert.equal((await info(id)).endReason, 'END_REASON_REVOKED');
 });
 
-test('all sessions of a subject end after a question, and none if the answer is no', async () => {
+test('all sessions of a subject end after a confirmation, and none without it', async () => {
   await logIn('bob');
   await logIn('bob');
   await open('admin');

@@ -4,7 +4,7 @@
 // page read, or nothing. `helper` is a server of the page's author.
 const JSON_TYPE = { 'content-type': 'application/json' };
 const EMPTY_FRAME = new Uint8Array(5);
-const PATIENCE_MS = 30_000;
+const TIMEOUT_MS = 30_000;
 
 async function attack(target, helper, paths) {
   const results = {};
@@ -12,8 +12,8 @@ async function attack(target, helper, paths) {
   await Promise.all(attempts.map(async ([name, attempt]) => {
     // No address occurs twice, so the browser has none in a cache.
     const at = (path) => `${target}${path}?attempt=${encodeURIComponent(name)}&number=${Math.random()}`;
-    const patience = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS, 'no end'));
-    results[name] = await Promise.race([read(attempt(at, helper, paths)), patience]);
+    const timeout = new Promise((resolve) => setTimeout(resolve, TIMEOUT_MS, 'no end'));
+    results[name] = await Promise.race([read(attempt(at, helper, paths)), timeout]);
   }));
   return results;
 }

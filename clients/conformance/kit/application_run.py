@@ -25,13 +25,13 @@ class ApplicationRun:
     """A running application with the services that it uses, its relays and its log of calls.
 
     Args:
-        patience: Seconds for which a case waits for what the client does by itself.
+        wait_limit: Seconds for which a case waits for what the client does by itself.
     """
 
     def __init__(
-        self, manifest: Manifest, services: Services, folder: pathlib.Path, *, patience: float = TIMEOUT
+        self, manifest: Manifest, services: Services, folder: pathlib.Path, *, wait_limit: float = TIMEOUT
     ) -> None:
-        self.patience = patience
+        self.wait_limit = wait_limit
         self.manifest, self.services = manifest, services
         self.log, self.faults = CallLog(), Faults()
         self.relays = [

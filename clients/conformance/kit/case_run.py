@@ -165,7 +165,7 @@ class CaseRun:
                 for call in calls
             ),
             self._mark,
-            self._run.patience,
+            self._run.wait_limit,
         )
 
     def _more_calls(self, step: Step) -> None:
@@ -221,7 +221,7 @@ class CaseRun:
 
     def _ready(self, step: Step) -> None:
         """Sends requests until the client has found the service again, which it may look for at intervals."""
-        end = time.monotonic() + self._run.patience
+        end = time.monotonic() + self._run.wait_limit
         good = 0
         while good < 2 * len(self._run.relays):
             if time.monotonic() > end:

@@ -40,7 +40,7 @@ def main() -> int:
             manifest = replace(right, name=wrong, environment={"KIT_WRONG": wrong})
             chosen = [cases[name] for name in names if name in cases]
             for kind in dict.fromkeys(case.services for case in chosen):
-                with ApplicationRun(manifest, services[kind], pathlib.Path(folder), patience=PATIENCE) as run:
+                with ApplicationRun(manifest, services[kind], pathlib.Path(folder), wait_limit=WAIT_LIMIT) as run:
                     for case in (case for case in chosen if case.services == kind):
                         problems += check(run, wrong, case)
     print("\n".join(problems) or f"{len(cases)} cases and {len(wrong_clients)} wrong clients", end="")
@@ -66,7 +66,7 @@ def check_list(cases: dict[str, Case], wrong_clients: dict[str, list[str]]) -> l
 
 
 #: Seconds. The client is fast where it is right.
-PATIENCE = 5.0
+WAIT_LIMIT = 5.0
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -115,7 +115,7 @@ func TestCallsGoThroughAUnixSocketAndNames(t *testing.T) {
 	_, port, _ := net.SplitHostPort(running.Address)
 
 	for _, address := range []string{"unix:" + running.Socket, "unix://" + running.Socket, "localhost:" + port, "dns:///localhost:" + port} {
-		if err := open(newClient(t, address, service.Patience, cloakroom.Credentials{})); err != nil {
+		if err := open(newClient(t, address, service.WaitLimit, cloakroom.Credentials{})); err != nil {
 			t.Error(address, err)
 		}
 	}
@@ -136,7 +136,7 @@ func TestANameThatNobodyHasFailsAtTheDeadline(t *testing.T) {
 func TestConnectionsAreReusedAndBounded(t *testing.T) {
 	running := service.Start(t, service.Options{})
 	between := newRelay(t, running.Address)
-	client := newClient(t, between.Addr().String(), service.Patience, cloakroom.Credentials{})
+	client := newClient(t, between.Addr().String(), service.WaitLimit, cloakroom.Credentials{})
 	for range 20 {
 		if err := open(client); err != nil {
 			t.Fatal(err)
@@ -166,7 +166,7 @@ func TestAConnectionThatEndedWhileItWasIdleCostsNoCall(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), service.Patience)
+	ctx, cancel := context.WithTimeout(context.Background(), service.WaitLimit)
 	defer cancel()
 	for attempt := range 5 {
 		// A transport repeats nothing.
@@ -198,14 +198,14 @@ func TestACallIsCancelledWithItsContext(t *testing.T) {
 	running := service.Start(t, service.Options{})
 	between := newRelay(t, running.Address)
 	between.isSilent.Store(true)
-	client := newClient(t, between.Addr().String(), service.Patience, cloakroom.Credentials{})
+	client := newClient(t, between.Addr().String(), service.WaitLimit, cloakroom.Credentials{})
 	ctx, cancel := context.WithCancel(context.Background())
 	time.AfterFunc(50*time.Millisecond, cancel)
 	start := time.Now()
 
 	_, err := client.OpenSession(ctx, &pb.OpenSessionRequest{})
 
-	if !errors.Is(err, context.Canceled) || time.Since(start) > service.Patience/2 {
+	if !errors.Is(err, context.Canceled) || time.Since(start) > service.WaitLimit/2 {
 		t.Error(err, time.Since(start))
 	}
 }
@@ -366,7 +366,7 @@ func TestAProxyOfTheEnvironmentGetsNoCall(t *testing.T) {
 	for _, name := range []string{"http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"} {
 		t.Setenv(name, "http://"+proxy.Addr().String())
 	}
-	if err := open(newClient(t, running.Address, service.Patience, cloakroom.Credentials{})); err != nil {
+	if err := open(newClient(t, running.Address, service.WaitLimit, cloakroom.Credentials{})); err != nil {
 		t.Error(err)
 	}
 	if proxy.accepted.Load() != 0 {
@@ -451,12 +451,12 @@ func TestCallersAreRecognizedByTokenAndByCertificateAndFilesAreReadAgain(t *test
 	tokenFile := writeFile(t, folder, "token", []byte("wrong\n"))
 
 	for _, good := range []cloakroom.Credentials{{Token: token, CAFile: caFile}, {CAFile: caFile, CertFile: certFile, KeyFile: keyFile}} {
-		if err := open(newClient(t, address, service.Patience, good)); err != nil {
+		if err := open(newClient(t, address, service.WaitLimit, good)); err != nil {
 			t.Error(err)
 		}
 	}
 	for _, bad := range []cloakroom.Credentials{{CAFile: caFile}, {Token: "wrong", CAFile: caFile}} {
-		err := open(newClient(t, address, service.Patience, bad))
+		err := open(newClient(t, address, service.WaitLimit, bad))
 		if !errors.Is(err, cloakroom.ErrRefused) || !strings.Contains(err.Error(), "CALLER_UNKNOWN") {
 			t.Error(err)
 		}
@@ -480,7 +480,7 @@ func TestACertificateThatIsNotTrustedIsAnErrorAtOnce(t *testing.T) {
 	folder := t.TempDir()
 	authority := newAuthority(t)
 	caFile := writeFile(t, folder, "ca.crt", authority.pem)
-	strangersFile := writeFile(t, folder, "stranger.crt", newAuthority(t).pem)
+	otherAuthorityFile := writeFile(t, folder, "other-authority.crt", newAuthority(t).pem)
 	certificate, key := authority.issue(t, "127.0.0.1")
 	running := service.Start(t, service.Options{
 		Server: fmt.Sprintf("[server.tls]\ncertificate_file = %q\nkey_file = %q\n",
@@ -490,9 +490,9 @@ func TestACertificateThatIsNotTrustedIsAnErrorAtOnce(t *testing.T) {
 	otherName := strings.Replace(address, "127.0.0.1", "localhost", 1)
 
 	for _, untrusted := range []*cloakroom.Client{
-		newClient(t, address, hours, cloakroom.Credentials{CAFile: strangersFile}),
+		newClient(t, address, hours, cloakroom.Credentials{CAFile: otherAuthorityFile}),
 		newClient(t, otherName, hours, cloakroom.Credentials{CAFile: caFile}),
-		newClient(t, address+","+otherName, hours, cloakroom.Credentials{CAFile: strangersFile}),
+		newClient(t, address+","+otherName, hours, cloakroom.Credentials{CAFile: otherAuthorityFile}),
 	} {
 		err := open(untrusted)
 		var invalid *tls.CertificateVerificationError
@@ -503,7 +503,7 @@ func TestACertificateThatIsNotTrustedIsAnErrorAtOnce(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	trusted := newClient(t, otherName+","+address, service.Patience, cloakroom.Credentials{CAFile: caFile})
+	trusted := newClient(t, otherName+","+address, service.WaitLimit, cloakroom.Credentials{CAFile: caFile})
 	for range 4 {
 		if err := open(trusted); err != nil {
 			t.Error("the replica with the right name was not called", err)

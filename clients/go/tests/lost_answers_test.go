@@ -98,7 +98,7 @@ func TestALoginByAPathAfterTheEndOfItsSessionBeginsANewOne(t *testing.T) {
 
 func adminFor(t *testing.T, running *service.Service, app string) *admin.Admin {
 	t.Helper()
-	client, err := cloakroom.New(running.AdminAddress, cloakroom.Options{App: app, Deadline: service.Patience})
+	client, err := cloakroom.New(running.AdminAddress, cloakroom.Options{App: app, Deadline: service.WaitLimit})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -113,7 +113,7 @@ cookie_name = "session"
 	browser.Get("/add?hat")
 	browser.Get("/login?ada")
 	legacy := browser.Cookies()
-	tab, thief, stranger := browser.Another(), browser.Another(), browser.Another()
+	tab, thief, unknown := browser.Another(), browser.Another(), browser.Another()
 	copyCookies(browser, tab)
 	copyCookies(browser, thief)
 	current.Store(moved)
@@ -121,7 +121,7 @@ cookie_name = "session"
 	same(t, browser.Get("/").Body, "ada[hat]")
 	browser.Get("/add?coat")
 	same(t, browser.Get("/").Body, "ada[hat coat]")
-	same(t, stranger.Get("/").Body, "[]")
+	same(t, unknown.Get("/").Body, "[]")
 	if browser.Cookies() == legacy {
 		t.Fatal("the browser has no cookie of the service")
 	}

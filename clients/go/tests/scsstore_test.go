@@ -403,7 +403,7 @@ func copyCookies(from, to *service.Browser) {
 
 func adminClient(t *testing.T, running *service.Service, app string) *cloakroom.Client {
 	t.Helper()
-	client, err := cloakroom.New(running.AdminAddress, cloakroom.Options{App: app, Deadline: service.Patience})
+	client, err := cloakroom.New(running.AdminAddress, cloakroom.Options{App: app, Deadline: service.WaitLimit})
 	must(t, err)
 	t.Cleanup(func() { client.Close() })
 	return client

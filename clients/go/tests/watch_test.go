@@ -23,7 +23,7 @@ import (
 
 func adminOf(t *testing.T, running *service.Service) *admin.Admin {
 	t.Helper()
-	return admin.New(newClient(t, running.AdminAddress, service.Patience, cloakroom.Credentials{}))
+	return admin.New(newClient(t, running.AdminAddress, service.WaitLimit, cloakroom.Credentials{}))
 }
 
 // chat is a handler whose websocket is closed when its session ends. It stands in docs/go.md.
@@ -92,7 +92,7 @@ func connect(t *testing.T, browser *service.Browser) *websocket.Conn {
 // closed waits for the end of a websocket and returns its text and how long that took.
 func closed(socket *websocket.Conn) (string, time.Duration) {
 	start := time.Now()
-	socket.SetReadDeadline(start.Add(service.Patience))
+	socket.SetReadDeadline(start.Add(service.WaitLimit))
 	_, _, err := socket.ReadMessage()
 	var closing *websocket.CloseError
 	if !errors.As(err, &closing) {

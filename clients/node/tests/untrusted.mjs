@@ -9,10 +9,10 @@ const read = (client) => client.open({ app: 'shop' });
 export async function failsAtOnce(clientOf, port, { mutual }) {
   const address = `https://localhost:${port}`;
   const otherName = `https://127.0.0.1:${port}`;
-  const stranger = { ...mutual, caFile: mutual.certificateFile };
+  const otherAuthority = { ...mutual, caFile: mutual.certificateFile };
   // So long that the test only ends in time if nothing is repeated.
   const deadline = 3_600_000;
-  const untrusted = [[address, stranger], [otherName, mutual], [`${address},${otherName}`, stranger]];
+  const untrusted = [[address, otherAuthority], [otherName, mutual], [`${address},${otherName}`, otherAuthority]];
 
   const failed = await Promise.all(untrusted.flatMap(([named, credentials]) => {
     const client = clientOf(named, { ...credentials, deadline });

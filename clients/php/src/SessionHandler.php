@@ -74,7 +74,7 @@ final class SessionHandler implements
     public function open(string $path, string $name): bool
     {
         if (!filter_var(ini_get('session.use_strict_mode'), FILTER_VALIDATE_BOOL)) {
-            return self::warn('session.use_strict_mode is off, so that strangers could plant sessions: set it to 1, or call register()');
+            return self::warn('session.use_strict_mode is off, so that an attacker could choose the id of a session (session fixation): set it to 1, or call register()');
         }
         $this->entries = new Entries((string) ini_get('session.serialize_handler'));
         return true;

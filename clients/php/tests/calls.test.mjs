@@ -210,7 +210,7 @@ function makeCertificates(folder, names) {
   const openssl = (...args) => execFileSync('openssl', args, { stdio: 'pipe', cwd: folder });
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
   const constraints = ['-addext', 'basicConstraints=critical,CA:TRUE'];
-  for (const ca of ['ca', 'stranger']) {
+  for (const ca of ['ca', 'other-authority']) {
     openssl('req', '-x509', '-subj', `/CN=${ca}`, ...key, ...constraints, '-keyout', `${ca}.key`, '-out', `${ca}.crt`);
   }
   for (const [name, host] of Object.entries(names)) {
@@ -250,7 +250,7 @@ certificate_names = ["caller.example"]
   const accepted = [await count({ ...trusted, token: TOKEN }, id), await count({ ...trusted, ...certificate }, id)];
   const refused = {
     CALLER_UNKNOWN: { ...trusted, token: `${TOKEN}0` },
-    'certificate verify failed': { ...trusted, token: TOKEN, caFile: file('stranger.crt'), deadline: hours },
+    'certificate verify failed': { ...trusted, token: TOKEN, caFile: file('other-authority.crt'), deadline: hours },
     'did not match expected name': { ...trusted, token: TOKEN, service: `https://127.0.0.1:${secured.port}`, deadline: hours },
   };
 

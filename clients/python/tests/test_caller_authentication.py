@@ -114,9 +114,9 @@ def test_an_unknown_caller_is_rejected(secure_service, make_transport):
 def untrusted(secure_service, tmp_path):
     """Returns addresses and credentials that do not fit the certificate of the service."""
     authority, token, service = secure_service
-    trustme.CA().cert_pem.write_to_path(str(tmp_path / "stranger.crt"))
+    trustme.CA().cert_pem.write_to_path(str(tmp_path / "other-authority.crt"))
     authority.cert_pem.write_to_path(str(tmp_path / "ca.crt"))
-    wrong_authority = Credentials(token=token, ca_file=str(tmp_path / "stranger.crt"))
+    wrong_authority = Credentials(token=token, ca_file=str(tmp_path / "other-authority.crt"))
     right_authority = Credentials(token=token, ca_file=str(tmp_path / "ca.crt"))
     right_name, wrong_name = f"https://127.0.0.1:{service.port}", f"https://localhost:{service.port}"
     return [

@@ -147,11 +147,11 @@ def test_two_sessions_in_one_header_are_refused_by_400_until_a_login(client, ann
     other = Client()
     get(other, set_entry("a", 2))
     both = f"sessionid={cookie(client)}; sessionid={cookie(other)}"
-    stranger = Client(headers={"cookie": both})
-    assert get(stranger, read("a")).result is None
-    assert get(stranger, set_entry("b", 1)).status_code == 400
-    log_in(stranger)
-    assert get(Client(headers={"cookie": f"sessionid={cookie(stranger)}"}), name_of_user).result == "anna"
+    anonymous = Client(headers={"cookie": both})
+    assert get(anonymous, read("a")).result is None
+    assert get(anonymous, set_entry("b", 1)).status_code == 400
+    log_in(anonymous)
+    assert get(Client(headers={"cookie": f"sessionid={cookie(anonymous)}"}), name_of_user).result == "anna"
     for ended in (client, other):
         assert get(ended, read("a")).result is None
 
@@ -162,10 +162,10 @@ def test_two_sessions_in_one_header_are_refused_by_400_until_a_login(client, ann
 def test_a_request_without_a_cookie_makes_no_call(client, transport):
     get(client, set_entry("warm", 1))
     transport.take_calls()
-    stranger = Client()
-    assert get(stranger, name_of_user).result == ""
-    assert get(stranger, lambda request: request.session.session_key).result is None
-    get(stranger, lambda request: request.session.flush())
+    anonymous = Client()
+    assert get(anonymous, name_of_user).result == ""
+    assert get(anonymous, lambda request: request.session.session_key).result is None
+    get(anonymous, lambda request: request.session.flush())
     assert transport.take_calls() == []
 
 

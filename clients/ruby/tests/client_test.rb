@@ -185,13 +185,13 @@ class ClientTest < Minitest::Test
   def test_a_thread_that_is_stopped_in_a_call_leaves_its_place_and_no_half_read_response
     released = Queue.new
     slow = peer do |request|
-      released.pop if request.include?(['a stranger in this test'].pack('m0'))
+      released.pop if request.include?(['an unknown cookie'].pack('m0'))
       ScriptedPeer.forward(request, SERVICE)
     end
     client = client(service: slow.address, deadline: 20, pool_size: 1)
     client.save(KEY, changes: { set: { a: { json: '"mine"' } } })
 
-    5.times { assert_raises(Timeout::Error) { Timeout.timeout(0.2) { client.open('a stranger in this test') } } }
+    5.times { assert_raises(Timeout::Error) { Timeout.timeout(0.2) { client.open('an unknown cookie') } } }
     mine = client.open(KEY)
 
     assert_equal '"mine"', mine.dig('session', 'entries', 'a', 'json')

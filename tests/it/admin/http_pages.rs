@@ -17,7 +17,7 @@ use crate::server::raw_http1::RawHttp1;
 use crate::support::calls::{open_cookie, save_unmodified};
 use crate::support::connect::{Codec, ConnectTransport, HttpVersion, Protocol, Target};
 use crate::support::redis::RedisServer;
-use crate::support::{StoreKind, TestService, app_settings, patient};
+use crate::support::{StoreKind, TestService, app_settings, long_timeouts};
 
 const OPEN: &str = "cloakroom.v1.SessionService/OpenSession";
 
@@ -136,7 +136,7 @@ async fn the_frontend_listener_has_no_pages() {
 #[tokio::test]
 async fn without_the_connect_protocol_the_frontend_listener_does_not_speak_http_1() {
     let protocols = server::Protocols { grpc: true, connect: false };
-    let service = TestService::with_server(StoreKind::Memory, server::Settings { protocols, ..patient() }).await;
+    let service = TestService::with_server(StoreKind::Memory, server::Settings { protocols, ..long_timeouts() }).await;
 
     let page = exchange(&service.address, b"GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
 
@@ -326,7 +326,7 @@ async fn pages_are_served_in_an_outage_and_report_it() {
     let mut redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), timeout: Duration::from_secs(1), ..Default::default() };
     let store = Handle::from(Redis::new(&settings).unwrap());
-    let server = server::Settings { store_unhealthy_after: Duration::from_millis(500), ..patient() };
+    let server = server::Settings { store_unhealthy_after: Duration::from_millis(500), ..long_timeouts() };
     let service = TestService::on_store(store, [("default", app_settings())], server).await;
     let token = service.stored(&[("a", "1")]).await;
     await_metric(&service, "cloakroom_store_up", 1.0).await;

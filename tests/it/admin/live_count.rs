@@ -10,13 +10,13 @@ use cloakroom::store::Write;
 use cloakroom::types::{Clock as _, Time};
 
 use crate::support::fill::{create_all, for_each, hashed_key, session};
-use crate::support::{StoreKind, TestService, app_settings, patient};
+use crate::support::{StoreKind, TestService, app_settings, long_timeouts};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Starts a service that counts only when the test says so, with these apps.
 async fn service(store: StoreKind, apps: &[&str]) -> TestService {
-    let settings = server::Settings { live_count_interval: Duration::ZERO, ..patient() };
+    let settings = server::Settings { live_count_interval: Duration::ZERO, ..long_timeouts() };
     let service = TestService::with_server(store, settings).await;
     let apps: Apps = apps.iter().map(|name| app_settings().build(name).unwrap()).collect();
     service.inner.replace_apps(&apps);

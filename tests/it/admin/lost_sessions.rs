@@ -17,7 +17,7 @@ use super::http_pages::page;
 use crate::support::calls::{ChangesExt as _, open_cookie, save, save_cookie, save_unmodified};
 use crate::support::redis::RedisServer;
 use crate::support::sessions::{HOUR, LifetimeExt as _, MINUTE, millis};
-use crate::support::{StoreKind, TestService, app_settings, patient};
+use crate::support::{StoreKind, TestService, app_settings, long_timeouts};
 
 /// The values of a counter of the app `default` that are not zero, by its other labels.
 async fn counts(service: &TestService, metric: &str) -> BTreeMap<String, u64> {
@@ -136,7 +136,7 @@ async fn a_store_that_lost_its_sessions_is_seen_in_the_counts() {
     let redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), timeout: MINUTE, ..Default::default() };
     let store = Handle::from(Redis::new(&settings).unwrap());
-    let service = TestService::on_store(store, [("default", app_settings())], patient()).await;
+    let service = TestService::on_store(store, [("default", app_settings())], long_timeouts()).await;
     let token = service.stored(&[("a", "1")]).await;
     expect(&service, &token, "LIVE").await;
 
@@ -158,7 +158,7 @@ async fn a_legacy_session_is_counted_as_imported_and_a_legacy_credential_that_op
         let signer = Signer::new(&[key], DEFAULT_SALT.as_bytes(), Digest::Sha1).unwrap();
         signer.sign(&Entries::pack([("a", b"1".as_slice())]), None, service.clock.now()).unwrap()
     };
-    let (legacy, forged) = (sign("what Flask signs with"), sign("what a stranger signs with"));
+    let (legacy, forged) = (sign("what Flask signs with"), sign("what an attacker signs with"));
 
     assert_eq!(found(&service, &cookie(&legacy)).await, "IMPORTED");
     assert_eq!(found(&service, &cookie(&legacy)).await, "LIVE");

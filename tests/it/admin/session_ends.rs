@@ -20,7 +20,7 @@ use crate::support::connect::Protocol;
 use crate::support::policy::{open_in, save_in};
 use crate::support::redis::RedisServer;
 use crate::support::sessions::{MINUTE, millis};
-use crate::support::{StoreKind, TestService, app_settings, patient};
+use crate::support::{StoreKind, TestService, app_settings, long_timeouts};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -91,7 +91,7 @@ async fn an_end_whose_caller_went_away_meanwhile_is_in_the_audit_log() {
     let redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), timeout: MINUTE, ..Default::default() };
     let store = Redis::new(&settings).unwrap().into();
-    let first = TestService::on_store(store, [("default", app_settings())], patient()).await;
+    let first = TestService::on_store(store, [("default", app_settings())], long_timeouts()).await;
     let service = first.another_process_with_audit_log().await;
     let session = service.logged_in("ann").await;
 

@@ -13,7 +13,7 @@ use cloakroom::types::{AppName, Clock as _};
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::redis::RedisServer;
 use crate::support::sessions::{HOUR, LifetimeExt as _, MINUTE, SECOND};
-use crate::support::{StoreKind, TestService, app_settings, patient};
+use crate::support::{StoreKind, TestService, app_settings, long_timeouts};
 
 fn subject_ref(subject: &str) -> SubjectRef {
     let app = AppName::parse(AppName::DEFAULT).unwrap();
@@ -265,7 +265,7 @@ async fn service() -> (RedisServer, TestService) {
     let redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), timeout: Duration::from_secs(60), ..Default::default() };
     let store = Handle::from(Redis::new(&settings).unwrap());
-    let service = TestService::on_store(store, [("default", app_settings())], patient()).await;
+    let service = TestService::on_store(store, [("default", app_settings())], long_timeouts()).await;
     // The first count of live sessions would disturb the measurements.
     while service.stats("").await.scan_time.is_none() {
         tokio::task::yield_now().await;

@@ -1,4 +1,4 @@
-//! The questions of Envoy by gRPC: whether a request's cookie opens a session with a subject.
+//! The check requests of Envoy by gRPC: whether a request's cookie opens a session with a subject.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -21,18 +21,18 @@ use super::forward_auth::service_without_subjects;
 use crate::support::calls::ChangesExt as _;
 use crate::support::connect::{self, Codec, ConnectTransport, HttpVersion, Protocol, Target, Transport};
 use crate::support::redis::RedisServer;
-use crate::support::{StoreKind, TestService, app_settings, patient};
+use crate::support::{StoreKind, TestService, app_settings, long_timeouts};
 
 const PATH: &str = "/envoy.service.auth.v3.Authorization/Check";
 const SIX_DAYS: Duration = Duration::from_secs(6 * 86_400);
 
-/// A question about a request with these headers.
-fn question(headers: &[(&str, &str)]) -> CheckRequest {
+/// A check request for a request with these headers.
+fn check_request(headers: &[(&str, &str)]) -> CheckRequest {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
     about(HttpRequest { headers: headers.collect(), ..Default::default() }, "")
 }
 
-/// A question about a request of an app.
+/// A check request for a request of an app.
 fn about(http: HttpRequest, app: &str) -> CheckRequest {
     let context = [("app", app)].into_iter().filter(|(_, app)| !app.is_empty());
     let attributes = AttributeContext {
@@ -42,13 +42,13 @@ fn about(http: HttpRequest, app: &str) -> CheckRequest {
     CheckRequest { attributes: Some(attributes) }
 }
 
-async fn ask(service: &TestService, question: CheckRequest) -> CheckResponse {
+async fn ask(service: &TestService, check_request: CheckRequest) -> CheckResponse {
     let transport = Transport::connect(&service.address, Protocol::Grpc).await;
-    AuthorizationClient::new(transport).check(question).await.unwrap().into_inner()
+    AuthorizationClient::new(transport).check(check_request).await.unwrap().into_inner()
 }
 
 async fn ask_cookie(service: &TestService, cookie: &str) -> CheckResponse {
-    ask(service, question(&[("cookie", cookie)])).await
+    ask(service, check_request(&[("cookie", cookie)])).await
 }
 
 /// Starts a service on a Redis of its own, whose store waits for long.
@@ -60,7 +60,7 @@ async fn on_redis(settings: Settings) -> (RedisServer, TestService) {
     (redis, service)
 }
 
-/// Sends a gRPC call of a question's path as it is.
+/// Sends a gRPC call of a check request's path as it is.
 async fn send(service: &TestService, headers: &[(&str, &str)], body: Bytes) -> Response<Bytes> {
     let mut call = Request::post(format!("http://localhost{PATH}")).header("te", "trailers");
     for (name, value) in headers {
@@ -130,7 +130,7 @@ async fn only_a_live_session_with_a_subject_lets_a_request_pass() {
 
     assert_eq!(answer(&ask_cookie(&service, &format!("session={anonymous}")).await), (401, "NO_SUBJECT"));
     assert_eq!(answer(&ask_cookie(&service, "session=forged").await), (401, "NO_SESSION"));
-    assert_eq!(answer(&ask(&service, question(&[])).await), (401, "NO_SESSION"));
+    assert_eq!(answer(&ask(&service, check_request(&[])).await), (401, "NO_SESSION"));
     assert_eq!(answer(&ask(&service, CheckRequest::default()).await), (401, "NO_SESSION"));
     let both = format!("session={anonymous}; session={anna}");
     assert_eq!(answer(&ask_cookie(&service, &both).await), (401, "COOKIES_AMBIGUOUS"));
@@ -139,13 +139,13 @@ async fn only_a_live_session_with_a_subject_lets_a_request_pass() {
 }
 
 #[tokio::test]
-async fn what_a_stranger_says_of_the_user_is_replaced_in_each_spelling() {
+async fn what_a_client_says_of_the_user_is_replaced_in_each_spelling() {
     let service = TestService::new(StoreKind::Memory).await;
     let anna = service.log_in(&service.stored(&[("a", "1")]).await, "anna").await;
     let cookie = format!("session={anna}");
     let spoofed = [("cookie", &*cookie), ("cloakroom-subject", "admin"), ("cloakroom_subject", "admin")];
 
-    let response = ask(&service, question(&spoofed)).await;
+    let response = ask(&service, check_request(&spoofed)).await;
 
     let passed = passed(&response);
     assert_eq!(value(&passed.headers, "cloakroom-subject"), Some("anna"));
@@ -186,7 +186,7 @@ async fn a_question_uses_the_session_and_renews_its_cookie() {
 async fn nobody_may_keep_a_denied_response_in_a_cache() {
     let service = TestService::new(StoreKind::Memory).await;
 
-    let response = ask(&service, question(&[])).await;
+    let response = ask(&service, check_request(&[])).await;
 
     let Some(HttpResponse::DeniedResponse(denied)) = response.http_response else { panic!("it has passed") };
     assert_eq!(value(&denied.headers, "cache-control"), Some("no-store"));
@@ -264,7 +264,7 @@ async fn a_page_may_be_asked_about_and_may_not_ask() {
     let anna = service.log_in(&service.stored(&[("a", "1")]).await, "anna").await;
     let cookie = format!("session={anna}");
     let page = [("origin", "https://shop.example"), ("sec-fetch-site", "cross-site")];
-    let of_page = question(&[&[("cookie", &*cookie)], &page[..]].concat());
+    let of_page = check_request(&[&[("cookie", &*cookie)], &page[..]].concat());
 
     assert_eq!(answer(&ask(&service, of_page.clone()).await), (200, "anna"));
     for header in page {
@@ -276,7 +276,7 @@ async fn a_page_may_be_asked_about_and_may_not_ask() {
 #[tokio::test]
 async fn a_broken_question_is_answered_and_says_what_to_change() {
     let service = TestService::new(StoreKind::Memory).await;
-    let whole = connect::envelope(&question(&[]).encode_to_vec());
+    let whole = connect::envelope(&check_request(&[]).encode_to_vec());
     let compressed = [&[1], &whole[1..]].concat();
     let broken = [
         ("none", Bytes::new()),
@@ -294,7 +294,7 @@ async fn a_broken_question_is_answered_and_says_what_to_change() {
     assert_eq!(answer(&ask_with(&service, &[], compressed.into()).await), (501, "COMPRESSION_UNSUPPORTED"));
     let timeout = [("grpc-timeout", "soon")];
     assert_eq!(answer(&ask_with(&service, &timeout, whole.clone()).await), (500, "GRPC_TIMEOUT_INVALID"));
-    let cookies = question(&[("cookie", &"a".repeat((1 << 20) + 1))]);
+    let cookies = check_request(&[("cookie", &"a".repeat((1 << 20) + 1))]);
     assert_eq!(answer(&ask(&service, cookies).await), (500, "COOKIE_HEADER_TOO_LARGE"));
     let large = connect::envelope(&vec![0; 4 << 20]);
     assert_eq!(answer(&ask_with(&service, &[], large).await), (429, "REQUEST_TOO_LARGE"));
@@ -305,7 +305,7 @@ async fn a_broken_question_is_answered_and_says_what_to_change() {
 
 #[tokio::test]
 async fn a_store_that_does_not_work_lets_nobody_pass_and_sends_nobody_to_log_in() {
-    let (mut redis, service) = on_redis(patient()).await;
+    let (mut redis, service) = on_redis(long_timeouts()).await;
     let anna = service.log_in(&service.stored(&[("a", "1")]).await, "anna").await;
     let cookie = format!("session={anna}");
     assert_eq!(answer(&ask_cookie(&service, &cookie).await), (200, "anna"));
@@ -319,16 +319,16 @@ async fn a_store_that_does_not_work_lets_nobody_pass_and_sends_nobody_to_log_in(
 
 #[tokio::test]
 async fn a_question_over_a_limit_has_an_answer() {
-    let (redis, service) = on_redis(Settings { max_calls: 1, ..patient() }).await;
+    let (redis, service) = on_redis(Settings { max_calls: 1, ..long_timeouts() }).await;
     let anna = service.log_in(&service.stored(&[("a", "1")]).await, "anna").await;
     let cookie = format!("session={anna}");
 
     redis.signal("-STOP");
 
-    let body = connect::envelope(&question(&[("cookie", &cookie)]).encode_to_vec());
+    let body = connect::envelope(&check_request(&[("cookie", &cookie)]).encode_to_vec());
     let late = ask_with(&service, &[("grpc-timeout", "50m")], body).await;
     assert_eq!(answer(&late), (504, "DEADLINE_EXCEEDED"));
-    // One of the questions waits for the store, and the other is answered at once.
+    // One of the check requests waits for the store, and the other is answered at once.
     let first = tokio::select! {
         one = ask_cookie(&service, &cookie) => one,
         other = ask_cookie(&service, &cookie) => other,
@@ -339,22 +339,23 @@ async fn a_question_over_a_limit_has_an_answer() {
 
 #[tokio::test]
 async fn grpc_switches_the_questions_of_envoy_on_and_off() {
-    let with = async |protocols| TestService::with_server(StoreKind::Memory, Settings { protocols, ..patient() }).await;
+    let with =
+        async |protocols| TestService::with_server(StoreKind::Memory, Settings { protocols, ..long_timeouts() }).await;
     let grpc = with(Protocols { grpc: true, connect: false }).await;
     let mut connect = with(Protocols { grpc: false, connect: true }).await;
 
-    assert_eq!(answer(&ask(&grpc, question(&[])).await), (401, "NO_SESSION"));
-    assert_eq!(answer(&ask(&connect, question(&[])).await), (501, "SERVICE_UNKNOWN"));
+    assert_eq!(answer(&ask(&grpc, check_request(&[])).await), (401, "NO_SESSION"));
+    assert_eq!(answer(&ask(&connect, check_request(&[])).await), (501, "SERVICE_UNKNOWN"));
     // Operators have gRPC, but no sessions are opened there.
     connect.address.clone_from(&connect.admin_address);
-    assert_eq!(answer(&ask(&connect, question(&[])).await), (501, "SERVICE_UNKNOWN"));
+    assert_eq!(answer(&ask(&connect, check_request(&[])).await), (501, "SERVICE_UNKNOWN"));
 }
 
 #[tokio::test]
 async fn questions_are_calls_of_a_protocol_of_their_own_in_the_metrics() {
     let service = TestService::new(StoreKind::Memory).await;
 
-    ask(&service, question(&[])).await;
+    ask(&service, check_request(&[])).await;
     ask(&service, about(HttpRequest::default(), "unknown")).await;
 
     let address = service.admin_address.strip_prefix("http://").unwrap().parse().unwrap();
@@ -374,8 +375,8 @@ async fn a_failed_question_has_the_id_of_its_call() {
     let service = TestService::new(StoreKind::Memory).await;
     let body = connect::envelope(&about(HttpRequest::default(), "unknown").encode_to_vec());
 
-    let headers = [("content-type", "application/grpc"), ("x-request-id", "question-7")];
+    let headers = [("content-type", "application/grpc"), ("x-request-id", "check-7")];
     let response = send(&service, &headers, body).await;
 
-    assert_eq!(response.headers()["x-request-id"], "question-7");
+    assert_eq!(response.headers()["x-request-id"], "check-7");
 }

@@ -1,4 +1,4 @@
-//! The questions of reverse proxies: whether a request's cookie opens a session with a subject.
+//! What reverse proxies ask: whether a request's cookie opens a session with a subject.
 
 use std::time::Duration;
 
@@ -10,23 +10,23 @@ use http::{Method, Request, Response};
 
 use crate::support::calls::ChangesExt as _;
 use crate::support::connect::{Codec, ConnectTransport, HttpVersion, Target};
-use crate::support::{StoreKind, TestService, app_settings, patient};
+use crate::support::{StoreKind, TestService, app_settings, long_timeouts};
 
 const VERSIONS: [HttpVersion; 2] = [HttpVersion::Http1, HttpVersion::Http2];
 const SIX_DAYS: Duration = Duration::from_secs(6 * 86_400);
 
 /// Asks about a request with these headers.
 async fn ask(service: &TestService, version: HttpVersion, path: &str, headers: &[(&str, &str)]) -> Response<Bytes> {
-    let mut question = Request::get(format!("http://localhost{path}"));
+    let mut request = Request::get(format!("http://localhost{path}"));
     for (name, value) in headers {
-        question = question.header(*name, *value);
+        request = request.header(*name, *value);
     }
-    send(service, version, question.body(Bytes::new()).unwrap()).await
+    send(service, version, request.body(Bytes::new()).unwrap()).await
 }
 
-async fn send(service: &TestService, version: HttpVersion, question: Request<Bytes>) -> Response<Bytes> {
+async fn send(service: &TestService, version: HttpVersion, request: Request<Bytes>) -> Response<Bytes> {
     let address = service.address.strip_prefix("http://").unwrap().parse().unwrap();
-    ConnectTransport::new(Target::Tcp(address), Codec::Json, version).request(question).await
+    ConnectTransport::new(Target::Tcp(address), Codec::Json, version).request(request).await
 }
 
 fn header<'a>(response: &'a Response<Bytes>, name: &str) -> Option<&'a str> {
@@ -85,9 +85,9 @@ async fn the_path_names_the_app_and_any_method_may_ask() {
     let service = TestService::with_apps(StoreKind::Memory, apps).await;
     let anna = service.log_in(&service.stored(&[("a", "1")]).await, "anna").await;
     for method in [Method::GET, Method::HEAD, Method::OPTIONS, Method::POST, Method::DELETE] {
-        let question = Request::builder().method(&method).uri("http://localhost/forward-auth/default/orders?page=2");
-        let question = question.header("cookie", format!("session={anna}")).header("content-type", "text/plain");
-        let response = send(&service, HttpVersion::Http1, question.body(Bytes::from_static(b"ignored")).unwrap()).await;
+        let request = Request::builder().method(&method).uri("http://localhost/forward-auth/default/orders?page=2");
+        let request = request.header("cookie", format!("session={anna}")).header("content-type", "text/plain");
+        let response = send(&service, HttpVersion::Http1, request.body(Bytes::from_static(b"ignored")).unwrap()).await;
         assert_eq!(answer(&response), (200, Some("anna")), "{method}");
     }
     let cookie = format!("session={anna}");
@@ -131,7 +131,7 @@ async fn a_question_without_an_answer_is_never_a_401_or_a_403() {
 
 #[tokio::test]
 async fn where_browsers_hide_that_a_page_asks_nobody_may_ask_without_being_known() {
-    let everywhere = Settings { listen: Some(([0, 0, 0, 0], 0).into()), insecure: true, ..patient() };
+    let everywhere = Settings { listen: Some(([0, 0, 0, 0], 0).into()), insecure: true, ..long_timeouts() };
     let service = TestService::with_server(StoreKind::Memory, everywhere).await;
     let anna = service.log_in(&service.stored(&[("a", "1")]).await, "anna").await;
     let cookie = format!("session={anna}");
@@ -149,7 +149,7 @@ async fn where_browsers_hide_that_a_page_asks_nobody_may_ask_without_being_known
 
 #[tokio::test]
 async fn without_connect_no_proxy_is_answered() {
-    let settings = Settings { protocols: Protocols { grpc: true, connect: false }, ..patient() };
+    let settings = Settings { protocols: Protocols { grpc: true, connect: false }, ..long_timeouts() };
     let service = TestService::with_server(StoreKind::Memory, settings).await;
 
     let response = ask(&service, HttpVersion::Http2, "/forward-auth", &[]).await;

@@ -8,10 +8,10 @@ use tonic_health::pb::health_client::HealthClient;
 
 use crate::support::calls::reason;
 use crate::support::connect::{Codec, ConnectTransport, HttpVersion, Protocol, Target, Transport};
-use crate::support::{StoreKind, TestService, patient};
+use crate::support::{StoreKind, TestService, long_timeouts};
 
 async fn service(grpc: bool, connect: bool) -> TestService {
-    let settings = Settings { protocols: Protocols { grpc, connect }, ..patient() };
+    let settings = Settings { protocols: Protocols { grpc, connect }, ..long_timeouts() };
     TestService::with_server(StoreKind::Memory, settings).await
 }
 

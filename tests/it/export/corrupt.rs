@@ -6,7 +6,7 @@ use redb::{Database, ReadableTable as _, TableDefinition};
 use super::place::{Kind, LIVE, OTHERS, Place, anna, fill, load, revocation, with_other_app};
 use crate::cli::program::Ended;
 use crate::conformance::fixtures::{key_in, session_key};
-use crate::support::{TestService, app_settings, patient};
+use crate::support::{TestService, app_settings, long_timeouts};
 
 const CORRUPT: u32 = 200;
 
@@ -93,7 +93,7 @@ async fn one_corrupt_session_does_not_stop_an_export_from_a_running_service() {
     for kind in [Kind::Embedded, Kind::Redis] {
         let place = damaged(kind).await;
         let apps = [("default", app_settings()), ("other", app_settings())];
-        let service = TestService::on_store(place.open(), apps, patient()).await;
+        let service = TestService::on_store(place.open(), apps, long_timeouts()).await;
         let address = service.admin_address.trim_start_matches("http://");
 
         let ended = place.run_beside(&["export", "file", "--address", address]).await;

@@ -154,9 +154,9 @@ async fn each_of_several_recipients_opens_it() {
     let exported = test.place.run(&arguments);
 
     assert_eq!(exported.code, Some(0), "{exported:?}");
-    let stranger = Identity::generate();
+    let unrelated = Identity::generate();
     for identity in others.iter().chain([&test.identity]) {
-        let keys = format!("# keys\n{}\n{}\n", stranger.expose(), identity.expose());
+        let keys = format!("# keys\n{}\n{}\n", unrelated.expose(), identity.expose());
         write_secret(&test.path("keys"), &keys);
         let keys = test.path("keys");
         let (_, ended) = import(&test.path("export"), &["--dry-run", "--identity", keys.to_str().unwrap()]);

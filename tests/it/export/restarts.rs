@@ -11,7 +11,7 @@ use super::hot::{MANY, begin, fill_much, read};
 use super::place::{Kind, Place, load, subject_ref, with_other_app};
 use crate::conformance::fixtures::{HOUR, key_in, session_key, subject};
 use crate::support::redis::RedisServer;
-use crate::support::{TestService, app_settings, now, patient};
+use crate::support::{TestService, app_settings, long_timeouts, now};
 
 /// Starts a Redis that keeps its data, and opens a store that waits for it.
 fn redis_and_store() -> (RedisServer, Handle) {
@@ -39,7 +39,7 @@ fn imported(file: &[u8]) -> (Place, Handle) {
 #[tokio::test]
 async fn an_export_has_every_session_if_redis_restarts_meanwhile() {
     let (mut redis, store) = redis_and_store();
-    let service = TestService::on_store(store, [("other", app_settings())], patient()).await;
+    let service = TestService::on_store(store, [("other", app_settings())], long_timeouts()).await;
     fill_much(&service.store).await;
     let mut responses = begin(&service, &[]).await.unwrap();
     let (mut file, _) = read(&mut responses, 1 << 20).await.unwrap();

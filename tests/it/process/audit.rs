@@ -137,18 +137,18 @@ async fn each_refused_call_of_admin_service_has_an_audit_line_too() {
             assert_eq!(audit_line(&process, &id).await, expected);
         }
     }
-    call(&process, admin_rpcs()[0], "", "stranger", Protocol::Grpc).await;
-    let line = audit_line(&process, "stranger").await;
+    call(&process, admin_rpcs()[0], "", "call-of-unknown", Protocol::Grpc).await;
+    let line = audit_line(&process, "call-of-unknown").await;
     assert_eq!((&line["caller"], &line["reason"]), (&"unknown".into(), &"CALLER_UNKNOWN".into()));
 }
 
 #[tokio::test]
-async fn strangers_do_not_fill_the_log_with_audit_lines() {
+async fn unknown_callers_do_not_fill_the_log_with_audit_lines() {
     let process = process().await;
 
     for number in 0..50 {
         let protocol = Protocol::ALL[number % Protocol::ALL.len()];
-        call(&process, admin_rpcs()[0], "stranger", &number.to_string(), protocol).await;
+        call(&process, admin_rpcs()[0], "unknown", &number.to_string(), protocol).await;
     }
     call(&process, admin_rpcs()[0], "desk", "last", Protocol::Grpc).await;
 

@@ -23,7 +23,7 @@ use crate::support::calls::{ChangesExt as _, open_cookie, reason, refused, save}
 use crate::support::proxy::Proxy;
 use crate::support::redis::documented_rights;
 use crate::support::sentinel::{SentinelService, Server, primary_and_replicas};
-use crate::support::{TestService, app_settings, patient};
+use crate::support::{TestService, app_settings, long_timeouts};
 
 fn settings(primary: &Server, acknowledge: Acknowledge) -> RedisSettings {
     RedisSettings { url: primary.redis.url(), acknowledge, ..Default::default() }
@@ -35,12 +35,12 @@ pub(super) async fn service_on(settings: RedisSettings) -> TestService {
 }
 
 /// As `service_on()`, with time for everything that has to happen while a write waits.
-async fn patient_service(settings: RedisSettings) -> TestService {
+async fn service_with_long_timeouts(settings: RedisSettings) -> TestService {
     start(RedisSettings { timeout: 10 * TIMEOUT, ..settings }).await
 }
 
 async fn start(settings: RedisSettings) -> TestService {
-    TestService::on_store(Redis::new(&settings).unwrap().into(), [("default", app_settings())], patient()).await
+    TestService::on_store(Redis::new(&settings).unwrap().into(), [("default", app_settings())], long_timeouts()).await
 }
 
 /// Starts a primary with so many replicas, and a service whose writes wait for so many of them.
@@ -139,7 +139,7 @@ async fn as_many_replicas_count_as_are_asked_for() {
 #[tokio::test]
 async fn many_writes_wait_behind_one_command() {
     let servers = primary_and_replicas(1, "").await;
-    let service = patient_service(settings(&servers[0], Acknowledge::Replicas(1))).await;
+    let service = service_with_long_timeouts(settings(&servers[0], Acknowledge::Replicas(1))).await;
     let (mut writers, begin) = (JoinSet::new(), Arc::new(Barrier::new(WRITERS + 1)));
     for _ in 0..WRITERS {
         let (token, mut client) = (service.stored(&[("n", "0")]).await, service.another_client().await);
@@ -198,7 +198,7 @@ async fn endings_can_be_stricter_than_saves() {
 #[tokio::test]
 async fn what_ends_a_session_is_acknowledged_by_a_full_redis_too() {
     let servers = primary_and_replicas(1, "").await;
-    let service = patient_service(settings(&servers[0], Acknowledge::Replicas(1))).await;
+    let service = service_with_long_timeouts(settings(&servers[0], Acknowledge::Replicas(1))).await;
     let token = service.stored(&[("a", "1")]).await;
 
     assert_eq!(servers[0].redis.cli(&["config", "set", "maxmemory", "1"]), "OK\n");
@@ -209,7 +209,7 @@ async fn what_ends_a_session_is_acknowledged_by_a_full_redis_too() {
 #[tokio::test]
 async fn a_wait_goes_on_when_its_connection_is_closed() {
     let servers = primary_and_replicas(1, "").await;
-    let service = Arc::new(patient_service(settings(&servers[0], Acknowledge::Replicas(1))).await);
+    let service = Arc::new(service_with_long_timeouts(settings(&servers[0], Acknowledge::Replicas(1))).await);
     let token = service.stored(&[("a", "1")]).await;
 
     servers[1].redis.signal("-STOP");
@@ -248,7 +248,7 @@ async fn replicas_of_another_primary_do_not_count() {
     let [first, second] = [primary_and_replicas(1, "").await, primary_and_replicas(1, "").await];
     let proxy = Proxy::start(first[0].redis.socket()).await;
     let settings = RedisSettings { url: proxy.url(), ..settings(&first[0], Acknowledge::Replicas(1)) };
-    let service = patient_service(settings).await;
+    let service = service_with_long_timeouts(settings).await;
     let token = service.stored(&[("a", "1")]).await;
 
     // The connections that only wait are replaced, and the others stay.

@@ -9,14 +9,14 @@ use super::counters::{Counters, check_all_done};
 use super::until;
 use crate::support::cluster::Cluster;
 use crate::support::redis::RedisServer;
-use crate::support::{TestService, app_settings, patient};
+use crate::support::{TestService, app_settings, long_timeouts};
 
 /// Counts the connections to these servers while far more calls than that are made at once.
 async fn check(settings: RedisSettings, servers: &[&RedisServer]) {
     let settings = RedisSettings { timeout: Duration::from_secs(60), ..settings };
     let expected = settings.connections * (WORKERS + 1);
     let store = Handle::from(Redis::new(&settings).unwrap());
-    let service = Arc::new(TestService::on_store(store, [("default", app_settings())], patient()).await);
+    let service = Arc::new(TestService::on_store(store, [("default", app_settings())], long_timeouts()).await);
     let counters = Counters::start(&service, CALLERS).await;
     counters.until_incremented(|_| true).await;
     until("all connections", async || servers.iter().all(|server| connections(server) == expected)).await;
@@ -34,7 +34,7 @@ async fn check(settings: RedisSettings, servers: &[&RedisServer]) {
     until("those of AdminService", async || servers.iter().all(|server| connections(server) == with_admin)).await;
 }
 
-/// How many connections a server has, without that of this question.
+/// How many connections a server has, without that of this command.
 fn connections(server: &RedisServer) -> usize {
     let clients = server.cli(&["client", "list", "type", "normal"]);
     clients.lines().filter(|client| !client.contains("cmd=client")).count()

@@ -10,7 +10,7 @@ use super::{TIMEOUT, until};
 use crate::support::calls::{ChangesExt as _, open_cookie, save};
 use crate::support::proxy::Proxy;
 use crate::support::redis::RedisServer;
-use crate::support::{TestService, app_settings, patient};
+use crate::support::{TestService, app_settings, long_timeouts};
 
 /// Starts a service whose connections go through a proxy to a Redis of its own.
 async fn service_behind_proxy() -> (RedisServer, Proxy, TestService) {
@@ -23,7 +23,7 @@ async fn service_behind_proxy() -> (RedisServer, Proxy, TestService) {
 pub(super) async fn service_on(url: &str) -> TestService {
     let settings = RedisSettings { url: url.to_owned(), timeout: TIMEOUT, ..Default::default() };
     let store = Handle::from(Redis::new(&settings).unwrap());
-    TestService::on_store(store, [("default", app_settings())], patient()).await
+    TestService::on_store(store, [("default", app_settings())], long_timeouts()).await
 }
 
 /// Uses a session over connections to both workers, until each worker has a connection to Redis.

@@ -28,7 +28,7 @@ fn set(redis: &RedisServer, name: &str, value: &str) {
 }
 
 /// How often it was asked for its configuration.
-fn questions(redis: &RedisServer) -> u64 {
+fn commands(redis: &RedisServer) -> u64 {
     let stats = redis.cli(&["info", "commandstats"]);
     let line = stats.lines().find_map(|line| line.strip_prefix("cmdstat_config|get:")).unwrap_or_default();
     let calls = line.split(',').find_map(|field| field.strip_prefix("calls="));
@@ -38,8 +38,8 @@ fn questions(redis: &RedisServer) -> u64 {
 
 /// Returns once it has been asked for its configuration three times more.
 async fn await_inspections(redis: &RedisServer) {
-    let before = questions(redis);
-    until("three inspections", async || questions(redis) >= before + 3).await;
+    let before = commands(redis);
+    until("three inspections", async || commands(redis) >= before + 3).await;
 }
 
 async fn serve(url: &str, setting: &str) -> Process {

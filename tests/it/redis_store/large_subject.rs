@@ -15,7 +15,7 @@ use super::until;
 use crate::support::calls::open_cookie;
 use crate::support::environment::number;
 use crate::support::redis::RedisServer;
-use crate::support::{TestService, app_settings, patient};
+use crate::support::{TestService, app_settings, long_timeouts};
 
 /// Opens one session again and again while something else happens. Returns how often, and the longest time.
 async fn opens_during<T>(
@@ -131,7 +131,7 @@ async fn the_sessions_of_a_large_subject_are_listed_and_revoked_in_pages() {
     let redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), timeout: Duration::from_secs(60), ..Default::default() };
     let store = Handle::from(Redis::new(&settings).unwrap());
-    let service = Arc::new(TestService::on_store(store, [("default", app_settings())], patient()).await);
+    let service = Arc::new(TestService::on_store(store, [("default", app_settings())], long_timeouts()).await);
     let (other, real) = (service.stored(&[("a", "1")]).await, service.logged_in("anna").await);
     let other_id = service.session(&other).await.id;
     fill(&redis, sessions);

@@ -9,13 +9,13 @@ use cloakroom::types::Clock as _;
 
 use crate::support::fill::{create_all, session};
 use crate::support::redis::RedisServer;
-use crate::support::{TestService, app_settings, patient};
+use crate::support::{TestService, app_settings, long_timeouts};
 
 /// Starts a service that counts at the start if it has an interval.
 async fn service(redis: &RedisServer, live_count_interval: Duration) -> TestService {
     let settings = RedisSettings { url: redis.url(), timeout: Duration::from_secs(60), ..Default::default() };
     let store = Handle::from(Redis::new(&settings).unwrap());
-    let server = server::Settings { live_count_interval, ..patient() };
+    let server = server::Settings { live_count_interval, ..long_timeouts() };
     TestService::on_store(store, [("default", app_settings()), ("empty", app_settings())], server).await
 }
 

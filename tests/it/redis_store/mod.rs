@@ -33,7 +33,7 @@ use cloakroom::types::with_causes;
 use tokio::time::sleep;
 
 use crate::support::redis::RedisServer;
-use crate::support::{TestService, app_settings, patient};
+use crate::support::{TestService, app_settings, long_timeouts};
 
 /// The timeout of calls of the store.
 const TIMEOUT: Duration = Duration::from_secs(1);
@@ -45,7 +45,7 @@ async fn service() -> (RedisServer, TestService) {
     let redis = RedisServer::start();
     let settings = RedisSettings { url: redis.url(), timeout: TIMEOUT, ..Default::default() };
     let store = Handle::from(Redis::new(&settings).unwrap());
-    let server = server::Settings { store_unhealthy_after: Duration::from_millis(500), ..patient() };
+    let server = server::Settings { store_unhealthy_after: Duration::from_millis(500), ..long_timeouts() };
     let service = TestService::on_store(store, [("default", app_settings())], server).await;
     (redis, service)
 }

@@ -13,7 +13,7 @@ use super::until;
 use crate::conformance::fixtures::{app, create, record, session_key};
 use crate::support::redis::{RedisServer, documented_rights};
 use crate::support::sentinel::{SERVICE, SentinelService, await_replicas};
-use crate::support::{TestService, app_settings, patient};
+use crate::support::{TestService, app_settings, long_timeouts};
 
 /// Opens a store that waits for a Redis that restarts.
 fn store_on(redis: &RedisServer) -> Redis {
@@ -73,7 +73,7 @@ async fn a_scan_has_no_session_twice_if_redis_loses_no_key_meanwhile() {
 async fn a_listing_has_every_session_if_redis_restarts_between_its_pages() {
     let mut redis = RedisServer::start_with(KEEPING);
     let store = Handle::from(store_on(&redis));
-    let service = TestService::on_store(store, [("default", app_settings())], patient()).await;
+    let service = TestService::on_store(store, [("default", app_settings())], long_timeouts()).await;
     for _ in 0..SESSIONS {
         service.stored(&[("a", "1")]).await;
     }

@@ -18,11 +18,11 @@ use crate::support::calls::{ChangesExt as _, open_cookie, save};
 use crate::support::ports::free_port;
 use crate::support::proxy::Proxy;
 use crate::support::sentinel::{SERVICE, SentinelService, Server, settings};
-use crate::support::{TestService, app_settings, patient};
+use crate::support::{TestService, app_settings, long_timeouts};
 
 async fn service_on(settings: RedisSettings) -> TestService {
     let store = Handle::from(Redis::new(&RedisSettings { timeout: TIMEOUT, ..settings }).unwrap());
-    TestService::on_store(store, [("default", app_settings())], patient()).await
+    TestService::on_store(store, [("default", app_settings())], long_timeouts()).await
 }
 
 /// Saves on and on, each in a session of its own, until it is stopped.
@@ -161,7 +161,7 @@ async fn sentinels_that_are_all_down_fail_no_write() {
         let mut redis = SentinelService::start().await;
         let timeout = Duration::from_secs(60);
         let store = Handle::from(Redis::new(&RedisSettings { timeout, ..redis.settings() }).unwrap());
-        let service = Arc::new(TestService::on_store(store, [("default", app_settings())], patient()).await);
+        let service = Arc::new(TestService::on_store(store, [("default", app_settings())], long_timeouts()).await);
         let counters = Counters::start(&service, 16).await;
         counters.until_incremented(|_| true).await;
 
@@ -214,7 +214,7 @@ async fn a_failover_by_hand_moves_the_service() {
 async fn a_primary_that_works_is_left_only_if_the_majority_names_another() {
     let (before, after) = (Server::redis(""), Server::redis(""));
     let sentinels = [0; 3].map(|_| Server::sentinel(before.port, 2, ""));
-    // It counts the questions of the store alone.
+    // It counts the requests of the store alone.
     let proxy = Proxy::start(sentinels[0].redis.socket()).await;
     let mut settings = settings(&sentinels);
     settings.sentinel.urls[0] = proxy.url();
@@ -228,7 +228,7 @@ async fn a_primary_that_works_is_left_only_if_the_majority_names_another() {
 
     watch_the_other(&sentinels[0]);
     let so_far = proxy.accepted();
-    until("two questions", async || proxy.accepted() >= so_far + 2).await;
+    until("two requests", async || proxy.accepted() >= so_far + 2).await;
     store.ping().await.unwrap();
     assert!(has_writes(&before) && !has_writes(&after), "one of three is no majority");
 
@@ -256,7 +256,7 @@ async fn without_any_sentinel_the_last_primary_is_used_on() {
         service.save(save(&token, Changes::default().set("a", &round.to_string()))).await;
         redis.servers[0].redis.cli(&["client", "kill", "type", "normal"]);
         let clients = || redis.servers[0].redis.cli(&["client", "list", "type", "normal"]);
-        // One worker has a connection at least, and this question is one.
+        // One worker has a connection at least, and this request is one.
         until("a new connection", async || clients().lines().count() > 1).await;
     }
     assert_eq!(service.entries(&token).await["a"], "4");
@@ -357,9 +357,9 @@ async fn many_connections_ask_the_sentinels_once() {
     primary.redis.cli(&["client", "kill", "type", "normal"]);
     until("all connections", async || clients() > CONNECTIONS).await;
 
-    let (questions, seconds) = (asked(&sentinels[0]) - before, begin.elapsed().as_secs());
+    let (requests, seconds) = (asked(&sentinels[0]) - before, begin.elapsed().as_secs());
     // A connection that is closed later than the others asks anew. Besides, it is asked once a second.
-    assert!(questions < CONNECTIONS as u64 / 2 + 2 * seconds, "{questions} questions in {seconds} s");
+    assert!(requests < CONNECTIONS as u64 / 2 + 2 * seconds, "{requests} requests in {seconds} s");
 }
 
 /// How often a Sentinel has been asked for the primary. The `redis-cli` calls of a test count as well.

@@ -54,7 +54,7 @@ struct Case {
     before: Server,
     after: Server,
     sentinels: [Server; 3],
-    /// Questions of the store to the first Sentinel go through it.
+    /// Requests of the store to the first Sentinel go through it.
     proxy: Proxy,
     store: Redis,
 }
@@ -77,7 +77,7 @@ impl Case {
     async fn grow_older(&self) {
         let asked = self.proxy.accepted();
         // Each connection asks once a second.
-        until("two questions", async || self.proxy.accepted() >= asked + 2).await;
+        until("two requests", async || self.proxy.accepted() >= asked + 2).await;
     }
 
     /// Lets the majority of the Sentinels name the other server.

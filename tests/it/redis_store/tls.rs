@@ -18,12 +18,12 @@ use crate::support::ports::free_port;
 use crate::support::redis::{RedisServer, documented_rights};
 use crate::support::sentinel::{SERVICE, Server, await_replicas, settings};
 use crate::support::tls_redis::TlsRedis;
-use crate::support::{TestService, app_settings, patient};
+use crate::support::{TestService, app_settings, long_timeouts};
 
 /// Starts a service on a store with these settings.
 async fn service_on(settings: RedisSettings) -> TestService {
     let store = Handle::from(Redis::new(&settings).unwrap());
-    TestService::on_store(store, [("default", app_settings())], patient()).await
+    TestService::on_store(store, [("default", app_settings())], long_timeouts()).await
 }
 
 #[tokio::test]
@@ -313,7 +313,7 @@ async fn a_connection_that_was_closed_while_idle_fails_no_read() {
     }
 }
 
-/// How many connections a Redis has accepted. Each question is one itself.
+/// How many connections a Redis has accepted. Each command is one itself.
 fn connections_received(redis: &RedisServer) -> u64 {
     let stats = redis.cli(&["info", "stats"]);
     let value = stats.lines().find_map(|line| line.strip_prefix("total_connections_received:")).unwrap();

@@ -268,12 +268,12 @@ async fn check_every_rpc(credential: CredentialKind, protocol: Protocol) {
         let Some(allowed) = allowed_roles(rpc) else {
             let refused = if service == "grpc.health.v1.Health" { None } else { unknown() };
             assert_eq!(call("", None).await, refused, "{path}: no credential");
-            assert_eq!(call("", Some("stranger")).await, refused, "{path}: a stranger");
+            assert_eq!(call("", Some("unknown")).await, refused, "{path}: an unknown caller");
             assert_eq!(call("", Some("monitor-shop")).await, None, "{path}: any caller");
             continue;
         };
         assert_eq!(call("shop", None).await, unknown(), "{path}: no credential");
-        assert_eq!(call("shop", Some("stranger")).await, unknown(), "{path}: a stranger");
+        assert_eq!(call("shop", Some("unknown")).await, unknown(), "{path}: an unknown caller");
         for other in ROLES.into_iter().filter(|other| !allowed.contains(other)) {
             assert_eq!(call("shop", Some(&name(other, "shop"))).await, role_missing(), "{path}: {other:?}");
         }
@@ -315,8 +315,8 @@ async fn a_question_of_envoy_needs_the_role_and_the_app_of_an_open() {
     let service = TlsService::new(callers()).await;
     let client = service.client(service.frontends).await;
     let context_extensions = [("app".to_owned(), "shop".to_owned())].into();
-    let question = AttributeContext { context_extensions, ..Default::default() };
-    let body = connect::envelope(&CheckRequest { attributes: Some(question) }.encode_to_vec());
+    let attributes = AttributeContext { context_extensions, ..Default::default() };
+    let body = connect::envelope(&CheckRequest { attributes: Some(attributes) }.encode_to_vec());
     let answer = async |token: Option<&str>| {
         let reply = with_timeout(client.send(call("/envoy.service.auth.v3.Authorization/Check", token), body.clone()));
         let (_, message) = connect::take(&mut BytesMut::from(&*reply.await.body)).unwrap();
@@ -330,7 +330,7 @@ async fn a_question_of_envoy_needs_the_role_and_the_app_of_an_open() {
     let fault = |reason: &str| (500, reason.to_owned());
 
     assert_eq!(answer(None).await, fault("CALLER_UNKNOWN"));
-    assert_eq!(answer(Some("stranger")).await, fault("CALLER_UNKNOWN"));
+    assert_eq!(answer(Some("unknown")).await, fault("CALLER_UNKNOWN"));
     for role in ROLES.into_iter().filter(|role| *role != Role::Frontend) {
         assert_eq!(answer(Some(&token(&name(role, "shop")))).await, fault("ROLE_MISSING"), "{role:?}");
     }

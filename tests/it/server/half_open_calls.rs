@@ -11,13 +11,13 @@ use super::support::test_server::{TestServer, connect_from, ms, settings};
 #[tokio::test]
 async fn a_half_open_call_takes_no_slot_from_a_whole_one() {
     let server = TestServer::start(&Settings { max_calls: 2, ..settings() }).await;
-    let (stranger, client) = (server.client().await, server.client().await);
+    let (attacker, client) = (server.client().await, server.client().await);
     let mut half_open = Vec::new();
     for _ in 0..10 {
-        half_open.push(stranger.begin_unfinished("Echo").await);
+        half_open.push(attacker.begin_unfinished("Echo").await);
     }
     // The server has handled them, because it handles the calls of a connection in order.
-    assert_eq!(stranger.call("Echo").await.code(), Code::Ok);
+    assert_eq!(attacker.call("Echo").await.code(), Code::Ok);
 
     for _ in 0..10 {
         assert_eq!(client.call("Echo").await.code(), Code::Ok);

@@ -91,7 +91,7 @@ async fn responses_that_are_not_read_use_no_more_than_the_budget() {
     let settings = Settings { pending_budget_bytes: 4 << 20, workers: 1, ..settings() };
     let server = TestServer::start(&settings).await;
     let client = server.client().await;
-    let mut strangers = Vec::new();
+    let mut peers = Vec::new();
 
     for _ in 0..20 {
         let mut raw = RawHttp2::connect_with_settings(server.address(), &[(INITIAL_WINDOW_SIZE, 0)]).await;
@@ -100,12 +100,12 @@ async fn responses_that_are_not_read_use_no_more_than_the_budget() {
             raw.answered().await;
             assert_eq!(client.call("Echo").await.code(), Code::Ok);
         }
-        strangers.push(tokio::spawn(raw.ended()));
+        peers.push(tokio::spawn(raw.ended()));
     }
 
     // Each holds 640 KB, so the budget is for six, and those that began first have ended.
-    eventually(async || strangers.iter().filter(|stranger| stranger.is_finished()).count() >= 13).await;
-    assert!(strangers.iter().rev().take(5).all(|stranger| !stranger.is_finished()));
+    eventually(async || peers.iter().filter(|peer| peer.is_finished()).count() >= 13).await;
+    assert!(peers.iter().rev().take(5).all(|peer| !peer.is_finished()));
 }
 
 #[tokio::test]
@@ -113,19 +113,19 @@ async fn requests_that_are_not_whole_use_no_more_than_the_budget() {
     let settings = Settings { pending_budget_bytes: 4 << 20, request_timeout: ms(600_000), ..settings() };
     let server = TestServer::start(&settings).await;
     let client = server.client().await;
-    let mut strangers = Vec::new();
+    let mut peers = Vec::new();
 
     for _ in 0..10 {
         let mut raw = RawHttp2::connect_with_preface(server.address()).await;
         for stream in streams().take(50) {
             raw.send(&half_open_echo(stream)).await;
         }
-        strangers.push(tokio::spawn(raw.ended()));
+        peers.push(tokio::spawn(raw.ended()));
         assert_eq!(client.call("Echo").await.code(), Code::Ok);
     }
 
     // Each holds 50 times 42 KiB, for services of this test see a request before it is whole. So the budget is for one.
-    eventually(async || strangers.iter().filter(|stranger| stranger.is_finished()).count() >= 9).await;
+    eventually(async || peers.iter().filter(|peer| peer.is_finished()).count() >= 9).await;
     assert_eq!(client.call("Echo").await.code(), Code::Ok);
 }
 

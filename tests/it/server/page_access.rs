@@ -39,13 +39,13 @@ async fn metrics_need_a_monitor_or_an_operator_and_health_needs_no_caller() {
 
     for (path, name, status) in [
         ("/metrics", None, "401 Unauthorized"),
-        ("/metrics", Some("stranger"), "401 Unauthorized"),
+        ("/metrics", Some("unknown"), "401 Unauthorized"),
         ("/metrics", Some("shop"), "403 Forbidden"),
         ("/metrics", Some("watcher"), "200 OK"),
         ("/metrics", Some("desk"), "200 OK"),
         ("/metrics", Some("reader"), "200 OK"),
         ("/healthz", None, "200 OK"),
-        ("/healthz", Some("stranger"), "200 OK"),
+        ("/healthz", Some("unknown"), "200 OK"),
         ("/readyz", None, "200 OK"),
         ("/", None, "404 Not Found"),
     ] {

@@ -6,7 +6,7 @@ use cloakroom::store::{Handle, Redis};
 use tonic::Code;
 
 use crate::support::calls::{ChangesExt as _, reason, refused, save};
-use crate::support::{StoreKind, TestService, app_settings, patient, redis};
+use crate::support::{StoreKind, TestService, app_settings, long_timeouts, redis};
 
 #[apply(on_every_store)]
 async fn a_session_has_at_most_max_entries(store: StoreKind) {
@@ -257,7 +257,7 @@ async fn assert_refused(service: &TestService, token: &str, changes: Changes, ex
 /// Starts a service on a Redis that another service can share.
 async fn service_on(settings: &cloakroom::store::RedisSettings, app: app::Settings) -> TestService {
     let store = Handle::from(Redis::new(settings).unwrap());
-    TestService::on_store(store, [("default", app)], patient()).await
+    TestService::on_store(store, [("default", app)], long_timeouts()).await
 }
 
 fn limited(max_entries: u32, max_session_bytes: u32) -> app::Settings {

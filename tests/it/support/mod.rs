@@ -111,7 +111,7 @@ impl TestService {
 
     /// Starts a service with one app on this store.
     pub(crate) async fn with_store(store: Handle, settings: &app::Settings) -> Self {
-        Self::on_store(store, [("default", settings.clone())], patient()).await
+        Self::on_store(store, [("default", settings.clone())], long_timeouts()).await
     }
 
     /// Starts a service on this store, with these apps and these server settings, except for the address.
@@ -127,27 +127,27 @@ impl TestService {
     /// Starts a second service on the same store and clock, as another process would be.
     pub(crate) async fn another_process(&self) -> Self {
         let (store, apps, clock) = (self.store.clone(), self.apps.clone(), Arc::clone(&self.clock));
-        Self::listen((store, apps, clock), patient(), tempfile::tempdir().unwrap(), AuditSetting::Off).await
+        Self::listen((store, apps, clock), long_timeouts(), tempfile::tempdir().unwrap(), AuditSetting::Off).await
     }
 
     /// Starts a service with these apps and an audit log.
     pub(crate) async fn with_audit_log<const N: usize>(store: StoreKind, apps: [(&str, app::Settings); N]) -> Self {
         let apps = apps.iter().map(|(name, settings)| settings.build(name).unwrap()).collect();
         let (folder, clock) = (tempfile::tempdir().unwrap(), Arc::new(ManualClock::new(now())));
-        Self::listen((store.open(&folder), apps, clock), patient(), folder, AuditSetting::On).await
+        Self::listen((store.open(&folder), apps, clock), long_timeouts(), folder, AuditSetting::On).await
     }
 
     /// Starts a second service on the same store and clock, as another process would be, with an audit log of its own.
     pub(crate) async fn another_process_with_audit_log(&self) -> Self {
         let (store, apps, clock) = (self.store.clone(), self.apps.clone(), Arc::clone(&self.clock));
-        Self::listen((store, apps, clock), patient(), tempfile::tempdir().unwrap(), AuditSetting::On).await
+        Self::listen((store, apps, clock), long_timeouts(), tempfile::tempdir().unwrap(), AuditSetting::On).await
     }
 
     /// Starts a second service on the same store and clock, with other settings of its app.
     pub(crate) async fn with_settings(&self, settings: &app::Settings) -> Self {
         let apps = [settings.build("default").unwrap()].into_iter().collect();
         let (store, clock) = (self.store.clone(), Arc::clone(&self.clock));
-        Self::listen((store, apps, clock), patient(), tempfile::tempdir().unwrap(), AuditSetting::Off).await
+        Self::listen((store, apps, clock), long_timeouts(), tempfile::tempdir().unwrap(), AuditSetting::Off).await
     }
 
     /// Starts a service with one app and these server settings.
@@ -160,7 +160,7 @@ impl TestService {
     async fn start(store: StoreKind, apps: Vec<App>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = store.open(&folder);
-        Self::start_on(store, apps, patient(), folder).await
+        Self::start_on(store, apps, long_timeouts(), folder).await
     }
 
     async fn start_on(store: Handle, apps: Vec<App>, settings: server::Settings, folder: TempDir) -> Self {
@@ -259,7 +259,7 @@ pub(crate) fn app_settings() -> app::Settings {
 }
 
 /// Server settings whose calls do not time out, even on a busy machine.
-pub(crate) fn patient() -> server::Settings {
+pub(crate) fn long_timeouts() -> server::Settings {
     let minute = Duration::from_secs(60);
     server::Settings { call_timeout: minute, store_unhealthy_after: minute, ..Default::default() }
 }

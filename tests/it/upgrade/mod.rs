@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::redis::RedisServer;
 use crate::support::sessions::{SaveExt as _, millis};
-use crate::support::{TestService, patient};
+use crate::support::{TestService, long_timeouts};
 
 /// The days on which the versions were built.
 const VERSIONS: [&str; 2] = ["2026-11-26", "2026-11-27"];
@@ -116,7 +116,7 @@ impl Upgraded {
         };
         let rotation_grace = Duration::from_secs(60 * 60);
         let app = app::Settings { keys: vec![stored.key.clone().into()], rotation_grace, ..Default::default() };
-        let service = TestService::on_store(handle, [("default", app.clone()), ("other", app)], patient()).await;
+        let service = TestService::on_store(handle, [("default", app.clone()), ("other", app)], long_timeouts()).await;
         service.clock.set(NOW);
         Self { name: format!("{version}, {store}"), stored, service, _folder: folder, _redis: redis }
     }

@@ -20,8 +20,8 @@ import (
 	"cloakroom.example/cloakroom"
 )
 
-// Patience is how long a test waits for what has to happen. The machine may be busy.
-const Patience = 60 * time.Second
+// WaitLimit is how long a test waits for what has to happen. The machine may be busy.
+const WaitLimit = 60 * time.Second
 
 const apps = `
 [apps.shop]
@@ -167,7 +167,7 @@ var claims sync.Map
 // Wait waits until a condition is true, and fails the test if it takes too long.
 func Wait(t testing.TB, what string, isTrue func() bool) {
 	t.Helper()
-	for end := time.Now().Add(Patience); !isTrue(); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(WaitLimit); !isTrue(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("not in time: %s", what)
 		}

@@ -85,11 +85,11 @@ test('the proxy lets only users through, and writes to their sessions', async ()
   const browser = new Browser();
   await browser.submit('Log in', { name: 'grace' });
 
-  const stranger = await new Browser().get('/account');
+  const anonymous = await new Browser().get('/account');
   const first = await browser.get('/account');
   const second = await browser.get('/account');
 
-  assert.deepEqual([stranger.status, stranger.headers.get('location'), stranger.headers.getSetCookie()], [307, '/', []]);
+  assert.deepEqual([anonymous.status, anonymous.headers.get('location'), anonymous.headers.getSetCookie()], [307, '/', []]);
   assert.deepEqual([first.who, second.who], ['The account of grace, view 1', 'The account of grace, view 2']);
   assert.deepEqual(second.headers.getSetCookie(), []);
   assert.match(second.headers.get('cache-control'), /\bno-store\b/);

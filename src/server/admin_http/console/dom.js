@@ -58,14 +58,14 @@ export const word = (name, prefix) => (name ?? '').replace(prefix, '').toLowerCa
 export const note = (text, kind = '') => el('p', { className: `note ${kind}`, role: kind === 'bad' ? 'alert' : 'status' }, text);
 
 // Asks before something ends. `typed` is what the user has to type first. Resolves to whether the user agreed.
-export function confirm(question, action, typed) {
+export function confirm(text, action, typed) {
   const dialog = document.getElementById('dialog');
   const agree = el('button', { className: 'danger', value: 'yes', disabled: Boolean(typed) }, action);
   const oninput = (event) => { agree.disabled = event.target.value !== typed; };
   const field = typed && el('label', {}, `Type ${typed} to go on`, el('input', { oninput, autocomplete: 'off', spellcheck: false }));
   const buttons = el('div', { className: 'row' }, el('button', { value: 'no', autofocus: !typed }, 'Cancel'), agree);
   dialog.returnValue = 'no';
-  dialog.replaceChildren(el('form', { method: 'dialog' }, el('p', {}, question), field, buttons));
+  dialog.replaceChildren(el('form', { method: 'dialog' }, el('p', {}, text), field, buttons));
   dialog.showModal();
   return new Promise((resolve) => {
     dialog.addEventListener('close', () => resolve(dialog.returnValue === 'yes'), { once: true });

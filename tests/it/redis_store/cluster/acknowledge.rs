@@ -107,8 +107,8 @@ async fn a_failover_to_replicas_that_were_behind_loses_no_acknowledged_write() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn plain_saves_are_acknowledged_while_their_slot_is_moved() {
     let cluster = Cluster::start_acknowledging(1, CALM);
-    let patient = RedisSettings { timeout: Duration::from_secs(60), ..settings(&cluster) };
-    let store = Arc::new(Redis::new(&patient).unwrap());
+    let long_timeout = RedisSettings { timeout: Duration::from_secs(60), ..settings(&cluster) };
+    let store = Arc::new(Redis::new(&long_timeout).unwrap());
     let key = |n: u64| {
         let mut id = [0; 16];
         id[8..].copy_from_slice(&n.to_be_bytes());
@@ -141,8 +141,8 @@ async fn a_save_at_a_node_that_is_getting_its_first_slot_is_acknowledged() {
         cluster.add_replica(6);
     });
     cluster.nodes[6..].iter().for_each(|node| node.run(&["acl", "setuser", "cloakroom", "+wait"]));
-    let patient = RedisSettings { timeout: Duration::from_secs(60), ..settings(&cluster) };
-    let store = Redis::new(&patient).unwrap();
+    let long_timeout = RedisSettings { timeout: Duration::from_secs(60), ..settings(&cluster) };
+    let store = Redis::new(&long_timeout).unwrap();
     let key = SessionKey { app: app("default"), id: SessionId::from_bytes([0; 16]) };
     create(&store, key.clone(), &record()).await;
 

@@ -20,26 +20,26 @@ struct Circle {
     _nodes: JoinSet<()>,
     ports: [u16; 2],
     /// How often each was asked for the slots.
-    questions: [Arc<AtomicU32>; 2],
+    requests: [Arc<AtomicU32>; 2],
 }
 
 /// Starts two nodes, the first of which has all slots by CLUSTER SLOTS. Each redirects all reads of sessions to the other.
 async fn start([first, second]: [&'static str; 2]) -> Circle {
-    let (mut nodes, questions) = (JoinSet::new(), [Arc::<AtomicU32>::default(), Arc::default()]);
+    let (mut nodes, requests) = (JoinSet::new(), [Arc::<AtomicU32>::default(), Arc::default()]);
     let listeners = [TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap()];
     let ports = listeners.each_ref().map(|listener| listener.local_addr().unwrap().port());
     let refusals = [(first, ports[1]), (second, ports[0])].map(|(code, to)| format!("-{code} 1 127.0.0.1:{to}\r\n"));
-    for ((listener, refusal), questions) in listeners.into_iter().zip(refusals).zip(questions.clone()) {
+    for ((listener, refusal), requests) in listeners.into_iter().zip(refusals).zip(requests.clone()) {
         nodes.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let (refusal, owner, questions) = (refusal.clone(), ports[0], Arc::clone(&questions));
+                let (refusal, owner, requests) = (refusal.clone(), ports[0], Arc::clone(&requests));
                 connections.spawn(async move {
                     let (reader, mut writer) = stream.into_split();
                     let mut reader = BufReader::new(reader);
                     while let Ok(command) = read_command(&mut reader).await {
                         if command[0] == b"CLUSTER" {
-                            questions.fetch_add(1, Ordering::Relaxed);
+                            requests.fetch_add(1, Ordering::Relaxed);
                         }
                         let answer = answer(&command, owner).unwrap_or_else(|| refusal.clone().into_bytes());
                         writer.write_all(&answer).await.unwrap();
@@ -48,7 +48,7 @@ async fn start([first, second]: [&'static str; 2]) -> Circle {
             }
         });
     }
-    Circle { _nodes: nodes, ports, questions }
+    Circle { _nodes: nodes, ports, requests }
 }
 
 impl Circle {
@@ -114,10 +114,10 @@ async fn redirections_without_an_end_ask_for_the_slots_at_most_every_50_ms() {
 
     join_all((0..CALLS).map(async |n| store.load(&session_key(n)).await.unwrap_err())).await;
 
-    let asked = circle.questions.each_ref().map(|questions| questions.load(Ordering::Relaxed));
+    let asked = circle.requests.each_ref().map(|requests| requests.load(Ordering::Relaxed));
     let most = most_questions(begin.elapsed());
     assert!(asked.iter().sum::<u32>() > 0, "nobody was asked");
-    assert!(asked.iter().all(|asked| u128::from(*asked) <= most), "{asked:?} questions, at most {most}");
+    assert!(asked.iter().all(|asked| u128::from(*asked) <= most), "{asked:?} requests, at most {most}");
 }
 
 /// How often a node may have been asked for the slots at most, after so long.

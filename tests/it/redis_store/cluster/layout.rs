@@ -13,7 +13,7 @@ use crate::redis_store::{TIMEOUT, until};
 use crate::support::calls::{ChangesExt as _, open_cookie, save};
 use crate::support::cluster::Cluster;
 use crate::support::redis::RedisServer;
-use crate::support::{TestService, app_settings, cluster, patient, redis, watches};
+use crate::support::{TestService, app_settings, cluster, long_timeouts, redis, watches};
 
 /// Waits until the health of a store is bad for such a reason, and returns it.
 ///
@@ -114,7 +114,7 @@ async fn start() -> (Cluster, RedisSettings, cloakroom::app::Settings, [Session;
 
 async fn service_on(settings: &RedisSettings, app: &cloakroom::app::Settings) -> TestService {
     let store = Handle::from(Redis::new(settings).unwrap());
-    TestService::on_store(store, [("default", app.clone())], patient()).await
+    TestService::on_store(store, [("default", app.clone())], long_timeouts()).await
 }
 
 /// Opens a session; the code of the error if that fails.

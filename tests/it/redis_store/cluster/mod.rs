@@ -26,12 +26,12 @@ use std::time::Duration;
 use cloakroom::grpc::wire::Session;
 use cloakroom::store::{Handle, Redis, RedisSettings};
 
-use crate::support::{TestService, app_settings, patient};
+use crate::support::{TestService, app_settings, long_timeouts};
 
 /// Starts a service on a store with these settings.
 async fn service_on(settings: RedisSettings) -> Arc<TestService> {
     let store = Handle::from(Redis::new(&settings).unwrap());
-    Arc::new(TestService::on_store(store, [("default", app_settings())], patient()).await)
+    Arc::new(TestService::on_store(store, [("default", app_settings())], long_timeouts()).await)
 }
 
 /// Creates a session that is at this primary of three.

@@ -207,7 +207,7 @@ async fn calls_that_wait_for_a_move_ask_for_the_slots_at_most_every_50_ms() {
     let asked = cluster.nodes.iter().map(|node| node.redis.calls("cluster|slots")).collect::<Vec<_>>();
     let most = most_questions(begin.elapsed());
     assert!(asked.iter().sum::<u64>() > 0, "nobody was asked");
-    assert!(asked.iter().all(|asked| u128::from(*asked) <= most), "{asked:?} questions, at most {most}");
+    assert!(asked.iter().all(|asked| u128::from(*asked) <= most), "{asked:?} requests, at most {most}");
     block_in_place(|| cluster.finish_move(slot.trim(), from, to));
     waiting.join_all().await;
 }

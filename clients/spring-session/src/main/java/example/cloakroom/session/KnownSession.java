@@ -8,8 +8,8 @@ import org.springframework.session.MapSession;
 
 /** A session whose id this process knows, as it was when the service last answered about it. Has no attributes. */
 final class KnownSession {
-    /** If the stream begins during the first save, it may begin after the event of that. */
-    private static final Duration CREATION_PATIENCE = Duration.ofSeconds(1);
+    /** If the stream begins during the first save, it may begin after the event of that: then this check finds the end. */
+    private static final Duration CREATION_CHECK_DELAY = Duration.ofSeconds(1);
 
     final String publicId;
     /** When the service is asked whether the session has ended. */
@@ -38,7 +38,7 @@ final class KnownSession {
             session.setAttribute(FindByIndexNameSessionRepository.PRINCIPAL_NAME_INDEX_NAME, user);
         }
         Instant expireTime = Instant.parse(answer.path("expireTime").asText());
-        Instant checkTime = isNew ? Instant.now().plus(CREATION_PATIENCE) : expireTime;
+        Instant checkTime = isNew ? Instant.now().plus(CREATION_CHECK_DELAY) : expireTime;
         return new KnownSession(answer.path("id").asText(), checkTime, isNew, session, expireTime);
     }
 

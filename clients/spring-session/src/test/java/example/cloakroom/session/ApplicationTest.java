@@ -98,8 +98,8 @@ class ApplicationTest {
     @Test
     void all_sessions_of_a_user_end_within_a_second() throws Exception {
         List<Browser> browsers = List.of(loggedIn(), loggedIn(), loggedIn());
-        Browser stranger = newBrowser();
-        stranger.get("/set?name=a&value=1");
+        Browser otherBrowser = newBrowser();
+        otherBrowser.get("/set?name=a&value=1");
         assertThat(shop.getBean(CloakroomSessionRepository.class).findByPrincipalName("alice")).hasSizeGreaterThanOrEqualTo(3);
 
         service.sessions("revoke-subject", "--app", "shop", "alice");
@@ -108,7 +108,7 @@ class ApplicationTest {
         for (Browser browser : browsers) {
             assertThat(browser.get("/me").statusCode()).isEqualTo(302);
         }
-        assertThat(stranger.get("/attributes").body()).contains("\"a\":\"1\"");
+        assertThat(otherBrowser.get("/attributes").body()).contains("\"a\":\"1\"");
     }
 
     @Test
@@ -153,8 +153,8 @@ class ApplicationTest {
     @Test
     void an_outage_is_answered_by_503_and_the_user_stays_logged_in() throws Exception {
         Browser browser = loggedIn();
-        CloakroomClient impatient = service.builder().deadline(Duration.ofMillis(300)).build();
-        ConfigurableApplicationContext other = Shop.start(impatient, service.folder().resolve("other.log").toString());
+        CloakroomClient shortDeadline = service.builder().deadline(Duration.ofMillis(300)).build();
+        ConfigurableApplicationContext other = Shop.start(shortDeadline, service.folder().resolve("other.log").toString());
         try {
             Browser visitor = new Browser(Shop.port(other));
             service.stop();

@@ -188,7 +188,7 @@ class RepositoryTest {
     void the_sessions_of_a_user_are_found_and_ended() {
         CloakroomSession one = saved(Map.of(USER, "rob", "a", "1"));
         CloakroomSession other = saved(Map.of(USER, "rob"));
-        CloakroomSession stranger = saved(Map.of(USER, "robin"));
+        CloakroomSession ofOther = saved(Map.of(USER, "robin"));
 
         Map<String, CloakroomSession> found = repository.findByPrincipalName("rob");
         assertThat(found).hasSize(2).doesNotContainKeys(one.getId(), other.getId());
@@ -200,7 +200,7 @@ class RepositoryTest {
         assertThat(repository.findByPrincipalName("rob")).isEmpty();
         assertThat(repository.findById(one.getId())).isNull();
         assertThat(repository.findById(other.getId())).isNull();
-        assertThat(repository.findById(stranger.getId())).isNotNull();
+        assertThat(repository.findById(ofOther.getId())).isNotNull();
     }
 
     @Test

@@ -22,7 +22,7 @@ import org.springframework.util.FileSystemUtils;
 
 /** The service, as a process of its own, with the app `shop` of kind `external`. */
 final class Service {
-    private static final long PATIENCE_SECONDS = 60;
+    private static final long WAIT_LIMIT_SECONDS = 60;
     private static final List<ServerSocket> CLAIMS = new CopyOnWriteArrayList<>();
     private static final Path ROOT = Path.of("../..").toAbsolutePath().normalize();
 
@@ -85,7 +85,7 @@ final class Service {
 
     void stop() throws Exception {
         process.destroy();
-        if (!process.waitFor(PATIENCE_SECONDS, TimeUnit.SECONDS)) {
+        if (!process.waitFor(WAIT_LIMIT_SECONDS, TimeUnit.SECONDS)) {
             process.destroyForcibly().waitFor();
         }
     }
@@ -123,7 +123,7 @@ final class Service {
     /** Has a deadline for a busy machine. */
     CloakroomClient.Builder builder() {
         return CloakroomClient.builder().service(address()).adminService(adminAddress()).app("shop")
-                .deadline(Duration.ofSeconds(PATIENCE_SECONDS));
+                .deadline(Duration.ofSeconds(WAIT_LIMIT_SECONDS));
     }
 
     /** Runs `cloakroom sessions`. */
@@ -138,10 +138,10 @@ final class Service {
     }
 
     static void waitUntil(String what, Callable<Boolean> condition) throws Exception {
-        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS);
+        long end = System.nanoTime() + TimeUnit.SECONDS.toNanos(WAIT_LIMIT_SECONDS);
         while (!condition.call()) {
             if (System.nanoTime() > end) {
-                throw new AssertionError("not within " + PATIENCE_SECONDS + " s: " + what);
+                throw new AssertionError("not within " + WAIT_LIMIT_SECONDS + " s: " + what);
             }
             Thread.sleep(20);
         }
