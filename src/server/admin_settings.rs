@@ -58,7 +58,7 @@ impl AdminSettings {
             unix_socket: None,
             workers: 1,
             max_connections: server.max_connections.min(MAX_CONNECTIONS),
-            max_connections_per_peer: server.max_connections_per_peer.min(MAX_CONNECTIONS),
+            max_connections_per_peer: server.max_connections_per_peer.min(MAX_CONNECTIONS_PER_PEER),
             tls: self.tls.clone(),
             // The subcommands of operators call by gRPC.
             protocols: Protocols { grpc: true, ..server.protocols },
@@ -69,6 +69,9 @@ impl AdminSettings {
 
 /// Enough for operators, monitors and probes.
 pub(super) const MAX_CONNECTIONS: usize = 128;
+
+/// One address leaves room for the others, whatever it is allowed to do there.
+const MAX_CONNECTIONS_PER_PEER: usize = MAX_CONNECTIONS / 2;
 
 const EXPOSED: &str = "is open to other machines, and a program that reaches it can end every session; say in [callers] \
                        who may, listen on 127.0.0.1, or set insecure = true in [server] if the whole network is yours";

@@ -75,9 +75,7 @@ impl Cloakroom {
         let (tracer, exporters) = Exporters::open(&traces, &metrics, &clock)?;
         let (has_console, notes_callers) = (admin.console, audit_log.is_on());
         let service = Service::new(apps, store, Arc::clone(&clock)).with_audit_log(audit_log);
-        let max_connections = file_limit::max_connections(settings.max_connections);
-        let fitting = Settings { max_connections, ..settings.clone() };
-        let mut server = Server::listen(&fitting, false).await?;
+        let mut server = Server::listen(&file_limit::fit(settings), false).await?;
         warn_of_plaintext_tokens(settings, &callers);
         warn_of_open_listener(settings, &callers);
         let mut admin = listen_for_operators(admin, settings, &callers).await?;

@@ -8,7 +8,7 @@ use std::error::Error;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
-use super::admin_settings;
+use super::{Settings, admin_settings};
 
 /// Raises the soft limit of open files of this process to its hard limit.
 pub fn raise_file_limit() {
@@ -37,15 +37,29 @@ impl FileLimit {
     }
 }
 
-/// Returns how many connections may be open at once, at most `wanted`, so that files are left for all else.
-pub(super) fn max_connections(wanted: usize) -> usize {
-    let Some(files) = getrlimit(Resource::Nofile).current else { return wanted };
-    let max = connections_with(usize::try_from(files).unwrap_or(usize::MAX), wanted);
-    if max < wanted {
-        let needed = wanted + RESERVED_FILES;
-        warn!(files.limit = files, files.needed = needed, connections.max = max, "{TOO_FEW_FILES}");
+/// Returns the settings with as many connections, at most, as leave files for all else.
+pub(super) fn fit(settings: &Settings) -> Settings {
+    let wanted = settings.max_connections;
+    match getrlimit(Resource::Nofile).current {
+        None => settings.clone(),
+        Some(files) => {
+            let max = connections_with(usize::try_from(files).unwrap_or(usize::MAX), wanted);
+            if max < wanted {
+                let needed = wanted + RESERVED_FILES;
+                warn!(files.limit = files, files.needed = needed, connections.max = max, "{TOO_FEW_FILES}");
+            }
+            with_connections(settings, max)
+        }
     }
-    max
+}
+
+/// Returns the settings with this many connections. One address still cannot take all of them, unless it could before.
+fn with_connections(settings: &Settings, max_connections: usize) -> Settings {
+    let Settings { max_connections: wanted, max_connections_per_peer: mut max_per_peer, .. } = *settings;
+    if max_connections < wanted && max_per_peer < wanted {
+        max_per_peer = max_per_peer.min((max_connections / 2).max(1));
+    }
+    Settings { max_connections, max_connections_per_peer: max_per_peer, ..settings.clone() }
 }
 
 /// Returns how many of the wanted connections fit a limit of files.
@@ -72,5 +86,17 @@ mod tests {
         assert_eq!(connections_with(1024, 10_000), 768);
         assert_eq!(connections_with(64, 10_000), 32);
         assert_eq!(connections_with(1, 10_000), 1);
+    }
+
+    #[test]
+    fn one_address_takes_all_connections_only_if_the_settings_allow_it() {
+        let per_peer = |max_connections_per_peer, max| {
+            let settings = Settings { max_connections: 10_000, max_connections_per_peer, ..Settings::default() };
+            with_connections(&settings, max).max_connections_per_peer
+        };
+
+        assert_eq!((per_peer(1024, 10_000), per_peer(1024, 5000)), (1024, 1024));
+        assert_eq!((per_peer(1024, 768), per_peer(1024, 1)), (384, 1));
+        assert_eq!(per_peer(10_000, 768), 10_000);
     }
 }

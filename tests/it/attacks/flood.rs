@@ -1,17 +1,18 @@
-//! A flood: what strangers send, on how many connections, and what they do with the answers.
+//! A flood: what attackers send, on how many connections, and what they do with the answers.
 
+use std::io;
 use std::net::SocketAddr;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use tokio::io::{AsyncWriteExt as _, copy, sink};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::runtime::Builder;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-/// What strangers do.
+/// What attackers do.
 #[derive(Clone, Copy)]
 pub(super) struct Flood {
     pub(super) name: &'static str,
@@ -25,7 +26,7 @@ pub(super) struct Flood {
     pub(super) reading: Reading,
 }
 
-/// What strangers do with what the server sends.
+/// What attackers do with what the server sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reading {
     All,
@@ -41,6 +42,22 @@ pub(super) struct Material {
     pub(super) large_open: Vec<u8>,
 }
 
+/// What is attacked, and from where.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attacked {
+    pub(super) listener: SocketAddr,
+    /// The address of the attackers. Its port is 0.
+    pub(super) from: SocketAddr,
+}
+
+impl Attacked {
+    async fn connect(self) -> io::Result<TcpStream> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind(self.from)?;
+        socket.connect(self.listener).await
+    }
+}
+
 /// A flood under way. It has one thread, so that it leaves processors to those that it attacks.
 pub(super) struct RunningFlood {
     stop: CancellationToken,
@@ -48,12 +65,12 @@ pub(super) struct RunningFlood {
 }
 
 impl RunningFlood {
-    pub(super) fn start(flood: Flood, address: SocketAddr, material: Material) -> Self {
+    pub(super) fn start(flood: Flood, attacked: Attacked, material: Material) -> Self {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
         let thread = thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(stopped.run_until_cancelled(attack(flood, address, material)));
+            runtime.block_on(stopped.run_until_cancelled(attack(flood, attacked, material)));
         });
         Self { stop, thread }
     }
@@ -65,14 +82,14 @@ impl RunningFlood {
     }
 }
 
-async fn attack(flood: Flood, address: SocketAddr, material: Material) {
-    let mut strangers = JoinSet::new();
+async fn attack(flood: Flood, attacked: Attacked, material: Material) {
+    let mut attackers = JoinSet::new();
     for _ in 0..flood.connections {
         let material = material.clone();
-        strangers.spawn(async move {
+        attackers.spawn(async move {
             loop {
                 // An address may be out of ports, or the service may refuse the connection.
-                let connected = timeout(Duration::from_secs(1), TcpStream::connect(address)).await;
+                let connected = timeout(Duration::from_secs(1), attacked.connect()).await;
                 match connected {
                     Ok(Ok(socket)) => use_connection(&flood, &material, socket).await,
                     _ => sleep(Duration::from_millis(1)).await,
@@ -80,7 +97,7 @@ async fn attack(flood: Flood, address: SocketAddr, material: Material) {
             }
         });
     }
-    strangers.join_all().await;
+    attackers.join_all().await;
 }
 
 /// Sends until the server closes the connection.

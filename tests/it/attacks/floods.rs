@@ -12,6 +12,7 @@ use crate::server::raw_http2::{
 use crate::support::authority::first_message;
 
 const OPEN: &str = "/cloakroom.v1.SessionService/OpenSession";
+const LIST_SESSIONS: &str = "/cloakroom.v1.AdminService/ListSessions";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
 const HEALTH_WATCH: &str = "/grpc.health.v1.Health/Watch";
 const REFLECTION: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
@@ -27,6 +28,11 @@ const PLAIN: Flood = Flood {
 };
 
 pub(super) const FLOODS: &[Flood] = &[
+    Flood {
+        name: "opens, many times as many as can be answered",
+        piece: |_, number| streams(number, |stream| whole_call(stream, OPEN, EMPTY)),
+        ..PLAIN
+    },
     Flood {
         name: "rapid reset",
         piece: |_, number| streams(number, |stream| [whole_call(stream, OPEN, EMPTY), reset(stream)].concat()),
@@ -367,6 +373,86 @@ pub(super) const UNFINISHED_FLOODS: &[Flood] = &[
     },
 ];
 
+/// Floods of the listener for operators, which has fewer connections and one thread.
+pub(super) const OPERATOR_FLOODS: &[Flood] = &[
+    Flood { name: "silent connections", connections: 256, begin: Vec::new, ..PLAIN },
+    Flood {
+        name: "connections that end at once",
+        connections: 256,
+        begin: Vec::new,
+        reading: Reading::Disconnect,
+        ..PLAIN
+    },
+    Flood {
+        name: "garbage",
+        connections: 256,
+        begin: Vec::new,
+        piece: |_, number| vec![number.to_le_bytes()[0]; 4096],
+        ..PLAIN
+    },
+    Flood {
+        name: "slow heads",
+        connections: 256,
+        begin: || b"GET /readyz HTTP/1.1\r\nx: ".to_vec(),
+        piece: |_, _| b"x".to_vec(),
+        pause: Duration::from_millis(100),
+        ..PLAIN
+    },
+    Flood {
+        name: "idle connections behind a page",
+        connections: 256,
+        begin: || get("/healthz"),
+        pause: Duration::from_millis(100),
+        ..PLAIN
+    },
+    Flood {
+        // As many as the listener takes: if there were more, they would replace each other before they are answered.
+        name: "idle connections behind a call",
+        connections: 128,
+        begin: || post(LIST_SESSIONS, &[]),
+        pause: Duration::from_millis(100),
+        ..PLAIN
+    },
+    Flood {
+        name: "pipelined probes",
+        connections: 256,
+        begin: Vec::new,
+        piece: |_, _| get("/readyz").repeat(100),
+        ..PLAIN
+    },
+    Flood { name: "pipelined metrics", begin: Vec::new, piece: |_, _| get("/metrics").repeat(10), ..PLAIN },
+    Flood {
+        name: "metrics that nobody reads",
+        connections: 256,
+        begin: Vec::new,
+        piece: |_, _| get("/metrics").repeat(100),
+        reading: Reading::Nothing,
+        ..PLAIN
+    },
+    Flood {
+        name: "a connection for each page",
+        connections: 256,
+        begin: Vec::new,
+        piece: |_, _| get("/metrics"),
+        reading: Reading::Disconnect,
+        ..PLAIN
+    },
+    Flood { name: "half-open calls", connections: 256, piece: |_, number| half_open(LIST_SESSIONS, number), ..PLAIN },
+    Flood {
+        name: "lists",
+        piece: |_, number| streams(number, |stream| whole_call(stream, LIST_SESSIONS, EMPTY)),
+        ..PLAIN
+    },
+    Flood {
+        name: "lists whose answers nobody reads",
+        connections: 256,
+        begin: || preface(&[(INITIAL_WINDOW_SIZE, 0)]),
+        piece: |_, number| limited_streams(number, |stream| whole_call(stream, LIST_SESSIONS, EMPTY)),
+        reading: Reading::Nothing,
+        ..PLAIN
+    },
+];
+
 /// Floods of a listener with TLS.
 pub(super) const TLS_FLOODS: &[Flood] = &[
     Flood { name: "silent connections", connections: 256, begin: Vec::new, ..PLAIN },
@@ -401,6 +487,11 @@ fn called() -> Vec<u8> {
 /// Builds something for each of 50 streams that the pieces before have not used.
 fn streams(number: u32, make: impl Fn(u32) -> Vec<u8>) -> Vec<u8> {
     (number * 50..number * 50 + 50).flat_map(|stream| make(2 * stream + 1)).collect()
+}
+
+/// Builds the request for a page.
+fn get(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n").into_bytes()
 }
 
 /// Builds the head of a call by HTTP/1.1, with more headers.

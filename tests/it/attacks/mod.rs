@@ -1,4 +1,4 @@
-//! Attacks over the network by strangers, with an honest caller beside them and an unattacked service to compare with.
+//! Attacks over the network, with an honest caller beside them and an unattacked service to compare with.
 //!
 //! Short by default: each flood lasts a second, and how long the caller waited is only printed, for the other tests take
 //! processors from the attacked service. `CLOAKROOM_TEST_ATTACK_SECONDS` sets how long each flood lasts, and the waiting is
@@ -13,21 +13,26 @@ use std::slice;
 use std::time::Duration;
 
 use self::flood::Flood;
-use self::floods::{FLOODS, TLS_FLOODS, UNFINISHED_FLOODS};
-use self::scene::Scene;
+use self::floods::{FLOODS, OPERATOR_FLOODS, TLS_FLOODS, UNFINISHED_FLOODS};
+use self::scene::{Listener, Scene};
 use crate::support::environment::number;
 
 #[tokio::test]
 async fn no_flood_disturbs_an_honest_caller_or_health_or_uses_much_memory() {
-    check(&Scene::start().await, FLOODS).await;
+    check(&Scene::start(Listener::Frontends).await, FLOODS).await;
 }
 
-// Each attacks a service of its own: one that was attacked before lets the address of the strangers wait.
+// Each attacks a service of its own: one that was attacked before lets the address of the attackers wait.
 #[tokio::test]
 async fn no_flood_of_unfinished_calls_uses_much_memory() {
     for flood in UNFINISHED_FLOODS {
-        check(&Scene::start().await, slice::from_ref(flood)).await;
+        check(&Scene::start(Listener::Frontends).await, slice::from_ref(flood)).await;
     }
+}
+
+#[tokio::test]
+async fn no_flood_of_the_listener_for_operators_disturbs_probes_or_uses_much_memory() {
+    check(&Scene::start(Listener::Operators).await, OPERATOR_FLOODS).await;
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use tonic::transport::Channel;
 
-use super::flood::{Flood, Material, RunningFlood};
+use super::flood::{Attacked, Flood, Material, RunningFlood};
 use super::honest::{Honest, Measured, Target, p99};
 use crate::cli::program::Program;
 use crate::process::child::{Process, eventually};
@@ -22,6 +22,7 @@ use crate::support::calls::{ChangesExt as _, open_cookie, save};
 /// The attacked service, an unattacked one, and a caller of both.
 pub(super) struct Scene {
     attacked: Process,
+    listener: Listener,
     honest: Honest,
     material: Material,
     memory_before: f64,
@@ -30,10 +31,28 @@ pub(super) struct Scene {
     _control: Process,
 }
 
+/// Which listener is attacked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listener {
+    /// That of the honest caller. The attackers have the caller's address.
+    Frontends,
+    /// That of the pages. The attackers have another address than the probes.
+    Operators,
+}
+
+impl Listener {
+    const fn label(self) -> &'static str {
+        match self {
+            Self::Frontends => "frontends",
+            Self::Operators => "operators",
+        }
+    }
+}
+
 impl Scene {
     /// Starts services without TLS and without callers: every program may call them.
-    pub(super) async fn start() -> Self {
-        Self::start_as(CONFIG, &[], None).await
+    pub(super) async fn start(listener: Listener) -> Self {
+        Self::start_as(listener, CONFIG, &[], None).await
     }
 
     /// Starts services whose callers use TLS.
@@ -42,10 +61,10 @@ impl Scene {
         let identity = authority.sign("localhost");
         let files = [("tls.crt", identity.certificate.as_str()), ("tls.key", &identity.key)];
         let config = format!("{CONFIG}[server.tls]\ncertificate_file = 'tls.crt'\nkey_file = 'tls.key'\n");
-        Self::start_as(&config, &files, Some(authority.pem().into())).await
+        Self::start_as(Listener::Frontends, &config, &files, Some(authority.pem().into())).await
     }
 
-    async fn start_as(config: &str, files: &[(&str, &str)], authority: Option<Arc<str>>) -> Self {
+    async fn start_as(listener: Listener, config: &str, files: &[(&str, &str)], authority: Option<Arc<str>>) -> Self {
         let (attacked, control) = (Process::start(config, files, &[]).await, Process::start(config, files, &[]).await);
         let target = |process: &Process| Target { address: process.listen(), authority: authority.clone() };
         let (target, control_target) = (target(&attacked), target(&control));
@@ -59,7 +78,7 @@ impl Scene {
         sleep(Duration::from_millis(500)).await;
         let memory_before = memory(&attacked).await;
         honest.take();
-        Self { attacked, honest, material, memory_before, ratios: Mutex::default(), _control: control }
+        Self { attacked, listener, honest, material, memory_before, ratios: Mutex::default(), _control: control }
     }
 
     /// Lets a flood last for this time, and again if the caller was slow, for a slow machine is no fault. Returns what was
@@ -85,7 +104,7 @@ impl Scene {
     #[expect(clippy::print_stdout, reason = "the figures of each flood are worth reading")]
     async fn endure_once(&self, flood: &Flood, length: Duration) -> (f64, Vec<String>) {
         self.honest.take();
-        let running = RunningFlood::start(*flood, self.attacked.listen(), self.material.clone());
+        let running = RunningFlood::start(*flood, self.target(), self.material.clone());
         let healthcheck = spawn_blocking({
             let address = self.attacked.admin_address();
             move || healthcheck(address)
@@ -119,11 +138,20 @@ impl Scene {
         (ratio, faults.into_iter().map(|fault| format!("{}: {fault}", flood.name)).collect())
     }
 
+    fn target(&self) -> Attacked {
+        let at = |last, listener| Attacked { listener, from: SocketAddr::from(([127, 0, 0, last], 0)) };
+        match self.listener {
+            Listener::Frontends => at(1, self.attacked.listen()),
+            Listener::Operators => at(2, self.attacked.admin_address()),
+        }
+    }
+
     /// Checks what is left after all floods.
     #[expect(clippy::print_stdout, reason = "the figures of all floods are worth reading")]
     pub(super) async fn after_all(&self) -> Option<String> {
         eventually("the end of all connections but one", async || {
-            let open = self.attacked.metric(r#"cloakroom_connections{listener="frontends"}"#).await;
+            let name = format!(r#"cloakroom_connections{{listener="{}"}}"#, self.listener.label());
+            let open = self.attacked.metric(&name).await;
             open.filter(|open| *open <= 3.0)
         })
         .await;
@@ -164,6 +192,6 @@ const MOST_GROWTH: f64 = 64.0;
 /// How often a flood is tried.
 const ROUNDS: usize = 4;
 
-/// What does not count: two processors are shared by two services that are not optimized, the strangers, the caller, and
+/// What does not count: two processors are shared by two services that are not optimized, the attackers, the caller, and
 /// perhaps by other tests, so that each waits for its turn.
 const TOLERANCE: Duration = Duration::from_millis(20);
