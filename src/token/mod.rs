@@ -90,13 +90,14 @@ impl SplitToken {
 
     /// The id of the session.
     pub fn id(&self, app: &AppName) -> SessionId {
-        SessionId(digest(&[b"cloakroom/v1/id", app.as_bytes(), &self.selector.0]))
+        SessionId(hash([b"cloakroom/v1/id".as_slice(), app.as_bytes(), &self.selector.0]))
     }
 
     /// The hash of the verifier, which the store has in place of the verifier.
     pub fn verifier_hash(&self, app: &AppName) -> VerifierHash {
         // The label is an earlier name of the verifier. With another one, the stored hashes would match no token.
-        VerifierHash(digest(&[b"cloakroom/v1/proof", app.as_bytes(), &self.selector.0, &self.verifier.0]))
+        let label = b"cloakroom/v1/proof".as_slice();
+        VerifierHash(hash([label, app.as_bytes(), &self.selector.0, &self.verifier.0]))
     }
 
     fn from_bytes(bytes: [u8; 32]) -> Self {
@@ -195,21 +196,16 @@ impl fmt::Debug for VerifierHash {
     }
 }
 
-/// Hashes the parts and cuts the hash to 16 bytes.
-fn digest(parts: &[&[u8]]) -> [u8; 16] {
-    let mut cut = [0; 16];
-    cut.copy_from_slice(&hash(parts.iter().copied())[..16]);
-    cut
-}
-
-/// Hashes the parts with SHA-256, each with its length before it.
-fn hash<'p>(parts: impl IntoIterator<Item = &'p [u8]>) -> [u8; 32] {
+/// Hashes the parts with SHA-256, each with its length before it, and cuts the hash to at most 32 bytes.
+fn hash<'p, const BYTES: usize>(parts: impl IntoIterator<Item = &'p [u8]>) -> [u8; BYTES] {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update(length_prefix(part));
         hash.update(part);
     }
-    hash.finalize().into()
+    let mut cut = [0; BYTES];
+    cut.copy_from_slice(&hash.finalize()[..BYTES]);
+    cut
 }
 
 fn length_prefix(part: &[u8]) -> [u8; 4] {
