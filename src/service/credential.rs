@@ -11,8 +11,8 @@ use crate::session::{
 };
 use crate::store::Snapshot;
 use crate::token::{
-    CookieNote, MAX_KEY_BYTES, MIN_KEY_BYTES, SplitToken, TokenRejection, VerifiedToken, is_ticket, looks_like_token,
-    verify_ticket, verify_token,
+    Accept, CookieNote, MAX_KEY_BYTES, MIN_KEY_BYTES, SplitToken, TokenRejection, VerifiedToken, looks_like_token,
+    verify_token,
 };
 use crate::types::Time;
 
@@ -142,7 +142,8 @@ impl TokenState {
 impl AppCall<'_> {
     /// Verifies a token that a browser shows; `None` if its signature is wrong, which is counted.
     pub(super) fn verify_or_count<'t>(&self, text: &'t str) -> Option<PresentedToken<'t>> {
-        let verified = self.verify(text);
+        let keys = self.keys().ok_or(TokenRejection::UnknownKey);
+        let verified = keys.and_then(|keys| verify_token(keys, &self.app.name, text, Accept::Token));
         // A text that may be a legacy credential is no failed attempt at a token.
         if let Err(rejection) = verified
             && (looks_like_token(text) || self.open_migration().is_none())
@@ -150,34 +151,10 @@ impl AppCall<'_> {
             self.stats.count_rejected_token(&self.app.name, rejection);
             self.finding.note(Found::Rejected);
         }
+        let VerifiedToken { token, note, .. } = verified.ok()?;
         // A note is for the request of the open. In a cookie it is another spelling, which the response replaces.
-        let note = |note| if note == CookieNote::None { note } else { CookieNote::Set };
-        verified.ok().map(|(token, noted)| PresentedToken { token, text: Some(text), note: note(noted) })
-    }
-
-    /// Verifies a token. Returns its note, or that the browser should get another text.
-    fn verify(&self, text: &str) -> Result<(SplitToken, CookieNote), TokenRejection> {
-        let keys = self.keys().ok_or(TokenRejection::UnknownKey)?;
-        let VerifiedToken { token, key_id, note } = verify_token(keys, &self.app.name, text)?;
-        // A token under a key that no longer signs is issued anew.
-        let is_current_key = key_id == keys.signing().id();
-        Ok((token, if note == CookieNote::None && !is_current_key { CookieNote::Set } else { note }))
-    }
-
-    /// Verifies a token or a ticket that a write presents by itself.
-    pub(super) fn resolve_token(&self, text: &str) -> Result<ResolvedCredential, Error> {
-        let resolved = if is_ticket(text) {
-            let keys = self.keys().ok_or(TokenRejection::UnknownKey);
-            keys.and_then(|keys| verify_ticket(keys, &self.app.name, text, self.now))
-                .map(|ticket| ResolvedCredential::ticket(ticket.token, ticket.note))
-        } else {
-            let kind = CredentialKind::Token;
-            self.verify(text).map(|(token, note)| ResolvedCredential { token, kind, note })
-        };
-        resolved.map_err(|rejection| {
-            self.stats.count_rejected_token(&self.app.name, rejection);
-            Error::TokenInvalid(rejection)
-        })
+        let note = if note == CookieNote::None { note } else { CookieNote::Set };
+        Some(PresentedToken { token, text: Some(text), note })
     }
 
     /// Judges what a token is to the session in the snapshot; `None`: the store has none.
@@ -250,7 +227,17 @@ impl Service {
     ) -> Result<Option<ResolvedCredential>, Error> {
         match credential {
             Credential::Absent | Credential::Token("") => Err(Error::TokenMissing),
-            Credential::Token(text) => call.resolve_token(text).map(Some),
+            Credential::Token(text) => {
+                let (keys, accept) = (call.keys(), Accept::TokenOrTicket { now: call.now });
+                let verified = keys.ok_or(TokenRejection::UnknownKey);
+                let verified = verified.and_then(|keys| verify_token(keys, &call.app.name, text, accept));
+                let VerifiedToken { token, note, is_ticket } = verified.map_err(|rejection| {
+                    self.stats.count_rejected_token(&call.app.name, rejection);
+                    Error::TokenInvalid(rejection)
+                })?;
+                let kind = if is_ticket { CredentialKind::Ticket } else { CredentialKind::Token };
+                Ok(Some(ResolvedCredential { token, kind, note }))
+            }
             Credential::Key(key) => {
                 let token = SplitToken::of_key(&call.app.name, key);
                 Ok(Some(ResolvedCredential::ticket(token, CookieNote::None)))

@@ -163,7 +163,7 @@ mod tests {
         // The login comes between the two steps of the second renewal: the write, and the load of the next token.
         rotate(&next, RotationCause::Privilege).await.unwrap();
         let call = service.begin_call(&app, CookieChanges::default()).unwrap();
-        let next = call.resolve_token(&next).unwrap().token;
+        let next = service.resolve_credential(&call, Credential::Token(&next)).await.unwrap().unwrap().token;
         let renewed = service.answer_renewal(&call, next).await.unwrap();
 
         assert_eq!(renewed.outcome, Outcome::Gone(Some(EndReason::Superseded)));

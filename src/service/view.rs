@@ -111,7 +111,7 @@ impl AppCall<'_> {
     /// Returns a new session, which no store knows, with a ticket if the app has tokens.
     pub(super) fn new_view(&self, token: SplitToken, note: CookieNote) -> SessionView {
         let lifetimes = self.app.anonymous_lifetimes;
-        let ticket = self.keys().map(|keys| sign_noted_ticket(keys, &self.app.name, (token, note), self.now));
+        let ticket = self.keys().map(|keys| sign_noted_ticket(keys, &self.app.name, token, note, self.now));
         SessionView {
             id: Some(token.id(&self.app.name)),
             token: ticket.unwrap_or_default(),
