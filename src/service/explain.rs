@@ -5,7 +5,7 @@
 use super::credential::TokenState;
 use super::list::{SessionInfo, info};
 use super::liveness::is_live;
-use super::{AppCall, Credential, Error, Service, WithEntries, cookie_template};
+use super::{AppCall, Credential, Error, Service, WithEntries};
 use crate::app::Kind;
 use crate::cookie::{self, CookieChanges};
 use crate::session::{EndReason, Head};
@@ -72,7 +72,7 @@ impl Service {
             let call = self.begin_call(&app, changes)?;
             return Ok(vec![self.explain_token(&call, SplitToken::of_key(&app.name, key), false).await?]);
         }
-        let cookie = cookie_template(&app, changes)?;
+        let cookie = app.cookie.changed(&changes)?;
         let (values, is_cookie): (Vec<&str>, bool) = match explain.credential {
             Credential::Absent | Credential::Token("") | Credential::Key(_) => return Err(Error::TokenMissing),
             Credential::Token(text) => (vec![text], false),
