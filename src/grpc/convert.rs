@@ -296,16 +296,16 @@ pub(super) fn headers(headers: Vec<Header>) -> Vec<wire::Header> {
     headers.into_iter().map(|Header { name, value }| wire::Header { name: name.to_owned(), value }).collect()
 }
 
-/// Returns the numbers of a `wire::Outcome` and a `wire::EndReason`.
-pub(super) fn outcome(outcome: Outcome) -> (i32, i32) {
-    let (outcome, reason) = match outcome {
-        Outcome::Unchanged => (wire::Outcome::Unchanged, None),
-        Outcome::Created => (wire::Outcome::Created, None),
-        Outcome::Updated => (wire::Outcome::Updated, None),
-        Outcome::Deleted(reason) => (wire::Outcome::Deleted, Some(reason)),
-        Outcome::Gone(reason) => (wire::Outcome::Gone, reason),
+/// Returns the number of a `wire::Outcome`.
+pub(super) fn outcome(outcome: Outcome) -> i32 {
+    let outcome = match outcome {
+        Outcome::Unchanged => wire::Outcome::Unchanged,
+        Outcome::Created => wire::Outcome::Created,
+        Outcome::Updated => wire::Outcome::Updated,
+        Outcome::Deleted(_) => wire::Outcome::Deleted,
+        Outcome::Gone(_) => wire::Outcome::Gone,
     };
-    (outcome.into(), end_reason(reason))
+    outcome.into()
 }
 
 /// Returns the number of a `wire::EndReason`.
