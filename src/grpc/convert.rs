@@ -179,7 +179,6 @@ impl From<SessionView> for wire::Session {
         Self {
             id: view.id.map(|id| id.to_string()).unwrap_or_default(),
             token: view.token,
-            entries: wire_entries(&view.entries),
             permanent: view.permanent,
             new: view.version == Version::NEW && view.null.is_none(),
             etag: view.id.map(|_| view.version.to_string()).unwrap_or_default(),
@@ -190,6 +189,7 @@ impl From<SessionView> for wire::Session {
             expire_time: times.map(|times| timestamp(times.expire_time)),
             idle_timeout: times.map(|times| wire_duration(times.idle_timeout)),
             null_session: view.null.map(null_session),
+            entries: BTreeMap::new(),
         }
     }
 }
@@ -213,7 +213,7 @@ impl From<SessionInfo> for wire::SessionInfo {
             }),
             entry_count: head.entry_count,
             entry_bytes: head.entry_bytes,
-            entries: wire_entries(&info.record.entries),
+            entries: entries(&info.record.entries),
             end_reason: end_reason(info.end_reason),
             end_time: head.end.map(|end| timestamp(end.time)),
         }
@@ -276,7 +276,7 @@ impl From<MigrationStats> for wire::MigrationStats {
     }
 }
 
-fn wire_entries(entries: &Entries) -> BTreeMap<String, wire::Value> {
+pub(super) fn entries(entries: &Entries) -> BTreeMap<String, wire::Value> {
     entries.iter().filter_map(|(name, stored)| Some((name.to_owned(), wire_value(stored)?))).collect()
 }
 

@@ -39,7 +39,7 @@ impl SessionService for SessionRpcs {
         });
         let opened = opened.await?;
         Ok(Response::new(wire::OpenSessionResponse {
-            session: Some(opened.session.into()),
+            session: Some(wire::Session { entries: convert::entries(&opened.entries), ..opened.session.into() }),
             read_headers: convert::headers(opened.read_headers),
             untouched_headers: convert::headers(opened.untouched_headers),
             recently_authenticated: opened.recently_authenticated,

@@ -45,7 +45,7 @@ pub struct SaveRequest<'r> {
 #[derive(Clone, Debug)]
 pub struct Saved {
     pub outcome: Outcome,
-    /// The session without its entries; `None` once it has ended.
+    /// `None` once the session has ended.
     pub session: Option<SessionView>,
     /// The headers for the response to the browser.
     pub headers: Vec<Header>,

@@ -126,7 +126,6 @@ impl CookieCall<'_> {
             id: None,
             version: if session.is_new() { Version::NEW } else { Version::NEW.next() },
             token: session.token,
-            entries: session.entries,
             permanent: session.permanent,
             subject: None,
             times: Some(SessionTimes {
