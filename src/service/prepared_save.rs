@@ -7,8 +7,8 @@ use super::write::{PreparedWrite, fingerprint};
 use super::{AppCall, Error, Outcome};
 use crate::session::{
     AuthenticationChange, Authority, Changes, Counters, Edit, Entries, Head, IdempotencyRecord, LifetimeChange,
-    LifetimeLimits, Lifetimes, NewLifetime, Precondition, Record, Replacement, Rotation, Subject, SubjectChange,
-    Version, WhenEmpty, WriteEffect, edit,
+    LifetimeLimits, Lifetimes, NewLifetime, Precondition, Record, Replacement, Rotation, SubjectChange, Version,
+    WhenEmpty, WriteEffect, edit,
 };
 use crate::store::Write;
 use crate::token::{CookieNote, SplitToken};
@@ -63,14 +63,6 @@ impl PreparedWrite {
     /// Whether the etag lets the save create a session.
     pub(super) fn may_create(&self) -> bool {
         self.etag.is_none_or(|etag| etag == Version::NEW)
-    }
-
-    /// The subject that the changes set.
-    pub(super) fn subject(&self) -> Option<&Subject> {
-        match self.changes() {
-            Some(Changes { subject: SubjectChange::Set(subject), .. }) => Some(subject),
-            _ => None,
-        }
     }
 
     /// What the response does with the cookie after this outcome, if `token` is the session's token now.
