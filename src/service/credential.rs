@@ -66,8 +66,10 @@ pub(super) struct PresentedToken<'r> {
 
 /// The token of a verified credential, and how a write treats it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ResolvedCredential {
+pub(super) struct ResolvedCredential<'r> {
     pub(super) token: SplitToken,
+    /// The text that was verified, if signing the token would give the same; `None`: it is another one.
+    pub(super) text: Option<&'r str>,
     pub(super) kind: CredentialKind,
     pub(super) note: CookieNote,
 }
@@ -83,9 +85,9 @@ pub(super) enum CredentialKind {
     Cookie,
 }
 
-impl ResolvedCredential {
+impl ResolvedCredential<'_> {
     pub(super) const fn ticket(token: SplitToken, note: CookieNote) -> Self {
-        Self { token, kind: CredentialKind::Ticket, note }
+        Self { token, text: None, kind: CredentialKind::Ticket, note }
     }
 
     /// What a response does with the cookie if the session's token is `token` now, and no write of this call set it.
@@ -220,11 +222,11 @@ impl Service {
     }
 
     /// Finds the one token that a write is made with; `None`: the request has no session.
-    pub(super) async fn resolve_credential(
+    pub(super) async fn resolve_credential<'r>(
         &self,
         call: &AppCall<'_>,
-        credential: Credential<'_>,
-    ) -> Result<Option<ResolvedCredential>, Error> {
+        credential: Credential<'r>,
+    ) -> Result<Option<ResolvedCredential<'r>>, Error> {
         match credential {
             Credential::Absent | Credential::Token("") => Err(Error::TokenMissing),
             Credential::Token(text) => {
@@ -235,8 +237,11 @@ impl Service {
                     self.stats.count_rejected_token(&call.app.name, rejection);
                     Error::TokenInvalid(rejection)
                 })?;
-                let kind = if is_ticket { CredentialKind::Ticket } else { CredentialKind::Token };
-                Ok(Some(ResolvedCredential { token, kind, note }))
+                if is_ticket {
+                    return Ok(Some(ResolvedCredential::ticket(token, note)));
+                }
+                let text = Some(text).filter(|_| note == CookieNote::None);
+                Ok(Some(ResolvedCredential { token, text, kind: CredentialKind::Token, note }))
             }
             Credential::Key(key) => {
                 let token = SplitToken::of_key(&call.app.name, key);
@@ -248,8 +253,10 @@ impl Service {
                     [presented] => Some(presented),
                     ref several => self.select_token(call, several).await?,
                 };
-                let kind = CredentialKind::Cookie;
-                Ok(presented.map(|PresentedToken { token, note, .. }| ResolvedCredential { token, kind, note }))
+                Ok(presented.map(|PresentedToken { token, text, note }| {
+                    let text = text.filter(|_| note == CookieNote::None);
+                    ResolvedCredential { token, text, kind: CredentialKind::Cookie, note }
+                }))
             }
         }
     }

@@ -92,7 +92,7 @@ impl Service {
         fingerprint: Option<Fingerprint>,
     ) -> Result<Outcome, Error> {
         let write = Write::End(EndReason::Destroyed);
-        let credential = ResolvedCredential { token, kind: CredentialKind::Token, note: CookieNote::None };
+        let credential = ResolvedCredential { token, text: None, kind: CredentialKind::Token, note: CookieNote::None };
         let prepared = PreparedWrite { fingerprint, ..PreparedWrite::new(credential, write) };
         Ok(match self.write(call, &prepared).await? {
             WriteResult::Done { outcome, .. } => outcome,

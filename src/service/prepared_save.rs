@@ -13,12 +13,12 @@ use crate::session::{
 use crate::store::Write;
 use crate::token::{CookieNote, SplitToken};
 
-impl PreparedWrite {
+impl<'r> PreparedWrite<'r> {
     /// Checks a save, and makes it a write with this credential.
     pub(super) fn of_save(
         call: &AppCall<'_>,
         save: SaveRequest<'_>,
-        credential: ResolvedCredential,
+        credential: ResolvedCredential<'r>,
     ) -> Result<Self, Error> {
         let changes = save.changes.map(|changes| changes.check(call.app.subject_key.as_ref())).transpose()?;
         let rotation: Option<fn(Replacement) -> Rotation> = match &changes {
@@ -53,7 +53,7 @@ impl PreparedWrite {
     }
 
     /// Makes the save with the ticket of another session, again without a rotation.
-    pub(super) fn set_credential(&mut self, credential: ResolvedCredential) {
+    pub(super) fn set_credential(&mut self, credential: ResolvedCredential<'r>) {
         (self.credential, self.next) = (credential, None);
         if let Write::Edit(edit) = &mut self.operation {
             edit.rotation = Rotation::Keep;

@@ -130,7 +130,7 @@ impl Service {
     async fn save_prepared(
         &self,
         call: &AppCall<'_>,
-        mut prepared: PreparedWrite,
+        mut prepared: PreparedWrite<'_>,
         accessed: bool,
     ) -> Result<Saved, Error> {
         let result = loop {
@@ -162,7 +162,7 @@ impl Service {
     pub(super) async fn save_unmodified(
         &self,
         call: &AppCall<'_>,
-        mut credential: ResolvedCredential,
+        mut credential: ResolvedCredential<'_>,
         save: &SaveRequest<'_>,
     ) -> Result<Saved, Error> {
         let mut state = call.token_state(credential.token, self.store.load(&call.session_key(credential.token)).await?);
@@ -177,7 +177,7 @@ impl Service {
                     self.touch(call, &session_key, &record.head, save.context.clone()).await;
                 }
                 let is_kept = credential.note == CookieNote::Keep;
-                let shown = if is_kept { String::new() } else { call.sign(token, CookieNote::None) };
+                let shown = if is_kept { String::new() } else { call.text_of(token, &credential) };
                 let session = call.view(session_key.id, &record.head, shown, call.now);
                 let refresh = !is_kept && call.app.should_set_cookie(false, session.permanent == Some(true));
                 let cookie_action = if refresh { CookieAction::Set } else { credential.cookie_action_for(token) };
@@ -196,7 +196,7 @@ impl Service {
     async fn prepare_login(
         &self,
         call: &AppCall<'_>,
-        prepared: &PreparedWrite,
+        prepared: &PreparedWrite<'_>,
         subject: &Subject,
     ) -> Result<Option<MutexGuard<'_, ()>>, Error> {
         let lock = self.enforce_session_limit(call, prepared, subject).await?;
@@ -210,7 +210,7 @@ impl Service {
     async fn after_save(
         &self,
         call: &AppCall<'_>,
-        prepared: &PreparedWrite,
+        prepared: &PreparedWrite<'_>,
         subject: &Subject,
         deadline: Time,
     ) -> Result<(), Error> {
@@ -230,7 +230,11 @@ impl Service {
     ///
     /// Reasons to refuse a creation count only if there is no session: repeats, ends and etags are judged before
     /// limits.
-    async fn create_or_write(&self, call: &AppCall<'_>, prepared: &mut PreparedWrite) -> Result<WriteResult, Error> {
+    async fn create_or_write(
+        &self,
+        call: &AppCall<'_>,
+        prepared: &mut PreparedWrite<'_>,
+    ) -> Result<WriteResult, Error> {
         let may_create = prepared.may_create();
         let missing = match prepared.first_record(call) {
             _ if !may_create => Err(Error::EtagMismatch),
@@ -268,7 +272,7 @@ impl AppCall<'_> {
     }
 
     /// The response to a save that left no session.
-    fn deleted(&self, prepared: &PreparedWrite, outcome: Outcome, counters: Counters, accessed: bool) -> Saved {
+    fn deleted(&self, prepared: &PreparedWrite<'_>, outcome: Outcome, counters: Counters, accessed: bool) -> Saved {
         let headers = match prepared.credential.note {
             // The browser may be about to get the cookie of a login.
             CookieNote::Keep => return Saved { outcome, counters, ..Saved::gone(None, accessed) },
@@ -278,7 +282,7 @@ impl AppCall<'_> {
     }
 
     /// The response to a save with this result.
-    fn saved(&self, prepared: &PreparedWrite, result: WriteResult, accessed: bool) -> Result<Saved, Error> {
+    fn saved(&self, prepared: &PreparedWrite<'_>, result: WriteResult, accessed: bool) -> Result<Saved, Error> {
         let ResolvedCredential { token: presented, kind, note, .. } = prepared.credential;
         let (outcome, head, token, counters) = match result {
             WriteResult::Done { outcome, head, token, counters } => (outcome, head, token, counters),
@@ -294,14 +298,14 @@ impl AppCall<'_> {
         let cookie_action = prepared.cookie_action(outcome, token, head.permanent == Some(true));
         // A client that sets the cookie itself would set a token that it gets.
         let is_kept = note == CookieNote::Keep && cookie_action == CookieAction::Keep;
-        let token = token.filter(|_| !is_kept).map(|token| self.sign(token, CookieNote::None));
+        let token = token.filter(|_| !is_kept).map(|token| self.text_of(token, &prepared.credential));
         let session = self.view(presented.id(&self.app.name), &head, token.unwrap_or_default(), self.now);
         let headers = self.headers(&session, cookie_action, accessed)?;
         Ok(Saved { outcome, session: Some(session), headers, counters })
     }
 
     /// The response to a save that had nothing to store, and no session.
-    fn nothing_stored(&self, prepared: &PreparedWrite, accessed: bool) -> Result<Saved, Error> {
+    fn nothing_stored(&self, prepared: &PreparedWrite<'_>, accessed: bool) -> Result<Saved, Error> {
         match prepared.changes().map(|changes| changes.permanent) {
             // The cookie can go, as Flask has it.
             Some(PermanentChange::Keep | PermanentChange::Unset) if self.tokens.is_some() => {
@@ -313,6 +317,13 @@ impl AppCall<'_> {
                 self.unchanged(self.new_view(token, note), CookieAction::Keep, accessed)
             }
         }
+    }
+
+    /// The text of a session's token: that of the credential, if it is the same token, or else a new one.
+    fn text_of(&self, token: SplitToken, credential: &ResolvedCredential<'_>) -> String {
+        // As in an open: signing the same token again would give the same text.
+        let text = credential.text.filter(|_| token == credential.token);
+        text.map_or_else(|| self.sign(token, CookieNote::None), str::to_owned)
     }
 }
 

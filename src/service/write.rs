@@ -12,8 +12,8 @@ use crate::token::{Nonce, SplitToken, next_token};
 use crate::types::Time;
 
 /// A write by the holder of a credential.
-pub(super) struct PreparedWrite {
-    pub(super) credential: ResolvedCredential,
+pub(super) struct PreparedWrite<'r> {
+    pub(super) credential: ResolvedCredential<'r>,
     /// The version that the session must have; `None`: any.
     pub(super) etag: Option<Version>,
     /// `None`: the call has no `request_id`.
@@ -46,9 +46,9 @@ pub(super) enum WriteResult {
     Missing,
 }
 
-impl PreparedWrite {
+impl<'r> PreparedWrite<'r> {
     /// A write without a rotation and without conditions.
-    pub(super) const fn new(credential: ResolvedCredential, operation: Write) -> Self {
+    pub(super) const fn new(credential: ResolvedCredential<'r>, operation: Write) -> Self {
         let cause = ReplacementCause::Privilege;
         Self { credential, etag: None, fingerprint: None, operation, rotation: None, cause, next: None }
     }
@@ -126,7 +126,7 @@ impl AppCall<'_> {
 
 impl Service {
     /// Writes with the token of the credential, or with its next one if a renewal has replaced it and it is in its grace.
-    pub(super) async fn write(&self, call: &AppCall<'_>, prepared: &PreparedWrite) -> Result<WriteResult, Error> {
+    pub(super) async fn write(&self, call: &AppCall<'_>, prepared: &PreparedWrite<'_>) -> Result<WriteResult, Error> {
         let mut token = prepared.credential.token;
         loop {
             let (session_key, precondition) = (call.session_key(token), prepared.precondition(call, token));
@@ -178,7 +178,7 @@ impl Service {
     async fn replay(
         &self,
         call: &AppCall<'_>,
-        prepared: &PreparedWrite,
+        prepared: &PreparedWrite<'_>,
         effect: WriteEffect,
     ) -> Result<WriteResult, Error> {
         let token = prepared.credential.token;
