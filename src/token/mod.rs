@@ -147,6 +147,15 @@ impl SessionId {
         &self.0
     }
 
+    /// A hash of the id for tables: eight of its bytes.
+    ///
+    /// The id is itself a hash of random bytes, so nobody can choose ids that collide.
+    pub fn table_hash(&self) -> u64 {
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&self.0[..8]);
+        u64::from_le_bytes(bytes)
+    }
+
     /// The id as hexadecimal digits.
     pub fn digits(&self) -> [u8; 32] {
         const DIGITS: [u8; 16] = *b"0123456789abcdef";
