@@ -62,26 +62,26 @@
 //!
 //! 1. As above; then `save_session` finds the app, `convert::changes` checks the values by the app's kind, and
 //!    `save_session` makes a [`service::SaveRequest`].
-//! 2. [`Service::save`](service::Service::save) begins an `AppCall` and verifies the token
+//! 2. [`Service::save`](service::Service::save) begins an `AppCall`. `Service::save_stored` verifies the token
 //!    (`Service::resolve_credential`). Without changes and without `rotate`, `save_unmodified` answers the session as it
 //!    is.
 //! 3. `PreparedWrite::of_save` checks names and aliases ([`session::Changes::check`]) and builds the [`session::Edit`].
 //!    It also decides whether the save rotates the token.
-//! 4. `Service::write_save` does the next steps. A login first passes `prepare_login`. A ticket then goes to
+//! 4. `Service::save_prepared` does the next steps. A login first passes `prepare_login`. A ticket then goes to
 //!    `create_or_write`, which calls [`Store::create`](store::Store::create). A token goes to `Service::write`.
-//! 5. `Service::write` makes one attempt with the token, and if that is in its grace, one with the next token. An
-//!    attempt, `try_write`, calls `Service::apply`, which calls [`Store::apply`](store::Store::apply), and counts ends
-//!    and notes them in the audit log.
+//! 5. `Service::write` writes with the token, and if that is in its grace, again with the next token. It calls
+//!    `Service::apply`, which calls [`Store::apply`](store::Store::apply), and counts ends and notes them in the audit
+//!    log.
 //! 6. The store calls [`session::judge()`] and [`session::edit()`] in its atomic step. In Redis, the scripts in
 //!    `store/redis/scripts/` do the same, and leave every denial to the judge.
 //! 7. In the session of a subject, `Service::after_save` evicts sessions after a login. `AppCall::saved` builds the
 //!    [`service::Saved`].
 //!
-//! A Cookie header whose session has ended begins anew: `Service::write_save` finds its recovery session or takes a new
-//! ticket (`Service::begin_anew`), and does steps 4 to 6 again.
+//! A Cookie header whose session has ended begins anew: `Service::save_prepared` finds its recovery session or takes a
+//! new ticket (`Service::begin_anew`), and does steps 4 to 6 again.
 //!
-//! `destroy` calls `Service::write` too, and so does `rotate`, except for a renewal, which makes one `try_write`. For
-//! an app of kind `cookie`, `service/cookie_kind/` takes over at step 3 of an open and at step 2 of a save.
+//! `destroy` and `rotate` call `Service::write` too. For an app of kind `cookie`, `service/cookie_kind/` takes over at
+//! step 3 of an open and at step 2 of a save.
 
 pub mod age;
 pub mod app;

@@ -27,7 +27,7 @@ pub use subject_limit::{OnSessionLimit, SubjectLimit};
 use crate::cookie;
 use crate::flask::Signer;
 use crate::session::{Lifetimes, Limits, SubjectKey};
-use crate::token::{KeyId, KeyRing, verify_ticket, verify_token};
+use crate::token::{Accept, KeyId, KeyRing, verify_token};
 use crate::types::{AppName, Time};
 
 /// One frontend application.
@@ -72,9 +72,8 @@ impl App {
 
     /// Whether a text is a token or a ticket of this app, which may have ended.
     pub fn verifies(&self, text: &str, now: Time) -> bool {
-        self.keys.as_ref().is_some_and(|keys| {
-            verify_token(keys, &self.name, text).is_ok() || verify_ticket(keys, &self.name, text, now).is_ok()
-        })
+        let accept = Accept::TokenOrTicket { now };
+        self.keys.as_ref().is_some_and(|keys| verify_token(keys, &self.name, text, accept).is_ok())
     }
 
     /// Returns the public names of its keys, the signing one first.

@@ -172,7 +172,7 @@ async fn unary_reply(body: Body, headers: &mut HeaderMap) -> Result<Result<Bytes
     let trailers = received.trailers().cloned().unwrap_or_default();
     let mut message = received.to_bytes();
     let status = Status::from_header_map(&trailers).filter(|status| status.code() != Code::Ok);
-    for (name, value) in super::error_json::custom(&trailers) {
+    for (name, value) in super::status_format::custom(&trailers) {
         if let Ok(name) = HeaderName::try_from(format!("trailer-{name}")) {
             headers.append(name, HeaderValue::clone(value));
         }

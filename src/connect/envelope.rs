@@ -8,7 +8,7 @@ use prost::Message;
 use serde::Serialize;
 use tonic::Status;
 
-use super::error_json::{ErrorJson, custom};
+use super::status_format::{ErrorJson, custom};
 
 /// The length of the flag and of the length.
 pub(super) const PREFIX: usize = 5;

@@ -5,8 +5,8 @@ use http_body_util::Full;
 use tonic::Status;
 use tonic::body::Body;
 
-use super::error_json::{ErrorJson, REASON, custom, http_status_of, reason};
 use super::protocol::Protocol;
+use super::status_format::{ErrorJson, REASON, custom, http_status_of, reason};
 use super::{envelope, ext_authz, forward_auth};
 
 impl Protocol {

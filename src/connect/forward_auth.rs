@@ -21,7 +21,7 @@ use prost::Message as _;
 use tonic::body::Body;
 use tonic::{Code, Status};
 
-use super::error_json::{REASON, http_status_of};
+use super::status_format::{REASON, http_status_of};
 use crate::grpc::wire::open_session_request::Credential;
 use crate::grpc::wire::{OpenSessionRequest, OpenSessionResponse, Session};
 

@@ -8,13 +8,13 @@
 mod call;
 mod envelope;
 mod error;
-mod error_json;
 mod ext_authz;
 mod forward_auth;
 mod json_check;
 mod protocol;
 mod request;
 mod schema;
+mod status_format;
 mod stream;
 mod timeout;
 

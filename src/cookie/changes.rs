@@ -32,10 +32,19 @@ impl Template {
     /// Returns the cookie with these changes.
     ///
     /// Fails if browsers would refuse it, or if it would be sent without TLS although the app's is not.
-    pub fn changed(&self, changes: &CookieChanges<'_>) -> Result<Cow<'_, Self>, TemplateError> {
+    pub fn changed(&self, changes: &CookieChanges<'_>) -> Result<Cow<'_, Self>, CookieChangesError> {
         if *changes == CookieChanges::default() {
             return Ok(Cow::Borrowed(self));
         }
+        let changed = self.apply(changes).map_err(|error| match error {
+            TemplateError::Name => CookieChangesError::Name(error),
+            _ if changes.has_attributes() => CookieChangesError::Attributes(error),
+            _ => CookieChangesError::Name(error),
+        });
+        changed.map(Cow::Owned)
+    }
+
+    fn apply(&self, changes: &CookieChanges<'_>) -> Result<Self, TemplateError> {
         let own = self.attributes().clone();
         if own.secure && changes.secure == Some(false) {
             return Err(TemplateError::Insecure);
@@ -49,6 +58,14 @@ impl Template {
             samesite: changes.samesite.unwrap_or(own.samesite),
             ..own
         })
-        .map(Cow::Owned)
     }
+}
+
+/// Which of a request's changes of the cookie is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CookieChangesError {
+    #[error("cookie_name: {0}")]
+    Name(#[source] TemplateError),
+    #[error("cookie_attributes: {0}")]
+    Attributes(#[source] TemplateError),
 }

@@ -6,6 +6,6 @@ mod changes;
 mod header;
 mod set_cookie;
 
-pub use changes::CookieChanges;
+pub use changes::{CookieChanges, CookieChangesError};
 pub use header::{MAX_CANDIDATES, MAX_HEADER_BYTES, values};
 pub use set_cookie::{Attributes, Expiry, MAX_COOKIE_BYTES, Name, SameSite, Template, TemplateError};

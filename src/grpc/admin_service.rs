@@ -72,8 +72,10 @@ impl AdminService for AdminRpcs {
         audit.note_session(id);
         let outcome = service.revoke_session(&request.app, id).await?;
         audit.note_outcome(outcome);
-        let (outcome, end_reason) = convert::outcome(outcome);
-        Ok(Response::new(wire::RevokeSessionResponse { outcome, end_reason }))
+        Ok(Response::new(wire::RevokeSessionResponse {
+            outcome: convert::outcome(outcome),
+            end_reason: convert::end_reason(outcome.end_reason()),
+        }))
     }
 
     async fn revoke_subject(

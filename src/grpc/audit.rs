@@ -33,23 +33,24 @@ struct Notes {
     /// Whether the response has entries of sessions.
     with_entries: bool,
     outcome: Option<&'static str>,
-    next_line: NextLine,
+    stream_stage: StreamStage,
 }
 
-/// What the next line of a call is about.
+/// The stage of a call's stream that the next log line is about.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum NextLine {
+enum StreamStage {
+    /// The call has no stream.
     #[default]
-    WholeCall,
-    StreamBegin,
-    StreamEnd,
+    None,
+    Begin,
+    End,
 }
 
-impl NextLine {
+impl StreamStage {
     const fn message(self) -> &'static str {
         match self {
-            Self::WholeCall | Self::StreamBegin => "a call of AdminService",
-            Self::StreamEnd => "a stream of AdminService ended",
+            Self::None | Self::Begin => "a call of AdminService",
+            Self::End => "a stream of AdminService ended",
         }
     }
 }
@@ -85,7 +86,7 @@ impl AuditRecord {
 
     /// Notes that the call is answered by a stream, whose end has a line of its own.
     pub(super) fn note_stream(&self) {
-        self.0.lock().next_line = NextLine::StreamBegin;
+        self.0.lock().stream_stage = StreamStage::Begin;
     }
 
     pub(super) fn note_entries(&self, with_entries: bool) {
@@ -101,7 +102,7 @@ impl AuditRecord {
     pub fn log(&self, code: &'static str, reason: Option<&str>) -> bool {
         static UNAUTHENTICATED: LogThrottle = LogThrottle::new();
         let mut notes = self.0.lock();
-        let Notes { caller, app, session_id, sessions, with_entries, outcome, next_line } = &*notes;
+        let Notes { caller, app, session_id, sessions, with_entries, outcome, stream_stage } = &*notes;
         // Callers make as many calls as they need. Anybody else could fill the log.
         let calls = if caller.is_some() { Some(1) } else { UNAUTHENTICATED.count() };
         let Some(calls) = calls else { return false };
@@ -117,8 +118,8 @@ impl AuditRecord {
             call.code = code,
             reason,
             "{}",
-            next_line.message()
+            stream_stage.message()
         );
-        std::mem::replace(&mut notes.next_line, NextLine::StreamEnd) == NextLine::StreamBegin
+        std::mem::replace(&mut notes.stream_stage, StreamStage::End) == StreamStage::Begin
     }
 }

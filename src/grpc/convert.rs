@@ -179,7 +179,6 @@ impl From<SessionView> for wire::Session {
         Self {
             id: view.id.map(|id| id.to_string()).unwrap_or_default(),
             token: view.token,
-            entries: wire_entries(&view.entries),
             permanent: view.permanent,
             new: view.version == Version::NEW && view.null.is_none(),
             etag: view.id.map(|_| view.version.to_string()).unwrap_or_default(),
@@ -190,6 +189,7 @@ impl From<SessionView> for wire::Session {
             expire_time: times.map(|times| timestamp(times.expire_time)),
             idle_timeout: times.map(|times| wire_duration(times.idle_timeout)),
             null_session: view.null.map(null_session),
+            entries: BTreeMap::new(),
         }
     }
 }
@@ -213,7 +213,7 @@ impl From<SessionInfo> for wire::SessionInfo {
             }),
             entry_count: head.entry_count,
             entry_bytes: head.entry_bytes,
-            entries: wire_entries(&info.record.entries),
+            entries: entries(&info.record.entries),
             end_reason: end_reason(info.end_reason),
             end_time: head.end.map(|end| timestamp(end.time)),
         }
@@ -276,7 +276,7 @@ impl From<MigrationStats> for wire::MigrationStats {
     }
 }
 
-fn wire_entries(entries: &Entries) -> BTreeMap<String, wire::Value> {
+pub(super) fn entries(entries: &Entries) -> BTreeMap<String, wire::Value> {
     entries.iter().filter_map(|(name, stored)| Some((name.to_owned(), wire_value(stored)?))).collect()
 }
 
@@ -296,16 +296,16 @@ pub(super) fn headers(headers: Vec<Header>) -> Vec<wire::Header> {
     headers.into_iter().map(|Header { name, value }| wire::Header { name: name.to_owned(), value }).collect()
 }
 
-/// Returns the numbers of a `wire::Outcome` and a `wire::EndReason`.
-pub(super) fn outcome(outcome: Outcome) -> (i32, i32) {
-    let (outcome, reason) = match outcome {
-        Outcome::Unchanged => (wire::Outcome::Unchanged, None),
-        Outcome::Created => (wire::Outcome::Created, None),
-        Outcome::Updated => (wire::Outcome::Updated, None),
-        Outcome::Deleted(reason) => (wire::Outcome::Deleted, Some(reason)),
-        Outcome::Gone(reason) => (wire::Outcome::Gone, reason),
+/// Returns the number of a `wire::Outcome`.
+pub(super) fn outcome(outcome: Outcome) -> i32 {
+    let outcome = match outcome {
+        Outcome::Unchanged => wire::Outcome::Unchanged,
+        Outcome::Created => wire::Outcome::Created,
+        Outcome::Updated => wire::Outcome::Updated,
+        Outcome::Deleted(_) => wire::Outcome::Deleted,
+        Outcome::Gone(_) => wire::Outcome::Gone,
     };
-    (outcome.into(), end_reason(reason))
+    outcome.into()
 }
 
 /// Returns the number of a `wire::EndReason`.

@@ -39,7 +39,7 @@ impl SessionService for SessionRpcs {
         });
         let opened = opened.await?;
         Ok(Response::new(wire::OpenSessionResponse {
-            session: Some(opened.session.into()),
+            session: Some(wire::Session { entries: convert::entries(&opened.entries), ..opened.session.into() }),
             read_headers: convert::headers(opened.read_headers),
             untouched_headers: convert::headers(opened.untouched_headers),
             recently_authenticated: opened.recently_authenticated,
@@ -67,10 +67,9 @@ impl SessionService for SessionRpcs {
             context: convert::context(request.context),
         };
         let Saved { outcome, session, headers, counters } = service.save(&app, save).await?;
-        let (outcome, end_reason) = convert::outcome(outcome);
         Ok(Response::new(wire::SaveSessionResponse {
-            outcome,
-            end_reason,
+            outcome: convert::outcome(outcome),
+            end_reason: convert::end_reason(outcome.end_reason()),
             session: session.map(Into::into),
             headers: convert::headers(headers),
             counters: counters.into_iter().collect(),
@@ -130,10 +129,9 @@ impl SessionService for SessionRpcs {
             context: convert::context(request.context.clone()),
         });
         let Saved { outcome, session, headers, .. } = rotated.await?;
-        let (outcome, end_reason) = convert::outcome(outcome);
         Ok(Response::new(wire::RotateSessionResponse {
-            outcome,
-            end_reason,
+            outcome: convert::outcome(outcome),
+            end_reason: convert::end_reason(outcome.end_reason()),
             session: session.map(Into::into),
             headers: convert::headers(headers),
         }))
@@ -151,10 +149,9 @@ impl SessionService for SessionRpcs {
             cookie: convert::cookie(&request.cookie_name, request.cookie_attributes.as_ref())?,
         });
         let destroyed = destroyed.await?;
-        let (outcome, end_reason) = convert::outcome(destroyed.outcome);
         Ok(Response::new(wire::DestroySessionResponse {
-            outcome,
-            end_reason,
+            outcome: convert::outcome(destroyed.outcome),
+            end_reason: convert::end_reason(destroyed.outcome.end_reason()),
             headers: convert::headers(destroyed.headers),
         }))
     }

@@ -8,6 +8,7 @@ use tracing::{error, warn};
 
 use super::Rejection;
 use super::request_error::RequestError;
+use crate::cookie::CookieChangesError;
 use crate::service::Error;
 use crate::session::{ChangesError, EditError};
 use crate::telemetry::LogThrottle;
@@ -59,8 +60,8 @@ fn service_error(error: &Error) -> (Code, &'static str) {
         Error::NotAnEntry(_) => (Code::InvalidArgument, "VALUE_INVALID"),
         Error::CookieTooLarge { .. } => (Code::FailedPrecondition, "SESSION_TOO_LARGE"),
         Error::CookieHeaderTooLarge { .. } => (Code::InvalidArgument, "COOKIE_HEADER_TOO_LARGE"),
-        Error::CookieName(_) => (Code::InvalidArgument, "COOKIE_NAME_INVALID"),
-        Error::CookieAttributes(_) => (Code::InvalidArgument, "COOKIE_ATTRIBUTES_INVALID"),
+        Error::CookieChanges(CookieChangesError::Name(_)) => (Code::InvalidArgument, "COOKIE_NAME_INVALID"),
+        Error::CookieChanges(CookieChangesError::Attributes(_)) => (Code::InvalidArgument, "COOKIE_ATTRIBUTES_INVALID"),
         Error::CookiesAmbiguous => (Code::InvalidArgument, "COOKIES_AMBIGUOUS"),
         Error::Changes(error) => (Code::InvalidArgument, changes_error(error)),
         Error::DeadlinePassed => (Code::InvalidArgument, "LIFETIME_INVALID"),

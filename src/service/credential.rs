@@ -11,8 +11,8 @@ use crate::session::{
 };
 use crate::store::Snapshot;
 use crate::token::{
-    CookieNote, MAX_KEY_BYTES, MIN_KEY_BYTES, SplitToken, TokenRejection, VerifiedToken, is_ticket, looks_like_token,
-    verify_ticket, verify_token,
+    Accept, CookieNote, MAX_KEY_BYTES, MIN_KEY_BYTES, SplitToken, TokenRejection, VerifiedToken, looks_like_token,
+    verify_token,
 };
 use crate::types::Time;
 
@@ -66,8 +66,10 @@ pub(super) struct PresentedToken<'r> {
 
 /// The token of a verified credential, and how a write treats it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ResolvedCredential {
+pub(super) struct ResolvedCredential<'r> {
     pub(super) token: SplitToken,
+    /// The text that was verified, if signing the token would give the same; `None`: it is another one.
+    pub(super) text: Option<&'r str>,
     pub(super) kind: CredentialKind,
     pub(super) note: CookieNote,
 }
@@ -83,9 +85,9 @@ pub(super) enum CredentialKind {
     Cookie,
 }
 
-impl ResolvedCredential {
+impl ResolvedCredential<'_> {
     pub(super) const fn ticket(token: SplitToken, note: CookieNote) -> Self {
-        Self { token, kind: CredentialKind::Ticket, note }
+        Self { token, text: None, kind: CredentialKind::Ticket, note }
     }
 
     /// What a response does with the cookie if the session's token is `token` now, and no write of this call set it.
@@ -142,7 +144,8 @@ impl TokenState {
 impl AppCall<'_> {
     /// Verifies a token that a browser shows; `None` if its signature is wrong, which is counted.
     pub(super) fn verify_or_count<'t>(&self, text: &'t str) -> Option<PresentedToken<'t>> {
-        let verified = self.verify(text);
+        let keys = self.keys().ok_or(TokenRejection::UnknownKey);
+        let verified = keys.and_then(|keys| verify_token(keys, &self.app.name, text, Accept::Token));
         // A text that may be a legacy credential is no failed attempt at a token.
         if let Err(rejection) = verified
             && (looks_like_token(text) || self.open_migration().is_none())
@@ -150,34 +153,10 @@ impl AppCall<'_> {
             self.stats.count_rejected_token(&self.app.name, rejection);
             self.finding.note(Found::Rejected);
         }
+        let VerifiedToken { token, note, .. } = verified.ok()?;
         // A note is for the request of the open. In a cookie it is another spelling, which the response replaces.
-        let note = |note| if note == CookieNote::None { note } else { CookieNote::Set };
-        verified.ok().map(|(token, noted)| PresentedToken { token, text: Some(text), note: note(noted) })
-    }
-
-    /// Verifies a token. Returns its note, or that the browser should get another text.
-    fn verify(&self, text: &str) -> Result<(SplitToken, CookieNote), TokenRejection> {
-        let keys = self.keys().ok_or(TokenRejection::UnknownKey)?;
-        let VerifiedToken { token, key_id, note } = verify_token(keys, &self.app.name, text)?;
-        // A token under a key that no longer signs is issued anew.
-        let is_current_key = key_id == keys.signing().id();
-        Ok((token, if note == CookieNote::None && !is_current_key { CookieNote::Set } else { note }))
-    }
-
-    /// Verifies a token or a ticket that a write presents by itself.
-    pub(super) fn resolve_token(&self, text: &str) -> Result<ResolvedCredential, Error> {
-        let resolved = if is_ticket(text) {
-            let keys = self.keys().ok_or(TokenRejection::UnknownKey);
-            keys.and_then(|keys| verify_ticket(keys, &self.app.name, text, self.now))
-                .map(|ticket| ResolvedCredential::ticket(ticket.token, ticket.note))
-        } else {
-            let kind = CredentialKind::Token;
-            self.verify(text).map(|(token, note)| ResolvedCredential { token, kind, note })
-        };
-        resolved.map_err(|rejection| {
-            self.stats.count_rejected_token(&self.app.name, rejection);
-            Error::TokenInvalid(rejection)
-        })
+        let note = if note == CookieNote::None { note } else { CookieNote::Set };
+        Some(PresentedToken { token, text: Some(text), note })
     }
 
     /// Judges what a token is to the session in the snapshot; `None`: the store has none.
@@ -243,14 +222,27 @@ impl Service {
     }
 
     /// Finds the one token that a write is made with; `None`: the request has no session.
-    pub(super) async fn resolve_credential(
+    pub(super) async fn resolve_credential<'r>(
         &self,
         call: &AppCall<'_>,
-        credential: Credential<'_>,
-    ) -> Result<Option<ResolvedCredential>, Error> {
+        credential: Credential<'r>,
+    ) -> Result<Option<ResolvedCredential<'r>>, Error> {
         match credential {
             Credential::Absent | Credential::Token("") => Err(Error::TokenMissing),
-            Credential::Token(text) => call.resolve_token(text).map(Some),
+            Credential::Token(text) => {
+                let (keys, accept) = (call.keys(), Accept::TokenOrTicket { now: call.now });
+                let verified = keys.ok_or(TokenRejection::UnknownKey);
+                let verified = verified.and_then(|keys| verify_token(keys, &call.app.name, text, accept));
+                let VerifiedToken { token, note, is_ticket } = verified.map_err(|rejection| {
+                    self.stats.count_rejected_token(&call.app.name, rejection);
+                    Error::TokenInvalid(rejection)
+                })?;
+                if is_ticket {
+                    return Ok(Some(ResolvedCredential::ticket(token, note)));
+                }
+                let text = Some(text).filter(|_| note == CookieNote::None);
+                Ok(Some(ResolvedCredential { token, text, kind: CredentialKind::Token, note }))
+            }
             Credential::Key(key) => {
                 let token = SplitToken::of_key(&call.app.name, key);
                 Ok(Some(ResolvedCredential::ticket(token, CookieNote::None)))
@@ -261,8 +253,10 @@ impl Service {
                     [presented] => Some(presented),
                     ref several => self.select_token(call, several).await?,
                 };
-                let kind = CredentialKind::Cookie;
-                Ok(presented.map(|PresentedToken { token, note, .. }| ResolvedCredential { token, kind, note }))
+                Ok(presented.map(|PresentedToken { token, text, note }| {
+                    let text = text.filter(|_| note == CookieNote::None);
+                    ResolvedCredential { token, text, kind: CredentialKind::Cookie, note }
+                }))
             }
         }
     }

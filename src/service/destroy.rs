@@ -44,12 +44,11 @@ impl Service {
         let call = self.begin_call(&app, destroy.cookie)?;
         let fingerprint = fingerprint(destroy.request_id, || vec![b'd']);
         let outcome = match destroy.credential {
-            Credential::Absent | Credential::Token("") => return Err(Error::TokenMissing),
-            Credential::Token(text) => self.destroy_one(&call, call.resolve_token(text)?.token, fingerprint).await?,
             Credential::CookieHeader(header) => self.destroy_all(&call, header, fingerprint).await?,
-            Credential::Key(key) => {
-                self.destroy_one(&call, SplitToken::of_key(&call.app.name, key), fingerprint).await?
-            }
+            credential => match self.resolve_credential(&call, credential).await? {
+                Some(ResolvedCredential { token, .. }) => self.destroy_one(&call, token, fingerprint).await?,
+                None => Outcome::Gone(None),
+            },
         };
         let headers = match destroy.credential {
             // The browser may hold the current token in a cookie of the same name, which must stay.
@@ -93,7 +92,7 @@ impl Service {
         fingerprint: Option<Fingerprint>,
     ) -> Result<Outcome, Error> {
         let write = Write::End(EndReason::Destroyed);
-        let credential = ResolvedCredential { token, kind: CredentialKind::Token, note: CookieNote::None };
+        let credential = ResolvedCredential { token, text: None, kind: CredentialKind::Token, note: CookieNote::None };
         let prepared = PreparedWrite { fingerprint, ..PreparedWrite::new(credential, write) };
         Ok(match self.write(call, &prepared).await? {
             WriteResult::Done { outcome, .. } => outcome,

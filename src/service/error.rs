@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use super::view::NullReason;
 use crate::audit;
-use crate::cookie::{MAX_HEADER_BYTES, TemplateError};
+use crate::cookie::{CookieChangesError, MAX_HEADER_BYTES, TemplateError};
 use crate::flask;
 use crate::session::{ChangesError, EditError, Limits};
 use crate::store;
@@ -68,12 +68,9 @@ pub enum Error {
     CookieTooLarge { bytes: usize },
     #[error("cookie_header has {bytes} bytes; the limit is {MAX_HEADER_BYTES}")]
     CookieHeaderTooLarge { bytes: usize },
-    /// The name with which the request overrides the app's.
-    #[error("cookie_name: {0}")]
-    CookieName(#[source] TemplateError),
-    /// The attributes with which the request overrides the app's.
-    #[error("cookie_attributes: {0}")]
-    CookieAttributes(#[source] TemplateError),
+    /// The name or the attributes with which the request overrides the app's.
+    #[error(transparent)]
+    CookieChanges(#[from] CookieChangesError),
     /// A defect: a cookie of the app's settings cannot be written.
     #[error("the cookie cannot be written: {0}")]
     Cookie(#[source] TemplateError),

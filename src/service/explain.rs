@@ -5,11 +5,11 @@
 use super::credential::TokenState;
 use super::list::{SessionInfo, info};
 use super::liveness::is_live;
-use super::{AppCall, Credential, Error, Service, WithEntries, cookie_template};
+use super::{AppCall, Credential, Error, Service, WithEntries};
 use crate::app::Kind;
 use crate::cookie::{self, CookieChanges};
 use crate::session::{EndReason, Head};
-use crate::token::{KeyId, SessionId, SplitToken, TokenRejection, claimed_key, is_ticket, verify_ticket, verify_token};
+use crate::token::{Accept, KeyId, SessionId, SplitToken, TokenRejection, claimed_key, is_ticket, verify_token};
 use crate::types::{AppName, Time};
 
 /// A request for an explanation.
@@ -72,7 +72,7 @@ impl Service {
             let call = self.begin_call(&app, changes)?;
             return Ok(vec![self.explain_token(&call, SplitToken::of_key(&app.name, key), false).await?]);
         }
-        let cookie = cookie_template(&app, changes)?;
+        let cookie = app.cookie.changed(&changes)?;
         let (values, is_cookie): (Vec<&str>, bool) = match explain.credential {
             Credential::Absent | Credential::Token("") | Credential::Key(_) => return Err(Error::TokenMissing),
             Credential::Token(text) => (vec![text], false),
@@ -141,13 +141,10 @@ impl Service {
 impl AppCall<'_> {
     /// Verifies a token or a ticket without counting it. The error is the reason as in the counts of rejected tokens.
     fn verify_to_explain(&self, text: &str, is_cookie: bool) -> Result<SplitToken, &'static str> {
+        let accept = if is_cookie { Accept::Token } else { Accept::TokenOrTicket { now: self.now } };
         let keys = self.keys().ok_or(TokenRejection::UnknownKey);
-        let verified = if is_ticket(text) && !is_cookie {
-            keys.and_then(|keys| verify_ticket(keys, &self.app.name, text, self.now)).map(|ticket| ticket.token)
-        } else {
-            keys.and_then(|keys| verify_token(keys, &self.app.name, text)).map(|verified| verified.token)
-        };
-        verified.map_err(|rejection| rejection.as_str())
+        let verified = keys.and_then(|keys| verify_token(keys, &self.app.name, text, accept));
+        verified.map(|verified| verified.token).map_err(TokenRejection::as_str)
     }
 }
 

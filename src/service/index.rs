@@ -69,26 +69,27 @@ impl Service {
         write: &Write,
     ) -> Result<Applied, Error> {
         if !self.audit_log.is_on() {
-            return self.apply_for_caller(session_key, precondition, write).await;
+            let applied = self.store.apply(session_key, precondition, write).await?;
+            self.note_end(session_key, &applied).await;
+            return Ok(applied);
         }
         let (service, session_key, precondition, write) =
             (self.clone(), session_key.clone(), precondition.clone(), write.clone());
-        let apply = async move { service.apply_for_caller(&session_key, &precondition, &write).await };
+        let apply = async move {
+            let applied = service.store.apply(&session_key, &precondition, &write).await?;
+            if let Applied::Done(done) = &applied {
+                service.audit(&session_key, precondition.now, &write, done);
+            }
+            service.note_end(&session_key, &applied).await;
+            Ok(applied)
+        };
         self.audit_log.run_to_end(CallContext::inherit(apply)).await
     }
 
-    async fn apply_for_caller(
-        &self,
-        session_key: &SessionKey,
-        precondition: &Precondition,
-        write: &Write,
-    ) -> Result<Applied, Error> {
-        let applied = self.store.apply(session_key, precondition, write).await?;
-        let Applied::Done(done) = &applied else { return Ok(applied) };
-        if self.audit_log.is_on() {
-            self.audit(session_key, precondition.now, write, done);
-        }
-        let Some(end) = done.head.end else { return Ok(applied) };
+    /// Counts the end that a write has made, if it has, and removes the ended session from its subject's index.
+    async fn note_end(&self, session_key: &SessionKey, applied: &Applied) {
+        let Applied::Done(done) = applied else { return };
+        let Some(end) = done.head.end else { return };
         self.stats.count_ended(&session_key.app, end.reason);
         debug!(app = %session_key.app, session.id = %session_key.id, end.reason = end.reason.as_str(), "a session ended");
         if let Some(subject) = done.subject_before.clone() {
@@ -100,7 +101,6 @@ impl Service {
                 warn!(error = &error as &dyn std::error::Error, session.id = %session_key.id, "could not remove a session from the index");
             }
         }
-        Ok(applied)
     }
 
     /// Returns a page of the subject's live sessions, in no order, and where the next one begins. Removes dead entries.

@@ -70,9 +70,9 @@ use self::served_apps::ServedApps;
 use self::stats::Stats;
 use self::subject_limit::SubjectLocks;
 use self::watch_registry::WatchRegistry;
-use crate::app::{App, Apps, Kind, MigrationSource};
+use crate::app::{Apps, Kind, MigrationSource};
 use crate::audit::AuditLog;
-use crate::cookie::{self, CookieChanges, TemplateError};
+use crate::cookie::{self, CookieChanges};
 use crate::store::{Handle, SessionKey};
 use crate::token::{KeyRing, SplitToken};
 use crate::types::{Clock, Time, timestamp};
@@ -161,20 +161,11 @@ impl Service {
             Kind::External => None,
             Kind::Stored | Kind::Cookie(_) => {
                 let keys = app.keys.as_ref().ok_or(Error::NullSession(NullReason::NoKey))?;
-                Some(Tokens { keys, cookie: cookie_template(app, changes)? })
+                Some(Tokens { keys, cookie: app.cookie.changed(&changes)? })
             }
         };
         Ok(AppCall { app, tokens, now: self.clock.now(), stats: &self.stats, finding: CallFinding::default() })
     }
-}
-
-/// The app's cookie, with what the request changes of it.
-fn cookie_template<'s>(app: &'s App, changes: CookieChanges<'_>) -> Result<Cow<'s, cookie::Template>, Error> {
-    app.cookie.changed(&changes).map_err(|error| match error {
-        TemplateError::Name => Error::CookieName(error),
-        _ if changes.has_attributes() => Error::CookieAttributes(error),
-        _ => Error::CookieName(error),
-    })
 }
 
 /// Logs the migration sources of each app, and whether they still import.

@@ -13,7 +13,7 @@ use super::headers::CookieAction;
 use super::recovery::Recovery;
 use super::{AppCall, Credential, Error, Header, NullReason, Service, SessionView};
 use crate::cookie::CookieChanges;
-use crate::session::{EndReason, Head, Record, RequestContext};
+use crate::session::{EndReason, Entries, Head, Record, RequestContext};
 use crate::store::{SessionKey, Touch};
 use crate::telemetry::LogThrottle;
 use crate::token::{CookieNote, SplitToken, is_ticket};
@@ -37,8 +37,9 @@ pub struct OpenRequest<'r> {
 /// The response to an open.
 #[derive(Clone, Debug)]
 pub struct Opened {
-    /// The session with its entries, a new one, or a null session.
+    /// The session, a new one, or a null session.
     pub session: SessionView,
+    pub entries: Entries,
     /// The headers for a response to a request that reads the session and changes nothing.
     pub read_headers: Vec<Header>,
     /// The headers for a response to a request that never looks at the session.
@@ -72,9 +73,10 @@ pub(super) struct LiveSession<'r> {
 
 impl Opened {
     /// The response without a live session: a new or a null session instead.
-    pub(super) const fn without_live_session(session: SessionView, read_headers: Vec<Header>) -> Self {
+    pub(super) fn without_live_session(session: SessionView, read_headers: Vec<Header>) -> Self {
         Self {
             session,
+            entries: Entries::default(),
             read_headers,
             untouched_headers: Vec::new(),
             cookie_outdated: false,
@@ -205,7 +207,7 @@ impl Service {
             None if note == CookieNote::Keep => call.sign(token, note),
             None => call.sign(token, CookieNote::None),
         };
-        let session = SessionView { entries, ..call.view(session_key.id, &head, token, used) };
+        let session = call.view(session_key.id, &head, token, used);
         let refresh = call.app.should_set_cookie(false, session.permanent == Some(true));
         let cookie_action = match note {
             CookieNote::Keep => CookieAction::Keep,
@@ -220,6 +222,7 @@ impl Service {
             recently_authenticated: authentication.is_some_and(|(max_age, time)| call.now < time + max_age),
             end_reason: None,
             session,
+            entries,
         })
     }
 

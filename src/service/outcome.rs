@@ -18,6 +18,15 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Why the session has ended; `None` if it lives, or if the store does not remember it.
+    pub const fn end_reason(self) -> Option<EndReason> {
+        match self {
+            Self::Unchanged | Self::Created | Self::Updated => None,
+            Self::Deleted(reason) => Some(reason),
+            Self::Gone(reason) => reason,
+        }
+    }
+
     /// The outcome as in the contract, without a reason.
     pub const fn as_str(self) -> &'static str {
         match self {

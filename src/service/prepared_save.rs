@@ -7,18 +7,18 @@ use super::write::{PreparedWrite, fingerprint};
 use super::{AppCall, Error, Outcome};
 use crate::session::{
     AuthenticationChange, Authority, Changes, Counters, Edit, Entries, Head, IdempotencyRecord, LifetimeChange,
-    LifetimeLimits, Lifetimes, NewLifetime, Precondition, Record, Replacement, Rotation, Subject, SubjectChange,
-    Version, WhenEmpty, WriteEffect, edit,
+    LifetimeLimits, Lifetimes, NewLifetime, Precondition, Record, Replacement, Rotation, SubjectChange, Version,
+    WhenEmpty, WriteEffect, edit,
 };
 use crate::store::Write;
 use crate::token::{CookieNote, SplitToken};
 
-impl PreparedWrite {
+impl<'r> PreparedWrite<'r> {
     /// Checks a save, and makes it a write with this credential.
     pub(super) fn of_save(
         call: &AppCall<'_>,
         save: SaveRequest<'_>,
-        credential: ResolvedCredential,
+        credential: ResolvedCredential<'r>,
     ) -> Result<Self, Error> {
         let changes = save.changes.map(|changes| changes.check(call.app.subject_key.as_ref())).transpose()?;
         let rotation: Option<fn(Replacement) -> Rotation> = match &changes {
@@ -53,7 +53,7 @@ impl PreparedWrite {
     }
 
     /// Makes the save with the ticket of another session, again without a rotation.
-    pub(super) fn set_credential(&mut self, credential: ResolvedCredential) {
+    pub(super) fn set_credential(&mut self, credential: ResolvedCredential<'r>) {
         (self.credential, self.next) = (credential, None);
         if let Write::Edit(edit) = &mut self.operation {
             edit.rotation = Rotation::Keep;
@@ -63,14 +63,6 @@ impl PreparedWrite {
     /// Whether the etag lets the save create a session.
     pub(super) fn may_create(&self) -> bool {
         self.etag.is_none_or(|etag| etag == Version::NEW)
-    }
-
-    /// The subject that the changes set.
-    pub(super) fn subject(&self) -> Option<&Subject> {
-        match self.changes() {
-            Some(Changes { subject: SubjectChange::Set(subject), .. }) => Some(subject),
-            _ => None,
-        }
     }
 
     /// What the response does with the cookie after this outcome, if `token` is the session's token now.

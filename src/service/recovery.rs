@@ -35,7 +35,11 @@ enum RecoveryState {
 
 impl Service {
     /// Returns the credential of the session that a dead cookie gets: the recovery session of its token, or a new one.
-    pub(super) async fn begin_anew(&self, call: &AppCall<'_>, token: SplitToken) -> Result<ResolvedCredential, Error> {
+    pub(super) async fn begin_anew(
+        &self,
+        call: &AppCall<'_>,
+        token: SplitToken,
+    ) -> Result<ResolvedCredential<'static>, Error> {
         let recovery = self.recovery_credential(call, token).await?;
         Ok(recovery.unwrap_or_else(|| ResolvedCredential::ticket(SplitToken::random(), CookieNote::None)))
     }
@@ -45,7 +49,7 @@ impl Service {
         &self,
         call: &AppCall<'_>,
         token: SplitToken,
-    ) -> Result<Option<ResolvedCredential>, Error> {
+    ) -> Result<Option<ResolvedCredential<'static>>, Error> {
         let snapshot = self.store.load(&call.session_key(token)).await?;
         let TokenState::Superseded(superseded, _) = call.token_state(token, snapshot) else { return Ok(None) };
         let Recovery { token, note, .. } = self.find_recovery(call, superseded).await?;

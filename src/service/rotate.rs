@@ -1,16 +1,12 @@
 //! Rotating: gives a session a new token.
 
-use std::ops::ControlFlow;
-
-use super::credential::{CredentialKind, TokenState};
+use super::credential::CredentialKind;
 use super::headers::CookieAction;
 use super::outcome::Outcome;
 use super::write::{PreparedWrite, WriteResult, fingerprint};
 use super::{AppCall, Credential, Error, SaveRequest, Saved, Service};
 use crate::cookie::CookieChanges;
-use crate::session::{
-    Counters, Edit, EndReason, Head, Replacement, ReplacementCause, RequestContext, Rotation, WhenEmpty,
-};
+use crate::session::{Counters, Edit, Head, Replacement, ReplacementCause, RequestContext, Rotation, WhenEmpty};
 use crate::store::Write;
 use crate::token::{CookieNote, SplitToken};
 
@@ -77,14 +73,7 @@ impl Service {
         let rotation: Option<fn(Replacement) -> Rotation> = Some(Rotation::Always);
         let mut prepared = PreparedWrite { rotation, cause, fingerprint, ..PreparedWrite::new(credential, write) };
         let prepared = prepared.for_existing(&call);
-        let result = match rotate.cause {
-            RotationCause::Privilege => self.write(&call, prepared).await?,
-            RotationCause::Renewal => match self.try_write(&call, prepared, credential.token).await? {
-                ControlFlow::Break(result) => result,
-                ControlFlow::Continue(next) => return self.answer_renewal(&call, next).await,
-            },
-        };
-        match result {
+        match self.write(&call, prepared).await? {
             WriteResult::Done { head: Some(head), token, outcome, .. } => {
                 call.rotated(outcome, credential.token, &head, token)
             }
@@ -96,21 +85,6 @@ impl Service {
             }
             WriteResult::Missing => Ok(Saved::gone(None, false)),
             WriteResult::Gone(reason) => Ok(Saved::gone(reason, false)),
-        }
-    }
-
-    /// Answers a renewal that another call has made already: with the next token, if it is still the current one.
-    ///
-    /// A login may have replaced it since, and the cookie of the login must not be overwritten.
-    async fn answer_renewal(&self, call: &AppCall<'_>, next: SplitToken) -> Result<Saved, Error> {
-        let snapshot = self.store.load(&call.session_key(next)).await?;
-        match call.token_state(next, snapshot) {
-            TokenState::Live { record, token } if token == next => {
-                call.rotated(Outcome::Updated, next, &record.head, Some(next))
-            }
-            TokenState::Live { .. } => Ok(Saved::gone(Some(EndReason::Superseded), false)),
-            TokenState::Superseded(_, reason) => Ok(Saved::gone(Some(reason), false)),
-            TokenState::Gone(reason) => Ok(Saved::gone(reason, false)),
         }
     }
 }
@@ -128,45 +102,5 @@ impl AppCall<'_> {
         let session = self.view(old.id(&self.app.name), head, token, self.now);
         let headers = self.headers(&session, CookieAction::Set, false)?;
         Ok(Saved { outcome, session: Some(session), headers, counters: Counters::new() })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::app::{self, Apps};
-    use crate::service::SaveRequest;
-    use crate::session::{Changes, Value};
-    use crate::store::Memory;
-    use crate::token::Key;
-    use crate::types::{ManualClock, Time};
-
-    #[tokio::test]
-    async fn a_renewal_that_a_login_overtakes_sets_no_superseded_cookie() {
-        let settings = app::Settings { keys: vec![Key::generate().into()], ..app::Settings::default() };
-        let apps = Apps::from_iter([settings.build("default").unwrap()]);
-        let clock = Arc::new(ManualClock::new(Time::from_millis(1)));
-        let service = Service::new(apps, Memory::new().into(), clock);
-        let app = service.app("").unwrap();
-        let ticket = service.open(Default::default()).await.unwrap().session.token;
-        let set = [("a".to_owned(), Value::counter(1))].into();
-        let changes = Some(Changes { set, ..Default::default() });
-        let save = SaveRequest { credential: Credential::Token(&ticket), changes, ..Default::default() };
-        let old = service.save(&app, save).await.unwrap().session.unwrap().token;
-        let rotate = |token, cause| {
-            service.rotate(RotateRequest { credential: Credential::Token(token), cause, ..Default::default() })
-        };
-        let next = rotate(&old, RotationCause::Renewal).await.unwrap().session.unwrap().token;
-
-        // The login comes between the two steps of the second renewal: the write, and the load of the next token.
-        rotate(&next, RotationCause::Privilege).await.unwrap();
-        let call = service.begin_call(&app, CookieChanges::default()).unwrap();
-        let next = call.resolve_token(&next).unwrap().token;
-        let renewed = service.answer_renewal(&call, next).await.unwrap();
-
-        assert_eq!(renewed.outcome, Outcome::Gone(Some(EndReason::Superseded)));
-        assert!(renewed.session.is_none() && renewed.headers.is_empty());
     }
 }

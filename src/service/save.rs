@@ -45,7 +45,7 @@ pub struct SaveRequest<'r> {
 #[derive(Clone, Debug)]
 pub struct Saved {
     pub outcome: Outcome,
-    /// The session without its entries; `None` once it has ended.
+    /// `None` once the session has ended.
     pub session: Option<SessionView>,
     /// The headers for the response to the browser.
     pub headers: Vec<Header>,
@@ -74,15 +74,19 @@ impl Service {
     /// app's limits, with another etag than the session's, and if the store does not answer. In the last case the save
     /// may have been done; a repetition with the same `request_id` is safe.
     pub async fn save(&self, app: &ServedApp, save: SaveRequest<'_>) -> Result<Saved, Error> {
-        self.save_changes(app, save).await.inspect(|saved| self.stats.count_save(&app.name, saved.outcome))
+        save.credential.check(app)?;
+        let saved = if let Some(call) = self.begin_cookie_call(app, save.cookie)? {
+            call.save(save)?
+        } else {
+            let call = self.begin_call(app, save.cookie)?;
+            self.save_stored(&call, save).await?
+        };
+        self.stats.count_save(&app.name, saved.outcome);
+        Ok(saved)
     }
 
-    async fn save_changes(&self, app: &ServedApp, mut save: SaveRequest<'_>) -> Result<Saved, Error> {
-        save.credential.check(app)?;
-        if let Some(call) = self.begin_cookie_call(app, save.cookie)? {
-            return call.save(save);
-        }
-        let call = self.begin_call(app, save.cookie)?;
+    /// Applies the changes of a request for an app whose sessions are in the store.
+    async fn save_stored(&self, call: &AppCall<'_>, mut save: SaveRequest<'_>) -> Result<Saved, Error> {
         if call.tokens.is_none() {
             if save.rotate {
                 return Err(Error::NotInExternalKind("rotate"));
@@ -90,9 +94,9 @@ impl Service {
             // The framework writes the headers, Vary as well.
             save.accessed = false;
         }
-        let credential = match self.resolve_credential(&call, save.credential).await {
-            Err(Error::CookiesAmbiguous) if leaves_nothing(&save, app.subject_key.as_ref()) => {
-                return self.save_ambiguous(&call, save).await;
+        let credential = match self.resolve_credential(call, save.credential).await {
+            Err(Error::CookiesAmbiguous) if leaves_nothing(&save, call.app.subject_key.as_ref()) => {
+                return self.save_ambiguous(call, save).await;
             }
             credential => credential?,
         };
@@ -103,11 +107,11 @@ impl Service {
             credential.note = CookieNote::Set;
         }
         if save.changes.is_none() && !save.rotate {
-            return self.save_unmodified(&call, credential, &save).await;
+            return self.save_unmodified(call, credential, &save).await;
         }
         let accessed = save.accessed;
-        let prepared = PreparedWrite::of_save(&call, save, credential)?;
-        self.save_prepared(&call, prepared, accessed).await
+        let prepared = PreparedWrite::of_save(call, save, credential)?;
+        self.save_prepared(call, prepared, accessed).await
     }
 
     /// Ends all sessions that a header names, and saves to a new one.
@@ -120,64 +124,45 @@ impl Service {
         self.save_prepared(call, prepared, accessed).await
     }
 
+    /// Writes a save, and answers it.
+    ///
+    /// If the session of a cookie has ended, or the store does not remember it, the save begins anew, as an open does.
     async fn save_prepared(
         &self,
         call: &AppCall<'_>,
-        mut prepared: PreparedWrite,
+        mut prepared: PreparedWrite<'_>,
         accessed: bool,
     ) -> Result<Saved, Error> {
-        if let Some(result) = self.write_save(call, &mut prepared).await? {
-            if let WriteResult::Done { head: Some(head), .. } = &result
-                && let Some(subject) = &head.subject
-            {
-                self.after_save(call, &prepared, subject, head.deadline_time).await?;
-            }
-            return call.saved(&prepared, result, accessed);
-        }
-        match prepared.changes().map(|changes| changes.permanent) {
-            // There was no session and nothing is to be stored: the cookie can go, as Flask has it.
-            Some(PermanentChange::Keep | PermanentChange::Unset) if call.tokens.is_some() => {
-                Ok(call.deleted(&prepared, Outcome::Deleted(EndReason::Emptied), Counters::new(), accessed))
-            }
-            // A rotation of a session that is not stored changes nothing, and `permanent` alone is not stored.
-            _ => {
-                let ResolvedCredential { token, note, .. } = prepared.credential;
-                call.unchanged(call.new_view(token, note), CookieAction::Keep, accessed)
-            }
-        }
-    }
-
-    /// Writes a save; `None` if there is no session and nothing to store.
-    ///
-    /// If the session of a cookie has ended, or the store does not remember it, the save begins anew, as an open does.
-    async fn write_save(&self, call: &AppCall<'_>, prepared: &mut PreparedWrite) -> Result<Option<WriteResult>, Error> {
-        loop {
-            let result = {
-                let _lock = match prepared.subject() {
-                    Some(subject) => self.prepare_login(call, prepared, subject).await?,
-                    None => None,
-                };
-                match prepared.credential.kind {
-                    // The second time it is one.
-                    CredentialKind::Ticket => return self.create_or_write(call, prepared).await,
-                    CredentialKind::Token | CredentialKind::Cookie => {
-                        self.write(call, prepared.for_existing(call)).await?
-                    }
-                }
+        let result = loop {
+            let lock = match prepared.changes().and_then(Changes::new_subject) {
+                Some(subject) => self.prepare_login(call, &prepared, subject).await?,
+                None => None,
             };
+            let result = match prepared.credential.kind {
+                // The second time it is one.
+                CredentialKind::Ticket => break self.create_or_write(call, &mut prepared).await?,
+                CredentialKind::Token | CredentialKind::Cookie => self.write(call, prepared.for_existing(call)).await?,
+            };
+            drop(lock);
             if prepared.credential.kind == CredentialKind::Token || matches!(result, WriteResult::Done { .. }) {
-                return Ok(Some(result));
+                break result;
             }
             // In a box, because few saves do this.
             prepared.set_credential(Box::pin(self.begin_anew(call, prepared.credential.token)).await?);
+        };
+        if let WriteResult::Done { head: Some(head), .. } = &result
+            && let Some(subject) = &head.subject
+        {
+            self.after_save(call, &prepared, subject, head.deadline_time).await?;
         }
+        call.saved(&prepared, result, accessed)
     }
 
     /// Answers a save without changes: with the session as it is now.
     pub(super) async fn save_unmodified(
         &self,
         call: &AppCall<'_>,
-        mut credential: ResolvedCredential,
+        mut credential: ResolvedCredential<'_>,
         save: &SaveRequest<'_>,
     ) -> Result<Saved, Error> {
         let mut state = call.token_state(credential.token, self.store.load(&call.session_key(credential.token)).await?);
@@ -192,7 +177,7 @@ impl Service {
                     self.touch(call, &session_key, &record.head, save.context.clone()).await;
                 }
                 let is_kept = credential.note == CookieNote::Keep;
-                let shown = if is_kept { String::new() } else { call.sign(token, CookieNote::None) };
+                let shown = if is_kept { String::new() } else { call.text_of(token, &credential) };
                 let session = call.view(session_key.id, &record.head, shown, call.now);
                 let refresh = !is_kept && call.app.should_set_cookie(false, session.permanent == Some(true));
                 let cookie_action = if refresh { CookieAction::Set } else { credential.cookie_action_for(token) };
@@ -211,7 +196,7 @@ impl Service {
     async fn prepare_login(
         &self,
         call: &AppCall<'_>,
-        prepared: &PreparedWrite,
+        prepared: &PreparedWrite<'_>,
         subject: &Subject,
     ) -> Result<Option<MutexGuard<'_, ()>>, Error> {
         let lock = self.enforce_session_limit(call, prepared, subject).await?;
@@ -225,11 +210,11 @@ impl Service {
     async fn after_save(
         &self,
         call: &AppCall<'_>,
-        prepared: &PreparedWrite,
+        prepared: &PreparedWrite<'_>,
         subject: &Subject,
         deadline: Time,
     ) -> Result<(), Error> {
-        let is_login = prepared.subject().is_some();
+        let is_login = prepared.changes().and_then(Changes::new_subject).is_some();
         let sets_lifetime = prepared.changes().is_some_and(|changes| changes.lifetime != LifetimeChange::Keep);
         let entry = call.index_entry(prepared.credential.token);
         // The session may be from a time when the app's absolute timeout was longer.
@@ -241,15 +226,15 @@ impl Service {
         if is_login { self.evict(call, subject).await } else { Ok(()) }
     }
 
-    /// Creates the session, or writes to it if it exists; `None` if there is none and nothing to store.
+    /// Creates the session, or writes to it if it exists; [`WriteResult::Missing`]: neither, as there is nothing to store.
     ///
     /// Reasons to refuse a creation count only if there is no session: repeats, ends and etags are judged before
     /// limits.
     async fn create_or_write(
         &self,
         call: &AppCall<'_>,
-        prepared: &mut PreparedWrite,
-    ) -> Result<Option<WriteResult>, Error> {
+        prepared: &mut PreparedWrite<'_>,
+    ) -> Result<WriteResult, Error> {
         let may_create = prepared.may_create();
         let missing = match prepared.first_record(call) {
             _ if !may_create => Err(Error::EtagMismatch),
@@ -259,17 +244,17 @@ impl Service {
                     self.stats.count_created(&call.app.name);
                     let token = Some(prepared.token_after(token, &record.head));
                     let head = Some(Box::new(record.head));
-                    return Ok(Some(WriteResult::Done { outcome: Outcome::Created, head, token, counters }));
+                    return Ok(WriteResult::Done { outcome: Outcome::Created, head, token, counters });
                 }
                 // There was one a moment ago: the tombstone of a session that ended long before.
-                Ok(Some(WriteResult::Gone(None)))
+                Ok(WriteResult::Gone(None))
             }
-            Ok(None) => Ok(None),
+            Ok(None) => Ok(WriteResult::Missing),
             Err(refused) => Err(refused),
         };
         match self.write(call, prepared.for_existing(call)).await? {
             WriteResult::Missing => missing,
-            result => Ok(Some(result)),
+            result => Ok(result),
         }
     }
 }
@@ -287,7 +272,7 @@ impl AppCall<'_> {
     }
 
     /// The response to a save that left no session.
-    fn deleted(&self, prepared: &PreparedWrite, outcome: Outcome, counters: Counters, accessed: bool) -> Saved {
+    fn deleted(&self, prepared: &PreparedWrite<'_>, outcome: Outcome, counters: Counters, accessed: bool) -> Saved {
         let headers = match prepared.credential.note {
             // The browser may be about to get the cookie of a login.
             CookieNote::Keep => return Saved { outcome, counters, ..Saved::gone(None, accessed) },
@@ -296,12 +281,14 @@ impl AppCall<'_> {
         Saved { outcome, session: None, headers, counters }
     }
 
-    /// The response to a save that was written.
-    fn saved(&self, prepared: &PreparedWrite, result: WriteResult, accessed: bool) -> Result<Saved, Error> {
+    /// The response to a save with this result.
+    fn saved(&self, prepared: &PreparedWrite<'_>, result: WriteResult, accessed: bool) -> Result<Saved, Error> {
+        let ResolvedCredential { token: presented, kind, note, .. } = prepared.credential;
         let (outcome, head, token, counters) = match result {
             WriteResult::Done { outcome, head, token, counters } => (outcome, head, token, counters),
-            WriteResult::Gone(reason) => return Ok(Saved::gone(reason, accessed)),
+            WriteResult::Missing if kind == CredentialKind::Ticket => return self.nothing_stored(prepared, accessed),
             WriteResult::Missing => return Ok(Saved::gone(None, accessed)),
+            WriteResult::Gone(reason) => return Ok(Saved::gone(reason, accessed)),
         };
         if let Outcome::Deleted(_) = outcome {
             return Ok(self.deleted(prepared, outcome, counters, accessed));
@@ -310,11 +297,33 @@ impl AppCall<'_> {
         let Some(head) = head else { return Ok(Saved { outcome, counters, ..Saved::gone(None, accessed) }) };
         let cookie_action = prepared.cookie_action(outcome, token, head.permanent == Some(true));
         // A client that sets the cookie itself would set a token that it gets.
-        let is_kept = prepared.credential.note == CookieNote::Keep && cookie_action == CookieAction::Keep;
-        let token = token.filter(|_| !is_kept).map(|token| self.sign(token, CookieNote::None)).unwrap_or_default();
-        let session = self.view(prepared.credential.token.id(&self.app.name), &head, token, self.now);
+        let is_kept = note == CookieNote::Keep && cookie_action == CookieAction::Keep;
+        let token = token.filter(|_| !is_kept).map(|token| self.text_of(token, &prepared.credential));
+        let session = self.view(presented.id(&self.app.name), &head, token.unwrap_or_default(), self.now);
         let headers = self.headers(&session, cookie_action, accessed)?;
         Ok(Saved { outcome, session: Some(session), headers, counters })
+    }
+
+    /// The response to a save that had nothing to store, and no session.
+    fn nothing_stored(&self, prepared: &PreparedWrite<'_>, accessed: bool) -> Result<Saved, Error> {
+        match prepared.changes().map(|changes| changes.permanent) {
+            // The cookie can go, as Flask has it.
+            Some(PermanentChange::Keep | PermanentChange::Unset) if self.tokens.is_some() => {
+                Ok(self.deleted(prepared, Outcome::Deleted(EndReason::Emptied), Counters::new(), accessed))
+            }
+            // A rotation of a session that is not stored changes nothing, and `permanent` alone is not stored.
+            _ => {
+                let ResolvedCredential { token, note, .. } = prepared.credential;
+                self.unchanged(self.new_view(token, note), CookieAction::Keep, accessed)
+            }
+        }
+    }
+
+    /// The text of a session's token: that of the credential, if it is the same token, or else a new one.
+    fn text_of(&self, token: SplitToken, credential: &ResolvedCredential<'_>) -> String {
+        // As in an open: signing the same token again would give the same text.
+        let text = credential.text.filter(|_| token == credential.token);
+        text.map_or_else(|| self.sign(token, CookieNote::None), str::to_owned)
     }
 }
 

@@ -48,7 +48,7 @@ impl Service {
     pub(super) async fn enforce_session_limit(
         &self,
         call: &AppCall<'_>,
-        prepared: &PreparedWrite,
+        prepared: &PreparedWrite<'_>,
         subject: &Subject,
     ) -> Result<Option<MutexGuard<'_, ()>>, Error> {
         let refuses = |limit: &SubjectLimit| limit.on_session_limit == OnSessionLimit::Refuse;
@@ -67,7 +67,12 @@ impl Service {
     /// Whether the save would be written but for the limit, and give the subject one more session.
     ///
     /// Repeats, ends and etags are judged before the limit.
-    async fn would_add(&self, call: &AppCall<'_>, prepared: &PreparedWrite, subject: &Subject) -> Result<bool, Error> {
+    async fn would_add(
+        &self,
+        call: &AppCall<'_>,
+        prepared: &PreparedWrite<'_>,
+        subject: &Subject,
+    ) -> Result<bool, Error> {
         let Some(Snapshot { record, generation }) =
             self.store.load(&call.session_key(prepared.credential.token)).await?
         else {

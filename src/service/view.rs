@@ -3,18 +3,17 @@
 use std::time::Duration;
 
 use super::AppCall;
-use crate::session::{Entries, Head, Subject, Version};
+use crate::session::{Head, Subject, Version};
 use crate::token::{CookieNote, SessionId, SplitToken, sign_noted_ticket, sign_noted_token};
 use crate::types::Time;
 
-/// A session as a caller sees it.
+/// A session as a caller sees it, without its entries.
 #[derive(Clone, Debug)]
 pub struct SessionView {
     /// `None` for a null session, and in an app of kind `cookie`.
     pub id: Option<SessionId>,
     /// The token, or the ticket of a new session; empty if this caller may not get it, and for a null session.
     pub token: String,
-    pub entries: Entries,
     /// Flask's `_permanent`; `None`: it is not set.
     pub permanent: Option<bool>,
     /// [`Version::NEW`] for a session that was never saved. A caller gets an etag of it only if there is an id.
@@ -48,7 +47,6 @@ impl SessionView {
         Self {
             id: None,
             token: String::new(),
-            entries: Entries::default(),
             permanent: None,
             version: Version::NEW,
             subject: None,
@@ -111,11 +109,10 @@ impl AppCall<'_> {
     /// Returns a new session, which no store knows, with a ticket if the app has tokens.
     pub(super) fn new_view(&self, token: SplitToken, note: CookieNote) -> SessionView {
         let lifetimes = self.app.anonymous_lifetimes;
-        let ticket = self.keys().map(|keys| sign_noted_ticket(keys, &self.app.name, (token, note), self.now));
+        let ticket = self.keys().map(|keys| sign_noted_ticket(keys, &self.app.name, token, note, self.now));
         SessionView {
             id: Some(token.id(&self.app.name)),
             token: ticket.unwrap_or_default(),
-            entries: Entries::default(),
             permanent: None,
             version: Version::NEW,
             subject: None,
@@ -130,12 +127,11 @@ impl AppCall<'_> {
         }
     }
 
-    /// Returns the session without its entries, as last used at `used`.
+    /// Returns the session as last used at `used`.
     pub(super) fn view(&self, id: SessionId, head: &Head, token: String, used: Time) -> SessionView {
         SessionView {
             id: Some(id),
             token,
-            entries: Entries::default(),
             permanent: head.permanent,
             version: head.version,
             subject: head.subject.clone(),

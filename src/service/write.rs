@@ -1,8 +1,6 @@
 //! Writing with a token: what save, rotate and destroy have in common.
 
-use std::ops::ControlFlow;
-
-use super::credential::ResolvedCredential;
+use super::credential::{ResolvedCredential, TokenState};
 use super::liveness::is_live;
 use super::{AppCall, Error, Outcome, Service};
 use crate::session::{
@@ -14,8 +12,8 @@ use crate::token::{Nonce, SplitToken, next_token};
 use crate::types::Time;
 
 /// A write by the holder of a credential.
-pub(super) struct PreparedWrite {
-    pub(super) credential: ResolvedCredential,
+pub(super) struct PreparedWrite<'r> {
+    pub(super) credential: ResolvedCredential<'r>,
     /// The version that the session must have; `None`: any.
     pub(super) etag: Option<Version>,
     /// `None`: the call has no `request_id`.
@@ -48,9 +46,9 @@ pub(super) enum WriteResult {
     Missing,
 }
 
-impl PreparedWrite {
+impl<'r> PreparedWrite<'r> {
     /// A write without a rotation and without conditions.
-    pub(super) const fn new(credential: ResolvedCredential, operation: Write) -> Self {
+    pub(super) const fn new(credential: ResolvedCredential<'r>, operation: Write) -> Self {
         let cause = ReplacementCause::Privilege;
         Self { credential, etag: None, fingerprint: None, operation, rotation: None, cause, next: None }
     }
@@ -127,54 +125,60 @@ impl AppCall<'_> {
 }
 
 impl Service {
-    /// Writes with the token of the credential, or with its next one while it is in its grace.
-    pub(super) async fn write(&self, call: &AppCall<'_>, prepared: &PreparedWrite) -> Result<WriteResult, Error> {
-        let next = match self.try_write(call, prepared, prepared.credential.token).await? {
-            ControlFlow::Break(result) => return Ok(result),
-            ControlFlow::Continue(next) => next,
-        };
-        Ok(match self.try_write(call, prepared, next).await? {
-            ControlFlow::Break(result) => result,
-            // The next token has been replaced too; only one generation of grace is allowed.
-            ControlFlow::Continue(_) => WriteResult::Gone(Some(EndReason::Superseded)),
-        })
+    /// Writes with the token of the credential, or with its next one if a renewal has replaced it and it is in its grace.
+    pub(super) async fn write(&self, call: &AppCall<'_>, prepared: &PreparedWrite<'_>) -> Result<WriteResult, Error> {
+        let mut token = prepared.credential.token;
+        loop {
+            let (session_key, precondition) = (call.session_key(token), prepared.precondition(call, token));
+            let previous = match self.apply(&session_key, &precondition, &prepared.operation).await? {
+                Applied::Done(done) => {
+                    let Done { head, effect, counters, .. } = *done;
+                    let (outcome, token) = (outcome(effect, &head), Some(prepared.token_after(token, &head)));
+                    let head = head.end.is_none().then(|| Box::new(head));
+                    return Ok(WriteResult::Done { outcome, head, token, counters });
+                }
+                Applied::Missing => return Ok(WriteResult::Missing),
+                Applied::Refused(edit_error) => return Err(Error::refused(edit_error, call.app.limits)),
+                Applied::Denied(Denial::Replay(effect)) => return self.replay(call, prepared, effect).await,
+                Applied::Denied(Denial::EtagMismatch) => return Err(Error::EtagMismatch),
+                Applied::Denied(Denial::RequestIdReused) => return Err(Error::RequestIdReused),
+                Applied::Denied(Denial::Gone(reason)) => return Ok(WriteResult::Gone(reason)),
+                Applied::Denied(Denial::Grace(previous)) => previous,
+            };
+            match call.find_next_token(token, &previous) {
+                Some(next) if matches!(prepared.cause, ReplacementCause::Renewal { .. }) => {
+                    return self.repeat_renewal(call, next).await;
+                }
+                Some(next) if token == prepared.credential.token => token = next,
+                // The next token has been replaced too, and only one generation of grace is allowed. Or its key is gone.
+                Some(_) | None => return Ok(WriteResult::Gone(Some(EndReason::Superseded))),
+            }
+        }
     }
 
-    /// Makes one attempt, with the token of the credential or with its next one.
+    /// Answers a renewal that another call has made already: with the next token, if it is still the current one.
     ///
-    /// Continues with the next token if a renewal has replaced this one, and it is in its grace.
-    pub(super) async fn try_write(
-        &self,
-        call: &AppCall<'_>,
-        prepared: &PreparedWrite,
-        token: SplitToken,
-    ) -> Result<ControlFlow<WriteResult, SplitToken>, Error> {
-        let session_key = call.session_key(token);
-        let result = match self.apply(&session_key, &prepared.precondition(call, token), &prepared.operation).await? {
-            Applied::Done(done) => {
-                let Done { head, effect, counters, .. } = *done;
-                let (outcome, token) = (outcome(effect, &head), Some(prepared.token_after(token, &head)));
-                WriteResult::Done { outcome, head: head.end.is_none().then(|| Box::new(head)), token, counters }
-            }
-            Applied::Missing => WriteResult::Missing,
-            Applied::Refused(edit_error) => return Err(Error::refused(edit_error, call.app.limits)),
-            Applied::Denied(Denial::Replay(effect)) => self.replay(call, prepared, effect).await?,
-            Applied::Denied(Denial::EtagMismatch) => return Err(Error::EtagMismatch),
-            Applied::Denied(Denial::RequestIdReused) => return Err(Error::RequestIdReused),
-            Applied::Denied(Denial::Gone(reason)) => WriteResult::Gone(reason),
-            Applied::Denied(Denial::Grace(previous)) => match call.find_next_token(token, &previous) {
-                Some(next) => return Ok(ControlFlow::Continue(next)),
-                None => WriteResult::Gone(Some(EndReason::Superseded)),
+    /// A login may have replaced it since, and the cookie of the login must not be overwritten.
+    async fn repeat_renewal(&self, call: &AppCall<'_>, next: SplitToken) -> Result<WriteResult, Error> {
+        let snapshot = self.store.load(&call.session_key(next)).await?;
+        Ok(match call.token_state(next, snapshot) {
+            TokenState::Live { record, token } if token == next => WriteResult::Done {
+                outcome: Outcome::Updated,
+                head: Some(Box::new(record.head)),
+                token: Some(next),
+                counters: Counters::new(),
             },
-        };
-        Ok(ControlFlow::Break(result))
+            TokenState::Live { .. } => WriteResult::Gone(Some(EndReason::Superseded)),
+            TokenState::Superseded(_, reason) => WriteResult::Gone(Some(reason)),
+            TokenState::Gone(reason) => WriteResult::Gone(reason),
+        })
     }
 
     /// Answers a call that was done before: with the same outcome, and the session as it is now.
     async fn replay(
         &self,
         call: &AppCall<'_>,
-        prepared: &PreparedWrite,
+        prepared: &PreparedWrite<'_>,
         effect: WriteEffect,
     ) -> Result<WriteResult, Error> {
         let token = prepared.credential.token;
@@ -222,4 +226,44 @@ fn counters(record: &Record, changes: Option<&Changes>) -> Counters {
     let entries = record.entries.to_map();
     let counter = |name: &String| Some((name.clone(), counter(entries.get(name.as_str())?)?));
     names.filter_map(counter).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::app::{self, Apps};
+    use crate::cookie::CookieChanges;
+    use crate::service::{Credential, RotateRequest, RotationCause, SaveRequest};
+    use crate::session::{Changes, Value};
+    use crate::store::Memory;
+    use crate::token::Key;
+    use crate::types::ManualClock;
+
+    #[tokio::test]
+    async fn a_renewal_that_a_login_overtakes_sets_no_superseded_cookie() {
+        let settings = app::Settings { keys: vec![Key::generate().into()], ..app::Settings::default() };
+        let apps = Apps::from_iter([settings.build("default").unwrap()]);
+        let clock = Arc::new(ManualClock::new(Time::from_millis(1)));
+        let service = Service::new(apps, Memory::new().into(), clock);
+        let app = service.app("").unwrap();
+        let ticket = service.open(Default::default()).await.unwrap().session.token;
+        let set = [("a".to_owned(), Value::counter(1))].into();
+        let changes = Some(Changes { set, ..Default::default() });
+        let save = SaveRequest { credential: Credential::Token(&ticket), changes, ..Default::default() };
+        let old = service.save(&app, save).await.unwrap().session.unwrap().token;
+        let rotate = |token, cause| {
+            service.rotate(RotateRequest { credential: Credential::Token(token), cause, ..Default::default() })
+        };
+        let next = rotate(&old, RotationCause::Renewal).await.unwrap().session.unwrap().token;
+
+        // The login comes between the two steps of the second renewal: the write, and the load of the next token.
+        rotate(&next, RotationCause::Privilege).await.unwrap();
+        let call = service.begin_call(&app, CookieChanges::default()).unwrap();
+        let next = service.resolve_credential(&call, Credential::Token(&next)).await.unwrap().unwrap().token;
+        let repeated = service.repeat_renewal(&call, next).await.unwrap();
+
+        assert!(matches!(repeated, WriteResult::Gone(Some(EndReason::Superseded))));
+    }
 }

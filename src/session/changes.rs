@@ -95,6 +95,14 @@ impl Changes {
         Ok(self)
     }
 
+    /// The subject that the changes set, once they are checked; `None`: they remove it, or leave it alone.
+    pub const fn new_subject(&self) -> Option<&Subject> {
+        match &self.subject {
+            SubjectChange::Set(subject) => Some(subject),
+            SubjectChange::Keep | SubjectChange::Remove => None,
+        }
+    }
+
     /// Whether the changes, once checked, may change Flask's `_permanent`.
     pub fn touches_permanent(&self) -> bool {
         self.clear || self.permanent != PermanentChange::Keep

@@ -140,7 +140,7 @@ pub fn edit(record: &Record, edit: &Edit, precondition: &Precondition) -> Result
         Rotation::OnSubjectChange(replacement) if subject != head.subject => replace_token(&mut head, replacement),
         Rotation::OnSubjectChange(_) | Rotation::Keep => {}
     }
-    set_lifetime(&mut head, subject.as_ref(), (edit.lifetime, edit.lifetime_limits), precondition.now);
+    set_lifetime(&mut head, subject.as_ref(), edit.lifetime, edit.lifetime_limits, precondition.now);
     head.subject = subject;
     if let Some(context) = &edit.context {
         head.context = context.clone();

@@ -60,13 +60,14 @@ pub struct LifetimeLimits {
 pub(super) fn set_lifetime(
     head: &mut Head,
     subject: Option<&Subject>,
-    (requested, limits): (Option<NewLifetime>, Option<LifetimeLimits>),
+    requested: Option<NewLifetime>,
+    limits: Option<LifetimeLimits>,
     now: Time,
 ) {
     let lifetime = match (limits, head.subject.is_some(), subject.is_some()) {
         (Some(_), false, false) if requested.is_none() => return,
         (Some(limits), had_subject, false) => {
-            return set_anonymous_lifetime(head, limits.anonymous, (requested, had_subject), now);
+            return set_anonymous_lifetime(head, limits.anonymous, requested, had_subject, now);
         }
         (Some(limits), false, true) => requested.or(Some(limits.authenticated.into())),
         (Some(_), true, true) | (None, _, _) => requested,
@@ -81,7 +82,8 @@ pub(super) fn set_lifetime(
 fn set_anonymous_lifetime(
     head: &mut Head,
     limit: Lifetimes,
-    (requested, had_subject): (Option<NewLifetime>, bool),
+    requested: Option<NewLifetime>,
+    had_subject: bool,
     now: Time,
 ) {
     let idle_timeout = requested.map_or(head.idle_timeout, |lifetime| lifetime.idle_timeout);

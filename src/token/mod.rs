@@ -14,8 +14,8 @@ use sha2::{Digest, Sha256};
 pub use key::{Key, KeyId, KeyRing, KeyRingError};
 pub use next_token::{Nonce, next_token};
 pub use sign::{
-    CookieNote, TICKET_LIFE, Ticket, TokenRejection, VerifiedToken, claimed_key, is_ticket, looks_like_token,
-    sign_noted_ticket, sign_noted_token, sign_ticket, sign_token, verify_ticket, verify_token,
+    Accept, CookieNote, TICKET_LIFE, TokenRejection, VerifiedToken, claimed_key, is_ticket, looks_like_token,
+    sign_noted_ticket, sign_noted_token, sign_ticket, sign_token, verify_token,
 };
 
 use crate::types::{AppName, random};
@@ -90,13 +90,14 @@ impl SplitToken {
 
     /// The id of the session.
     pub fn id(&self, app: &AppName) -> SessionId {
-        SessionId(digest(&[b"cloakroom/v1/id", app.as_bytes(), &self.selector.0]))
+        SessionId(hash([b"cloakroom/v1/id".as_slice(), app.as_bytes(), &self.selector.0]))
     }
 
     /// The hash of the verifier, which the store has in place of the verifier.
     pub fn verifier_hash(&self, app: &AppName) -> VerifierHash {
         // The label is an earlier name of the verifier. With another one, the stored hashes would match no token.
-        VerifierHash(digest(&[b"cloakroom/v1/proof", app.as_bytes(), &self.selector.0, &self.verifier.0]))
+        let label = b"cloakroom/v1/proof".as_slice();
+        VerifierHash(hash([label, app.as_bytes(), &self.selector.0, &self.verifier.0]))
     }
 
     fn from_bytes(bytes: [u8; 32]) -> Self {
@@ -144,6 +145,15 @@ impl SessionId {
     /// The bytes of the id.
     pub const fn as_bytes(&self) -> &[u8; 16] {
         &self.0
+    }
+
+    /// A hash of the id for tables: eight of its bytes.
+    ///
+    /// The id is itself a hash of random bytes, so nobody can choose ids that collide.
+    pub fn table_hash(&self) -> u64 {
+        let mut bytes = [0; 8];
+        bytes.copy_from_slice(&self.0[..8]);
+        u64::from_le_bytes(bytes)
     }
 
     /// The id as hexadecimal digits.
@@ -195,21 +205,16 @@ impl fmt::Debug for VerifierHash {
     }
 }
 
-/// Hashes the parts and cuts the hash to 16 bytes.
-fn digest(parts: &[&[u8]]) -> [u8; 16] {
-    let mut cut = [0; 16];
-    cut.copy_from_slice(&hash(parts.iter().copied())[..16]);
-    cut
-}
-
-/// Hashes the parts with SHA-256, each with its length before it.
-fn hash<'p>(parts: impl IntoIterator<Item = &'p [u8]>) -> [u8; 32] {
+/// Hashes the parts with SHA-256, each with its length before it, and cuts the hash to at most 32 bytes.
+fn hash<'p, const BYTES: usize>(parts: impl IntoIterator<Item = &'p [u8]>) -> [u8; BYTES] {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update(length_prefix(part));
         hash.update(part);
     }
-    hash.finalize().into()
+    let mut cut = [0; BYTES];
+    cut.copy_from_slice(&hash.finalize()[..BYTES]);
+    cut
 }
 
 fn length_prefix(part: &[u8]) -> [u8; 4] {

@@ -33,20 +33,38 @@ pub enum CookieNote {
     Keep,
 }
 
-/// A token with a valid signature.
+/// A token or a ticket with a valid signature.
 #[derive(Clone, Copy, Debug)]
 pub struct VerifiedToken {
+    /// The token of the session; of a ticket the one that the session will have once it is stored.
     pub token: SplitToken,
-    pub key_id: KeyId,
+    /// The note in the text. For a token of a key that signs no more it is at least [`CookieNote::Set`].
     pub note: CookieNote,
+    pub is_ticket: bool,
 }
 
-/// A ticket with a valid signature that is not too old.
+/// What a text may be.
 #[derive(Clone, Copy, Debug)]
-pub struct Ticket {
-    /// The token that the session will have once it is stored.
-    pub token: SplitToken,
-    pub note: CookieNote,
+pub enum Accept {
+    /// A token and no ticket, as in a cookie.
+    Token,
+    /// A token, or a ticket that is at most [`TICKET_LIFE`] old at `now`.
+    TokenOrTicket { now: Time },
+}
+
+/// What a signature covers, besides the key and the app.
+#[derive(Clone, Copy)]
+struct Claims {
+    token: SplitToken,
+    note: CookieNote,
+    /// When a ticket was issued, in seconds since 1970; `None`: it is a token.
+    issued: Option<u64>,
+}
+
+impl Claims {
+    const fn purpose(&self) -> KeyPurpose {
+        if self.issued.is_some() { KeyPurpose::Ticket } else { KeyPurpose::Token }
+    }
 }
 
 /// Why a token or a ticket is not accepted.
@@ -110,93 +128,76 @@ pub fn sign_token(ring: &KeyRing, app: &AppName, token: SplitToken) -> String {
 
 /// Signs a token and a note with the app's first key.
 pub fn sign_noted_token(ring: &KeyRing, app: &AppName, token: SplitToken, note: CookieNote) -> String {
-    sign(ring.signing(), (KeyPurpose::Token, note), app, None, token)
-}
-
-/// Reads a token and checks its signature.
-pub fn verify_token(ring: &KeyRing, app: &AppName, text: &str) -> Result<VerifiedToken, TokenRejection> {
-    let (key, token, note, _) = verify(ring, KeyPurpose::Token, app, text)?;
-    Ok(VerifiedToken { token, key_id: key.id(), note })
+    sign(ring.signing(), app, &Claims { token, note, issued: None })
 }
 
 /// Signs a ticket for `token`, issued at `now`.
 pub fn sign_ticket(ring: &KeyRing, app: &AppName, token: SplitToken, now: Time) -> String {
-    sign_noted_ticket(ring, app, (token, CookieNote::None), now)
+    sign_noted_ticket(ring, app, token, CookieNote::None, now)
 }
 
 /// Signs a ticket for `token` and a note, issued at `now`.
-pub fn sign_noted_ticket(ring: &KeyRing, app: &AppName, (token, note): (SplitToken, CookieNote), now: Time) -> String {
-    sign(ring.signing(), (KeyPurpose::Ticket, note), app, Some(now.seconds()), token)
+pub fn sign_noted_ticket(ring: &KeyRing, app: &AppName, token: SplitToken, note: CookieNote, now: Time) -> String {
+    sign(ring.signing(), app, &Claims { token, note, issued: Some(now.seconds()) })
 }
 
-/// Reads a ticket and checks its signature, and that it is at most [`TICKET_LIFE`] old at `now`.
-pub fn verify_ticket(ring: &KeyRing, app: &AppName, text: &str, now: Time) -> Result<Ticket, TokenRejection> {
-    let (_, token, note, seconds) = verify(ring, KeyPurpose::Ticket, app, text)?;
-    let age = now.seconds().saturating_sub(seconds.unwrap_or_default());
-    if age > TICKET_LIFE.as_secs() {
-        return Err(TokenRejection::TooOld);
-    }
-    Ok(Ticket { token, note })
-}
-
-fn sign(
-    key: &Key,
-    (purpose, note): (KeyPurpose, CookieNote),
-    app: &AppName,
-    seconds: Option<u64>,
-    token: SplitToken,
-) -> String {
-    let random = token.to_bytes();
-    let mac = mac(key, (purpose, note), app, seconds, &random).finalize().into_bytes();
-    let mut text = String::with_capacity(MAX_TEXT);
-    text.push_str(version(purpose, note));
-    URL_SAFE_NO_PAD.encode_string(key.id().as_bytes(), &mut text);
-    text.push('.');
-    if let Some(seconds) = seconds {
-        text.push_str(&seconds.to_string());
-        text.push('.');
-    }
-    URL_SAFE_NO_PAD.encode_string(random, &mut text);
-    text.push('.');
-    URL_SAFE_NO_PAD.encode_string(mac, &mut text);
-    text
-}
-
-fn verify<'r>(
-    ring: &'r KeyRing,
-    purpose: KeyPurpose,
+/// Reads a token or a ticket, whatever is accepted, and checks its signature.
+pub fn verify_token(
+    ring: &KeyRing,
     app: &AppName,
     text: &str,
-) -> Result<(&'r Key, SplitToken, CookieNote, Option<u64>), TokenRejection> {
-    let (written_purpose, note, rest) = split_version(text).ok_or(TokenRejection::Malformed)?;
-    if written_purpose != purpose || rest.len() > MAX_TEXT {
+    accept: Accept,
+) -> Result<VerifiedToken, TokenRejection> {
+    let (purpose, note, rest) = split_version(text).ok_or(TokenRejection::Malformed)?;
+    if rest.len() > MAX_TEXT {
         return Err(TokenRejection::Malformed);
     }
     let mut parts = rest.split('.');
     let mut part = || parts.next().ok_or(TokenRejection::Malformed);
     let key_id = KeyId::parse(part()?).ok_or(TokenRejection::Malformed)?;
-    let seconds = match purpose {
-        KeyPurpose::Ticket => Some(canonical_number(part()?).ok_or(TokenRejection::Malformed)?),
-        KeyPurpose::Token | KeyPurpose::Rotation => None,
+    let times = match (purpose, accept) {
+        (KeyPurpose::Token | KeyPurpose::Rotation, _) => None,
+        (KeyPurpose::Ticket, Accept::Token) => return Err(TokenRejection::Malformed),
+        (KeyPurpose::Ticket, Accept::TokenOrTicket { now }) => {
+            Some((canonical_number(part()?).ok_or(TokenRejection::Malformed)?, now))
+        }
     };
     let (random, signature) = (decode(part()?)?, decode(part()?)?);
     if part().is_ok() {
         return Err(TokenRejection::Malformed);
     }
     let key = ring.find(key_id).ok_or(TokenRejection::UnknownKey)?;
-    let mac = mac(key, (purpose, note), app, seconds, &random);
-    mac.verify_slice(&signature).map_err(|_| TokenRejection::BadSignature)?;
-    Ok((key, SplitToken::from_bytes(random), note, seconds))
+    let claims = Claims { token: SplitToken::from_bytes(random), note, issued: times.map(|(issued, _)| issued) };
+    mac(key, app, &claims).verify_slice(&signature).map_err(|_| TokenRejection::BadSignature)?;
+    if times.is_some_and(|(issued, now)| now.seconds().saturating_sub(issued) > TICKET_LIFE.as_secs()) {
+        return Err(TokenRejection::TooOld);
+    }
+    let is_ticket = times.is_some();
+    // A token of a key that signs no more is issued anew.
+    let is_outdated = !is_ticket && key_id != ring.signing().id();
+    let note = if is_outdated && note == CookieNote::None { CookieNote::Set } else { note };
+    Ok(VerifiedToken { token: claims.token, note, is_ticket })
+}
+
+fn sign(key: &Key, app: &AppName, claims: &Claims) -> String {
+    let mac = mac(key, app, claims).finalize().into_bytes();
+    let mut text = String::with_capacity(MAX_TEXT);
+    text.push_str(version(claims.purpose(), claims.note));
+    URL_SAFE_NO_PAD.encode_string(key.id().as_bytes(), &mut text);
+    text.push('.');
+    if let Some(seconds) = claims.issued {
+        text.push_str(&seconds.to_string());
+        text.push('.');
+    }
+    URL_SAFE_NO_PAD.encode_string(claims.token.to_bytes(), &mut text);
+    text.push('.');
+    URL_SAFE_NO_PAD.encode_string(mac, &mut text);
+    text
 }
 
 /// Computes the signature over version and purpose, key id, app, time of issue, the random part and the note.
-fn mac(
-    key: &Key,
-    (purpose, note): (KeyPurpose, CookieNote),
-    app: &AppName,
-    seconds: Option<u64>,
-    random: &[u8; 32],
-) -> Hmac<Sha256> {
+fn mac(key: &Key, app: &AppName, claims: &Claims) -> Hmac<Sha256> {
+    let purpose = claims.purpose();
     let mut mac = key.mac(purpose);
     let mut add = |part: &[u8]| {
         mac.update(&length_prefix(part));
@@ -205,11 +206,11 @@ fn mac(
     add(purpose.label());
     add(key.id().as_bytes());
     add(app.as_bytes());
-    if let Some(seconds) = seconds {
+    if let Some(seconds) = claims.issued {
         add(&seconds.to_be_bytes());
     }
-    add(random);
-    match note {
+    add(&claims.token.to_bytes());
+    match claims.note {
         CookieNote::None => {}
         CookieNote::Set => add(b"set"),
         CookieNote::Keep => add(b"keep"),
@@ -241,12 +242,21 @@ const fn version(purpose: KeyPurpose, note: CookieNote) -> &'static str {
     }
 }
 
-/// Reads how a text begins. Returns what it claims to be, and the rest; `None`: it is neither token nor ticket.
+/// Reads how a text begins, as [`version`] writes it. Returns what the text claims to be, and the rest.
+///
+/// `None`: it is neither a token nor a ticket.
 fn split_version(text: &str) -> Option<(KeyPurpose, CookieNote, &str)> {
-    let notes = [CookieNote::None, CookieNote::Set, CookieNote::Keep];
-    let versions =
-        [KeyPurpose::Token, KeyPurpose::Ticket].into_iter().flat_map(|purpose| notes.map(|note| (purpose, note)));
-    versions.into_iter().find_map(|(purpose, note)| Some((purpose, note, text.strip_prefix(version(purpose, note))?)))
+    let (version, rest) = text.split_once('.')?;
+    let (purpose, note) = match version {
+        "t1" => (KeyPurpose::Ticket, CookieNote::None),
+        "t1s" => (KeyPurpose::Ticket, CookieNote::Set),
+        "t1k" => (KeyPurpose::Ticket, CookieNote::Keep),
+        "v1" => (KeyPurpose::Token, CookieNote::None),
+        "v1s" => (KeyPurpose::Token, CookieNote::Set),
+        "v1k" => (KeyPurpose::Token, CookieNote::Keep),
+        _ => return None,
+    };
+    Some((purpose, note, rest))
 }
 
 const MAX_TEXT: usize = 4 + 8 + 1 + 20 + 1 + 43 + 1 + 43;

@@ -56,7 +56,8 @@ impl CallLimits {
     pub(super) async fn run<S: GrpcService>(
         service: S,
         request: Box<Request<RequestBody>>,
-        (protocol, timeout): (Protocol, Duration),
+        protocol: Protocol,
+        timeout: Duration,
         mut permit: CallPermit,
         connection: &Arc<ConnectionContext>,
     ) -> Ended {

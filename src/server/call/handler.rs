@@ -91,14 +91,14 @@ where
                     };
                     request.extensions_mut().insert(caller);
                     // In a box, so that the task of the stream is small: it is moved four times.
-                    let running = CallLimits::run(service, request, (protocol, timeout), permit, &context);
+                    let running = CallLimits::run(service, request, protocol, timeout, permit, &context);
                     let (response, rest) = Box::pin(call.context.scope(running)).await;
                     (response.unwrap_or_else(|status| protocol.error_response(status, None)), rest, public_stream)
                 }
             };
             call.record_response(&mut response);
             finish(&mut response, is_head, http1_request, rest).await;
-            Ok(response.map(|body| ResponseBody::of_call(call, body, (stream, public_stream))))
+            Ok(response.map(|body| ResponseBody::of_call(call, body, stream, public_stream)))
         }
     }
 

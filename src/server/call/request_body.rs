@@ -290,8 +290,8 @@ impl Drop for RequestBody {
             }
             CallPermit::with_current(|current| {
                 if let Some(call) = current {
-                    let bytes = (self.received, self.size.announced());
-                    call.leave(UnreadRest::new(body, &self.connection, bytes, deadline));
+                    let (read, announced) = (self.received, self.size.announced());
+                    call.leave(UnreadRest::new(body, &self.connection, read, announced, deadline));
                 }
             });
         }

@@ -22,16 +22,23 @@ pub(in crate::server) struct ResponseBody {
     /// `None` for a page.
     call: Option<CallRecorder>,
     connection: Arc<ConnectionContext>,
-    _streams: (StreamGuard, Option<PublicStream>),
+    _stream: StreamGuard,
+    _public_stream: Option<PublicStream>,
 }
 
 impl ResponseBody {
-    pub(super) fn of_call(call: CallRecorder, body: Body, streams: (StreamGuard, Option<PublicStream>)) -> Self {
-        Self { body, connection: Arc::clone(&call.connection), call: Some(call), _streams: streams }
+    pub(super) fn of_call(
+        call: CallRecorder,
+        body: Body,
+        stream: StreamGuard,
+        public_stream: Option<PublicStream>,
+    ) -> Self {
+        let connection = Arc::clone(&call.connection);
+        Self { body, connection, call: Some(call), _stream: stream, _public_stream: public_stream }
     }
 
     pub(super) fn of_page(body: Body, stream: StreamGuard, connection: Arc<ConnectionContext>) -> Self {
-        Self { body, connection, call: None, _streams: (stream, None) }
+        Self { body, connection, call: None, _stream: stream, _public_stream: None }
     }
 }
 

@@ -32,7 +32,8 @@ impl UnreadRest {
     pub(super) fn new(
         body: Incoming,
         connection: &Arc<ConnectionContext>,
-        (read, announced): (usize, usize),
+        read: usize,
+        announced: usize,
         deadline: Instant,
     ) -> Option<Box<Self>> {
         let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX).max(announced);

@@ -17,7 +17,7 @@ use super::call_counts::{CallFinding, Found};
 use super::headers::Header;
 use super::stats::Stats;
 use super::view::{NullReason, SessionTimes, SessionView};
-use super::{Credential, Error, Service, cookie_template};
+use super::{Credential, Error, Service};
 use crate::app::{App, Kind};
 use crate::cookie::{self, CookieChanges, Expiry};
 use crate::flask::{self, Signer};
@@ -60,7 +60,7 @@ impl Service {
     ) -> Result<Option<CookieCall<'s>>, Error> {
         let Kind::Cookie(signer) = &app.kind else { return Ok(None) };
         let signer = signer.as_ref().ok_or(Error::NullSession(NullReason::NoKey))?;
-        let cookie = cookie_template(app, changes)?;
+        let cookie = app.cookie.changed(&changes)?;
         Ok(Some(CookieCall {
             app,
             signer,
@@ -126,7 +126,6 @@ impl CookieCall<'_> {
             id: None,
             version: if session.is_new() { Version::NEW } else { Version::NEW.next() },
             token: session.token,
-            entries: session.entries,
             permanent: session.permanent,
             subject: None,
             times: Some(SessionTimes {

@@ -33,6 +33,7 @@ impl CookieCall<'_> {
         let read_headers = header.into_iter().chain([Header::vary()]).collect();
         let (cookie_outdated, recently_authenticated, end_reason) = (false, false, None);
         Ok(Opened {
+            entries: session.entries.clone(),
             session: self.view(session),
             read_headers,
             untouched_headers,

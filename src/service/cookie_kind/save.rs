@@ -4,10 +4,10 @@
 
 use super::{CookieCall, CookieSession};
 use crate::cookie::TemplateError;
-use crate::service::{Error, Header, Outcome, SaveRequest, Saved, SessionView};
+use crate::service::{Error, Header, Outcome, SaveRequest, Saved};
 use crate::session::{
-    AuthenticationChange, Authority, Changes, Counters, Edit, EndReason, Entries, Head, LifetimeChange, Precondition,
-    Record, Rotation, SubjectChange, WhenEmpty, WriteEffect, edit,
+    AuthenticationChange, Authority, Changes, Counters, Edit, EndReason, Head, LifetimeChange, Precondition, Record,
+    Rotation, SubjectChange, WhenEmpty, WriteEffect, edit,
 };
 use crate::token::VerifierHash;
 
@@ -38,7 +38,7 @@ impl CookieCall<'_> {
             self.stats.count_created(&self.app.name);
         }
         let headers = vec![header, Header::vary()];
-        Ok(Saved { outcome, session: Some(self.without_entries(saved)), headers, counters: done.counters })
+        Ok(Saved { outcome, session: Some(self.view(saved)), headers, counters: done.counters })
     }
 
     /// Answers a save without changes: at most the expiry moves on.
@@ -46,12 +46,8 @@ impl CookieCall<'_> {
         let (session, header) = self.refresh(session);
         let vary = (accessed || header.is_some()).then(Header::vary);
         let headers = header.into_iter().chain(vary).collect();
-        let session = Some(self.without_entries(session));
+        let session = Some(self.view(session));
         Saved { outcome: Outcome::Unchanged, session, headers, counters: Counters::new() }
-    }
-
-    fn without_entries(&self, session: CookieSession) -> SessionView {
-        SessionView { entries: Entries::default(), ..self.view(session) }
     }
 
     /// The session as a record, so that changes and limits mean the same as in an app of kind `stored`.

@@ -103,7 +103,7 @@ impl Memory {
     /// Deletes a record, or schedules it for later. Returns whether it deleted it.
     fn purge(&self, session_key: &SessionKey, now: Time) -> bool {
         let mut shard = self.shard(session_key).lock();
-        let found = shard.find_entry(hash(session_key), |session| session.session_key == *session_key);
+        let found = shard.find_entry(session_key.id.table_hash(), |session| session.session_key == *session_key);
         let Ok(entry) = found else { return false };
         if now < entry.get().record.head.purge_time() {
             self.schedule_purge(session_key, &entry.get().record);
@@ -138,9 +138,9 @@ impl Store for Memory {
     async fn create(&self, session_key: &SessionKey, record: &Record) -> Result<Created, Error> {
         let mut shard = self.shard(session_key).lock();
         match shard.entry(
-            hash(session_key),
+            session_key.id.table_hash(),
             |other| other.session_key == *session_key,
-            |other| hash(&other.session_key),
+            |other| other.session_key.id.table_hash(),
         ) {
             Entry::Occupied(_) => Ok(Created::Occupied),
             Entry::Vacant(vacant) => {
@@ -281,22 +281,17 @@ impl Feed for Memory {
 }
 
 fn find<'s>(shard: &'s Shard, session_key: &SessionKey) -> Option<&'s Session> {
-    shard.find(hash(session_key), |session| session.session_key == *session_key).map(|session| &**session)
+    shard.find(session_key.id.table_hash(), |session| session.session_key == *session_key).map(|session| &**session)
 }
 
 fn find_mut<'s>(shard: &'s mut Shard, session_key: &SessionKey) -> Option<&'s mut Session> {
-    shard.find_mut(hash(session_key), |session| session.session_key == *session_key).map(|session| &mut **session)
+    shard
+        .find_mut(session_key.id.table_hash(), |session| session.session_key == *session_key)
+        .map(|session| &mut **session)
 }
 
 fn shard_number(id: SessionId) -> usize {
     usize::from(id.as_bytes()[15]) % SHARDS
-}
-
-/// Returns eight bytes of the id, which is itself a hash of random bytes: nobody can choose ids that collide.
-fn hash(session_key: &SessionKey) -> u64 {
-    let mut bytes = [0; 8];
-    bytes.copy_from_slice(&session_key.id.as_bytes()[..8]);
-    u64::from_le_bytes(bytes)
 }
 
 const SHARDS: usize = 64;

@@ -43,7 +43,8 @@ pub(super) fn push_fields(script: &mut Cmd, parts: [Vec<u8>; HEAD_FIELDS.len() -
 pub(super) fn push_set(
     script: &mut Cmd,
     precondition: &Precondition,
-    (edit, changes): (&Edit, &Changes),
+    edit: &Edit,
+    changes: &Changes,
     generation: Option<u32>,
 ) {
     let mut call = ByteWriter::begin_call(precondition);

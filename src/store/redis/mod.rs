@@ -279,13 +279,14 @@ impl Redis {
         &self,
         session_key: &SessionKey,
         precondition: &Precondition,
-        edit: (&Edit, &Changes),
+        edit: &Edit,
+        changes: &Changes,
     ) -> Result<Reply, Error> {
         let partition = self.partitions.of(&session_key.id);
         let slot = self.partitions.slot(partition);
         let (record, generation) = (self.record_key(session_key), self.generation_key(&session_key.app, partition));
         let mut call = ScriptCall::new(&self.scripts.set, slot, &[&record, &generation]);
-        arguments::push_set(&mut call.command, precondition, edit, None);
+        arguments::push_set(&mut call.command, precondition, edit, changes, None);
         if let Some(reply) = self.write_unless_split(WriteKind::Save, call).await? {
             return Ok(reply);
         }
@@ -294,7 +295,13 @@ impl Redis {
         let read = Sequence::read(slot, [key_command("GET", &generation)]);
         let generation = self.one(read).await?;
         let mut call = ScriptCall::new(&self.scripts.set, slot, &[&record]);
-        arguments::push_set(&mut call.command, precondition, edit, Some(Option::unwrap_or_default(generation)));
+        arguments::push_set(
+            &mut call.command,
+            precondition,
+            edit,
+            changes,
+            Some(Option::unwrap_or_default(generation)),
+        );
         self.write(WriteKind::Save, call).await
     }
 
@@ -351,7 +358,7 @@ impl Store for Redis {
             Write::End(_) => None,
         };
         let reply = match changes {
-            Some(changes) => self.set_entries(session_key, precondition, changes).await?,
+            Some((edit, changes)) => self.set_entries(session_key, precondition, edit, changes).await?,
             None => self.write(WriteKind::of(write), self.write_script(session_key, precondition, write)).await?,
         };
         Ok(match reply {

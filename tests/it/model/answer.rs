@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::time::Duration;
 
-use cloakroom::service::{Error, Header, Outcome, SessionView};
+use cloakroom::service::{Error, Header, Opened, Outcome, SessionView};
 use cloakroom::session::EditError;
 use cloakroom::types::Time;
 
@@ -55,8 +55,8 @@ pub(super) fn check_view(expected: &ExpectedSession, view: &SessionView, now: u6
     same("expire time", times.expire_time.millis(), expected.expires(now))
 }
 
-pub(super) fn entries(view: &SessionView) -> BTreeMap<String, Vec<u8>> {
-    view.entries.iter().map(|(name, stored)| (name.to_owned(), stored.to_vec())).collect()
+pub(super) fn entries(opened: &Opened) -> BTreeMap<String, Vec<u8>> {
+    opened.entries.iter().map(|(name, stored)| (name.to_owned(), stored.to_vec())).collect()
 }
 
 pub(super) fn check_refused(answer: WriteResult, reason: &str) -> Checked {

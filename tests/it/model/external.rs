@@ -144,14 +144,14 @@ impl<S: IntoHandle> ExternalSimulation<S> {
             State::Ended(reason) => {
                 self.coverage.insert(format!("opened {reason:?}"));
                 same("null", (opened.session.null, opened.end_reason), (Some(NullReason::Gone), Some(reason)))?;
-                same("nothing", (opened.session.id, opened.session.entries.count()), (None, 0))
+                same("nothing", (opened.session.id, opened.entries.count()), (None, 0))
             }
             State::Alive => {
                 self.coverage.insert("opened".to_owned());
                 let expected = self.sessions.get_mut(key).ok_or("no such key")?;
                 expected.touch(now);
                 same("end", (opened.session.null, opened.end_reason), (None, None))?;
-                same("entries", entries(&opened.session), expected.entries.clone())?;
+                same("entries", entries(&opened), expected.entries.clone())?;
                 let authenticated = expected.authenticated.zip(max_age);
                 let is_recent = authenticated.is_some_and(|(time, age)| Duration::from_millis(now - time) < age);
                 same("recently authenticated", opened.recently_authenticated, is_recent)?;
@@ -167,7 +167,7 @@ impl<S: IntoHandle> ExternalSimulation<S> {
             (opened.session.version, opened.session.null, opened.end_reason),
             (Version::NEW, None, None),
         )?;
-        same("entries", opened.session.entries.count(), 0)?;
+        same("entries", opened.entries.count(), 0)?;
         let expected = self.sessions.get_mut(key).ok_or("no such key")?;
         let id = opened.session.id.ok_or("no id")?.to_string();
         if expected.id.is_empty() {

@@ -50,7 +50,7 @@ impl Refusal {
 }
 
 /// Two servers, the first of which three Sentinels name at first, and a store.
-struct Case {
+struct SentinelSetup {
     before: Server,
     after: Server,
     sentinels: [Server; 3],
@@ -59,7 +59,7 @@ struct Case {
     store: Redis,
 }
 
-impl Case {
+impl SentinelSetup {
     /// Starts all, and creates session 0.
     async fn start() -> Self {
         let (before, after) = (Server::redis(""), Server::redis(""));
@@ -114,18 +114,18 @@ async fn a_write_that_a_former_primary_refuses_is_done_by_the_one_that_the_senti
     for refusal in Refusal::ALL {
         // The check of each second may be faster than the write.
         until("a refusal", async || {
-            let case = Case::start().await;
-            case.grow_older().await;
+            let setup = SentinelSetup::start().await;
+            setup.grow_older().await;
             thread::scope(|scope| {
-                scope.spawn(|| refusal.begin(&case.before));
-                case.name_the_other();
+                scope.spawn(|| refusal.begin(&setup.before));
+                setup.name_the_other();
             });
 
-            let created = case.store.create(&session_key(1), &record()).await;
+            let created = setup.store.create(&session_key(1), &record()).await;
 
             assert!(matches!(created, Ok(Created::Stored)), "{refusal:?}: {created:?}");
-            assert!(has(&case.after, &session_key(1)) && !has(&case.before, &session_key(1)), "{refusal:?}");
-            case.has_refused(refusal)
+            assert!(has(&setup.after, &session_key(1)) && !has(&setup.before, &session_key(1)), "{refusal:?}");
+            setup.has_refused(refusal)
         })
         .await;
     }
@@ -134,22 +134,22 @@ async fn a_write_that_a_former_primary_refuses_is_done_by_the_one_that_the_senti
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn writes_that_the_primary_refuses_fail_until_the_sentinels_name_another_one() {
     join_all(Refusal::ALL.map(|refusal| async move {
-        let case = Case::start().await;
-        case.grow_older().await;
-        let connected = connections(&case.before);
+        let setup = SentinelSetup::start().await;
+        setup.grow_older().await;
+        let connected = connections(&setup.before);
         assert!(!connected.is_empty());
 
-        refusal.begin(&case.before);
-        let refused = with_causes(&case.store.create(&session_key(1), &record()).await.unwrap_err());
+        refusal.begin(&setup.before);
+        let refused = with_causes(&setup.store.create(&session_key(1), &record()).await.unwrap_err());
         assert!(refused.contains(refusal.code()) || refused.contains("it is no primary"), "{refusal:?}: {refused}");
-        let connected_now = connections(&case.before);
+        let connected_now = connections(&setup.before);
         assert!(connected_now.is_disjoint(&connected), "{refusal:?}: {connected_now:?}, before {connected:?}");
 
-        case.name_the_other();
-        let create = async || matches!(case.store.create(&session_key(2), &record()).await, Ok(Created::Stored));
+        setup.name_the_other();
+        let create = async || matches!(setup.store.create(&session_key(2), &record()).await, Ok(Created::Stored));
         until("a session", create).await;
-        assert!(has(&case.after, &session_key(2)) && !has(&case.before, &session_key(2)), "{refusal:?}");
-        case.store.load(&session_key(2)).await.unwrap().expect("it is read from where it is");
+        assert!(has(&setup.after, &session_key(2)) && !has(&setup.before, &session_key(2)), "{refusal:?}");
+        setup.store.load(&session_key(2)).await.unwrap().expect("it is read from where it is");
     }))
     .await;
 }

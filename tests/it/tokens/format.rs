@@ -2,8 +2,8 @@
 
 use cloakroom::grpc::wire::Changes;
 use cloakroom::token::{
-    CookieNote, Key, KeyRing, Nonce, SplitToken, TICKET_LIFE, TokenRejection, next_token, sign_noted_ticket,
-    sign_noted_token, sign_ticket, sign_token, verify_ticket, verify_token,
+    self, Accept, CookieNote, Key, KeyRing, Nonce, SplitToken, TICKET_LIFE, TokenRejection, VerifiedToken, next_token,
+    sign_noted_ticket, sign_noted_token, sign_ticket, sign_token,
 };
 use cloakroom::types::{AppName, Time};
 use proptest::collection::vec;
@@ -61,7 +61,7 @@ fn the_format_of_a_note_is_unchanged() {
         let verified = verify_ticket(&ring(), &shop(), ticket, issued()).unwrap();
         assert!((verified.token, verified.note) == (split_token, note));
         assert_eq!(sign_noted_token(&ring(), &shop(), split_token, note), token);
-        assert_eq!(sign_noted_ticket(&ring(), &shop(), (split_token, note), issued()), ticket);
+        assert_eq!(sign_noted_ticket(&ring(), &shop(), split_token, note, issued()), ticket);
     }
 }
 
@@ -210,7 +210,8 @@ fn purposes_and_versions_cannot_be_swapped() {
 #[test]
 fn a_token_is_no_ticket_and_a_ticket_is_no_token() {
     assert!(verify_token(&ring(), &shop(), TICKET).is_err());
-    assert!(verify_ticket(&ring(), &shop(), TOKEN, issued()).is_err());
+    assert!(!verify_ticket(&ring(), &shop(), TOKEN, issued()).unwrap().is_ticket);
+    assert!(verify_ticket(&ring(), &shop(), TICKET, issued()).unwrap().is_ticket);
 }
 
 #[test]
@@ -406,6 +407,14 @@ fn assert_refused(text: &str) {
 
 fn is_refused(text: &str) -> bool {
     verify_token(&ring(), &shop(), text).is_err() && verify_ticket(&ring(), &shop(), text, issued()).is_err()
+}
+
+fn verify_token(ring: &KeyRing, app: &AppName, text: &str) -> Result<VerifiedToken, TokenRejection> {
+    token::verify_token(ring, app, text, Accept::Token)
+}
+
+fn verify_ticket(ring: &KeyRing, app: &AppName, text: &str, now: Time) -> Result<VerifiedToken, TokenRejection> {
+    token::verify_token(ring, app, text, Accept::TokenOrTicket { now })
 }
 
 fn ring() -> KeyRing {

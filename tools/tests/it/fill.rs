@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cloakroom::app::{self, App, Apps};
-use cloakroom::service::{Credential, OpenRequest, Outcome, SaveRequest, Service, SessionView};
+use cloakroom::service::{Credential, OpenRequest, Opened, Outcome, SaveRequest, Service};
 use cloakroom::session::{Changes, Value};
 use cloakroom::store::{Embedded, EmbeddedSettings, Handle, Memory, StoreKind};
 use cloakroom::token::Key;
@@ -50,13 +50,13 @@ async fn sessions_have_realistic_sizes_subjects_and_ages() {
     let service = Service::new(apps(&app), store, Arc::new(SystemClock));
     let (mut sizes, mut ages, mut subjects) = (Vec::new(), Vec::new(), BTreeMap::<String, u32>::new());
     for session in &sessions {
-        let session = open(&service, Credential::Token(&session.token)).await;
+        let Opened { session, entries, .. } = open(&service, Credential::Token(&session.token)).await;
         let subject = session.subject.map(|subject| subject.as_str().to_owned());
         *subjects.entry(subject.unwrap_or_default()).or_default() += 1;
         let times = session.times.unwrap();
         assert!(times.create_time.unwrap() <= times.access_time);
         ages.push(now.since(times.create_time.unwrap()));
-        sizes.push(session.entries.bytes());
+        sizes.push(entries.bytes());
     }
     sizes.sort_unstable();
     ages.sort_unstable();
@@ -111,9 +111,10 @@ pub(super) async fn assert_requests_find_sessions(store: Handle, app: App, folde
     let service = Service::new(apps(&app), store, Arc::new(SystemClock));
     let opens = requests(&folder.join("open.json"));
     for request in &opens {
-        let session = open(&service, Credential::CookieHeader(text(&request["cookie_header"]))).await;
+        let Opened { session, entries, .. } =
+            open(&service, Credential::CookieHeader(text(&request["cookie_header"]))).await;
         // A new session is in no store, so it has no time of creation.
-        assert!(session.times.unwrap().create_time.is_some() && session.entries.count() == 6);
+        assert!(session.times.unwrap().create_time.is_some() && entries.count() == 6);
     }
     for request in requests(&folder.join("save.json")) {
         assert_eq!((&request["app"], &request["accessed"]), (&Json::from("default"), &Json::from(true)));
@@ -161,8 +162,8 @@ async fn filled(store: &Handle, app: &App, plan: &Plan) -> Vec<StoredSession> {
     fill(store, &apps(app), plan, SystemClock.now(), |_| ()).await.unwrap()
 }
 
-async fn open(service: &Service, credential: Credential<'_>) -> SessionView {
-    service.open(OpenRequest { credential, ..OpenRequest::default() }).await.unwrap().session
+async fn open(service: &Service, credential: Credential<'_>) -> Opened {
+    service.open(OpenRequest { credential, ..OpenRequest::default() }).await.unwrap()
 }
 
 fn plan() -> Plan {

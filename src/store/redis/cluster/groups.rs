@@ -145,7 +145,7 @@ impl Cluster {
                 let mut answers = answers.into_iter().skip(loads);
                 let take = |mut run: SequenceRun<'q, 's>| {
                     let count = run.sequence.len();
-                    match self.take(&mut run, (node, open.term()), answers.by_ref().take(count).collect())? {
+                    match self.take(&mut run, node, open.term(), answers.by_ref().take(count).collect())? {
                         Next::Moved(address) => self.follow(run.sequence.slot, &address),
                         Next::Done | Next::Again | Next::Asked(_) => {}
                         Next::Split(_) | Next::Wait(_) => self.refresh_soon(),

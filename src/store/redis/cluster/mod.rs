@@ -152,7 +152,7 @@ impl Cluster {
         while !run.is_done() {
             let (node, open) = self.connect(slot, run.asked.as_ref(), deadline).await?;
             let failure = match node.connections.exchange_on(&open, &run.commands(), deadline).await {
-                Ok(answers) => match self.take(&mut run, (&node, open.term()), answers)? {
+                Ok(answers) => match self.take(&mut run, &node, open.term(), answers)? {
                     Next::Done => break,
                     Next::Again => None,
                     Next::Moved(address) => {
@@ -189,13 +189,14 @@ impl Cluster {
     fn take(
         self: &Arc<Self>,
         run: &mut SequenceRun<'_, '_>,
-        node: (&Arc<Node>, Option<&Arc<PrimaryTerm>>),
+        node: &Arc<Node>,
+        term: Option<&Arc<PrimaryTerm>>,
         answers: Vec<Value>,
     ) -> Result<Next, Failure> {
         if let Some(error) = answers.iter().find_map(server_error) {
             self.redirections.count(error);
         }
-        run.take(node, answers).inspect_err(|failure| {
+        run.take(node, term, answers).inspect_err(|failure| {
             if matches!(&failure.cause, Cause::Answered { code, .. } if &**code == "NOREPLICAS") {
                 self.refresh_soon();
             }

@@ -71,7 +71,8 @@ impl<'q, 's> SequenceRun<'q, 's> {
     /// Takes the answers to [`Self::commands()`] of a node in this term.
     pub(in crate::store::redis) fn take(
         &mut self,
-        (node, term): (&Arc<Node>, Option<&Arc<PrimaryTerm>>),
+        node: &Arc<Node>,
+        term: Option<&Arc<PrimaryTerm>>,
         answers: impl IntoIterator<Item = Value>,
     ) -> Result<Next, Failure> {
         let before = usize::from(self.loads_script) + usize::from(self.asked.is_some());

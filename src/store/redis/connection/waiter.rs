@@ -215,7 +215,7 @@ impl WaiterLoop {
                 return Err(self.reconnecting.failure().unwrap_or_else(|| self.not_connected()));
             };
             let (mark, begin) = (connection.mark(), Instant::now());
-            let error = match timeout_at(deadline, self.ask(&connection, (key, slot), deadline)).await {
+            let error = match timeout_at(deadline, self.ask(&connection, key, slot, deadline)).await {
                 Ok(Ok(answers)) => {
                     connection.record_answer();
                     return self.judge(&connection, answers).map(|()| connection);
@@ -256,7 +256,8 @@ impl WaiterLoop {
     async fn ask(
         &self,
         connection: &Connection,
-        (key, slot): (&[u8], SlotOwnership),
+        key: &[u8],
+        slot: SlotOwnership,
         deadline: Instant,
     ) -> Result<[Value; 3], RedisError> {
         let remaining = deadline.saturating_duration_since(Instant::now());

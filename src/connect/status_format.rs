@@ -1,4 +1,4 @@
-//! Errors of the Connect protocol: the JSON that reads well in a terminal, and the HTTP status.
+//! How the Connect protocol writes the status of a failed call: as JSON, as an HTTP status and as headers.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
