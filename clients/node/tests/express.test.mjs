@@ -615,6 +615,22 @@ describe('the head of the response', () => {
     }
   });
 
+  test('is seen by libraries that look at _header while it waits, and the response gets no properties for that', async () => {
+    const seen = {};
+    const { browser } = await start((app) => {
+      app.get('/', (request, response) => {
+        request.session.a = 1;
+        response.end('body');
+        Object.assign(seen, { isSent: Boolean(response._header), own: Object.keys(response).filter((name) => name.endsWith('Header')) });
+      });
+    });
+
+    const answer = await browser.get('/');
+
+    assert.deepEqual([answer.status, answer.text, answer.setCookies.length], [200, 'body', 1]);
+    assert.deepEqual(seen, { isSent: true, own: [] });
+  });
+
   test('can be changed by onGone while the response waits', async () => {
     const { browser } = await start((app) => {
       app.get('/begin', (request, response) => { request.session.a = 1; response.end(); });
