@@ -111,6 +111,22 @@ describe('calls', () => {
     assert.deepEqual(transport.takeNames(), ['OpenSession', 'SaveSession']);
   });
 
+  test('a request asks Express once where it comes from, however many calls it makes', async () => {
+    let count = 0;
+    const { browser, transport } = await start((app) => {
+      Object.defineProperty(app.request, 'ip', { get: () => { count += 1; return '192.0.2.3'; } });
+      routes(app);
+    });
+    await browser.get('/fill');
+    transport.takeCalls();
+    count = 0;
+
+    await browser.get('/both');
+
+    const sent = transport.takeCalls().map(({ request }) => request.context.remoteAddress);
+    assert.deepEqual([sent, count], [['192.0.2.3', '192.0.2.3'], 1]);
+  });
+
   test('a read is one call, a write is two, and each sends only what changed', async () => {
     const { browser, transport } = await start(routes);
     await browser.get('/fill');
