@@ -66,11 +66,13 @@ class RequestState {
   get session() {
     if (this.#session !== undefined) return this.#session;
     const { client, settings } = this;
+    /** @type {RequestState['context'] | undefined} */
+    let context;
     this.#session = new Session(client, {
       cookieHeader: this.cookieHeader,
       cookieName: settings.name,
       cookieAttributes: cookieAttributes(this),
-      context: settings.sendContext === false ? undefined : () => this.context,
+      context: settings.sendContext === false ? undefined : () => (context ??= this.context),
       maxAuthenticateAge: settings.maxAuthenticateAge,
       keepEmpty: settings.saveUninitialized,
     });

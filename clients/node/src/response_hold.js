@@ -1,6 +1,8 @@
 // Holds the head of a response back until the session is saved, because its headers depend on that.
 'use strict';
 
+const { ServerResponse } = require('node:http');
+
 /**
  * What the response asks the session.
  * @typedef {object} Holder
@@ -25,6 +27,8 @@ class ResponseHold {
   #hasRefusedWrite = false;
   /** Whether the head waits as the application has made it. */
   #isHeadHeld = false;
+  /** Whether Node itself takes a head that waits for one that was sent. */
+  #isMarked = false;
 
   /** @param {import('node:http').ServerResponse} response @param {Holder} holder */
   constructor(response, holder) {
@@ -42,7 +46,7 @@ class ResponseHold {
 
   /** Whether the head has gone to the browser. */
   get isHeadSent() {
-    return Reflect.get(Object.getPrototypeOf(this.#response), 'headersSent', this.#response);
+    return !this.#isMarked && Reflect.get(Object.getPrototypeOf(this.#response), 'headersSent', this.#response);
   }
 
   /** What the application is told: it has sent the head, so it cannot change it any more. */
@@ -53,6 +57,23 @@ class ResponseHold {
   /** Has the application see a head that was sent, until it is. */
   #holdHead() {
     this.#isHeadHeld = true;
+    if (CAN_BE_MARKED && this.#response instanceof ServerResponse) this.#mark();
+    else this.#replaceChanges();
+  }
+
+  #mark() {
+    this.#isMarked = true;
+    /** @type {any} */ (this.#response)._header = HELD;
+  }
+
+  #unmark() {
+    if (!this.#isMarked) return;
+    this.#isMarked = false;
+    /** @type {any} */ (this.#response)._header = null;
+  }
+
+  /** Replaces the methods of a response that cannot be marked, such as one of HTTP/2. */
+  #replaceChanges() {
     const held = /** @type {any} */ (this.#response);
     for (const [name, verb] of CHANGES) {
       const method = held[name];
@@ -65,14 +86,24 @@ class ResponseHold {
     Object.defineProperty(held, 'headersSent', { configurable: true, enumerable: true, get: () => this.headersSent });
   }
 
+  #letHeadGo() {
+    this.#isHeadHeld = false;
+    this.#unmark();
+  }
+
   /** Calls a function that may change the head although it waits. @param {() => void} call */
   letChange(call) {
-    const isHeld = this.#isHeadHeld;
-    this.#isHeadHeld = false;
+    const wasMarked = this.#isMarked;
+    const wasHeld = this.#isHeadHeld;
+    this.#letHeadGo();
     try {
       call();
     } finally {
-      this.#isHeadHeld = isHeld;
+      // Unless the function has failed the request.
+      if (this.#state === 'waiting') {
+        this.#isHeadHeld = wasHeld;
+        if (wasMarked) this.#mark();
+      }
     }
   }
 
@@ -111,7 +142,7 @@ class ResponseHold {
   /** Lets everything through that comes from now on, and forgets what waits. */
   release() {
     this.#state = 'released';
-    this.#isHeadHeld = false;
+    this.#letHeadGo();
     this.#held = [];
   }
 
@@ -165,7 +196,7 @@ class ResponseHold {
   #makeHead() {
     const response = this.#response;
     this.#state = 'headReady';
-    this.#isHeadHeld = false;
+    this.#letHeadGo();
     if (this.isHeadSent) return;
     for (const { name, value } of this.#holder.headers()) {
       if (name !== 'Vary' || !variesBy(response.getHeader('Vary'), value)) response.appendHeader(name, value);
@@ -200,6 +231,33 @@ class ResponseHold {
     // The head has said that all is well. The connection ends, so that nobody takes the response for complete.
     console.warn('changes of a session were not saved after the head of the response: %s', error.message);
     this.#response.destroy();
+  }
+}
+
+/** What stands in the place of a head that waits. Libraries for Express look at `_header` too. */
+const HELD = 'held until the session is saved';
+/** Whether a response with that refuses each change of its head, as Node's does. Then one that waits needs no methods of its
+ * own for that: each would cost a copy of its shape. */
+const CAN_BE_MARKED = canBeMarked();
+
+function canBeMarked() {
+  try {
+    const response = new ServerResponse(/** @type {any} */ ({ method: 'GET', httpVersionMajor: 1, httpVersionMinor: 1 }));
+    for (const isHeld of [true, false]) {
+      /** @type {any} */ (response)._header = isHeld ? HELD : null;
+      const isRefused = [['setHeader', 'a', ''], ['appendHeader', 'a', ''], ['removeHeader', 'a']].map(([name, ...args]) => {
+        try {
+          /** @type {any} */ (response)[name](...args);
+          return false;
+        } catch {
+          return true;
+        }
+      });
+      if (response.headersSent !== isHeld || isRefused.some((each) => each !== isHeld)) return false;
+    }
+    return true;
+  } catch {
+    return false;
   }
 }
 

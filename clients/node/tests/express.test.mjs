@@ -111,6 +111,22 @@ describe('calls', () => {
     assert.deepEqual(transport.takeNames(), ['OpenSession', 'SaveSession']);
   });
 
+  test('a request asks Express once where it comes from, however many calls it makes', async () => {
+    let count = 0;
+    const { browser, transport } = await start((app) => {
+      Object.defineProperty(app.request, 'ip', { get: () => { count += 1; return '192.0.2.3'; } });
+      routes(app);
+    });
+    await browser.get('/fill');
+    transport.takeCalls();
+    count = 0;
+
+    await browser.get('/both');
+
+    const sent = transport.takeCalls().map(({ request }) => request.context.remoteAddress);
+    assert.deepEqual([sent, count], [['192.0.2.3', '192.0.2.3'], 1]);
+  });
+
   test('a read is one call, a write is two, and each sends only what changed', async () => {
     const { browser, transport } = await start(routes);
     await browser.get('/fill');
@@ -613,6 +629,22 @@ describe('the head of the response', () => {
         }
       }
     }
+  });
+
+  test('is seen by libraries that look at _header while it waits, and the response gets no properties for that', async () => {
+    const seen = {};
+    const { browser } = await start((app) => {
+      app.get('/', (request, response) => {
+        request.session.a = 1;
+        response.end('body');
+        Object.assign(seen, { isSent: Boolean(response._header), own: Object.keys(response).filter((name) => name.endsWith('Header')) });
+      });
+    });
+
+    const answer = await browser.get('/');
+
+    assert.deepEqual([answer.status, answer.text, answer.setCookies.length], [200, 'body', 1]);
+    assert.deepEqual(seen, { isSent: true, own: [] });
   });
 
   test('can be changed by onGone while the response waits', async () => {
