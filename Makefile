@@ -109,7 +109,14 @@ soak: tools ## Runs for hours what is random by nature: races, model, cookies, t
 		CLOAKROOM_TEST_SESSIONS=1000000 CLOAKROOM_TEST_FAILOVERS=10 CLOAKROOM_TEST_ATTACK_SECONDS=60 \
 		CLOAKROOM_TEST_POOL_HOURS=1000 CLOAKROOM_TEST_MOVED_SESSIONS=30000 CLOAKROOM_TEST_REPLACED_NODES=10 \
 		CLOAKROOM_TEST_CLUSTERS=1000 CLOAKROOM_TEST_SUBJECT_SESSIONS=1000000 \
+		CLOAKROOM_TEST_CERTIFICATES=200 CLOAKROOM_TEST_CLIENT_KILLS=2000 \
 		PROPTEST_CASES=5000 cargo test --locked --profile soak
+	$(SOAK_ATOMIC_MOVES)
+
+# Only Valkey moves slots in one step.
+SOAK_ATOMIC_MOVES = $(valkey_as_redis) && PATH="$(CURDIR)/.tools/valkey:$$PATH" \
+	CLOAKROOM_TEST_MOVED_SESSIONS=30000 CLOAKROOM_TEST_SLOT_MOVES=100 \
+	cargo test --locked --profile soak --test it -- --ignored atomic_moves
 
 # How often each fault is tried.
 FAILOVER_ROUNDS := 10
