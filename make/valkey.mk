@@ -16,10 +16,12 @@ test-valkey: tools ## Runs the tests of the Redis store on Valkey.
 # What a version may do in its own way, besides what all stores share.
 of_a_version = on_redis $(addprefix redis_store::,acknowledge contents counters failover:: fsync full health rights \
 	scans sentinel versions)
+# The contract of stores and the model, on a single Redis with 64 partitions.
+of_a_store = ::redis --skip redis_cluster --skip redis_with_1024_partitions
 
 test-redis-versions: tools ## Runs the tests that depend on the version of Redis on Redis 8 and Valkey 8.
 	.tools/servers/redis/redis-server --version | grep --quiet '^Redis server v=8'
 	.tools/servers/valkey/redis-server --version | grep --quiet '^Valkey server v=8'
 	# These are built without TLS.
-	PATH="$(CURDIR)/.tools/servers/redis:$$PATH" cargo test --locked --test it -- $(of_a_version) --skip tls
-	PATH="$(CURDIR)/.tools/servers/valkey:$$PATH" cargo test --locked --test it -- $(of_a_version) --skip tls
+	PATH="$(CURDIR)/.tools/servers/redis:$$PATH" cargo test --locked --test it -- $(of_a_version) $(of_a_store) --skip tls
+	PATH="$(CURDIR)/.tools/servers/valkey:$$PATH" cargo test --locked --test it -- $(of_a_version) $(of_a_store) --skip tls
