@@ -13,6 +13,11 @@ test-valkey: tools ## Runs the tests of the Redis store on Valkey.
 	# The Redis Cluster of the other tests has six primaries.
 	PATH="$(CURDIR)/.tools/valkey:$$PATH" CLOAKROOM_TEST_PRIMARIES=3 cargo test --locked --test it -- redis_cluster
 
+# Where each server that takes the place of Debian's Redis is called `redis-server`.
+path_of_valkey := $(CURDIR)/.tools/valkey:
+path_of_redis-8 := $(CURDIR)/.tools/servers/redis:
+path_of_valkey-8 := $(CURDIR)/.tools/servers/valkey:
+
 # What a version may do in its own way, besides what all stores share.
 of_a_version = on_redis $(addprefix redis_store::,acknowledge contents counters failover:: fsync full health rights \
 	scans sentinel versions)
