@@ -13,13 +13,20 @@ test-valkey: tools ## Runs the tests of the Redis store on Valkey.
 	# The Redis Cluster of the other tests has six primaries.
 	PATH="$(CURDIR)/.tools/valkey:$$PATH" CLOAKROOM_TEST_PRIMARIES=3 cargo test --locked --test it -- redis_cluster
 
+# Where each server that takes the place of Debian's Redis is called `redis-server`.
+path_of_valkey := $(CURDIR)/.tools/valkey:
+path_of_redis-8 := $(CURDIR)/.tools/servers/redis:
+path_of_valkey-8 := $(CURDIR)/.tools/servers/valkey:
+
 # What a version may do in its own way, besides what all stores share.
 of_a_version = on_redis $(addprefix redis_store::,acknowledge contents counters failover:: fsync full health rights \
 	scans sentinel versions)
+# The contract of stores and the model, on a single Redis with 64 partitions.
+of_a_store = ::redis --skip redis_cluster --skip redis_with_1024_partitions
 
 test-redis-versions: tools ## Runs the tests that depend on the version of Redis on Redis 8 and Valkey 8.
 	.tools/servers/redis/redis-server --version | grep --quiet '^Redis server v=8'
 	.tools/servers/valkey/redis-server --version | grep --quiet '^Valkey server v=8'
 	# These are built without TLS.
-	PATH="$(CURDIR)/.tools/servers/redis:$$PATH" cargo test --locked --test it -- $(of_a_version) --skip tls
-	PATH="$(CURDIR)/.tools/servers/valkey:$$PATH" cargo test --locked --test it -- $(of_a_version) --skip tls
+	PATH="$(CURDIR)/.tools/servers/redis:$$PATH" cargo test --locked --test it -- $(of_a_version) $(of_a_store) --skip tls
+	PATH="$(CURDIR)/.tools/servers/valkey:$$PATH" cargo test --locked --test it -- $(of_a_version) $(of_a_store) --skip tls

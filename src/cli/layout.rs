@@ -3,6 +3,7 @@
 //! In a pipe and in a file, no text is shortened or broken.
 
 use std::io;
+use std::os::fd::AsFd;
 
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -10,7 +11,16 @@ use super::style::plain;
 
 /// Returns the columns of the terminal at stdout. `None`: there is no terminal, or its width is not known.
 pub(super) fn terminal_columns() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(io::stdout()).ok()?;
+    columns_of(io::stdout())
+}
+
+/// The same of the terminal at stderr.
+pub(super) fn stderr_columns() -> Option<usize> {
+    columns_of(io::stderr())
+}
+
+fn columns_of(terminal: impl AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(terminal).ok()?;
     (size.ws_col > 0).then(|| usize::from(size.ws_col).max(MIN_COLUMNS))
 }
 

@@ -1,10 +1,11 @@
 //! `cloakroom store migrate`: moves the sessions of a running service to its present store.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use tokio::runtime;
 
+use super::move_progress::MoveProgress;
 use crate::cli::credentials::Credentials;
 use crate::cli::progress::Progress;
 use crate::cli::sessions::admin::AdminClient;
@@ -42,11 +43,15 @@ impl MigrateArgs {
         let request = MigrateStoreRequest { dry_run: self.dry_run };
         let admin = AdminClient::connect(&self.address, &self.credentials, self.timeout).await?;
         let mut responses = admin.call(async |mut client| client.migrate_store(request).await).await?;
-        let (mut progress, mut last) = (Progress::new(), MigrateStoreResponse::default());
+        let (mut progress, mut last) = (Progress::with_log(), MigrateStoreResponse::default());
+        let mut move_progress = MoveProgress::new(self.dry_run, Instant::now());
         while let Some(response) = admin.next_in_time(&mut responses).await.map_err(cut)? {
-            let (done, left) = (response.live_count + response.ended_count, response.left_count);
-            let verb = if self.dry_run { "would move" } else { "moved" };
-            progress.show_text(|| format!("{done} sessions {verb}, about {left} to look at"));
+            if move_progress.add(&response, Instant::now()) {
+                progress.show_text(|columns| match columns {
+                    Some(columns) => move_progress.bar(columns),
+                    None => move_progress.line(),
+                });
+            }
             last = response;
         }
         Ok(last)

@@ -1,6 +1,7 @@
 //! `cloakroom store`: work on the store's files while no service has them open, and moves to another store.
 
 mod migrate;
+mod move_progress;
 
 use clap::{Args, Subcommand};
 

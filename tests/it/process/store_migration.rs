@@ -13,7 +13,7 @@ use tokio::task::block_in_place;
 
 use super::child::{Process, eventually, with_timeout};
 use super::load::{Load, Restart};
-use crate::cli::program::Ended;
+use crate::cli::program::{Ended, Program};
 use crate::conformance::fixtures;
 use crate::support::calls::{ChangesExt as _, json_entries, open_cookie, save};
 use crate::support::cluster::{Cluster, KeySpace};
@@ -130,6 +130,7 @@ async fn sessions_move_from_the_file_to_redis_while_they_are_in_use() {
 
     let size = redis.cli(&["dbsize"]);
     let dry = migrate(&process, &["--dry-run"]).await;
+    assert!(dry.stderr.starts_with("counting: 0 % of about "), "{dry:?}");
     assert!(dry.code == Some(0) && dry.stderr.contains(" live sessions would move"), "{dry:?}");
     assert_eq!(redis.cli(&["dbsize"]), size, "a dry run writes nothing");
 
@@ -250,6 +251,7 @@ async fn a_move_tells_the_true_numbers_of_what_moves_and_of_what_stays() {
 
     let lost = "nothing else is left to move; they are lost when [store.previous] is removed\n";
     let moved = migrate(&process, &[]).await;
+    assert!(moved.stderr.starts_with("moving: 0 % of about 111, 0 moved\n"), "{moved:?}");
     let has = format!("90 live sessions moved, 12 ended ones, 2 revocations; 4 had expired\n{stay}{lost}");
     assert!(moved.code == Some(65) && moved.stderr.ends_with(&has), "{moved:?}");
     let keys = session_keys(&new, "new");
@@ -260,6 +262,34 @@ async fn a_move_tells_the_true_numbers_of_what_moves_and_of_what_stays() {
     let again = migrate(&process, &[]).await;
     let nothing = format!("0 live sessions moved, 0 ended ones, 2 revocations; 4 had expired\n{stay}{lost}");
     assert!(again.code == Some(65) && again.stderr.ends_with(&nothing), "{again:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_terminal_shows_a_bar_with_the_share_the_rate_and_the_time_left() {
+    let ([old, new], key) = ([RedisServer::start(), RedisServer::start()], Key::generate());
+    let (from, to) = (redis_table("store", &old, "old", 64), redis_table("store", &new, "new", 64));
+    let both = format!("{to}{}{APP}", redis_table("store.previous", &old, "old", 64));
+    let mut process = Process::start(&format!("{from}{APP}"), &[("keys", &key)], &[]).await;
+    for number in 0..SESSIONS {
+        create(&process, number, "").await;
+    }
+    restart(&mut process, &both, "-TERM").await;
+
+    // Nothing more is shown of a move that ends at once, so the first page of this one takes a second.
+    assert_eq!(old.cli(&["client", "pause", "1000", "write"]), "OK\n");
+    let program = Program::new(&["store", "migrate", "--address", &process.admin_address().to_string()]);
+    let run = move || program.run_on_terminal(100);
+    let (code, printed) = tokio::task::spawn_blocking(run).await.unwrap();
+
+    let (lines, report) = printed.rsplit_once("\r\u{1b}[K").expect(&printed);
+    assert!(code == Some(0) && report.starts_with(&format!("{SESSIONS} live sessions moved, ")), "{printed}");
+    let mut lines = lines.split("\r\u{1b}[K").filter(|line| line.starts_with("moving ["));
+    assert!(lines.next().expect(&printed).contains("] 0 % of about 200, 0 moved"), "{printed}");
+    let line = lines.find(|line| line.contains(" left, ")).expect(&printed);
+    for text in [&format!(" % of about {SESSIONS}, "), "/s, ", " left, ", " moved"] {
+        assert!(line.contains(text), "{text} is not in {line}");
+    }
+    assert!(line.contains('#') && line.contains('-') && line.chars().count() < 100, "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

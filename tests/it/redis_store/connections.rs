@@ -8,6 +8,7 @@ use tokio::time::sleep;
 
 use super::{TIMEOUT, until};
 use crate::support::calls::{ChangesExt as _, open_cookie, save};
+use crate::support::environment::number;
 use crate::support::proxy::Proxy;
 use crate::support::redis::RedisServer;
 use crate::support::{TestService, app_settings, long_timeouts};
@@ -92,7 +93,7 @@ async fn a_connection_that_was_closed_while_idle_fails_no_call() {
         clients.push(service.another_client().await);
     }
 
-    for round in 0..20 {
+    for round in 0..number("CLOAKROOM_TEST_CLIENT_KILLS").unwrap_or(20) {
         let before = proxy.accepted();
         match round % 2 {
             0 => proxy.close(),

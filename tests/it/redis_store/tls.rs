@@ -14,6 +14,7 @@ use crate::cli::program::Program;
 use crate::conformance::fixtures::create_session;
 use crate::support::authority::{CertificateAuthority, replace};
 use crate::support::calls::{ChangesExt as _, save};
+use crate::support::environment::number;
 use crate::support::ports::free_port;
 use crate::support::redis::{RedisServer, documented_rights};
 use crate::support::sentinel::{SERVICE, Server, await_replicas, settings};
@@ -353,7 +354,7 @@ async fn new_certificates_fail_no_call_but_on_connections_that_are_killed() {
     };
 
     saved(10 * WRITERS).await;
-    for _ in 0..ROUNDS {
+    for _ in 0..number("CLOAKROOM_TEST_CERTIFICATES").unwrap_or(ROUNDS) {
         let authority = CertificateAuthority::new();
         authority.sign("cloakroom").write(&redis.path("client.pem"), &redis.path("client.key"));
         authority.write(&redis.path("ca.pem"));
@@ -377,5 +378,5 @@ async fn new_certificates_fail_no_call_but_on_connections_that_are_killed() {
 
 const WRITERS: usize = 64;
 
-/// How often the certificates change.
+/// How often the certificates change; `CLOAKROOM_TEST_CERTIFICATES` sets it.
 const ROUNDS: usize = 3;

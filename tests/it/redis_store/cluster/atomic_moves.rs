@@ -1,5 +1,6 @@
 //! Slots that Valkey moves in one step, while sessions are used in every way.
 
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -39,8 +40,10 @@ async fn slots_that_are_moved_in_one_step_fail_no_call_and_lose_no_session() {
     let (stop, lives) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
     let living = tokio::spawn(live(Arc::clone(&service), Arc::clone(&stop), Arc::clone(&lives)));
 
-    let nodes = [0, 1, 2].map(|number| &cluster.nodes[number]);
-    for [from, to] in [[nodes[0], nodes[1]], [nodes[1], nodes[2]], [nodes[2], nodes[1]]] {
+    // From the first node to the second one, and then to and fro between that and the third one.
+    let nodes = iter::once(0).chain([1, 2].into_iter().cycle()).map(|number| &cluster.nodes[number]);
+    let moves = nodes.clone().zip(nodes.skip(1));
+    for (from, to) in moves.take(number("CLOAKROOM_TEST_SLOT_MOVES").unwrap_or(MOVES)) {
         let before = lives.load(Ordering::Relaxed);
         block_in_place(|| cluster.move_slots_at_once(FIRST_THIRD, from, to));
         counters.until_incremented(|_| true).await;
@@ -59,3 +62,6 @@ async fn slots_that_are_moved_in_one_step_fail_no_call_and_lose_no_session() {
 const FIRST_THIRD: [&str; 2] = ["0", "5460"];
 
 const WRITERS: usize = 32;
+
+/// How often they move; `CLOAKROOM_TEST_SLOT_MOVES` sets it.
+const MOVES: usize = 3;

@@ -15,6 +15,7 @@ use crate::redis_store::until;
 use crate::support::TestService;
 use crate::support::calls::{json_entries, open_cookie};
 use crate::support::cluster::Cluster;
+use crate::support::environment::number;
 
 /// Opens the sessions of counters, each by a task of its own, until it is stopped.
 struct Readers {
@@ -110,7 +111,7 @@ async fn a_killed_connection_fails_at_most_the_writes_under_way_on_it_and_no_ope
     counters.until_incremented(|_| true).await;
     readers.until_answered(|_| true).await;
 
-    for kill in 0..KILLS {
+    for kill in 0..number("CLOAKROOM_TEST_CLIENT_KILLS").unwrap_or(KILLS) {
         let (node, before) = (kill % 3, failed(&counters, kill % 3));
         // Each of them has one call under way at most. The next one may go by a connection that is not closed yet.
         let under_way = 2 * counters.progress().iter().filter(|it| at(node, it.partition)).count();
@@ -131,4 +132,5 @@ async fn a_killed_connection_fails_at_most_the_writes_under_way_on_it_and_no_ope
 }
 
 const WRITERS: usize = 32;
+/// How often the clients of a node are killed; `CLOAKROOM_TEST_CLIENT_KILLS` sets it.
 const KILLS: u16 = 40;
