@@ -98,6 +98,8 @@ class RequestState {
       throw new TypeError('the session can only be set to null or undefined: set its properties instead');
     }
     this.remove();
+    // The end of the response has to wait for the call that ends the session.
+    if (this.settings.unset === 'destroy') void this.session;
   }
 
   /** Takes the session away from the application. What it has changed is not saved. */

@@ -470,6 +470,24 @@ describe('req.session', () => {
     assert.match(removed.setCookies[0], /^session=;/);
   });
 
+  test('setting it to null ends the session of a lazy request that did nothing else with it', async () => {
+    const { browser } = await start((app) => {
+      app.get('/write', (request, response) => {
+        request.session.a = 1;
+        response.end();
+      });
+      app.get('/remove', (request, response) => {
+        request.session = null;
+        response.end();
+      });
+    }, { lazy: true, unset: 'destroy' });
+    await browser.get('/write');
+
+    const removed = await browser.get('/remove');
+
+    assert.match(removed.setCookies[0], /^session=;/);
+  });
+
   test('an option of express-session that the service decides is refused with advice', () => {
     for (const option of ['secret', 'store', 'rolling', 'genid', 'proxy', 'resave']) {
       assert.throws(() => sessions({ [option]: true }), TypeError, option);
