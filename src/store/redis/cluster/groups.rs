@@ -147,7 +147,7 @@ impl Cluster {
                     let count = run.sequence.len();
                     match self.take(&mut run, node, open.term(), answers.by_ref().take(count).collect())? {
                         Next::Moved(address) => self.follow(run.sequence.slot, &address),
-                        Next::Done | Next::Again | Next::Asked(_) | Next::AskedAtPort(..) => {}
+                        Next::Done | Next::Again | Next::Asked(_) => {}
                         Next::Split(_) | Next::Wait(_) => self.refresh_soon(),
                     }
                     Ok(run)

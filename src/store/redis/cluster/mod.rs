@@ -164,18 +164,6 @@ impl Cluster {
                         followed.note(&node.address, "ASK", &address);
                         None
                     }
-                    Next::AskedAtPort(port, failure) => {
-                        let nodes = self.others_at_port(port, &node);
-                        // Each other attempt, for in between a wrong one redirects to the node that has the slot.
-                        match nodes.get(attempts as usize / 2 % nodes.len().max(1)) {
-                            Some(asked) => {
-                                followed.note(&node.address, "ASK", &asked.address);
-                                run.asked = Some(asked.address.clone());
-                                None
-                            }
-                            None => Some(failure),
-                        }
-                    }
                     Next::Split(_) if when_split == WhenSplit::Return => return Ok(None),
                     Next::Split(failure) | Next::Wait(failure) => Some(failure),
                 },
@@ -273,14 +261,6 @@ impl Cluster {
     pub(in crate::store::redis) fn named_node(&self, address: &ServerAddress) -> Arc<Node> {
         let in_table = self.table.borrow().at(address);
         in_table.unwrap_or_else(|| self.asked.find_or_add(address, || self.new_node(address)))
-    }
-
-    /// The nodes at this port besides the one that names it.
-    ///
-    /// One of them that is not getting the slot of a command does not do it, although it is asked.
-    pub(in crate::store::redis) fn others_at_port(&self, port: u16, node: &Arc<Node>) -> Vec<Arc<Node>> {
-        let is_other = |other: &&Arc<Node>| other.address.port == port && other.address != node.address;
-        self.table().nodes().iter().filter(is_other).cloned().collect()
     }
 
     /// Makes the node of the table for this address.

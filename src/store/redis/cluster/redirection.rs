@@ -30,8 +30,6 @@ pub(in crate::store::redis) enum Redirection {
     Moved(ServerAddress),
     /// The key may be at a node that is getting the slot.
     Ask(ServerAddress),
-    /// The same, at a node of which only the port is told: it should announce a name and has none.
-    AskAtPort(u16),
     /// Later: the slot is being moved and its keys are at two nodes.
     Split,
     /// Later, maybe at another node.
@@ -44,16 +42,8 @@ impl Redirection {
     /// Reads an error of the node at this address. `None`: it is none of these.
     pub(in crate::store::redis) fn parse(error: &ServerError, node: &ServerAddress) -> Option<Self> {
         match error.kind()? {
-            // CLUSTER SLOTS tells the address of a node without a name.
-            ServerErrorKind::Moved => Some(match host_and_port(error) {
-                None | Some(("?", _)) => Self::Wait,
-                Some((host, port)) => Self::Moved(address(host, port, node)),
-            }),
-            ServerErrorKind::Ask => Some(match host_and_port(error) {
-                None => Self::Wait,
-                Some(("?", port)) => Self::AskAtPort(port),
-                Some((host, port)) => Self::Ask(address(host, port, node)),
-            }),
+            ServerErrorKind::Moved => Some(address(error, node).map_or(Self::Wait, Self::Moved)),
+            ServerErrorKind::Ask => Some(address(error, node).map_or(Self::Wait, Self::Ask)),
             ServerErrorKind::TryAgain => Some(Self::Split),
             ServerErrorKind::ClusterDown
             | ServerErrorKind::BusyLoading
@@ -65,16 +55,15 @@ impl Redirection {
     }
 }
 
-/// Reads `3999 10.0.0.1:6381`.
-fn host_and_port(error: &ServerError) -> Option<(&str, u16)> {
+/// Reads `3999 10.0.0.1:6381`. Without a host, the host is that of the node that says so.
+fn address(error: &ServerError, node: &ServerAddress) -> Option<ServerAddress> {
     let (host, port) = error.details()?.split_whitespace().nth(1)?.rsplit_once(':')?;
-    Some((host, port.parse().ok()?))
-}
-
-/// Without a host, the host is that of the node that says so.
-fn address(host: &str, port: u16, node: &ServerAddress) -> ServerAddress {
-    let host = if host.is_empty() { &node.host } else { host };
-    ServerAddress { host: host.to_owned(), port }
+    let host = match host {
+        "" => &node.host,
+        "?" => return None,
+        host => host,
+    };
+    Some(ServerAddress { host: host.to_owned(), port: port.parse().ok()? })
 }
 
 /// The codes of the errors that [`Redirection::parse()`] knows, but for that of a script that has to be loaded.
@@ -101,6 +90,8 @@ mod tests {
             ("fd00:0:0:1::a:7000", Some(("fd00:0:0:1::a", 7000))),
             ("::ffff:10.0.0.1:65535", Some(("::ffff:10.0.0.1", 65535))),
             (":7000", Some(("answered.example", 7000))),
+            // It should announce a name and has none. CLUSTER SLOTS tells its address.
+            ("?:7000", None),
             ("10.0.0.1", None),
             ("10.0.0.1:", None),
             ("10.0.0.1:port", None),
@@ -118,16 +109,6 @@ mod tests {
 
                 assert_eq!(read, Some(expected.clone().map_or(Redirection::Wait, redirection)), "{code} {text}");
             }
-        }
-    }
-
-    #[test]
-    fn a_node_without_the_name_that_it_should_announce_is_asked_at_its_port() {
-        for (code, expected) in [("MOVED", Redirection::Wait), ("ASK", Redirection::AskAtPort(7000))] {
-            let answer = parse_redis_value(format!("-{code} 3999 ?:7000\r\n").as_bytes());
-            let Ok(Value::ServerError(error)) = answer else { panic!("{answer:?} is no error") };
-
-            assert_eq!(Redirection::parse(&error, &at("answered.example", 6379)), Some(expected), "{code}");
         }
     }
 }

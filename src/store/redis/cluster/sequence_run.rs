@@ -43,8 +43,6 @@ pub(in crate::store::redis) enum Next {
     Moved(ServerAddress),
     /// The key may be at this node, which is asked next.
     Asked(ServerAddress),
-    /// The same, at a node of which only the port is told.
-    AskedAtPort(u16, Failure),
     /// The keys of the next command are at two nodes.
     Split(Failure),
     Wait(Failure),
@@ -103,7 +101,6 @@ impl<'q, 's> SequenceRun<'q, 's> {
                 self.asked = Some(address.clone());
                 Ok(Next::Asked(address))
             }
-            Some(Redirection::AskAtPort(port)) => Ok(Next::AskedAtPort(port, failure)),
             Some(Redirection::NoScript) if self.sequence.script.is_some() => {
                 // It was loaded, and somebody flushed the scripts before the call.
                 let is_flushed = self.loads_script;

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use redis::Value;
-use tokio::time::Instant;
 
+use super::Cluster;
 use super::followed::Followed;
 use super::redirection::Redirection;
 use super::slots::Node;
-use super::{Cluster, wait};
 use crate::store::redis::answer::server_error;
 use crate::store::redis::failure::Failure;
+use crate::store::redis::partitions::Slot;
 use crate::store::redis::sequence::{Repeat, Sequence, pipeline};
 use crate::store::redis::server_address::ServerAddress;
 
@@ -36,10 +36,8 @@ impl Cluster {
         self: &Arc<Self>,
         reads: &[Sequence<'_>],
     ) -> Result<Vec<SlotNodes>, Failure> {
-        let deadline = Instant::now() + self.target.timeout;
         let (mut found, mut followed) = (vec![None; reads.len()], Followed::default());
-        let (mut rounds, mut waits) = (0, 0);
-        while rounds < MAX_ROUNDS {
+        for _ in 0..MAX_ROUNDS {
             let missing = (0..reads.len()).filter(|number| found[*number].is_none()).collect::<Vec<_>>();
             if missing.is_empty() {
                 break;
@@ -50,22 +48,9 @@ impl Cluster {
                 node.connections.run(&pipeline(commands), Repeat::IfClosed).await
             };
             let answers = join_all(asked.iter().map(ask)).await;
-            let mut refused = None;
             for ((node, numbers), answers) in asked.iter().zip(answers) {
                 for (number, answer) in numbers.iter().zip(answers?) {
-                    match self.read_answer(&reads[*number], node, &answer, &mut followed).await? {
-                        SlotAnswer::At(nodes) => found[*number] = Some(nodes),
-                        SlotAnswer::Moved => {}
-                        SlotAnswer::Later(failure) => refused = Some(failure),
-                    }
-                }
-            }
-            match refused {
-                None => rounds += 1,
-                Some(failure) => {
-                    self.refresh_soon();
-                    waits += 1;
-                    wait(waits, deadline).await.map_err(|()| failure)?;
+                    found[*number] = self.read_answer(reads[*number].slot, node, &answer, &mut followed)?;
                 }
             }
         }
@@ -83,57 +68,26 @@ impl Cluster {
         Ok(nodes.into_values().collect())
     }
 
-    /// Reads the answer of a node.
-    async fn read_answer(
+    /// Reads the answer of a node. `None`: another node has the slot, which is asked next.
+    fn read_answer(
         self: &Arc<Self>,
-        read: &Sequence<'_>,
-        node: &Arc<Node>,
+        slot: Slot,
+        node: &Node,
         answer: &Value,
         followed: &mut Followed,
-    ) -> Result<SlotAnswer, Failure> {
+    ) -> Result<Option<SlotNodes>, Failure> {
         let owner = node.address.clone();
-        let Some(error) = server_error(answer) else { return Ok(SlotAnswer::At(SlotNodes { owner, target: None })) };
-        let failure = node.connections.refused(error);
+        let Some(error) = server_error(answer) else { return Ok(Some(SlotNodes { owner, target: None })) };
         match Redirection::parse(error, &node.address) {
-            Some(Redirection::Ask(target)) => Ok(SlotAnswer::At(SlotNodes { owner, target: Some(target) })),
-            Some(Redirection::AskAtPort(port)) => Ok(match self.target_at_port(read, port, node).await? {
-                Some(target) => SlotAnswer::At(SlotNodes { owner, target: Some(target) }),
-                None => SlotAnswer::Later(failure),
-            }),
+            Some(Redirection::Ask(target)) => Ok(Some(SlotNodes { owner, target: Some(target) })),
             Some(Redirection::Moved(address)) => {
-                self.follow(read.slot, &address);
+                self.follow(slot, &address);
                 followed.note(&node.address, "MOVED", &address);
-                Ok(SlotAnswer::Moved)
+                Ok(None)
             }
-            Some(Redirection::Wait) => Ok(SlotAnswer::Later(failure)),
-            _ => Err(failure),
+            _ => Err(node.connections.refused(error)),
         }
     }
-
-    /// Finds the node at this port that is getting the slot: it answers where the others redirect.
-    async fn target_at_port(
-        &self,
-        read: &Sequence<'_>,
-        port: u16,
-        owner: &Arc<Node>,
-    ) -> Result<Option<ServerAddress>, Failure> {
-        for node in self.others_at_port(port, owner) {
-            let answers = node.connections.run(&read.asking(0), Repeat::IfClosed).await?;
-            if answers.iter().all(|answer| server_error(answer).is_none()) {
-                return Ok(Some(node.address.clone()));
-            }
-        }
-        Ok(None)
-    }
-}
-
-/// What a node says about a slot.
-enum SlotAnswer {
-    At(SlotNodes),
-    /// Another node has it, which is asked next.
-    Moved,
-    /// It has to be asked again.
-    Later(Failure),
 }
 
 /// How often slots are followed to another node.
