@@ -118,14 +118,14 @@ SOAK_ATOMIC_MOVES = $(valkey_as_redis) && PATH="$(CURDIR)/.tools/valkey:$$PATH" 
 	CLOAKROOM_TEST_MOVED_SESSIONS=30000 CLOAKROOM_TEST_SLOT_MOVES=100 \
 	cargo test --locked --profile soak --test it -- --ignored atomic_moves
 
-# How often each fault is tried, and on which servers: these two, redis-8 and valkey-8.
+# How often each fault is tried, and on which servers: Debian's Redis and Valkey 9; redis-8 and valkey-8 are there too.
 FAILOVER_ROUNDS := 10
 FAILOVER_SERVERS := redis valkey
 FAILOVERS := redis_store::cluster::faults::a_primary redis_store::sentinel::a_primary_that_is_killed \
 	redis_store::sentinel::a_primary_that_hung redis_store::sentinel::sentinels_that_are_all_down
 
 failovers: tools ## Kills and hangs servers of Sentinels and clusters, with nothing else on this machine, and judges gaps, errors and losses.
-	@$(valkey_as_redis) && mkdir -p target && echo '|rounds|longest gap|ready|errors|gap elsewhere|errors|writes|lost|twice' >target/failovers
+	@$(foreach server,$(filter-out redis valkey redis-8 valkey-8,$(FAILOVER_SERVERS)),$(error there is no server $(server): FAILOVER_SERVERS takes redis, valkey, redis-8 and valkey-8))$(valkey_as_redis) && mkdir -p target && echo '|rounds|longest gap|ready|errors|gap elsewhere|errors|writes|lost|twice' >target/failovers
 	@result=0; $(foreach server,$(FAILOVER_SERVERS),echo '$(server):' >>target/failovers; \
 		PATH="$(path_of_$(server))$$PATH" $(JUDGE_FAILOVERS) || result=$$?;) \
 	awk -F '|' '{ printf "%-44s %6s %11s %8s %6s %13s %6s %8s %5s %5s\n", $$1, $$2, $$3, $$4, $$5, $$6, $$7, $$8, $$9, $$10 }' \

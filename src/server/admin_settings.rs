@@ -53,12 +53,14 @@ impl AdminSettings {
     /// Returns the settings of its server: those of `server`, on one thread and with few connections. `None`: it does
     /// not listen.
     pub(super) fn server(&self, server: &Settings) -> Option<Settings> {
+        let max_connections = server.max_connections.min(MAX_CONNECTIONS);
         Some(Settings {
             listen: Some(self.listen?),
             unix_socket: None,
             workers: 1,
-            max_connections: server.max_connections.min(MAX_CONNECTIONS),
-            max_connections_per_peer: server.max_connections_per_peer.min(MAX_CONNECTIONS_PER_PEER),
+            max_connections,
+            // One address leaves room for the others, whatever it is allowed to do there.
+            max_connections_per_peer: server.max_connections_per_peer.min((max_connections / 2).max(1)),
             tls: self.tls.clone(),
             // The subcommands of operators call by gRPC.
             protocols: Protocols { grpc: true, ..server.protocols },
@@ -69,9 +71,6 @@ impl AdminSettings {
 
 /// Enough for operators, monitors and probes.
 pub(super) const MAX_CONNECTIONS: usize = 128;
-
-/// One address leaves room for the others, whatever it is allowed to do there.
-const MAX_CONNECTIONS_PER_PEER: usize = MAX_CONNECTIONS / 2;
 
 const EXPOSED: &str = "is open to other machines, and a program that reaches it can end every session; say in [callers] \
                        who may, listen on 127.0.0.1, or set insecure = true in [server] if the whole network is yours";

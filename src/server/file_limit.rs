@@ -44,16 +44,22 @@ pub(super) fn fit(settings: &Settings) -> Settings {
         None => settings.clone(),
         Some(files) => {
             let max = connections_with(usize::try_from(files).unwrap_or(usize::MAX), wanted);
+            let fitting = with_connections(settings, max);
             if max < wanted {
-                let needed = wanted + RESERVED_FILES;
-                warn!(files.limit = files, files.needed = needed, connections.max = max, "{TOO_FEW_FILES}");
+                warn!(
+                    files.limit = files,
+                    files.needed = wanted + RESERVED_FILES,
+                    connections.max = max,
+                    connections.max_per_peer = fitting.max_connections_per_peer,
+                    "{TOO_FEW_FILES}"
+                );
             }
-            with_connections(settings, max)
+            fitting
         }
     }
 }
 
-/// Returns the settings with this many connections. One address still cannot take all of them, unless it could before.
+/// Returns the settings with this many connections. If one address could not take all of them before, it can take half.
 fn with_connections(settings: &Settings, max_connections: usize) -> Settings {
     let Settings { max_connections: wanted, max_connections_per_peer: mut max_per_peer, .. } = *settings;
     if max_connections < wanted && max_per_peer < wanted {

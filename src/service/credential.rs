@@ -68,7 +68,7 @@ pub(super) struct PresentedToken<'r> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ResolvedCredential<'r> {
     pub(super) token: SplitToken,
-    /// The text that was verified, if signing the token would give the same; `None`: it is another one.
+    /// The text that was verified, if signing the token would give the same; `None`: signing it would give another text.
     pub(super) text: Option<&'r str>,
     pub(super) kind: CredentialKind,
     pub(super) note: CookieNote,

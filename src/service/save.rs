@@ -139,7 +139,7 @@ impl Service {
                 None => None,
             };
             let result = match prepared.credential.kind {
-                // The second time it is one.
+                // After it has begun anew it is one.
                 CredentialKind::Ticket => break self.create_or_write(call, &mut prepared).await?,
                 CredentialKind::Token | CredentialKind::Cookie => self.write(call, prepared.for_existing(call)).await?,
             };

@@ -150,7 +150,7 @@ impl Service {
                     return self.repeat_renewal(call, next).await;
                 }
                 Some(next) if token == prepared.credential.token => token = next,
-                // The next token has been replaced too, and only one generation of grace is allowed. Or its key is gone.
+                // Only one generation of grace is allowed, and the next token has been replaced too, or nobody can compute it.
                 Some(_) | None => return Ok(WriteResult::Gone(Some(EndReason::Superseded))),
             }
         }

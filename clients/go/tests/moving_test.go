@@ -113,7 +113,7 @@ cookie_name = "session"
 	browser.Get("/add?hat")
 	browser.Get("/login?ada")
 	legacy := browser.Cookies()
-	tab, thief, unknown := browser.Another(), browser.Another(), browser.Another()
+	tab, thief, anonymous := browser.Another(), browser.Another(), browser.Another()
 	copyCookies(browser, tab)
 	copyCookies(browser, thief)
 	current.Store(moved)
@@ -121,7 +121,7 @@ cookie_name = "session"
 	same(t, browser.Get("/").Body, "ada[hat]")
 	browser.Get("/add?coat")
 	same(t, browser.Get("/").Body, "ada[hat coat]")
-	same(t, unknown.Get("/").Body, "[]")
+	same(t, anonymous.Get("/").Body, "[]")
 	if browser.Cookies() == legacy {
 		t.Fatal("the browser has no cookie of the service")
 	}

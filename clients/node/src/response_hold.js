@@ -29,11 +29,15 @@ class ResponseHold {
   #isHeadHeld = false;
   /** Whether Node itself takes a head that waits for one that was sent. */
   #isMarked = false;
+  /** What Node had in the place of the mark. */
+  #unmarked = null;
 
   /** @param {import('node:http').ServerResponse} response @param {Holder} holder */
   constructor(response, holder) {
     this.#response = response;
     this.#holder = holder;
+    // The head may have been sent before the session was used.
+    if (response.headersSent) this.#state = 'headReady';
     const { writeHead, flushHeaders, write, end } = /** @type {any} */ (response);
     this.#methods = { writeHead, flushHeaders, write, end };
     // Each property costs a copy of the response's shape, since Express has replaced its prototype. So there are few.
@@ -57,19 +61,21 @@ class ResponseHold {
   /** Has the application see a head that was sent, until it is. */
   #holdHead() {
     this.#isHeadHeld = true;
-    if (CAN_BE_MARKED && this.#response instanceof ServerResponse) this.#mark();
+    if (CAN_BE_MARKED && this.#response instanceof ServerResponse && !this.isHeadSent) this.#mark();
     else this.#replaceChanges();
   }
 
   #mark() {
+    const marked = /** @type {any} */ (this.#response);
     this.#isMarked = true;
-    /** @type {any} */ (this.#response)._header = HELD;
+    this.#unmarked = marked._header;
+    marked._header = HELD;
   }
 
   #unmark() {
     if (!this.#isMarked) return;
     this.#isMarked = false;
-    /** @type {any} */ (this.#response)._header = null;
+    /** @type {any} */ (this.#response)._header = this.#unmarked;
   }
 
   /** Replaces the methods of a response that cannot be marked, such as one of HTTP/2. */
@@ -234,8 +240,9 @@ class ResponseHold {
   }
 }
 
-/** What stands in the place of a head that waits. Libraries for Express look at `_header` too. */
-const HELD = 'held until the session is saved';
+/** What stands in the place of a head that waits. Libraries for Express look at `_header` too. If one of them sends it, past the
+ * methods of the response, the browser gets a response that it can read. */
+const HELD = 'HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\nContent-Length: 0\r\n\r\n';
 /** Whether a response with that refuses each change of its head, as Node's does. Then one that waits needs no methods of its
  * own for that: each would cost a copy of its shape. */
 const CAN_BE_MARKED = canBeMarked();

@@ -591,6 +591,58 @@ describe('the head of the response', () => {
     }
   });
 
+  test('that was sent before the session is used stays as it is', async () => {
+    const ways = {
+      write: (response) => response.write('one'),
+      writeHead: (response) => { response.writeHead(201, { 'Content-Length': 6, 'X-Own': 'yes' }); response.write('one'); },
+      flushHeaders: (response) => {
+        response.writeHead(201, { 'Content-Length': 6, 'X-Own': 'yes' });
+        response.flushHeaders();
+        response.write('one');
+      },
+    };
+    for (const [way, send] of Object.entries(ways)) {
+      for (const options of [{}, { lazy: true }]) {
+        const { browser } = await start((app) => {
+          app.get('/', (request, response) => {
+            send(response);
+            request.session.a = way;
+            response.end('two');
+          });
+          app.get('/login', (request, response) => {
+            request.session.a = 'login';
+            response.end();
+          });
+          app.get('/read', async (request, response) => {
+            await request.session.open();
+            json(response, request.session.a);
+          });
+        }, options);
+        const isKnown = options.lazy === true;
+        if (isKnown) await browser.get('/login');
+
+        const answer = await browser.get('/');
+
+        const head = way === 'write' ? [200, undefined] : [201, 'yes'];
+        assert.deepEqual([answer.status, answer.headers['x-own'], answer.setCookies, answer.text], [...head, [], 'onetwo'], way);
+        if (isKnown) assert.equal((await browser.get('/read')).text, JSON.stringify(way));
+      }
+    }
+  });
+
+  test('that was sent before the session is used ends the connection if the save fails', async () => {
+    const { browser, transport } = await start((app) => {
+      app.get('/', (request, response) => {
+        response.write('one');
+        request.session.a = 1n;
+        response.end('two');
+      });
+    });
+
+    await assert.rejects(browser.get('/'), { code: 'ECONNRESET' });
+    assert.deepEqual(transport.takeNames(), []);
+  });
+
   test('waits through a second end, which is ignored as in express-session', async () => {
     const { browser } = await start((app) => {
       app.get('/', (request, response) => {

@@ -147,11 +147,11 @@ def test_two_sessions_in_one_header_are_refused_by_400_until_a_login(client, ann
     other = Client()
     get(other, set_entry("a", 2))
     both = f"sessionid={cookie(client)}; sessionid={cookie(other)}"
-    anonymous = Client(headers={"cookie": both})
-    assert get(anonymous, read("a")).result is None
-    assert get(anonymous, set_entry("b", 1)).status_code == 400
-    log_in(anonymous)
-    assert get(Client(headers={"cookie": f"sessionid={cookie(anonymous)}"}), name_of_user).result == "anna"
+    ambiguous = Client(headers={"cookie": both})
+    assert get(ambiguous, read("a")).result is None
+    assert get(ambiguous, set_entry("b", 1)).status_code == 400
+    log_in(ambiguous)
+    assert get(Client(headers={"cookie": f"sessionid={cookie(ambiguous)}"}), name_of_user).result == "anna"
     for ended in (client, other):
         assert get(ended, read("a")).result is None
 

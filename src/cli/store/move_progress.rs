@@ -11,7 +11,7 @@ use crate::grpc::wire::MigrateStoreResponse;
 #[derive(Debug)]
 pub(super) struct MoveProgress {
     is_dry_run: bool,
-    /// How often the records of the previous store have been begun with.
+    /// How many passes over the records of the previous store have begun.
     passes: u32,
     /// When this pass began.
     begin: Instant,

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -42,19 +44,23 @@ pub(super) struct Material {
     pub(super) large_open: Vec<u8>,
 }
 
-/// What is attacked, and from where.
+/// Where a flood goes to, and where it comes from.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Attacked {
-    pub(super) listener: SocketAddr,
-    /// The address of the attackers. Its port is 0.
-    pub(super) from: SocketAddr,
+pub(super) struct Route {
+    pub(super) to: SocketAddr,
+    /// With port 0. `None`: the address that the system chooses, as for the honest caller.
+    pub(super) from: Option<SocketAddr>,
 }
 
-impl Attacked {
+impl Route {
     async fn connect(self) -> io::Result<TcpStream> {
         let socket = TcpSocket::new_v4()?;
-        socket.bind(self.from)?;
-        socket.connect(self.listener).await
+        if let Some(from) = self.from {
+            // A port of a closed connection is in use for a minute otherwise.
+            socket.set_reuseaddr(true)?;
+            socket.bind(from)?;
+        }
+        socket.connect(self.to).await
     }
 }
 
@@ -62,36 +68,44 @@ impl Attacked {
 pub(super) struct RunningFlood {
     stop: CancellationToken,
     thread: JoinHandle<()>,
+    /// How many connections it has made.
+    connections: Arc<AtomicUsize>,
 }
 
 impl RunningFlood {
-    pub(super) fn start(flood: Flood, attacked: Attacked, material: Material) -> Self {
+    pub(super) fn start(flood: Flood, route: Route, material: Material) -> Self {
         let stop = CancellationToken::new();
         let stopped = stop.clone();
+        let connections = Arc::<AtomicUsize>::default();
+        let counted = Arc::clone(&connections);
         let thread = thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(stopped.run_until_cancelled(attack(flood, attacked, material)));
+            runtime.block_on(stopped.run_until_cancelled(attack(flood, route, material, &counted)));
         });
-        Self { stop, thread }
+        Self { stop, thread, connections }
     }
 
-    /// Closes all its connections.
-    pub(super) fn stop(self) {
+    /// Closes all its connections. Returns how many there were.
+    pub(super) fn stop(self) -> usize {
         self.stop.cancel();
         self.thread.join().unwrap();
+        self.connections.load(Ordering::Relaxed)
     }
 }
 
-async fn attack(flood: Flood, attacked: Attacked, material: Material) {
+async fn attack(flood: Flood, route: Route, material: Material, connections: &Arc<AtomicUsize>) {
     let mut attackers = JoinSet::new();
     for _ in 0..flood.connections {
-        let material = material.clone();
+        let (material, connections) = (material.clone(), Arc::clone(connections));
         attackers.spawn(async move {
             loop {
                 // An address may be out of ports, or the service may refuse the connection.
-                let connected = timeout(Duration::from_secs(1), attacked.connect()).await;
+                let connected = timeout(Duration::from_secs(1), route.connect()).await;
                 match connected {
-                    Ok(Ok(socket)) => use_connection(&flood, &material, socket).await,
+                    Ok(Ok(socket)) => {
+                        connections.fetch_add(1, Ordering::Relaxed);
+                        use_connection(&flood, &material, socket).await;
+                    }
                     _ => sleep(Duration::from_millis(1)).await,
                 }
             }

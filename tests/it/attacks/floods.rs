@@ -406,7 +406,7 @@ pub(super) const OPERATOR_FLOODS: &[Flood] = &[
         ..PLAIN
     },
     Flood {
-        // As many as the listener takes: if there were more, they would replace each other before they are answered.
+        // As many as the listener takes in all. Without the limit of one address there would be no place for the probes.
         name: "idle connections behind a call",
         connections: 128,
         begin: || post(LIST_SESSIONS, &[]),

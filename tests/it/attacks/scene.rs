@@ -12,7 +12,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 use tonic::transport::Channel;
 
-use super::flood::{Attacked, Flood, Material, RunningFlood};
+use super::flood::{Flood, Material, Route, RunningFlood};
 use super::honest::{Honest, Measured, Target, p99};
 use crate::cli::program::Program;
 use crate::process::child::{Process, eventually};
@@ -76,7 +76,7 @@ impl Scene {
         let honest = Honest::start((target, cookie), (control_target, control_cookie));
         // The first calls are slower, and take memory that is kept.
         sleep(Duration::from_millis(500)).await;
-        let memory_before = memory(&attacked).await;
+        let memory_before = memory(&attacked).await.expect("it answers");
         honest.take();
         Self { attacked, listener, honest, material, memory_before, ratios: Mutex::default(), _control: control }
     }
@@ -104,7 +104,7 @@ impl Scene {
     #[expect(clippy::print_stdout, reason = "the figures of each flood are worth reading")]
     async fn endure_once(&self, flood: &Flood, length: Duration) -> (f64, Vec<String>) {
         self.honest.take();
-        let running = RunningFlood::start(*flood, self.target(), self.material.clone());
+        let running = RunningFlood::start(*flood, self.route(), self.material.clone());
         let healthcheck = spawn_blocking({
             let address = self.attacked.admin_address();
             move || healthcheck(address)
@@ -113,12 +113,16 @@ impl Scene {
         while begin.elapsed() < length {
             let ready = timeout(Duration::from_secs(5), self.attacked.page("/readyz")).await;
             unhealthy += usize::from(!ready.is_ok_and(|page| page.starts_with("HTTP/1.1 200 ")));
-            most_memory = most_memory.max(memory(&self.attacked).await);
+            let Some(memory) = memory(&self.attacked).await else {
+                unhealthy += 1;
+                continue;
+            };
+            most_memory = most_memory.max(memory);
             sleep(Duration::from_millis(50)).await;
         }
         let healthcheck = healthcheck.await.unwrap();
         let Measured { attacked, control, errors } = self.honest.take();
-        running.stop();
+        let connections = running.stop();
 
         let (waited, waited_elsewhere) = (p99(&attacked), p99(&control));
         let grown = (most_memory - self.memory_before) / MIB;
@@ -128,7 +132,8 @@ impl Scene {
             attacked.len()
         );
         let mut faults: Vec<String> = errors.into_iter().take(3).collect();
-        faults.extend((unhealthy > 0).then(|| format!("/readyz failed {unhealthy} times")));
+        faults.extend((connections == 0).then(|| "there was no attack: no connection was made".to_owned()));
+        faults.extend((unhealthy > 0).then(|| format!("/readyz or /metrics failed {unhealthy} times")));
         faults.extend(healthcheck.err().map(|error| format!("healthcheck failed: {error}")));
         faults.extend((grown > MOST_GROWTH).then(|| format!("it used {grown:.0} MiB more")));
         let ratio = match attacked.is_empty() {
@@ -138,11 +143,10 @@ impl Scene {
         (ratio, faults.into_iter().map(|fault| format!("{}: {fault}", flood.name)).collect())
     }
 
-    fn target(&self) -> Attacked {
-        let at = |last, listener| Attacked { listener, from: SocketAddr::from(([127, 0, 0, last], 0)) };
+    fn route(&self) -> Route {
         match self.listener {
-            Listener::Frontends => at(1, self.attacked.listen()),
-            Listener::Operators => at(2, self.attacked.admin_address()),
+            Listener::Frontends => Route { to: self.attacked.listen(), from: None },
+            Listener::Operators => Route { to: self.attacked.admin_address(), from: Some(([127, 0, 0, 2], 0).into()) },
         }
     }
 
@@ -158,7 +162,7 @@ impl Scene {
         let mut ratios = self.ratios.lock().clone();
         ratios.sort_unstable_by(f64::total_cmp);
         let median = ratios.get(ratios.len() / 2).copied().unwrap_or_default();
-        let left = (memory(&self.attacked).await - self.memory_before) / MIB;
+        let left = (memory(&self.attacked).await.expect("it answers") - self.memory_before) / MIB;
         println!("{left:.0} MiB are left, the caller waited {median:.2} times as long in the median");
         // The heap keeps the most that it ever had, so no less than that can be asked for.
         (left > MOST_GROWTH).then(|| format!("{left:.0} MiB are left"))
@@ -180,9 +184,9 @@ fn healthcheck(address: SocketAddr) -> Result<(), String> {
     if ended.code == Some(0) { Ok(()) } else { Err(ended.stderr) }
 }
 
-/// Gets the memory that a process uses, in bytes.
-async fn memory(process: &Process) -> f64 {
-    process.metric("process_resident_memory_bytes").await.unwrap()
+/// Gets the memory that a process uses, in bytes. `None`: it does not answer.
+async fn memory(process: &Process) -> Option<f64> {
+    timeout(Duration::from_secs(5), process.metric("process_resident_memory_bytes")).await.ok().flatten()
 }
 
 const CONFIG: &str = "[store]\nkind = \"memory\"\n[log]\nlevel = \"warn\"\n";

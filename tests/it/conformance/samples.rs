@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use cloakroom::session::{EndReason, Entries, Record};
 use cloakroom::store::{Position, SampledKeys, SessionKey, Snapshot, Store, Write};
-use cloakroom::token::SplitToken;
+use cloakroom::token::{SessionId, SplitToken};
 use cloakroom::types::AppName;
 
 use super::fixtures::*;
@@ -44,19 +44,36 @@ async fn sample_all(store: &impl Store, apps: &BTreeSet<AppName>, limit: usize) 
     }
 }
 
+/// Fills apps whose names begin alike. Returns the sessions of those that [`sampled_ids`] is about.
+async fn fill_all(store: &impl Store) -> BTreeSet<(AppName, SessionId)> {
+    for (name, count) in [("shop", 200), ("shop2", 100), ("shop-a", 3), ("sho", 1), ("other", 50)] {
+        fill(store, name, count).await;
+    }
+    let sampled = [("shop", 200), ("shop2", 100), ("sho", 1)];
+    let keys = sampled.into_iter().flat_map(|(name, count)| (0..count).map(|n| hashed_key(name, n)));
+    keys.map(|key| (key.app, key.id)).collect()
+}
+
+async fn sampled_ids(store: &impl Store, limit: usize) -> Vec<(AppName, SessionId)> {
+    let pages = sample_all(store, &names(&["shop", "shop2", "sho", "empty"]), limit).await;
+    pages.into_iter().flat_map(|page| page.session_keys).map(|key| (key.app, key.id)).collect()
+}
+
 #[apply(stores_without_moves)]
 async fn all_pages_of_a_sample_have_each_session_of_the_apps(store: Arc<impl Store>) {
-    for (name, count) in [("shop", 200), ("shop2", 100), ("shop-a", 3), ("sho", 1), ("other", 50)] {
-        fill(&*store, name, count).await;
-    }
-    let expected = [("shop", 200), ("shop2", 100), ("sho", 1)];
-    let expected = expected.into_iter().flat_map(|(name, count)| (0..count).map(|n| hashed_key(name, n)));
-    let expected: BTreeSet<(AppName, _)> = expected.map(|key| (key.app, key.id)).collect();
+    let expected = fill_all(&*store).await;
 
     for limit in [7, 100, 1000] {
-        let pages = sample_all(&*store, &names(&["shop", "shop2", "sho", "empty"]), limit).await;
-        let keys: Vec<_> = pages.into_iter().flat_map(|page| page.session_keys).map(|key| (key.app, key.id)).collect();
-        assert_eq!(each_listed(keys), expected, "by pages of {limit}");
+        assert_eq!(each_listed(sampled_ids(&*store, limit).await), expected, "by pages of {limit}");
+    }
+}
+
+#[apply(stores_without_redis)]
+async fn no_session_is_in_two_pages_of_a_sample(store: Arc<impl Store>) {
+    let expected = fill_all(&*store).await;
+
+    for limit in [7, 100, 1000] {
+        assert_eq!(sampled_ids(&*store, limit).await.len(), expected.len(), "by pages of {limit}");
     }
 }
 

@@ -275,11 +275,16 @@ async fn a_terminal_shows_a_bar_with_the_share_the_rate_and_the_time_left() {
     }
     restart(&mut process, &both, "-TERM").await;
 
-    // Nothing more is shown of a move that ends at once, so the first page of this one takes a second.
-    assert_eq!(old.cli(&["client", "pause", "1000", "write"]), "OK\n");
+    // Nothing more is shown of a move that ends at once, so the first write of this one has to wait.
+    assert_eq!(old.cli(&["client", "pause", "60000", "write"]), "OK\n");
     let program = Program::new(&["store", "migrate", "--address", &process.admin_address().to_string()]);
     let run = move || program.run_on_terminal(100);
-    let (code, printed) = tokio::task::spawn_blocking(run).await.unwrap();
+    let running = tokio::task::spawn_blocking(run);
+    eventually("a write", async || (!old.cli(&["info", "clients"]).contains("blocked_clients:0")).then_some(())).await;
+    // After the first line the command shows the next one no sooner.
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(old.cli(&["client", "unpause"]), "OK\n");
+    let (code, printed) = running.await.unwrap();
 
     let (lines, report) = printed.rsplit_once("\r\u{1b}[K").expect(&printed);
     assert!(code == Some(0) && report.starts_with(&format!("{SESSIONS} live sessions moved, ")), "{printed}");
