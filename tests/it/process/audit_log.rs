@@ -234,13 +234,22 @@ fn an_end() -> SessionEnd {
     }
 }
 
+/// A pipe that nobody reads takes some bytes, then a write waits: as long as the test wants, unlike a disk.
+///
+/// The file has to stay open: the log closes the pipe whenever its queue is empty, and the lines in a pipe that nobody has
+/// open are lost.
+fn a_pipe_as_file_of_the_day(folder: &Path) -> (PathBuf, File) {
+    let path = folder.join("session-ends-2027-01-15.jsonl");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let opened = File::options().read(true).write(true).open(&path).unwrap();
+    (path, opened)
+}
+
 #[test]
 fn a_disk_that_hangs_fills_the_queue_and_blocks_nobody() {
     const ENDS: u64 = 12_000;
     let home = tempfile::tempdir().unwrap();
-    // A pipe that nobody reads takes some bytes, then a write waits: as long as the test wants, unlike a disk.
-    let pipe = home.path().join("session-ends-2027-01-15.jsonl");
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (pipe, opened) = a_pipe_as_file_of_the_day(home.path());
     let settings = audit::Settings { folder: Some(home.path().to_owned()), ..Default::default() };
     let clock = Arc::new(ManualClock::new(an_end().time));
     let (log, guard) = AuditLog::open(&settings, clock).unwrap();
@@ -251,7 +260,7 @@ fn a_disk_that_hangs_fills_the_queue_and_blocks_nobody() {
     let counts = log.counts().unwrap();
     assert!(counts.lost > 0 && counts.lost < ENDS - 8192, "{counts:?}");
 
-    let mut reader = File::open(&pipe).unwrap();
+    let mut reader = File::open(pipe).unwrap();
     let lines = std::thread::spawn(move || {
         let mut text = String::new();
         reader.read_to_string(&mut text).unwrap();
@@ -266,15 +275,14 @@ fn a_disk_that_hangs_fills_the_queue_and_blocks_nobody() {
         assert!(std::time::Instant::now() < end, "{counts:?}");
         std::thread::yield_now();
     };
-    drop((guard, log));
+    drop((guard, log, opened));
     assert_eq!((all.lost, lines.join().unwrap() as u64), (counts.lost, all.written));
 }
 
 #[test]
 fn a_disk_that_hangs_does_not_keep_the_process_from_its_end() {
     let home = tempfile::tempdir().unwrap();
-    let pipe = home.path().join("session-ends-2027-01-15.jsonl");
-    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let _pipe = a_pipe_as_file_of_the_day(home.path());
     let settings = audit::Settings { folder: Some(home.path().to_owned()), ..Default::default() };
     let (log, guard) = AuditLog::open(&settings, Arc::new(ManualClock::new(an_end().time))).unwrap();
     for _ in 0..1000 {
