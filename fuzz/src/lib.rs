@@ -25,7 +25,7 @@ use cloakroom::scs;
 use cloakroom::server::{AdminSettings, Cloakroom, Dependencies, Settings};
 use cloakroom::session::{Entries, Value};
 use cloakroom::store::{Handle, Memory};
-use cloakroom::token::{self, Accept, KeyRing, SplitToken};
+use cloakroom::token::{self, AcceptedText, KeyRing, SplitToken};
 use cloakroom::types::{AppName, SystemClock, Time};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
@@ -39,7 +39,7 @@ pub fn tokens(data: &[u8]) {
     let ring = KeyRing::parse(&[KEY]).expect("a valid key");
     token::claimed_key(&text);
     let good = token::sign_token(&ring, &app, SplitToken::derived(&app, "fuzz", &[b"seed"]));
-    for accept in [Accept::Token, Accept::TokenOrTicket { now: Time::from_seconds(1000) }] {
+    for accept in [AcceptedText::Token, AcceptedText::TokenOrTicket { now: Time::from_seconds(1000) }] {
         if token::verify_token(&ring, &app, &text, accept).is_ok() {
             assert!(text == good, "a forged token or ticket was accepted: {text}");
         }

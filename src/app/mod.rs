@@ -27,7 +27,7 @@ pub use subject_limit::{OnSessionLimit, SubjectLimit};
 use crate::cookie;
 use crate::flask::Signer;
 use crate::session::{Lifetimes, Limits, SubjectKey};
-use crate::token::{Accept, KeyId, KeyRing, verify_token};
+use crate::token::{AcceptedText, KeyId, KeyRing, verify_token};
 use crate::types::{AppName, Time};
 
 /// One frontend application.
@@ -72,7 +72,7 @@ impl App {
 
     /// Whether a text is a token or a ticket of this app, which may have ended.
     pub fn verifies(&self, text: &str, now: Time) -> bool {
-        let accept = Accept::TokenOrTicket { now };
+        let accept = AcceptedText::TokenOrTicket { now };
         self.keys.as_ref().is_some_and(|keys| verify_token(keys, &self.name, text, accept).is_ok())
     }
 

@@ -10,7 +10,7 @@ use super::input::{read_stdin, without_field_name};
 use super::{CliError, ConfigFile, cookie_kind, output};
 use crate::app::{App, Apps, Kind};
 use crate::cookie;
-use crate::token::{Accept, KeyId, KeyRing, SessionId, TokenRejection, claimed_key, is_ticket, verify_token};
+use crate::token::{AcceptedText, KeyId, KeyRing, SessionId, TokenRejection, claimed_key, is_ticket, verify_token};
 use crate::types::{AppName, Clock as _, SystemClock, Time};
 
 #[derive(Debug, Args)]
@@ -69,7 +69,7 @@ fn explain_signatures(apps: &Apps, app: &App, text: &str, now: Time) -> Signatur
     if text.contains('=') {
         explainer.write_header(without_field_name(text))
     } else {
-        explainer.write_text(text, Accept::TokenOrTicket { now })
+        explainer.write_text(text, AcceptedText::TokenOrTicket { now })
     }
     SignatureExplanation { text: explainer.text, verified: !explainer.verified.is_empty() }
 }
@@ -98,7 +98,7 @@ impl Explainer<'_> {
             if is_ticket(value) {
                 self.write_refused(value, "it is a ticket, and a ticket is never valid in a cookie");
             } else {
-                self.write_text(value, Accept::Token);
+                self.write_text(value, AcceptedText::Token);
             }
         }
         if cookie::values(header, name).next().is_none() {
@@ -111,7 +111,7 @@ impl Explainer<'_> {
         }
     }
 
-    fn write_text(&mut self, text: &str, accept: Accept) {
+    fn write_text(&mut self, text: &str, accept: AcceptedText) {
         match verify_token(self.ring, &self.app.name, text, accept) {
             Ok(verified) => {
                 let kind = if verified.is_ticket { "a ticket, good for its first save" } else { "a token" };

@@ -9,7 +9,7 @@ use crate::types::counted;
 /// Shows how far a command has come.
 #[derive(Debug)]
 pub(super) struct Progress {
-    target: ProgressOutput,
+    output: ProgressOutput,
     /// When it was shown last; `None`: it is due.
     shown: Option<Instant>,
     /// Whether a line is there to be cleared.
@@ -27,14 +27,14 @@ enum ProgressOutput {
 impl Progress {
     /// Shows nothing of a command that ends at once, and nothing where there is no terminal.
     pub(super) fn new() -> Self {
-        let target = if io::stderr().is_terminal() { ProgressOutput::Terminal } else { ProgressOutput::Nowhere };
-        Self { target, shown: Some(Instant::now()), has_line: false }
+        let output = if io::stderr().is_terminal() { ProgressOutput::Terminal } else { ProgressOutput::Nowhere };
+        Self { output, shown: Some(Instant::now()), has_line: false }
     }
 
     /// Begins at once, and prints lines of a log where there is no terminal.
     pub(super) fn with_log() -> Self {
-        let target = if io::stderr().is_terminal() { ProgressOutput::Terminal } else { ProgressOutput::Log };
-        Self { target, shown: None, has_line: false }
+        let output = if io::stderr().is_terminal() { ProgressOutput::Terminal } else { ProgressOutput::Log };
+        Self { output, shown: None, has_line: false }
     }
 
     /// Shows how many sessions are done.
@@ -47,7 +47,7 @@ impl Progress {
         if !self.is_due(Instant::now()) {
             return;
         }
-        match self.target {
+        match self.output {
             ProgressOutput::Terminal => {
                 print(&text(Some(layout::stderr_columns().unwrap_or(COLUMNS))));
                 self.has_line = true;
@@ -59,7 +59,7 @@ impl Progress {
     }
 
     fn is_due(&self, now: Instant) -> bool {
-        let interval = match self.target {
+        let interval = match self.output {
             ProgressOutput::Terminal => TERMINAL_INTERVAL,
             ProgressOutput::Log => LOG_INTERVAL,
             ProgressOutput::Nowhere => return false,
@@ -104,9 +104,9 @@ mod tests {
     #[test]
     fn a_terminal_is_written_five_times_a_second_and_a_log_every_ten_seconds() {
         let now = Instant::now();
-        let due = |target, shown_ago: Option<u64>| {
+        let due = |output, shown_ago: Option<u64>| {
             let shown = shown_ago.map(|ms| now.checked_sub(Duration::from_millis(ms)).expect("the machine runs"));
-            Progress { target, shown, has_line: false }.is_due(now)
+            Progress { output, shown, has_line: false }.is_due(now)
         };
 
         assert_eq!([100, 200].map(|ms| due(ProgressOutput::Terminal, Some(ms))), [false, true]);

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::settings::is_loopback;
+use super::settings::{half_of_connections, is_loopback};
 use super::{Protocols, Settings, TlsSettings};
 use crate::auth::Callers;
 use crate::types::{SettingError, listen_address};
@@ -59,8 +59,8 @@ impl AdminSettings {
             unix_socket: None,
             workers: 1,
             max_connections,
-            // One address leaves room for the others, whatever it is allowed to do there.
-            max_connections_per_peer: server.max_connections_per_peer.min((max_connections / 2).max(1)),
+            // Whatever one address is allowed to do there.
+            max_connections_per_peer: server.max_connections_per_peer.min(half_of_connections(max_connections)),
             tls: self.tls.clone(),
             // The subcommands of operators call by gRPC.
             protocols: Protocols { grpc: true, ..server.protocols },

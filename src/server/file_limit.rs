@@ -8,6 +8,7 @@ use std::error::Error;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tracing::warn;
 
+use super::settings::half_of_connections;
 use super::{Settings, admin_settings};
 
 /// Raises the soft limit of open files of this process to its hard limit.
@@ -63,7 +64,7 @@ pub(super) fn fit(settings: &Settings) -> Settings {
 fn with_connections(settings: &Settings, max_connections: usize) -> Settings {
     let Settings { max_connections: wanted, max_connections_per_peer: mut max_per_peer, .. } = *settings;
     if max_connections < wanted && max_per_peer < wanted {
-        max_per_peer = max_per_peer.min((max_connections / 2).max(1));
+        max_per_peer = max_per_peer.min(half_of_connections(max_connections));
     }
     Settings { max_connections, max_connections_per_peer: max_per_peer, ..settings.clone() }
 }

@@ -251,6 +251,11 @@ pub(super) fn is_loopback(listen: SocketAddr) -> bool {
     listen.ip().to_canonical().is_loopback()
 }
 
+/// The half of so many connections that one address gets at most, so that it leaves room for the others; but at least one.
+pub(super) fn half_of_connections(max_connections: usize) -> usize {
+    (max_connections / 2).max(1)
+}
+
 fn check_number(key: &str, value: usize, bounds: RangeInclusive<usize>) -> Result<(), SettingError> {
     if bounds.contains(&value) {
         return Ok(());

@@ -11,8 +11,8 @@ use crate::session::{
 };
 use crate::store::Snapshot;
 use crate::token::{
-    Accept, CookieNote, MAX_KEY_BYTES, MIN_KEY_BYTES, SplitToken, TokenRejection, VerifiedToken, looks_like_token,
-    verify_token,
+    AcceptedText, CookieNote, MAX_KEY_BYTES, MIN_KEY_BYTES, SplitToken, TokenRejection, VerifiedToken,
+    looks_like_token, verify_token,
 };
 use crate::types::Time;
 
@@ -145,7 +145,7 @@ impl AppCall<'_> {
     /// Verifies a token that a browser shows; `None` if its signature is wrong, which is counted.
     pub(super) fn verify_or_count<'t>(&self, text: &'t str) -> Option<PresentedToken<'t>> {
         let keys = self.keys().ok_or(TokenRejection::UnknownKey);
-        let verified = keys.and_then(|keys| verify_token(keys, &self.app.name, text, Accept::Token));
+        let verified = keys.and_then(|keys| verify_token(keys, &self.app.name, text, AcceptedText::Token));
         // A text that may be a legacy credential is no failed attempt at a token.
         if let Err(rejection) = verified
             && (looks_like_token(text) || self.open_migration().is_none())
@@ -230,7 +230,7 @@ impl Service {
         match credential {
             Credential::Absent | Credential::Token("") => Err(Error::TokenMissing),
             Credential::Token(text) => {
-                let (keys, accept) = (call.keys(), Accept::TokenOrTicket { now: call.now });
+                let (keys, accept) = (call.keys(), AcceptedText::TokenOrTicket { now: call.now });
                 let verified = keys.ok_or(TokenRejection::UnknownKey);
                 let verified = verified.and_then(|keys| verify_token(keys, &call.app.name, text, accept));
                 let VerifiedToken { token, note, is_ticket } = verified.map_err(|rejection| {

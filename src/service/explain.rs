@@ -9,7 +9,7 @@ use super::{AppCall, Credential, Error, Service, WithEntries};
 use crate::app::Kind;
 use crate::cookie::{self, CookieChanges};
 use crate::session::{EndReason, Head};
-use crate::token::{Accept, KeyId, SessionId, SplitToken, TokenRejection, claimed_key, is_ticket, verify_token};
+use crate::token::{AcceptedText, KeyId, SessionId, SplitToken, TokenRejection, claimed_key, is_ticket, verify_token};
 use crate::types::{AppName, Time};
 
 /// A request for an explanation.
@@ -141,7 +141,7 @@ impl Service {
 impl AppCall<'_> {
     /// Verifies a token or a ticket without counting it. The error is the reason as in the counts of rejected tokens.
     fn verify_to_explain(&self, text: &str, is_cookie: bool) -> Result<SplitToken, &'static str> {
-        let accept = if is_cookie { Accept::Token } else { Accept::TokenOrTicket { now: self.now } };
+        let accept = if is_cookie { AcceptedText::Token } else { AcceptedText::TokenOrTicket { now: self.now } };
         let keys = self.keys().ok_or(TokenRejection::UnknownKey);
         let verified = keys.and_then(|keys| verify_token(keys, &self.app.name, text, accept));
         verified.map(|verified| verified.token).map_err(TokenRejection::as_str)

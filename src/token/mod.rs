@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 pub use key::{Key, KeyId, KeyRing, KeyRingError};
 pub use next_token::{Nonce, next_token};
 pub use sign::{
-    Accept, CookieNote, TICKET_LIFE, TokenRejection, VerifiedToken, claimed_key, is_ticket, looks_like_token,
+    AcceptedText, CookieNote, TICKET_LIFE, TokenRejection, VerifiedToken, claimed_key, is_ticket, looks_like_token,
     sign_noted_ticket, sign_noted_token, sign_ticket, sign_token, verify_token,
 };
 

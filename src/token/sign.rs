@@ -45,7 +45,7 @@ pub struct VerifiedToken {
 
 /// What a text may be.
 #[derive(Clone, Copy, Debug)]
-pub enum Accept {
+pub enum AcceptedText {
     /// A token and no ticket, as in a cookie.
     Token,
     /// A token, or a ticket that is at most [`TICKET_LIFE`] old at `now`.
@@ -146,7 +146,7 @@ pub fn verify_token(
     ring: &KeyRing,
     app: &AppName,
     text: &str,
-    accept: Accept,
+    accept: AcceptedText,
 ) -> Result<VerifiedToken, TokenRejection> {
     let (purpose, note, rest) = split_version(text).ok_or(TokenRejection::Malformed)?;
     if rest.len() > MAX_TEXT {
@@ -157,8 +157,8 @@ pub fn verify_token(
     let key_id = KeyId::parse(part()?).ok_or(TokenRejection::Malformed)?;
     let times = match (purpose, accept) {
         (KeyPurpose::Token | KeyPurpose::Rotation, _) => None,
-        (KeyPurpose::Ticket, Accept::Token) => return Err(TokenRejection::Malformed),
-        (KeyPurpose::Ticket, Accept::TokenOrTicket { now }) => {
+        (KeyPurpose::Ticket, AcceptedText::Token) => return Err(TokenRejection::Malformed),
+        (KeyPurpose::Ticket, AcceptedText::TokenOrTicket { now }) => {
             Some((canonical_number(part()?).ok_or(TokenRejection::Malformed)?, now))
         }
     };

@@ -8,7 +8,7 @@ use cloakroom::grpc::wire::{
     open_session_request,
 };
 use cloakroom::store::{Handle, Redis, RedisSettings};
-use cloakroom::token::{Accept, Key, KeyRing, SplitToken, sign_token, verify_token};
+use cloakroom::token::{AcceptedText, Key, KeyRing, SplitToken, sign_token, verify_token};
 use cloakroom::types::AppName;
 use tonic::Code;
 
@@ -316,7 +316,7 @@ async fn a_token_of_a_removed_key_opens_an_empty_session(store: StoreKind) {
     let (service, ring) = service_with_ring(store).await;
     let token = service.stored(&[("a", "1")]).await;
     let removed = KeyRing::parse(&[Key::generate()]).unwrap();
-    let split_token = verify_token(&ring, &default_app(), &token, Accept::Token).unwrap().token;
+    let split_token = verify_token(&ring, &default_app(), &token, AcceptedText::Token).unwrap().token;
     let old = sign_token(&removed, &default_app(), split_token);
 
     let session = service.open_cookie(&old).await.session.unwrap();
@@ -408,7 +408,7 @@ struct Rings {
 impl Rings {
     /// Signs the same split token with the old key.
     fn under_old_key(&self, token: &str) -> String {
-        let verified = verify_token(&self.both, &default_app(), token, Accept::Token).unwrap();
+        let verified = verify_token(&self.both, &default_app(), token, AcceptedText::Token).unwrap();
         sign_token(&self.old, &default_app(), verified.token)
     }
 

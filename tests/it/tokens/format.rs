@@ -2,8 +2,8 @@
 
 use cloakroom::grpc::wire::Changes;
 use cloakroom::token::{
-    self, Accept, CookieNote, Key, KeyRing, Nonce, SplitToken, TICKET_LIFE, TokenRejection, VerifiedToken, next_token,
-    sign_noted_ticket, sign_noted_token, sign_ticket, sign_token,
+    self, AcceptedText, CookieNote, Key, KeyRing, Nonce, SplitToken, TICKET_LIFE, TokenRejection, VerifiedToken,
+    next_token, sign_noted_ticket, sign_noted_token, sign_ticket, sign_token,
 };
 use cloakroom::types::{AppName, Time};
 use proptest::collection::vec;
@@ -412,7 +412,7 @@ fn is_refused(text: &str) -> bool {
 }
 
 fn verify_token(ring: &KeyRing, app: &AppName, text: &str) -> Result<VerifiedToken, TokenRejection> {
-    token::verify_token(ring, app, text, Accept::Token)
+    token::verify_token(ring, app, text, AcceptedText::Token)
 }
 
 fn verify_token_or_ticket(
@@ -421,7 +421,7 @@ fn verify_token_or_ticket(
     text: &str,
     now: Time,
 ) -> Result<VerifiedToken, TokenRejection> {
-    token::verify_token(ring, app, text, Accept::TokenOrTicket { now })
+    token::verify_token(ring, app, text, AcceptedText::TokenOrTicket { now })
 }
 
 fn ring() -> KeyRing {
