@@ -79,6 +79,18 @@ for (const [name, make] of Object.entries({ 'Fastify 5': fastify, 'Fastify 4': f
   });
 }
 
+test('setting it to null ends the session of a lazy request that did nothing else with it', async () => {
+  const { browser } = await start((app) => {
+    routes(app);
+    app.get('/remove', async (request) => { request.session = null; return ''; });
+  }, { lazy: true, unset: 'destroy' });
+  await browser.get('/write');
+
+  const removed = await browser.get('/remove');
+
+  assert.match(removed.setCookies[0], /^session=;/);
+});
+
 test('an error of a handler keeps what the request has saved, and its cookie', async () => {
   const { browser } = await start(routes);
 

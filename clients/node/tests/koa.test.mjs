@@ -87,6 +87,15 @@ test('with unset "keep", setting the session to null saves nothing', async () =>
   assert.equal(JSON.parse((await browser.get('/read')).text).lost, undefined);
 });
 
+test('setting it to null ends the session of a lazy request that did nothing else with it', async () => {
+  const { browser } = await start({ ...ROUTES, '/remove': (ctx) => { ctx.session = null; ctx.body = ''; } }, { lazy: true });
+  await browser.get('/write');
+
+  const removed = await browser.get('/remove');
+
+  assert.match(removed.setCookies[0], /^session=;/);
+});
+
 test('an error of a handler keeps what the request has saved, and its cookie', async () => {
   const { browser } = await start(ROUTES);
 
