@@ -15,6 +15,8 @@ class CloakroomStore extends Store {
   /** What each session object has in the service. Of an object that is not in here, that is not known.
    * @type {WeakMap<object, Map<string, string>>} */
   #stored = new WeakMap();
+  /** The last save of each session object. @type {WeakMap<object, Promise<void>>} */
+  #saves = new WeakMap();
   /** Its calls are not in the public types. @type {any} */
   #client;
   #listing;
@@ -39,7 +41,7 @@ class CloakroomStore extends Store {
   /** Saves what differs from what was loaded. Of an object that was not loaded, all of it replaces the session.
    * @param {string} sid @param {any} session @param {Callback} [callback] */
   set(sid, session, callback = ignore) {
-    callbackify(() => this.#save(sid, session))(callback);
+    callbackify(() => this.#inTurn(session, () => this.#save(sid, session)))(callback);
   }
 
   /** Ends a session. Nothing revives it.
@@ -52,7 +54,7 @@ class CloakroomStore extends Store {
    * object's cookie is saved, and nothing else of it.
    * @param {string} sid @param {any} session @param {Callback} [callback] */
   touch(sid, session, callback = ignore) {
-    callbackify(() => this.#touch(sid, session))(callback);
+    callbackify(() => this.#inTurn(session, () => this.#touch(sid, session)))(callback);
   }
 
   /** Returns all sessions, each with its public id as `id`. It makes a call for every 1000 of them.
@@ -101,6 +103,18 @@ class CloakroomStore extends Store {
     if (hasEndedEarly(loaded.cookie)) return null;
     this.#stored.set(loaded, textsOf(session.entries));
     return loaded;
+  }
+
+  /** Saves of one object take turns: each sends what the service does not have, which the answers before it say.
+   * @param {object} session @param {() => Promise<void>} save */
+  #inTurn(session, save) {
+    const before = this.#saves.get(session);
+    const saved = before === undefined ? save() : before.then(save, save);
+    this.#saves.set(session, saved);
+    // The next one need not wait for it then.
+    const forget = () => { if (this.#saves.get(session) === saved) this.#saves.delete(session); };
+    saved.then(forget, forget);
+    return saved;
   }
 
   /** @param {string} sid @param {any} session */

@@ -85,6 +85,21 @@ test('a save sends only what differs from what was loaded', async () => {
   assert.deepEqual([cart, name, old], [[1, 2], 'jane', undefined]);
 });
 
+test('a save that begins while another one is under way sends what that does not', async () => {
+  const { get, set } = newStore();
+  const sid = newSid();
+  await set(sid, { cookie: cookie(), name: 'tj' });
+  const session = await get(sid);
+
+  session.flash = 'x';
+  const first = set(sid, session);
+  delete session.flash;
+  await Promise.all([first, set(sid, session)]);
+
+  const { flash, name } = await get(sid);
+  assert.deepEqual([flash, name], [undefined, 'tj']);
+});
+
 test('the expiry of the cookie is the lifetime of the session', async () => {
   const { get, set } = newStore();
   const [short, over, plain] = [newSid(), newSid(), newSid()];

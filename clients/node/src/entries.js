@@ -40,6 +40,13 @@ class Entries {
     this.isComplete = true;
   }
 
+  /** Forgets what the service has removed: all that was stored before, but for what a save has set.
+   * @param {Map<string, StoredValue>} set */
+  keepOnly(set) {
+    for (const name of this.#values.keys()) if (!set.has(name) && !this.#written.has(name)) this.#values.delete(name);
+    this.load(new Map(set));
+  }
+
   /** Returns the value of an entry, undefined if there is none, or UNKNOWN.
    * @param {string} name @returns {unknown} */
   lookup(name) {
@@ -146,9 +153,19 @@ class Entries {
     if (typeof value !== 'object' || value === null) return false;
     const json = this.#stored.get(name)?.json;
     if (json === undefined) return false;
-    const text = JSON.stringify(value);
+    const text = textOf(value);
     // A client in another language may have written the same value as a different JSON text.
     return text !== json && text !== JSON.stringify(JSON.parse(json));
+  }
+}
+
+/** The JSON of a value, or undefined if it has none. Then it has changed, and its save fails.
+ * @param {unknown} value */
+function textOf(value) {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    return undefined;
   }
 }
 

@@ -107,7 +107,9 @@ class FastifyState extends RequestState {
 
   /** Saves the session and adds its headers to the reply. @param {Done} next */
   beforeHead(next) {
-    if (this.hasFailed || !(this.isUsed || this.settings.saveUninitialized)) next();
+    // The cookie that an earlier save has set is on every response: the browser's is worth nothing any more.
+    if (this.hasFailed && this.session.hasAnswered) this.#addHeaders(next);
+    else if (this.hasFailed || !(this.isUsed || this.settings.saveUninitialized)) next();
     else if (this.mustWait()) this.finish().then(() => this.#addHeaders(next), (error) => this.fail(error, next));
     else this.#addHeaders(next);
   }

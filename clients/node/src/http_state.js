@@ -2,7 +2,7 @@
 'use strict';
 
 const { RequestState } = require('./request_state.js');
-const { ResponseHold } = require('./response_hold.js');
+const { ResponseHold, appendHeaders } = require('./response_hold.js');
 
 class HttpState extends RequestState {
   /** @type {ResponseHold | undefined} */
@@ -55,6 +55,8 @@ class HttpState extends RequestState {
     // An error handler can read what is known.
     if (!this.session.isOpen) this.remove();
     this.#hold?.release();
+    // The cookie that an earlier save has set: the browser's is worth nothing any more.
+    if (this.session.hasAnswered && !this.response.headersSent) appendHeaders(this.response, this.headers());
   }
 
   /** For the framework's file to replace. @param {any} error */

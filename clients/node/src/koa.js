@@ -72,17 +72,26 @@ class KoaState extends HttpState {
       return true;
     } catch (error) {
       this.giveUp();
-      if (!(error instanceof SessionUnavailable) || !this.settings.onUnavailable) throw error;
+      if (!(error instanceof SessionUnavailable) || !this.settings.onUnavailable) throw this.withHeaders(error);
       await this.settings.onUnavailable(error, this.ctx);
       return false;
     }
+  }
+
+  /** Koa takes all headers from a response to an error, but for the error's own. @param {any} error */
+  withHeaders(error) {
+    if (!this.session.hasAnswered || typeof error !== 'object' || error === null) return error;
+    /** @type {Record<string, string[]>} */
+    const headers = {};
+    for (const { name, value } of this.headers()) (headers[name] ??= []).push(value);
+    return Object.assign(error, { headers: { ...error.headers, ...headers } });
   }
 
   /** The middlewares have all returned, or are not waited for. @param {any} error */
   answer(error) {
     const { ctx, settings: { onUnavailable } } = this;
     if (!(error instanceof SessionUnavailable) || !onUnavailable) {
-      ctx.onerror(error);
+      ctx.onerror(this.withHeaders(error));
       return;
     }
     // What Koa has sent, or was told not to send, is replaced.

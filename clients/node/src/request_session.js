@@ -67,7 +67,11 @@ class RequestSession {
  * @param {RequestSession} self @param {Promise<void>} done @param {Callback} [callback]
  */
 function answer(self, done, callback) {
-  if (callback === undefined) return done;
+  if (callback === undefined) {
+    // An application that does not wait for it is told of a failure by nobody, but goes on.
+    done.catch(() => {});
+    return done;
+  }
   // Outside of the promise, so that what a callback throws is no rejection.
   done.then(() => setImmediate(callback), (error) => setImmediate(callback, error));
   return self;

@@ -23,6 +23,8 @@ class ResponseHold {
   #held = [];
   /** Whether the end is among them. */
   #holdsEnd = false;
+  /** Whether another response takes the place of what waited, so that nothing of it is sent any more. */
+  #isForgotten = false;
   /** Whether a write was told to wait for `drain`. */
   #hasRefusedWrite = false;
   /** Whether the head waits as the application has made it. */
@@ -117,6 +119,7 @@ class ResponseHold {
   writeHead(args) {
     const { writeHead } = this.#methods;
     const response = this.#response;
+    if (this.#isForgotten) return response;
     if (this.#passes()) return writeHead.apply(response, args);
     const status = this.#takeHead(args);
     return this.#waitOrDo(() => { if (!this.isHeadSent) writeHead.apply(response, status); return response; }, response);
@@ -124,6 +127,7 @@ class ResponseHold {
 
   flushHeaders() {
     const { flushHeaders } = this.#methods;
+    if (this.#isForgotten) return;
     if (this.#passes()) flushHeaders.call(this.#response);
     else this.#waitOrDo(() => flushHeaders.call(this.#response), undefined);
   }
@@ -131,6 +135,7 @@ class ResponseHold {
   /** @param {any[]} args */
   write(args) {
     const { write } = this.#methods;
+    if (this.#isForgotten) return true;
     if (this.#passes()) return write.apply(this.#response, args);
     return this.#waitOrDo(() => write.apply(this.#response, args), false);
   }
@@ -138,6 +143,7 @@ class ResponseHold {
   /** @param {any[]} args */
   end(args) {
     const { end } = this.#methods;
+    if (this.#isForgotten) return this.#response;
     if (this.#passes() && !this.#hasLateChanges()) return end.apply(this.#response, args);
     // As express-session does: a second end is no error while the first one waits.
     if (this.#holdsEnd) return this.#response;
@@ -147,9 +153,13 @@ class ResponseHold {
 
   /** Lets everything through that comes from now on, and forgets what waits. */
   release() {
+    this.#isForgotten = this.#held.length > 0;
     this.#state = 'released';
     this.#letHeadGo();
     this.#held = [];
+    // A middleware that has replaced the methods again, such as compression, would go on with the response that is
+    // forgotten. The one in its place goes past it.
+    if (this.#isForgotten) Object.assign(this.#response, this.#methods);
   }
 
   #passes() {
@@ -204,9 +214,7 @@ class ResponseHold {
     this.#state = 'headReady';
     this.#letHeadGo();
     if (this.isHeadSent) return;
-    for (const { name, value } of this.#holder.headers()) {
-      if (name !== 'Vary' || !variesBy(response.getHeader('Vary'), value)) response.appendHeader(name, value);
-    }
+    appendHeaders(response, this.#holder.headers());
   }
 
   /** @param {boolean} isHeadSent */
@@ -274,6 +282,13 @@ const CHANGES = [['setHeader', 'set'], ['appendHeader', 'append'], ['removeHeade
 /** @param {any} vary @param {string} name */
 const variesBy = (vary, name) => [vary ?? []].flat().join().toLowerCase().split(/[\s,]+/).includes(name.toLowerCase());
 
+/** @param {import('node:http').ServerResponse} response @param {{ name: string, value: string }[]} headers */
+function appendHeaders(response, headers) {
+  for (const { name, value } of headers) {
+    if (name !== 'Vary' || !variesBy(response.getHeader('Vary'), value)) response.appendHeader(name, value);
+  }
+}
+
 /** @param {any[]} flat @returns {[string, any][]} */
 function pairsOf(flat) {
   /** @type {[string, any][]} */
@@ -282,4 +297,4 @@ function pairsOf(flat) {
   return pairs;
 }
 
-module.exports = { ResponseHold, variesBy };
+module.exports = { ResponseHold, appendHeaders, variesBy };

@@ -164,6 +164,7 @@ class Session {
     this.#beginAnew();
     this.#markModified();
     this.#otherChanges.subject = value ?? '';
+    if (isOther(this.#info?.subject, value)) this.#entries.keepOnly(new Map());
   }
 
   /** Whether the cookie outlives the browser. */
@@ -323,6 +324,11 @@ class Session {
     return this.accessed ? VARY_HEADERS : [];
   }
 
+  /** Whether the headers are those of a save or of the session's end. */
+  get hasAnswered() {
+    return this.#headers !== undefined;
+  }
+
   /** Makes the next save even if nothing has changed. */
   saveInAnyCase() {
     if (this.#writeError === undefined) this.#needsSave = true;
@@ -441,12 +447,14 @@ class Session {
     if (saved.outcome === 'GONE') {
       if (await this.#replacesSession(request)) {
         this.#unconfirmedSave = forNewSession(request);
+        this.#entries.keepOnly(request.changes.set);
         return;
       }
       this.gone = saved.endReason;
     }
     this.#unconfirmedSave = undefined;
     this.#mergeHeaders(saved);
+    if (isOther(this.#info?.subject, saved.session?.subject)) this.#entries.keepOnly(request.changes.set);
     this.#entries.updateCounters(saved.counters);
     if (saved.outcome === 'DELETED') {
       // If the cookie stays, it leads to another session from now on.
@@ -507,6 +515,10 @@ function forNewSession(request) {
 
 /** @param {Header[]} headers */
 const setsCookie = (headers) => headers.some(({ name }) => name === 'Set-Cookie');
+
+/** Whether a session passes from one user to another: then the service removes what the first one left.
+ * @param {string | null} [before] @param {string | null} [after] */
+const isOther = (before, after) => Boolean(before) && Boolean(after) && before !== after;
 
 /** Whether a request has neither a cookie nor a session yet. @param {{ token?: string, cookieHeader?: string }} credential */
 const isEmpty = ({ cookieHeader }) => cookieHeader === '';

@@ -159,14 +159,19 @@ function headerReader(request) {
 /** @param {Response} response @param {{ name: string, value: string }[]} headers */
 function withHeaders(response, headers) {
   if (headers.length === 0) return response;
+  const copy = copyOf(response);
+  appendAll(copy.headers, headers);
+  return copy;
+}
+
+/** A handler may return one and the same response to several users, so its own headers stay as they are.
+ * @param {Response} response */
+function copyOf(response) {
   try {
-    appendAll(response.headers, headers);
-    return response;
+    return new Response(response.body, response);
   } catch {
-    // The headers of some responses cannot be changed, such as those of Response.redirect() and fetch().
-    const copy = new Response(response.body, response);
-    appendAll(copy.headers, headers);
-    return copy;
+    // The answer to an upgrade of the connection cannot be copied, and is made for one request.
+    return response;
   }
 }
 

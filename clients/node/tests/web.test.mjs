@@ -53,6 +53,18 @@ test('a session is kept from request to request, and its calls are as few as pos
   assert.deepEqual({ ...again }, { user: { name: 'Ada', cart: [1, 2] } });
 });
 
+test('a response that a handler returns to several users gets no cookie of one of them', async () => {
+  const shared = new Response(null, { status: 204 });
+  const [one, other] = [await store.open(requestWith()), await store.open(requestWith())];
+  one.a = 1;
+  other.a = 2;
+
+  const answers = [await one.respond(shared), await other.respond(shared)];
+
+  assert.deepEqual(answers.map(({ status, headers }) => [status, headers.getSetCookie().length]), [[204, 1], [204, 1]]);
+  assert.deepEqual([...shared.headers], []);
+});
+
 test('a request, its headers and its Cookie header name the same session', async () => {
   const cookie = await fill({ a: 1 });
 

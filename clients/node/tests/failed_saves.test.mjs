@@ -1,0 +1,194 @@
+// What a request gets whose save fails, or whose session passes to another user, against the real service.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import compression from 'compression';
+import express from 'express';
+import fastify from 'fastify';
+import Koa from 'koa';
+import cloakroom, { Client, Session } from 'cloakroom-sessions';
+import { sessions } from 'cloakroom-sessions/express';
+import { sessions as fastifySessions } from 'cloakroom-sessions/fastify';
+import { sessions as koaSessions } from 'cloakroom-sessions/koa';
+import { Browser, serve } from './app.mjs';
+import { RecordingTransport } from './recording_transport.mjs';
+import { Service } from './service.mjs';
+
+const { CallFailed } = cloakroom;
+
+let service;
+let transport;
+let client;
+const stops = [];
+
+before(async () => {
+  service = await Service.start();
+  transport = new RecordingTransport(service.address);
+  client = new Client({ service: transport, app: 'shop', deadline: 10_000 });
+});
+
+after(async () => {
+  for (const stop of stops) await stop();
+  await service?.remove();
+});
+
+// Has the service refuse the next call of an RPC.
+const refuse = (rpc) => transport.instead.set(rpc, () => { throw new CallFailed('INVALID_ARGUMENT', 'X', 'refused'); });
+
+async function expressApp(addRoutes) {
+  const app = express();
+  app.use(sessions({ client }));
+  addRoutes(app);
+  app.use((error, request, response, next) => { response.status(500).send(error.message); });
+  const { url, stop } = await serve(app);
+  stops.push(stop);
+  const browser = new Browser(url);
+  app.get('/fill', (request, response) => { request.session.cart = { items: [1] }; response.send('filled'); });
+  await browser.get('/fill');
+  return browser;
+}
+
+test('a failed save is answered through compression that comes after the session', async () => {
+  const browser = await expressApp((app) => {
+    app.use(compression({ threshold: 0 }));
+    app.get('/write', (request, response) => {
+      request.session.a = 1;
+      refuse('SaveSession');
+      response.send('x'.repeat(100_000));
+    });
+    app.get('/stream', (request, response) => {
+      request.session.a = 1;
+      refuse('SaveSession');
+      response.write('x'.repeat(100_000));
+      response.end('x'.repeat(100_000));
+    });
+  });
+
+  for (const path of ['/write', '/stream']) {
+    const answer = await browser.get(path, { headers: { 'accept-encoding': 'gzip' } });
+
+    assert.deepEqual([answer.status, answer.headers['content-encoding'], answer.text], [500, undefined, 'refused'], path);
+  }
+});
+
+test('a loaded value that JSON cannot hold any more fails the request', async () => {
+  const browser = await expressApp((app) => {
+    app.get('/big', (request, response) => { request.session.cart.total = 1n; response.send('sent'); });
+    app.get('/cycle', (request, response) => { const { cart } = request.session; cart.self = cart; response.send('sent'); });
+  });
+
+  for (const path of ['/big', '/cycle']) assert.equal((await browser.get(path)).status, 500, path);
+});
+
+test('a call without a callback that fails does not end the process', async () => {
+  const browser = await expressApp((app) => {
+    app.get('/logout', (request, response) => {
+      refuse('DestroySession');
+      request.session.destroy();
+      response.send('out');
+    });
+  });
+
+  assert.equal((await browser.get('/logout')).text, 'out');
+});
+
+// Begins a session, replaces its token with an acknowledged save, and then has a save refused.
+const ROTATE = async (session) => {
+  session.rotate();
+  await session.save();
+  session.late = true;
+  refuse('SaveSession');
+};
+
+const APPS = {
+  Express: async () => expressApp((app) => {
+    app.get('/rotate', async (request, response) => { await ROTATE(request.session); response.send(''); });
+    app.get('/read', (request, response) => response.json(request.session));
+  }),
+  Koa: async () => {
+    const app = new Koa();
+    app.silent = true;
+    app.use(koaSessions({ client }));
+    app.use(async (ctx) => {
+      if (ctx.path === '/fill') ctx.session.cart = { items: [1] };
+      if (ctx.path === '/rotate') await ROTATE(ctx.session);
+      ctx.body = { ...ctx.session };
+    });
+    const { url, stop } = await serve(app.callback());
+    stops.push(stop);
+    return new Browser(url);
+  },
+  Fastify: async () => {
+    const app = fastify({ forceCloseConnections: true });
+    app.register(fastifySessions, { client });
+    app.get('/fill', async (request) => { request.session.cart = { items: [1] }; return ''; });
+    app.get('/rotate', async (request) => { await ROTATE(request.session); return ''; });
+    app.get('/read', async (request) => ({ ...request.session }));
+    stops.push(() => app.close());
+    return new Browser(await app.listen({ port: 0, host: '127.0.0.1' }));
+  },
+};
+
+for (const [name, make] of Object.entries(APPS)) {
+  test(`${name} sends the cookie of a rotation although a later save has failed`, async () => {
+    const browser = await make();
+    await browser.get('/fill');
+
+    const failed = await browser.get('/rotate');
+
+    assert.deepEqual([failed.status, failed.setCookies.length], [500, 1]);
+    assert.deepEqual(JSON.parse((await browser.get('/read')).text), { cart: { items: [1] } });
+  });
+}
+
+// Begins a session of a user with an entry, and opens it by its cookie.
+async function openedOf(app, login) {
+  const own = new Client({ service: transport, app, deadline: 10_000 });
+  const first = new Session(own);
+  login(first, 'alice');
+  first.set('cart', [1]);
+  const [cookie] = await first.finish();
+  const session = new Session(own, { cookieHeader: cookie.value.split(';')[0] });
+  await session.open();
+  return session;
+}
+
+const LOGINS = {
+  shop: (session, user) => { session.subject = user; },
+  login: (session, user) => session.set('user', user),
+  passport: (session, user) => session.set('passport', { user }),
+};
+
+for (const [app, login] of Object.entries(LOGINS)) {
+  test(`what one user left is not seen after the login of another in the app ${app}`, async () => {
+    const session = await openedOf(app, login);
+    session.get('cart');
+
+    login(session, 'bob');
+    session.set('own', true);
+    await session.finish();
+
+    assert.deepEqual([session.get('cart'), session.get('own'), session.subject], [undefined, true, 'bob']);
+    assert.deepEqual(session.names().includes('cart'), false);
+  });
+}
+
+test('what one user left is not seen once another one is named', async () => {
+  const session = await openedOf('shop', LOGINS.shop);
+  session.set('before', 1);
+
+  session.subject = 'bob';
+
+  assert.deepEqual([session.get('cart'), session.names()], [undefined, ['before']]);
+});
+
+test('what an ended session had is not seen after the login that begins another one', async () => {
+  const session = await openedOf('shop', LOGINS.shop);
+  service.sessions('revoke', '--app', 'shop', session.id);
+  session.subject = 'alice';
+  session.set('own', true);
+  session.increment('visits', 2);
+
+  await session.finish();
+
+  assert.deepEqual([session.get('cart'), session.get('own'), session.get('visits')], [undefined, true, 2]);
+});
