@@ -8,6 +8,7 @@ import (
 	"time"
 
 	pb "cloakroom.example/cloakroom/cloakroomv1"
+	"cloakroom.example/cloakroom/internal/endreason"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -139,11 +140,7 @@ func endedOf(message *pb.WatchSessionResponse) error {
 	if message.State != pb.WatchState_WATCH_STATE_ENDED {
 		return nil
 	}
-	reason := "UNKNOWN"
-	if message.EndReason != pb.EndReason_END_REASON_UNSPECIFIED {
-		reason = message.EndReason.String()[len("END_REASON_"):]
-	}
-	return &EndedError{reason}
+	return &EndedError{endreason.Text(message.EndReason)}
 }
 
 // BeginStream begins a call that is answered by several messages, and receives the first of them. It repeats that until

@@ -14,6 +14,7 @@ import (
 
 	"cloakroom.example/cloakroom"
 	pb "cloakroom.example/cloakroom/cloakroomv1"
+	"cloakroom.example/cloakroom/internal/endreason"
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
@@ -133,7 +134,7 @@ func sessionOf(info *pb.SessionInfo) Session {
 		Ended:         timeOf(info.GetEndTime()),
 	}
 	if info.GetEndReason() != pb.EndReason_END_REASON_UNSPECIFIED {
-		session.EndReason = info.GetEndReason().String()[len("END_REASON_"):]
+		session.EndReason = endreason.Text(info.GetEndReason())
 	}
 	return session
 }

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	pb "cloakroom.example/cloakroom/cloakroomv1"
+	"cloakroom.example/cloakroom/internal/endreason"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 )
@@ -45,6 +46,7 @@ func (s *Session) Save() error {
 func (s *Session) Destroy() error {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
+	s.unavailable = nil
 	s.beginAnew()
 	if s.writeErr != nil && s.opened.GetSession().GetNullSession() != nil {
 		return s.writeErr
@@ -138,7 +140,8 @@ func (s *Session) applyOpen(opened *pb.OpenSessionResponse) {
 		s.token, s.isTokenUsed, s.cookieOutdated = session.Token, true, opened.CookieOutdated
 	}
 	if !s.entries.isComplete {
-		s.entries.stored, s.entries.isComplete = session.Entries, true
+		// A save whose answer was lost is repeated, so what it sets is there at the latest then.
+		s.entries.load(session.Entries, s.unconfirmed.GetChanges())
 	}
 }
 
@@ -250,9 +253,13 @@ func (s *Session) applySave(saved *pb.SaveSessionResponse) error {
 		}
 		if replaces {
 			s.unconfirmed = forNewSession(s.unconfirmed)
+			s.entries.load(nil, s.unconfirmed.Changes)
 			return nil
 		}
-		s.gone = &GoneError{reasonOf(saved.EndReason)}
+		s.gone = &GoneError{endreason.Text(saved.EndReason)}
+	}
+	if isOther(s.info.GetSubject(), saved.Session.GetSubject()) {
+		s.entries.load(nil, s.unconfirmed.Changes)
 	}
 	s.unconfirmed = nil
 	s.mergeHeaders(saved)
@@ -273,6 +280,9 @@ func (s *Session) applySave(saved *pb.SaveSessionResponse) error {
 	}
 	return nil
 }
+
+// isOther tells whether a session passes from one user to another: then the service removes what the first one left.
+func isOther(before, after string) bool { return before != "" && after != "" && before != after }
 
 // leave forgets a session that has ended. What is written later goes to the session of a Cookie header.
 func (s *Session) leave(cookieHeader string) {
@@ -331,20 +341,35 @@ func (s *Session) requestContext() *pb.RequestContext {
 	return &pb.RequestContext{UserAgent: s.of.userAgent, RemoteAddress: s.of.remoteAddress}
 }
 
-// outcome says what the middleware has to tell the handler or the user, after finish.
-func (s *Session) outcome(err error) (unavailable error, gone *GoneError, failed error) {
+// finished is what the middleware has to tell the user at the end of a request. At most one of unavailable, gone and
+// failed is set.
+type finished struct {
+	err         error // Of the last save.
+	unavailable error
+	gone        *GoneError
+	failed      error
+	headers     []*pb.Header
+	hasAnswered bool // Whether the headers are those of a save or an end.
+}
+
+// finishRequest saves what has changed.
+func (s *Session) finishRequest() finished {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	err := s.finish()
+	of := finished{err: err, headers: s.headers(), hasAnswered: s.hasAnswered}
 	switch {
 	case isUnavailable(err):
-		return err, nil, nil
+		of.unavailable = err
 	case err != nil:
-		return nil, nil, err
+		of.failed = err
 	case s.unavailable != nil && !s.isHandled:
-		return s.unavailable, nil, nil
+		of.unavailable = s.unavailable
 	case s.gone != nil && !s.isGoneReported:
 		s.isGoneReported = true
-		return nil, s.gone, nil
+		of.gone = s.gone
 	}
-	return nil, nil, nil
+	return of
 }
 
 func setsCookie(headers []*pb.Header) bool {

@@ -15,6 +15,8 @@ type entries struct {
 	stored     map[string]*pb.Value
 	isComplete bool // Whether stored has all entries that the session had.
 	isCleared  bool // Whether all earlier entries were removed.
+	// Whether the earlier entries are another user's. The service removes them in the save that changes the subject.
+	areOthers bool
 
 	set       map[string]*pb.Value
 	unset     map[string]struct{}
@@ -86,11 +88,11 @@ func (e *entries) discard() {
 }
 
 // isKnown tells whether current returns all entries of the session.
-func (e *entries) isKnown() bool { return e.isComplete || e.isCleared }
+func (e *entries) isKnown() bool { return e.isComplete || e.isCleared || e.areOthers }
 
 // current returns the stored entries that are left.
 func (e *entries) current() map[string]*pb.Value {
-	if e.isCleared {
+	if e.isCleared || e.areOthers {
 		return nil
 	}
 	return e.stored
@@ -123,23 +125,28 @@ func (e *entries) hasChanges() bool {
 func (e *entries) changes() *pb.Changes {
 	changes := &pb.Changes{Clear: e.isCleared, Set: e.set, Unset: slices.Sorted(maps.Keys(e.unset)), Increment: e.increment}
 	if e.isKnown() {
-		stored := maps.Clone(e.current())
-		if stored == nil {
-			stored = map[string]*pb.Value{}
-		}
-		for _, name := range changes.Unset {
-			delete(stored, name)
-		}
-		maps.Copy(stored, e.set)
-		for name, by := range e.increment {
-			if value, err := added(stored[name], by); err == nil {
-				stored[name] = value
-			}
-		}
-		e.stored, e.isComplete = stored, true
+		e.load(e.current(), changes)
 	}
-	e.set, e.unset, e.increment, e.isCleared = nil, nil, nil, false
+	e.set, e.unset, e.increment, e.isCleared, e.areOthers = nil, nil, nil, false, false
 	return changes
+}
+
+// load replaces the stored entries by others, with the changes of a save that the others do not have yet.
+func (e *entries) load(stored map[string]*pb.Value, changes *pb.Changes) {
+	loaded := make(map[string]*pb.Value, len(stored)+len(changes.GetSet()))
+	if !changes.GetClear() {
+		maps.Copy(loaded, stored)
+	}
+	for _, name := range changes.GetUnset() {
+		delete(loaded, name)
+	}
+	maps.Copy(loaded, changes.GetSet())
+	for name, by := range changes.GetIncrement() {
+		if value, err := added(loaded[name], by); err == nil {
+			loaded[name] = value
+		}
+	}
+	e.stored, e.isComplete = loaded, true
 }
 
 // updateCounters sets counters to the values that a save returned.

@@ -36,13 +36,6 @@ var (
 	errEmpty = errors.New("the name of an entry is empty")
 )
 
-func reasonOf(reason pb.EndReason) string {
-	if reason == pb.EndReason_END_REASON_UNSPECIFIED {
-		return "UNKNOWN"
-	}
-	return reason.String()[len("END_REASON_"):]
-}
-
 func nullSessionError(null *pb.NullSession) error {
 	return cloakroom.NewError("FAILED_PRECONDITION", null.Reason, null.Message, nil)
 }

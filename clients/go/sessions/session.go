@@ -193,6 +193,7 @@ func (s *Session) SetSubject(subject string) {
 	defer s.mutex.Unlock()
 	s.beginAnew()
 	s.changeOther().Subject = proto.String(subject)
+	s.entries.areOthers = isOther(s.info.GetSubject(), subject)
 }
 
 // Permanent reports whether the cookie outlives the browser.

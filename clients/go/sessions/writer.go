@@ -131,31 +131,32 @@ type hold struct {
 func (h *hold) pass() bool {
 	if !h.isDone {
 		h.isDone = true
-		h.session.mutex.Lock()
-		err := h.session.finish()
-		unavailable, gone, failed := h.session.outcome(err)
-		headers := h.session.headers()
-		h.session.mutex.Unlock()
-		h.isReplaced = h.answer(unavailable, gone, failed)
-		if !h.isReplaced {
-			appendHeaders(h.w.Header(), headers)
+		saved := h.session.finishRequest()
+		// The cookie that an earlier save has set is on the response whatever becomes of a later one: the browser's is worth
+		// nothing any more.
+		if saved.hasAnswered {
+			appendHeaders(h.w.Header(), saved.headers)
+		}
+		h.isReplaced = h.answer(saved)
+		if !h.isReplaced && !saved.hasAnswered {
+			appendHeaders(h.w.Header(), saved.headers)
 		}
 	}
 	return !h.isReplaced
 }
 
 // answer answers the request in place of the handler if the session could not be saved. It reports whether it did.
-func (h *hold) answer(unavailable error, gone *GoneError, failed error) bool {
+func (h *hold) answer(saved finished) bool {
 	switch {
-	case unavailable != nil:
+	case saved.unavailable != nil:
 		dropBodyHeaders(h.w.Header(), h.w.Header())
-		h.sessions.unavailable(h.w, h.r, unavailable)
-	case failed != nil:
+		h.sessions.unavailable(h.w, h.r, saved.unavailable)
+	case saved.failed != nil:
 		dropBodyHeaders(h.w.Header(), h.w.Header())
-		h.sessions.failed(h.w, h.r, failed)
-	case gone != nil:
+		h.sessions.failed(h.w, h.r, saved.failed)
+	case saved.gone != nil:
 		answer := &answerWriter{ResponseWriter: h.w, before: h.w.Header().Clone()}
-		h.sessions.gone(answer, h.r, gone)
+		h.sessions.gone(answer, h.r, saved.gone)
 		return answer.isUsed
 	default:
 		return false
@@ -173,12 +174,10 @@ func (h *hold) finish() {
 	if h.isReplaced {
 		return
 	}
-	h.session.mutex.Lock()
-	err := h.session.finish()
-	_, gone, _ := h.session.outcome(err)
-	h.session.mutex.Unlock()
-	if err == nil && gone != nil {
-		err = gone
+	saved := h.session.finishRequest()
+	err := saved.err
+	if err == nil && saved.gone != nil {
+		err = saved.gone
 	}
 	if err != nil {
 		h.sessions.log().Warn("changes of a session were not saved after the head of the response", "error", err)

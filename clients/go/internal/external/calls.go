@@ -14,6 +14,7 @@ import (
 
 	"cloakroom.example/cloakroom"
 	pb "cloakroom.example/cloakroom/cloakroomv1"
+	"cloakroom.example/cloakroom/internal/endreason"
 )
 
 // The bytes of a key.
@@ -48,11 +49,7 @@ func Save(ctx context.Context, client *cloakroom.Client, key string, changes *pb
 	if err != nil || saved.Outcome != pb.Outcome_OUTCOME_GONE {
 		return err
 	}
-	reason := "UNKNOWN"
-	if saved.EndReason != pb.EndReason_END_REASON_UNSPECIFIED {
-		reason = strings.TrimPrefix(saved.EndReason.String(), "END_REASON_")
-	}
-	return &cloakroom.EndedError{Reason: reason}
+	return &cloakroom.EndedError{Reason: endreason.Text(saved.EndReason)}
 }
 
 // Destroy ends the session of a key, if there is one.

@@ -1,0 +1,184 @@
+package tests
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"cloakroom.example/cloakroom"
+	pb "cloakroom.example/cloakroom/cloakroomv1"
+	"cloakroom.example/cloakroom/sessions"
+	"cloakroom.example/cloakroom/tests/service"
+	"google.golang.org/protobuf/proto"
+)
+
+// failing is a transport that fails saves for as long as it is told to.
+type failing struct {
+	cloakroom.Transport
+	fails atomic.Bool
+}
+
+func (f *failing) Call(ctx context.Context, path string, request, response proto.Message) error {
+	if _, isSave := request.(*pb.SaveSessionRequest); isSave && f.fails.Load() {
+		return cloakroom.NewError("UNAVAILABLE", "", "no answer", nil)
+	}
+	return f.Transport.Call(ctx, path, request, response)
+}
+
+func failingClient(t *testing.T, running *service.Service, app string) (*failing, *cloakroom.Client) {
+	t.Helper()
+	transport, err := cloakroom.Dial(running.Address, cloakroom.Credentials{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	fails := &failing{Transport: transport}
+	client, err := cloakroom.New("", cloakroom.Options{App: app, Transport: fails, Deadline: 300 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fails, client
+}
+
+func TestWhatOneUserLeftIsNotSeenAfterTheLoginOfAnother(t *testing.T) {
+	running := service.Start(t, service.Options{Apps: subjectApps})
+	for app, login := range map[string]func(s *sessions.Session, user string){
+		"shop":     func(s *sessions.Session, user string) { s.SetSubject(user) },
+		"passport": func(s *sessions.Session, user string) { s.Set("passport", map[string]string{"user": user}) },
+	} {
+		browser := service.Browse(t, handle(running.Client(app), func(w http.ResponseWriter, r *http.Request, s *sessions.Session) {
+			if r.URL.Path == "/alice" {
+				login(s, "alice")
+				s.Set("cart", 1)
+				return
+			}
+			s.Has("cart")
+			login(s, "bob")
+			s.Set("own", true)
+			if err := s.Save(); err != nil {
+				t.Error(app, err)
+			}
+			hasCart, _ := s.Has("cart")
+			hasOwn, err := s.Has("own")
+			fmt.Fprint(w, hasCart, hasOwn, err)
+		}))
+		browser.Get("/alice")
+
+		if got := browser.Get("/bob").Body; got != "false true <nil>" {
+			t.Error(app, got)
+		}
+	}
+}
+
+func TestWhatOneUserLeftIsNotSeenOnceAnotherIsNamedUntilThatIsDiscarded(t *testing.T) {
+	running := service.Start(t, service.Options{})
+	browser := service.Browse(t, handle(running.Client("shop"), func(w http.ResponseWriter, r *http.Request, s *sessions.Session) {
+		if r.URL.Path == "/alice" {
+			s.SetSubject("alice")
+			s.Set("cart", 1)
+			return
+		}
+		s.Has("cart")
+		s.Set("before", 1)
+		s.SetSubject("bob")
+		names, err := s.Names()
+		s.Discard()
+		kept, keptErr := s.Names()
+		fmt.Fprint(w, names, err, kept, keptErr)
+	}))
+	browser.Get("/alice")
+
+	if got := browser.Get("/bob").Body; got != "[before] <nil> [cart] <nil>" {
+		t.Error(got)
+	}
+}
+
+func TestWhatAnEndedSessionHadIsNotSeenAfterTheLoginThatBeginsAnotherOne(t *testing.T) {
+	running := service.Start(t, service.Options{})
+	browser := service.Browse(t, handle(running.Client("shop"), func(w http.ResponseWriter, r *http.Request, s *sessions.Session) {
+		if r.URL.Path == "/begin" {
+			s.Set("cart", 1)
+			return
+		}
+		id, _ := s.ID()
+		if _, err := adminFor(t, running, "shop").Revoke(r.Context(), id); err != nil {
+			t.Error(err)
+		}
+		s.SetSubject("ada")
+		s.Set("own", true)
+		s.Increment("visits", 2)
+		if err := s.Save(); err != nil {
+			t.Error(err)
+		}
+		names, err := s.Names()
+		visits, _ := sessions.Get[int](s, "visits")
+		fmt.Fprint(w, names, visits, err)
+	}))
+	browser.Get("/begin")
+
+	if got := browser.Get("/login").Body; got != "[own visits] 2 <nil>" {
+		t.Error(got)
+	}
+}
+
+func TestASaveWithoutAnAnswerIsSeenByTheReadsAfterIt(t *testing.T) {
+	running := service.Start(t, service.Options{})
+	fails, client := failingClient(t, running, "shop")
+	browser := service.Browse(t, handle(client, func(w http.ResponseWriter, r *http.Request, s *sessions.Session) {
+		if r.URL.Path == "/begin" {
+			s.SetSubject("ada")
+			return
+		}
+		s.Increment("visits", 2)
+		s.Set("cart", 1)
+		fails.fails.Store(true)
+		err := s.Save()
+		fails.fails.Store(false)
+		if openErr := s.Open(); err == nil || openErr != nil {
+			t.Error(err, openErr)
+		}
+		cart, _ := sessions.Get[int](s, "cart")
+		visits, _ := sessions.Get[int](s, "visits")
+		fmt.Fprint(w, cart, visits)
+	}))
+	browser.Get("/begin")
+
+	if got := browser.Get("/write"); got.Status != http.StatusOK || got.Body != "1 2" {
+		t.Error(got)
+	}
+}
+
+func TestTheCookieOfARotationIsSentAlthoughALaterSaveHasFailed(t *testing.T) {
+	running := service.Start(t, service.Options{})
+	fails, client := failingClient(t, running, "shop")
+	browser := service.Browse(t, handle(client, func(w http.ResponseWriter, r *http.Request, s *sessions.Session) {
+		switch r.URL.Path {
+		case "/begin":
+			s.Set("cart", 1)
+		case "/rotate":
+			s.Rotate()
+			if err := s.Save(); err != nil {
+				t.Error(err)
+			}
+			s.Set("late", true)
+			fails.fails.Store(true)
+		case "/read":
+			names, err := s.Names()
+			fmt.Fprint(w, names, err)
+		}
+	}))
+	browser.Get("/begin")
+
+	failed := browser.Get("/rotate")
+	fails.fails.Store(false)
+
+	if cookies := failed.Header["Set-Cookie"]; failed.Status != http.StatusServiceUnavailable || len(cookies) != 1 || !strings.HasPrefix(cookies[0], "session=v1") {
+		t.Error(failed)
+	}
+	if got := browser.Get("/read").Body; got != "[cart] <nil>" {
+		t.Error(got)
+	}
+}
