@@ -561,6 +561,70 @@ def test_a_login_replaces_the_token_and_keeps_the_id(app):
     assert session_entries(app, stale) == {}
 
 
+@pytest.mark.parametrize("name", ["shop", "login"])
+def test_what_one_user_left_is_not_seen_after_the_login_of_another(service, name):
+    app = make_app(service.address, name)
+    client = app.test_client()
+
+    def log_in(user):
+        if name == "login":
+            session["_user_id"] = user
+        else:
+            session.subject = user
+
+    def change():
+        assert session["cart"] == [1]
+        log_in("bob")
+        session["own"] = True
+        session.save()
+        return "cart" in session, sorted(session), session.permanent
+
+    def begin():
+        log_in("alice")
+        session["cart"] = [1]
+
+    request(app, client, begin)
+
+    entries = ["_user_id", "own"] if name == "login" else ["own"]
+    assert request(app, client, change).result == (False, entries, False)
+    assert sorted(session_entries(app, client)) == entries
+
+
+def test_what_one_user_left_is_not_seen_once_another_is_named(service):
+    app = make_app(service.address)
+    client = app.test_client()
+    request(app, client, lambda: (setattr(session, "subject", "alice"), session.update(cart=[1])))
+
+    def change():
+        session["cart"].append(2)
+        session["before"] = 1
+        session.subject = "bob"
+        return session.get("cart"), list(session)
+
+    assert request(app, client, change).result == (None, ["before"])
+    assert session_entries(app, client) == {"before": 1}
+
+
+def test_what_an_ended_session_had_is_not_seen_after_the_login_that_begins_another_one(service):
+    app = make_app(service.address)
+    client = app.test_client()
+    request(app, client, lambda: session.update(cart=[1]))
+    cookie = client.get_cookie("session").value
+
+    def change():
+        assert session["cart"] == [1]
+        with app.test_request_context(headers={"Cookie": f"session={cookie}"}) as ctx:
+            ended = app.session_interface.open_session(app, ctx.request)
+            ended.destroy()
+        session.subject = "ada"
+        session["own"] = True
+        session.increment("visits", 2)
+        session.save()
+        return sorted(session), session["visits"]
+
+    assert request(app, client, change).result == (["own", "visits"], 2)
+
+
 def test_a_rotation_alone_replaces_the_token(app):
     client = app.test_client()
     set_entries(app, client, a=1)

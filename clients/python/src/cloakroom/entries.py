@@ -110,6 +110,22 @@ class Entries:
         for changed in (self._values, self._written_keys, self._removed_keys, self._increments):
             changed.clear()
 
+    def keep_only(self, names: Iterable[str], session: pb.Session | None = None) -> None:
+        """Forgets what the service has removed: all that was stored before, but for what a save has set.
+
+        Args:
+            names: What the save has set.
+            session: The properties of the session after the save.
+        """
+        kept = {name: self._taken[name] for name in names if name in self._taken}
+        permanent = _permanent_text(session) if session is not None and self._has_permanent else None
+        if permanent is not None:
+            kept[PERMANENT] = permanent
+        self._session, self._taken, self.is_complete = None, kept, True
+        self._values = {
+            key: value for key, value in self._values.items() if key in self._written_keys or _entry_name(key) in kept
+        }
+
     def increment(self, key: str, by: int) -> None:
         if key in self._written_keys:
             self._values[key] += by

@@ -287,6 +287,8 @@ class SessionState(MutableMapping[str, Any]):
         self._begin_anew()
         self._mark_modified()
         self._change_other().subject = value or ""
+        if _is_other(self._info, value):
+            self._entries.keep_only(())
 
     @property
     def authenticate_time(self) -> datetime | None:
@@ -425,11 +427,14 @@ class SessionState(MutableMapping[str, Any]):
         if saved.outcome == pb.OUTCOME_GONE:
             if self._replaces_session(request):
                 self._unconfirmed_save = _for_new_session(request)
+                self._entries.keep_only(request.changes.set)
                 return
             self.gone = name_of(pb.EndReason, saved.end_reason, "END_REASON_")
         later = cookie.after_save(saved, self._request_info.sent_tokens)
         earlier = None if saved.outcome == pb.OUTCOME_GONE else self._cookie_decision
         self._cookie_decision = later if earlier is None else earlier.followed_by(later)
+        if _is_other(self._info, saved.session.subject):
+            self._entries.keep_only(request.changes.set, saved.session)
         if saved.counters:
             self._entries.update_counters(saved.counters.items())
         if saved.outcome == pb.OUTCOME_DELETED:
@@ -691,6 +696,11 @@ class Session(SessionState):
 
 def _null_session_response(null_session: pb.NullSession) -> pb.OpenSessionResponse:
     return pb.OpenSessionResponse(session=pb.Session(null_session=null_session))
+
+
+def _is_other(before: pb.Session | None, subject: str | None) -> bool:
+    """Whether a session passes from one user to another: then the service removes what the first one left."""
+    return before is not None and bool(before.subject) and bool(subject) and before.subject != subject
 
 
 def _for_new_session(request: pb.SaveSessionRequest) -> pb.SaveSessionRequest:
