@@ -4,18 +4,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use redis::{FromRedisValue, ParsingError, Value};
-
 use super::KeyPage;
 use super::sample_position::{Cursors, SampleOrder};
 use crate::session::{Entries, Generation, Record};
 use crate::store::encoding::HEAD_FIELDS;
-use crate::store::redis::Redis;
 use crate::store::redis::answer::{field, parse_several};
 use crate::store::redis::partitions::Slot;
 use crate::store::redis::reply::head;
 use crate::store::redis::router::{AnyServer, Router};
 use crate::store::redis::sequence::Sequence;
+use crate::store::redis::{Redis, key_command};
 use crate::store::{Error, Position, Sample, SampledKeys, SessionKey, Snapshot};
 use crate::types::AppName;
 
@@ -47,10 +45,14 @@ impl Sample for Redis {
         let (sequences, generations): (Vec<_>, Vec<_>) = groups.iter().map(read).unzip();
         let mut snapshots = vec![None; session_keys.len()];
         for ((group, numbers), result) in groups.values().zip(generations).zip(router.all(&sequences).await) {
-            let HeadsReply(records, newest) = parse_several(result?)?;
-            for ((index, number), record) in group.iter().zip(numbers).zip(records) {
-                snapshots[*index] =
-                    record.and_then(|record| Some(Snapshot { record, generation: *newest.get(number)? }));
+            let mut heads = result?;
+            let newest: Vec<Option<u32>> = parse_several(heads.split_off(group.len().min(heads.len())))?;
+            for ((index, number), fields) in group.iter().zip(numbers).zip(heads) {
+                // A record that has expired since the SCAN has no fields, and is no head either.
+                snapshots[*index] = head(fields).ok().zip(newest.get(number)).map(|(head, generation)| Snapshot {
+                    record: Record { head, entries: Entries::default() },
+                    generation: Generation(generation.unwrap_or_default()),
+                });
             }
         }
         Ok(snapshots)
@@ -66,8 +68,7 @@ impl Redis {
         group: &[usize],
     ) -> (Sequence<'static>, Vec<usize>) {
         let mut commands = Vec::with_capacity(group.len() + 1);
-        // After the records: a generation may be newer than they are, but not older.
-        let (mut generations, mut mget) = (HashMap::with_capacity(group.len()), redis::cmd("MGET"));
+        let (mut generations, mut reads) = (HashMap::with_capacity(group.len()), Vec::new());
         let mut numbers = Vec::with_capacity(group.len());
         for session_key in group.iter().map(|index| &session_keys[*index]) {
             let mut head = redis::cmd("HMGET");
@@ -76,11 +77,13 @@ impl Redis {
             commands.push(head);
             let (partition, next) = (self.partitions.of(&session_key.id), generations.len());
             numbers.push(*generations.entry((&session_key.app, partition)).or_insert_with(|| {
-                mget.arg(self.generation_key(&session_key.app, partition));
+                // One by one: while their slot is being moved, the keys may be at two nodes.
+                reads.push(key_command("GET", &self.generation_key(&session_key.app, partition)));
                 next
             }));
         }
-        commands.push(mget);
+        // After the records: a generation may be newer than they are, but not older.
+        commands.append(&mut reads);
         (Sequence::read(slot, commands), numbers)
     }
 }
@@ -121,21 +124,6 @@ fn cursors_of(info: &str) -> Option<Cursors> {
         None => version("redis_version")? >= (7, 4),
     };
     Some(if has_tables { Cursors::TableForEachSlot } else { Cursors::OneTable })
-}
-
-/// The reply to HMGET of [`HEAD_FIELDS`] for each session, and to MGET of generations.
-struct HeadsReply(Vec<Option<Record>>, Vec<Generation>);
-
-impl FromRedisValue for HeadsReply {
-    fn from_redis_value(value: Value) -> Result<Self, ParsingError> {
-        let mut replies: Vec<Value> = FromRedisValue::from_redis_value(value)?;
-        let generations = replies.pop().ok_or_else(|| ParsingError::from("a reply is missing"))?;
-        let generations: Vec<Option<u32>> = FromRedisValue::from_redis_value(generations)?;
-        let generations = generations.into_iter().map(|number| Generation(number.unwrap_or_default())).collect();
-        // A record that has expired since the SCAN has no fields, and is no head either.
-        let record = |fields: Value| Some(Record { head: head(fields).ok()?, entries: Entries::default() });
-        Ok(Self(replies.into_iter().map(record).collect(), generations))
-    }
 }
 
 const VERSION: &str = "this user may not run INFO, so the sessions in a cluster cannot be counted; grant +info";

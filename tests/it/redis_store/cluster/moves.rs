@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use cloakroom::session::{Changes, EndReason, Rotation};
-use cloakroom::store::{Applied, Redis, RedisSettings, SessionKey, Store as _, Write};
+use cloakroom::store::{Applied, Redis, RedisSettings, Sample as _, SessionKey, Store as _, Write};
 use cloakroom::token::SessionId;
 use tokio::task::{JoinHandle, JoinSet, block_in_place};
 
@@ -233,6 +233,22 @@ async fn a_session_that_is_revoked_while_its_slot_is_moved_stays_so() {
     }
     let saved = apply(&store, &key(2), &by_token(1, START), &save(set("n", "1"))).await;
     assert!(matches!(saved, Applied::Done(_)), "{saved:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_heads_of_two_apps_are_read_while_their_slot_is_moved() {
+    let cluster = Cluster::start(3, 0, CALM);
+    let store = Redis::new(&RedisSettings { timeout: Duration::from_secs(3), ..cluster.settings() }).unwrap();
+    let keys = ["default", "blog"].map(|name| SessionKey { app: app(name), ..key(0) });
+    for key in &keys {
+        create(&store, key.clone(), &record()).await;
+    }
+
+    let slot = cluster.nodes[0].redis.cli(&["cluster", "keyslot", "{460}"]);
+    cluster.begin_move(slot.trim(), &cluster.nodes[0], &cluster.nodes[1]);
+
+    let heads = store.sample_heads(&keys).await.expect("each key is read by itself");
+    assert!(heads.iter().all(Option::is_some), "{heads:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
