@@ -235,7 +235,9 @@ class Session {
   /** Does so before the application asks for it: the request has not used its session by that. */
   openUpFront() {
     return this.#inTurn(async () => {
-      if (this.#opened !== undefined || this.#writeError !== undefined || this.#info !== undefined) return;
+      // After a save without an open, what the session had before is not known yet.
+      const isKnown = this.#info !== undefined && this.#entries.isComplete;
+      if (this.#opened !== undefined || this.#writeError !== undefined || isKnown) return;
       if (isEmpty(this.#credential)) return;
       const { cookieName, cookieAttributes, maxAuthenticateAge, context } = this.#requestInfo;
       const request = {
@@ -252,6 +254,7 @@ class Session {
     this.#otherChanges = {};
     this.#rotateRequested = this.#needsSave = false;
     this.#entries = new Entries();
+    if (isEmpty(this.#credential)) this.#entries.load(new Map());
     await this.open();
     return !wasStored || !this.isNew;
   }

@@ -192,3 +192,25 @@ test('what an ended session had is not seen after the login that begins another 
 
   assert.deepEqual([session.get('cart'), session.get('own'), session.get('visits')], [undefined, true, 2]);
 });
+
+test('a session that was saved without an open can be opened then', async () => {
+  const first = await openedOf('shop', LOGINS.shop);
+  first.rotate();
+  const [cookie] = await first.finish();
+  const session = new Session(client, { cookieHeader: cookie.value.split(';')[0] });
+  session.set('own', true);
+
+  await session.save();
+  await session.open();
+
+  assert.deepEqual([session.get('cart'), session.get('own'), session.subject], [[1], true, 'alice']);
+});
+
+test('a request without a cookie can reload its session', async () => {
+  const session = new Session(client);
+  session.set('lost', 1);
+
+  await session.reload();
+
+  assert.deepEqual([session.names(), session.get('lost')], [[], undefined]);
+});
