@@ -99,25 +99,24 @@ class Replicas {
   }
 
   /**
-   * Looks up the names that are due. Waits only for names that have no address yet, and throws `CallFailed` if no name
-   * has one in time.
+   * Looks up the names that are due. Waits only if there is no address at all yet, and then for the first one. Throws
+   * `CallFailed` if there is none in time.
    * @param {number} end
    */
   async lookUp(end) {
-    for (const name of this.names) {
-      if (name.ips.length > 0) {
-        // The addresses of the last look-up stay if this one fails.
-        if (name.isDue()) this.#lookUpOne(name).catch(() => {});
-        continue;
-      }
-      try {
-        await within(this.#lookUpOne(name), end);
-      } catch (error) {
-        if (this.all.length === 0) {
-          const message = `cannot look up "${name.address.host}": ${/** @type {Error} */ (error).message}`;
-          throw new CallFailed('UNAVAILABLE', '', message);
-        }
-      }
+    // The addresses of the last look-up stay if this one fails.
+    const due = this.names.filter((name) => name.ips.length === 0 || name.isDue());
+    if (due.length === 0) return;
+    const found = Promise.any(due.map((name) => this.#lookUpOne(name)));
+    if (this.all.length > 0) {
+      found.catch(() => {});
+      return;
+    }
+    try {
+      await within(found, end);
+    } catch (error) {
+      const { message } = error instanceof AggregateError ? error.errors[0] : /** @type {Error} */ (error);
+      throw new CallFailed('UNAVAILABLE', '', `cannot look up "${due[0].address.host}": ${message}`);
     }
   }
 
