@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -159,35 +160,44 @@ func (r *replicas) notConnected(failed *replica, err error) *Failed {
 	}
 }
 
-// lookUp looks up the names that are due. It waits only for names that have no address yet, and fails if no name has
-// one in time.
+// lookUp looks up the names that are due. It waits only if there is no address at all yet, and then for the first one. It
+// fails if there is none in time.
 func (r *replicas) lookUp(ctx context.Context, end time.Time) error {
+	var running []<-chan struct{}
 	for _, name := range r.names {
-		running, isWaited := name.begin(r.update)
-		if !isWaited {
-			continue
-		}
-		if err := wait(ctx, running, end); err != nil && r.count() == 0 {
-			return fmt.Errorf("cannot look up %q: %w", name.address.Host, err)
+		if lookup := name.begin(r.update); lookup != nil {
+			running = append(running, lookup)
 		}
 	}
-	if r.count() == 0 {
-		return fmt.Errorf("cannot look up %q: %w", r.names[0].address.Host, r.names[0].lastError())
+	if r.count() > 0 {
+		return nil
 	}
-	return nil
+	limited, cancel := context.WithDeadline(ctx, end)
+	defer cancel()
+	for len(running) > 0 {
+		ended, err := waitForOne(limited, running)
+		switch {
+		case r.count() > 0:
+			return nil
+		case err != nil:
+			return fmt.Errorf("cannot look up %q: %w", r.names[0].address.Host, err)
+		}
+		running = slices.Delete(running, ended, ended+1)
+	}
+	return fmt.Errorf("cannot look up %q: %w", r.names[0].address.Host, r.names[0].lastError())
 }
 
-func wait(ctx context.Context, running <-chan struct{}, end time.Time) error {
-	timer := time.NewTimer(time.Until(end))
-	defer timer.Stop()
-	select {
-	case <-running:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return context.DeadlineExceeded
+// waitForOne waits until one of these channels is closed, and returns its index.
+func waitForOne(ctx context.Context, running []<-chan struct{}) (int, error) {
+	cases := []reflect.SelectCase{{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(ctx.Done())}}
+	for _, each := range running {
+		cases = append(cases, reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(each)})
 	}
+	chosen, _, _ := reflect.Select(cases)
+	if chosen == 0 {
+		return 0, ctx.Err()
+	}
+	return chosen - 1, nil
 }
 
 // update brings the endpoints up to date. Replicas that still exist keep their connections.
@@ -245,8 +255,8 @@ type name struct {
 	running   chan struct{} // The look-up that is under way.
 }
 
-// begin looks the name up if that is due. It returns the look-up under way, and whether to wait for it.
-func (n *name) begin(update func()) (<-chan struct{}, bool) {
+// begin looks the name up if that is due. It returns the look-up under way; nil if there is none.
+func (n *name) begin(update func()) <-chan struct{} {
 	n.mutex.Lock()
 	defer n.mutex.Unlock()
 	interval := lookupInterval
@@ -259,7 +269,7 @@ func (n *name) begin(update func()) (<-chan struct{}, bool) {
 		n.attempt = time.Now()
 		go n.lookUp(n.running, update)
 	}
-	return n.running, isUnknown
+	return n.running
 }
 
 func (n *name) lookUp(done chan struct{}, update func()) {
