@@ -143,6 +143,12 @@ func (s *Session) applyOpen(opened *pb.OpenSessionResponse) {
 		// A save whose answer was lost is repeated, so what it sets is there at the latest then.
 		s.entries.load(session.Entries, s.unconfirmed.GetChanges())
 	}
+	// The login of another user, without a look at the session before it.
+	if changes := s.unconfirmed.GetChanges(); isOther(session.Subject, changes.GetSubject()) {
+		s.entries.load(nil, changes)
+		session.Subject, session.Permanent = changes.GetSubject(), changes.Permanent
+	}
+	s.entries.areOthers = isOther(session.Subject, s.other.GetSubject())
 }
 
 // leavesNothing tells whether the changes leave nothing of an earlier session: a login or a clear.

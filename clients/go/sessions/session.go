@@ -210,7 +210,7 @@ func (s *Session) Permanent() (bool, error) {
 	if err := s.needOpen(); err != nil {
 		return false, err
 	}
-	return s.info.GetPermanent(), nil
+	return s.info.GetPermanent() && !s.entries.areOthers, nil
 }
 
 // SetPermanent sets whether the cookie outlives the browser.

@@ -96,6 +96,41 @@ func TestWhatOneUserLeftIsNotSeenOnceAnotherIsNamedUntilThatIsDiscarded(t *testi
 	}
 }
 
+func TestWhatOneUserLeftIsNotSeenByTheLoginOfAnotherWhoHasNotLookedAtIt(t *testing.T) {
+	running := service.Start(t, service.Options{})
+	fails, client := failingClient(t, running, "shop")
+	browser := service.Browse(t, handle(client, func(w http.ResponseWriter, r *http.Request, s *sessions.Session) {
+		if r.URL.Path == "/alice" {
+			s.SetSubject("alice")
+			s.SetPermanent(true)
+			s.Set("cart", 1)
+			return
+		}
+		s.SetSubject("bob")
+		s.Set("own", 1)
+		if r.URL.Path == "/lost" {
+			fails.fails.Store(true)
+			if s.Save() == nil {
+				t.Error("the save was answered")
+			}
+			fails.fails.Store(false)
+			if err := s.Open(); err != nil {
+				t.Error(err)
+			}
+		}
+		names, err := s.Names()
+		isPermanent, permanentErr := s.Permanent()
+		fmt.Fprint(w, names, err, isPermanent, permanentErr)
+	}))
+
+	for _, path := range []string{"/bob", "/lost"} {
+		browser.Get("/alice")
+		if got := browser.Get(path).Body; got != "[own] <nil> false <nil>" {
+			t.Error(path, got)
+		}
+	}
+}
+
 func TestWhatAnEndedSessionHadIsNotSeenAfterTheLoginThatBeginsAnotherOne(t *testing.T) {
 	running := service.Start(t, service.Options{})
 	browser := service.Browse(t, handle(running.Client("shop"), func(w http.ResponseWriter, r *http.Request, s *sessions.Session) {

@@ -21,6 +21,8 @@ class Entries {
   #removed = new Set();
   /** @type {Map<string, number>} */
   #increments = new Map();
+  /** Whether the earlier entries are another user's: the service removes them in the save that changes the subject. */
+  areOthers = false;
   /** Whether all earlier entries were removed. */
   isCleared = false;
   /** Whether all entries of the session are known. */
@@ -36,6 +38,11 @@ class Entries {
   /** Sets what the service has stored. The changes of this request stay and take precedence.
    * @param {Map<string, StoredValue>} stored */
   load(stored) {
+    // Another request may have saved something else meanwhile.
+    for (const [name, value] of this.#values) {
+      const isChanged = stored.get(name)?.json !== this.#stored.get(name)?.json;
+      if (isChanged && !this.#written.has(name) && !this.#isMutated(name, value)) this.#values.delete(name);
+    }
     this.#stored = stored;
     this.isComplete = true;
   }
@@ -45,14 +52,15 @@ class Entries {
   keepOnly(set) {
     for (const name of this.#values.keys()) if (!set.has(name) && !this.#written.has(name)) this.#values.delete(name);
     this.load(new Map(set));
+    this.areOthers = false;
   }
 
   /** Returns the value of an entry, undefined if there is none, or UNKNOWN.
    * @param {string} name @returns {unknown} */
   lookup(name) {
-    if (this.#values.has(name)) return this.#values.get(name);
+    if (this.#values.has(name) && this.#isOwn(name)) return this.#values.get(name);
     if (this.#removed.has(name)) return undefined;
-    const stored = this.#stored.get(name);
+    const stored = this.areOthers ? undefined : this.#stored.get(name);
     if (stored === undefined) return this.isComplete ? this.#increments.get(name) : UNKNOWN;
     const value = decode(stored);
     const by = this.#increments.get(name);
@@ -63,7 +71,7 @@ class Entries {
 
   /** Returns the names of all entries. Needs `isComplete`. */
   names() {
-    const names = new Set(this.#stored.keys());
+    const names = new Set(this.areOthers ? [] : this.#stored.keys());
     for (const name of this.#removed) names.delete(name);
     for (const name of this.#increments.keys()) names.add(name);
     for (const name of this.#written) {
@@ -100,6 +108,11 @@ class Entries {
     }
   }
 
+  /** Whether a value is the session's, and not another user's. @param {string} name */
+  #isOwn(name) {
+    return !this.areOthers || this.#written.has(name);
+  }
+
   /** Returns what a save must send. Throws TypeError for a value that cannot be written as JSON. */
   changes() {
     const unset = [...this.#removed];
@@ -126,6 +139,7 @@ class Entries {
   /** Treats these changes as stored. Later changes belong to the next save.
    * @param {{ unset: string[], set: Map<string, StoredValue>, increment: Map<string, number> }} changes */
   markSaved({ unset, set, increment }) {
+    if (this.areOthers) this.keepOnly(new Map());
     for (const name of unset) {
       this.#stored.delete(name);
       this.#values.delete(name);
@@ -150,7 +164,7 @@ class Entries {
 
   /** Whether a value changed in place after it was decoded. @param {string} name @param {unknown} value */
   #isMutated(name, value) {
-    if (typeof value !== 'object' || value === null) return false;
+    if (typeof value !== 'object' || value === null || !this.#isOwn(name)) return false;
     const json = this.#stored.get(name)?.json;
     if (json === undefined) return false;
     const text = textOf(value);

@@ -84,7 +84,8 @@ class KoaState extends HttpState {
     /** @type {Record<string, string[]>} */
     const headers = {};
     for (const { name, value } of this.headers()) (headers[name] ??= []).push(value);
-    return Object.assign(error, { headers: { ...error.headers, ...headers } });
+    // The error may be one that other requests get as well.
+    return Object.create(error, { headers: { value: { ...error.headers, ...headers }, enumerable: true } });
   }
 
   /** The middlewares have all returned, or are not waited for. @param {any} error */

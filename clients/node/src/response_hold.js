@@ -23,6 +23,8 @@ class ResponseHold {
   #held = [];
   /** Whether the end is among them. */
   #holdsEnd = false;
+  /** Whether a `writeHead` is among them. */
+  #holdsHead = false;
   /** Whether another response takes the place of what waited, so that nothing of it is sent any more. */
   #isForgotten = false;
   /** Whether a write was told to wait for `drain`. */
@@ -122,6 +124,7 @@ class ResponseHold {
     if (this.#isForgotten) return response;
     if (this.#passes()) return writeHead.apply(response, args);
     const status = this.#takeHead(args);
+    this.#holdsHead = true;
     return this.#waitOrDo(() => { if (!this.isHeadSent) writeHead.apply(response, status); return response; }, response);
   }
 
@@ -153,12 +156,12 @@ class ResponseHold {
 
   /** Lets everything through that comes from now on, and forgets what waits. */
   release() {
-    this.#isForgotten = this.#held.length > 0;
+    this.#isForgotten = this.#held.length > 0 && this.#holdsHead;
     this.#state = 'released';
     this.#letHeadGo();
     this.#held = [];
-    // A middleware that has replaced the methods again, such as compression, would go on with the response that is
-    // forgotten. The one in its place goes past it.
+    // A middleware that has replaced the methods again and has seen the head, such as compression, would go on with the
+    // response that is forgotten. The one in its place goes past it.
     if (this.#isForgotten) Object.assign(this.#response, this.#methods);
   }
 

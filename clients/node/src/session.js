@@ -164,7 +164,7 @@ class Session {
     this.#beginAnew();
     this.#markModified();
     this.#otherChanges.subject = value ?? '';
-    if (isOther(this.#info?.subject, value)) this.#entries.keepOnly(new Map());
+    this.#entries.areOthers = isOther(this.#info?.subject, value);
   }
 
   /** Whether the cookie outlives the browser. */
@@ -238,7 +238,11 @@ class Session {
       // After a save without an open, what the session had before is not known yet.
       const isKnown = this.#info !== undefined && this.#entries.isComplete;
       if (this.#opened !== undefined || this.#writeError !== undefined || isKnown) return;
-      if (isEmpty(this.#credential)) return;
+      if (isEmpty(this.#credential)) {
+        // There is no session, so it has no entries.
+        if (!this.#entries.isComplete) this.#entries.load(new Map());
+        return;
+      }
       const { cookieName, cookieAttributes, maxAuthenticateAge, context } = this.#requestInfo;
       const request = {
         app: this.#client.app, cookieName, cookieAttributes, context: context?.(), maxAuthenticateAge, ...this.#credential,
@@ -254,7 +258,6 @@ class Session {
     this.#otherChanges = {};
     this.#rotateRequested = this.#needsSave = false;
     this.#entries = new Entries();
-    if (isEmpty(this.#credential)) this.#entries.load(new Map());
     await this.open();
     return !wasStored || !this.isNew;
   }
@@ -397,6 +400,10 @@ class Session {
       this.#cookieOutdated = opened.cookieOutdated;
     }
     if (!this.#entries.isComplete) this.#entries.load(session.entries);
+    // The login of another user, without a look at the session before it.
+    const unconfirmed = this.#unconfirmedSave?.changes;
+    if (isOther(session.subject, unconfirmed?.subject)) this.#entries.keepOnly(unconfirmed?.set);
+    this.#entries.areOthers = isOther(session.subject, this.#otherChanges.subject);
   }
 
   /** Returns the save to send next. Undefined: there is nothing to save.

@@ -167,12 +167,8 @@ function withHeaders(response, headers) {
 /** A handler may return one and the same response to several users, so its own headers stay as they are.
  * @param {Response} response */
 function copyOf(response) {
-  try {
-    return new Response(response.body, response);
-  } catch {
-    // The answer to an upgrade of the connection cannot be copied, and is made for one request.
-    return response;
-  }
+  // The answer to an upgrade of the connection cannot be copied, and is made for one request.
+  return response.status === 101 ? response : new Response(response.body, response);
 }
 
 /** @param {Headers} target @param {{ name: string, value: string }[]} headers */

@@ -5,6 +5,7 @@ import compression from 'compression';
 import express from 'express';
 import fastify from 'fastify';
 import Koa from 'koa';
+import onHeaders from 'on-headers';
 import cloakroom, { Client, Session } from 'cloakroom-sessions';
 import { sessions } from 'cloakroom-sessions/express';
 import { sessions as fastifySessions } from 'cloakroom-sessions/fastify';
@@ -68,6 +69,24 @@ test('a failed save is answered through compression that comes after the session
 
     assert.deepEqual([answer.status, answer.headers['content-encoding'], answer.text], [500, undefined, 'refused'], path);
   }
+});
+
+test('a failed save keeps what a middleware adds to each head', async () => {
+  const browser = await expressApp((app) => {
+    app.use((request, response, next) => {
+      onHeaders(response, function addTime() { this.setHeader('X-Time', '1'); });
+      next();
+    });
+    app.get('/write', (request, response) => {
+      request.session.a = 1;
+      refuse('SaveSession');
+      response.send('written');
+    });
+  });
+
+  const answer = await browser.get('/write');
+
+  assert.deepEqual([answer.status, answer.headers['x-time'], answer.text], [500, '1', 'refused']);
 });
 
 test('a loaded value that JSON cannot hold any more fails the request', async () => {
@@ -140,6 +159,14 @@ for (const [name, make] of Object.entries(APPS)) {
   });
 }
 
+async function cookieOf(user) {
+  const session = new Session(client);
+  session.subject = user;
+  session.set('cart', [1]);
+  const [cookie] = await session.finish();
+  return cookie.value.split(';')[0];
+}
+
 // Begins a session of a user with an entry, and opens it by its cookie.
 async function openedOf(app, login) {
   const own = new Client({ service: transport, app, deadline: 10_000 });
@@ -171,6 +198,25 @@ for (const [app, login] of Object.entries(LOGINS)) {
     assert.deepEqual(session.names().includes('cart'), false);
   });
 }
+
+test('what one user left is not seen by the login of another who has not looked at it', async () => {
+  const cookieHeader = await cookieOf('alice');
+  const session = new Session(client, { cookieHeader });
+  session.subject = 'bob';
+
+  await session.open();
+
+  assert.deepEqual([session.get('cart'), session.names()], [undefined, []]);
+});
+
+test('what a user left is seen again if the login of another is taken back', async () => {
+  const session = await openedOf('shop', LOGINS.shop);
+
+  session.subject = 'bob';
+  session.subject = 'alice';
+
+  assert.deepEqual([session.get('cart'), session.names()], [[1], ['cart']]);
+});
 
 test('what one user left is not seen once another one is named', async () => {
   const session = await openedOf('shop', LOGINS.shop);
@@ -204,6 +250,53 @@ test('a session that was saved without an open can be opened then', async () => 
   await session.open();
 
   assert.deepEqual([session.get('cart'), session.get('own'), session.subject], [[1], true, 'alice']);
+});
+
+test('an open after a save sees what another request has saved since, and does not write it back', async () => {
+  const cookieHeader = await cookieOf('alice');
+  const [session, other] = [new Session(client, { cookieHeader }), new Session(client, { cookieHeader })];
+  session.set('own', { by: 'this' });
+  await session.save();
+  other.set('own', { by: 'other' });
+  await other.save();
+
+  await session.open();
+
+  assert.deepEqual([session.get('own'), session.hasUnsavedChanges()], [{ by: 'other' }, false]);
+});
+
+test('a session that a save has emptied can be read after that', async () => {
+  const first = new Session(client);
+  first.set('cart', [1]);
+  const [cookie] = await first.finish();
+  const session = new Session(client, { cookieHeader: cookie.value.split(';')[0] });
+  session.delete('cart');
+  await session.save();
+
+  await session.open();
+
+  assert.deepEqual([session.get('cart'), session.names()], [undefined, []]);
+});
+
+test('an error that several requests share gets the cookie of none in Koa', async () => {
+  const shared = new Error('no such user');
+  const subject = ({ late }) => { if (late) throw shared; };
+  const app = new Koa();
+  app.silent = true;
+  app.use(koaSessions({ client, subject }));
+  app.use(async (ctx) => {
+    ctx.session.rotate();
+    ctx.session.a = 1;
+    await ctx.session.save();
+    ctx.session.late = true;
+    ctx.body = '';
+  });
+  const { url, stop } = await serve(app.callback());
+  stops.push(stop);
+
+  const failed = await new Browser(url).get('/');
+
+  assert.deepEqual([failed.status, failed.setCookies.length, shared.headers], [500, 1, undefined]);
 });
 
 test('a request without a cookie can reload its session', async () => {

@@ -63,6 +63,13 @@ test('a response that a handler returns to several users gets no cookie of one o
 
   assert.deepEqual(answers.map(({ status, headers }) => [status, headers.getSetCookie().length]), [[204, 1], [204, 1]]);
   assert.deepEqual([...shared.headers], []);
+
+  const used = new Response('used');
+  await used.text();
+  const third = await store.open(requestWith());
+  third.a = 3;
+  await assert.rejects(third.respond(used), TypeError);
+  assert.equal(used.headers.getSetCookie().length, 0);
 });
 
 test('a request, its headers and its Cookie header name the same session', async () => {

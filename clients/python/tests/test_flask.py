@@ -605,6 +605,34 @@ def test_what_one_user_left_is_not_seen_once_another_is_named(service):
     assert session_entries(app, client) == {"before": 1}
 
 
+def test_what_one_user_left_is_not_seen_by_the_login_of_another_who_has_not_looked_at_it(service):
+    app = make_app(service.address)
+    client = app.test_client()
+    request(app, client, lambda: (setattr(session, "subject", "alice"), session.update(cart=[1])))
+
+    def change():
+        session.subject = "bob"
+        session["own"] = True
+        return session.get("cart"), list(session)
+
+    assert request(app, client, change).result == (None, ["own"])
+
+
+def test_what_a_user_left_is_seen_again_if_the_login_of_another_is_taken_back(service):
+    app = make_app(service.address)
+    client = app.test_client()
+    request(app, client, lambda: (setattr(session, "subject", "alice"), session.update(cart=[1])))
+
+    def change():
+        assert session["cart"] == [1]
+        session.subject = "bob"
+        session.subject = "alice"
+        session.setdefault("cart", [])
+
+    request(app, client, change)
+    assert session_entries(app, client) == {"cart": [1]}
+
+
 def test_what_an_ended_session_had_is_not_seen_after_the_login_that_begins_another_one(service):
     app = make_app(service.address)
     client = app.test_client()

@@ -75,6 +75,8 @@ def test_a_name_that_is_never_looked_up_holds_no_call_to_the_addresses_of_anothe
         async def call():
             policy = await AsyncConnectTransport(addresses).call(POLICY, pb.GetAppPolicyRequest(app="shop"), TIMEOUT)
             assert policy.cookie_name == "session"
+            # The loop waits for its threads at its end.
+            finish.set()
 
         asyncio.run(asyncio.wait_for(call(), TIMEOUT / 2))
     finally:

@@ -165,7 +165,7 @@ func (r *replicas) notConnected(failed *replica, err error) *Failed {
 func (r *replicas) lookUp(ctx context.Context, end time.Time) error {
 	var running []<-chan struct{}
 	for _, name := range r.names {
-		if lookup := name.begin(r.update); lookup != nil {
+		if lookup := name.begin(r.update, r.count() == 0); lookup != nil {
 			running = append(running, lookup)
 		}
 	}
@@ -255,16 +255,15 @@ type name struct {
 	running   chan struct{} // The look-up that is under way.
 }
 
-// begin looks the name up if that is due. It returns the look-up under way; nil if there is none.
-func (n *name) begin(update func()) <-chan struct{} {
+// begin looks the name up if that is due, or if it is needed. It returns the look-up under way; nil if there is none.
+func (n *name) begin(update func(), isNeeded bool) <-chan struct{} {
 	n.mutex.Lock()
 	defer n.mutex.Unlock()
 	interval := lookupInterval
 	if n.hasFailed {
 		interval = lookupAfterFailure
 	}
-	isUnknown := len(n.ips) == 0
-	if n.running == nil && (isUnknown || time.Since(n.attempt) >= interval) {
+	if n.running == nil && (isNeeded || time.Since(n.attempt) >= interval) {
 		n.running = make(chan struct{})
 		n.attempt = time.Now()
 		go n.lookUp(n.running, update)
@@ -286,6 +285,8 @@ func (n *name) lookUp(done chan struct{}, update func()) {
 	// The addresses of the last look-up stay if this one fails.
 	if len(ips) > 0 {
 		n.ips, n.hasFailed = ips, false
+	} else if len(n.ips) == 0 {
+		n.hasFailed = true
 	}
 	n.running = nil
 	n.mutex.Unlock()

@@ -98,6 +98,11 @@ class Replicas {
     return isLasting ? new Untrusted(advised) : new CallFailed('UNAVAILABLE', '', advised);
   }
 
+  /** Whether a look-up under way may find the first addresses of a name. */
+  get mayGrow() {
+    return this.names.some(({ ips, running }) => ips.length === 0 && running !== undefined);
+  }
+
   /**
    * Looks up the names that are due. Waits only if there is no address at all yet, and then for the first one. Throws
    * `CallFailed` if there is none in time.
@@ -105,7 +110,7 @@ class Replicas {
    */
   async lookUp(end) {
     // The addresses of the last look-up stay if this one fails.
-    const due = this.names.filter((name) => name.ips.length === 0 || name.isDue());
+    const due = this.names.filter((name) => name.isDue() || (this.all.length === 0 && name.ips.length === 0));
     if (due.length === 0) return;
     const found = Promise.any(due.map((name) => this.#lookUpOne(name)));
     if (this.all.length > 0) {
@@ -127,6 +132,7 @@ class Replicas {
       dns.lookup(name.address.host, { all: true }, (error, found) => {
         name.running = undefined;
         if (error) {
+          if (name.ips.length === 0) name.hasFailed = true;
           reject(error);
           return;
         }

@@ -53,6 +53,8 @@ class Entries:
         self._ever_removed: set[Any] = set()
         self._increments: dict[str, int] = {}
         self._is_cleared = False
+        #: Whether the stored entries are another user's: the service removes them in the save that changes the subject.
+        self.are_others = False
         #: What `write_changes` has written last.
         self._texts: dict[str, str] = {}
 
@@ -70,6 +72,8 @@ class Entries:
     def lookup(self, key: Any) -> Any:
         """Returns the value of a key, MISSING or UNKNOWN."""
         value: Any = self._values.get(key, MISSING)
+        if self.are_others and key not in self._written_keys:
+            return self._increments.get(key, MISSING)
         if value is not MISSING or key in self._removed_keys:
             return value
         raw = self._raw(key)
@@ -85,7 +89,7 @@ class Entries:
 
     def keys(self) -> Iterator[Any]:
         """Returns all keys: first the stored ones, sorted, then the new ones. Needs `is_complete`."""
-        stored = [key for key in sorted(self._stored()) if key not in self._ever_removed]
+        stored = [] if self.are_others else [key for key in sorted(self._stored()) if key not in self._ever_removed]
         added = [*self._written_keys, *self._increments]
         return iter(dict.fromkeys([*stored, *added]))
 
@@ -107,6 +111,7 @@ class Entries:
         """Removes all entries. The session need not be opened after that."""
         self._session, self._taken = None, {}
         self.is_complete = self._is_cleared = True
+        self.are_others = False
         for changed in (self._values, self._written_keys, self._removed_keys, self._increments):
             changed.clear()
 
@@ -121,7 +126,7 @@ class Entries:
         permanent = _permanent_text(session) if session is not None and self._has_permanent else None
         if permanent is not None:
             kept[PERMANENT] = permanent
-        self._session, self._taken, self.is_complete = None, kept, True
+        self._session, self._taken, self.is_complete, self.are_others = None, kept, True, False
         self._values = {
             key: value for key, value in self._values.items() if key in self._written_keys or _entry_name(key) in kept
         }
@@ -151,13 +156,12 @@ class Entries:
         """Whether there is something to save, changes inside of values included."""
         if self._is_cleared or self._removed_keys or self._written_keys or self._increments:
             return True
-        for key, value in self._values.items():
-            if not isinstance(value, _IMMUTABLE) and self._mutated_text(key, value) is not None:
-                return True
-        return False
+        return any(True for _ in self._mutated())
 
     def mark_saved(self) -> None:
         """Treats the changes that were written as stored. Later changes belong to the next save."""
+        if self.are_others:
+            self.keep_only(())
         for key in self._removed_keys:
             self._stored().pop(_entry_name(key), None)
         self._taken.update(self._texts)
@@ -205,12 +209,18 @@ class Entries:
         for key in self._written_keys:
             name, value = _entry_name(key), self._values[key]
             texts[name] = self._codec.dumps(bool(value) if name == PERMANENT else value)
+        texts.update(self._mutated())
+        return texts
+
+    def _mutated(self) -> Iterator[tuple[str, str]]:
+        """Returns the keys and JSON texts of values that have changed in place."""
+        if self.are_others:
+            return
         for key, value in self._values.items():
             if key not in self._written_keys and not isinstance(value, _IMMUTABLE):
                 text = self._mutated_text(key, value)
                 if text is not None:
-                    texts[key] = text
-        return texts
+                    yield key, text
 
     def _mutated_text(self, key: str, value: Any) -> str | None:
         """Returns the JSON text of a value that changed in place after it was decoded, or None if it did not."""

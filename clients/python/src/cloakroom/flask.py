@@ -121,11 +121,13 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
         if session.unavailable is not None:
             # The request has waited for the service already.
             self.on_unavailable(app, session, session.unavailable, response)
+            self._apply_saved(app, session, response)
             return
         try:
             decision = session.finish(is_read=is_read)
         except errors.SessionUnavailable as error:
             self.on_unavailable(app, session, error, response)
+            self._apply_saved(app, session, response)
             return
         except CookiesAmbiguous as error:
             # A browser's cookies are no reason for a 500.

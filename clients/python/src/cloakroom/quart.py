@@ -154,11 +154,13 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
             # The request has waited for the service already.
             if is_read:
                 await _result(self.on_unavailable(app, session, session.unavailable, response))
+                self._apply_saved(app, session, response)
             return
         try:
             decision = await session.finish(is_read=is_read)
         except errors.SessionUnavailable as error:
             await _result(self.on_unavailable(app, session, error, response))
+            self._apply_saved(app, session, response)
             return
         except CookiesAmbiguous as error:
             # A browser's cookies are no reason for a 500.

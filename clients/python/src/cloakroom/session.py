@@ -287,8 +287,7 @@ class SessionState(MutableMapping[str, Any]):
         self._begin_anew()
         self._mark_modified()
         self._change_other().subject = value or ""
-        if _is_other(self._info, value):
-            self._entries.keep_only(())
+        self._entries.are_others = _is_other(self._info, value)
 
     @property
     def authenticate_time(self) -> datetime | None:
@@ -369,6 +368,11 @@ class SessionState(MutableMapping[str, Any]):
             self._write_error = errors.SessionRefused(null.message, "FAILED_PRECONDITION", null.reason)
         if not self._entries.is_complete:
             self._entries.load(session, has_permanent=self._request_info.permanent is None)
+        # The login of another user, without a look at the session before it.
+        unconfirmed, other = self._unconfirmed_save, self._other_changes
+        if unconfirmed is not None and _is_other(session, unconfirmed.changes.subject):
+            self._entries.keep_only(unconfirmed.changes.set)
+        self._entries.are_others = other is not None and _is_other(session, other.subject)
 
     def _open_without_call(self) -> bool:
         """Opens the session as a new one if the request has no cookie that may name one. Returns whether it did."""
@@ -454,6 +458,14 @@ class SessionState(MutableMapping[str, Any]):
             # It would be refused again, for example with the error page that a framework makes of this error.
             self._unconfirmed_save = None
 
+    @property
+    def saved_decision(self) -> CookieDecision | None:
+        """What the saves and the end of the session mean for the cookie, although a later save has failed.
+
+        The browser's token is worth nothing any more after a rotation. None if there was neither a save nor an end.
+        """
+        return self._cookie_decision
+
     def _decide(self, *, is_read: bool) -> CookieDecision:
         """Decides what the response does with the cookie, when everything is saved."""
         if self._cookie_decision is not None or self._opened is None:
@@ -474,7 +486,7 @@ class SessionState(MutableMapping[str, Any]):
 
     def _apply_destroy(self, destroyed: pb.DestroySessionResponse) -> None:
         """Forgets the session, so that the next save creates another one."""
-        self._cookie_decision = cookie.after_destroy(destroyed)
+        self._cookie_decision, self.unavailable = cookie.after_destroy(destroyed), None
         self._begin_empty()
 
     def _begin_empty(self) -> None:

@@ -187,6 +187,12 @@ class InterfaceBase:
         if is_failed or session.has_unsaved_changes():
             replace(response, ServiceUnavailable(retry_after=RETRY_AFTER).get_response())
 
+    def _apply_saved(self, app: Any, session: Any, response: Any) -> None:
+        """Sets or deletes the cookie as the calls say that were answered before one failed."""
+        decision = session.saved_decision
+        if decision is not None and decision.action in (CookieAction.SET, CookieAction.DELETE):
+            self._apply_to_cookie(app, session, decision, response)
+
     def _apply_to_cookie(self, app: Any, session: Any, decision: CookieDecision, response: Any) -> None:
         name = self.get_cookie_name(app)
         attributes: dict[str, Any] = {

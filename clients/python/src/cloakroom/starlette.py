@@ -149,7 +149,7 @@ class CloakroomMiddleware:
                         raise
                 if response is not None:
                     is_replaced = True
-                    await _reply(response, scope, receive, send)
+                    await _reply(response, scope, receive, _with_saved(session, send))
                     # Ends the application, which has to do nothing more: no background task, for example.
                     raise _ResponseReplaced
                 has_head = True
@@ -165,7 +165,7 @@ class CloakroomMiddleware:
             if response is None:
                 raise
             is_replaced = True
-            await _reply(response, scope, receive, send)
+            await _reply(response, scope, receive, _with_saved(session, send))
 
     async def on_unavailable(self, scope: Scope, error: SessionUnavailable) -> ASGIApp | None:
         """Returns the response to a request whose session could not be opened or saved: 503, with Retry-After.
@@ -219,9 +219,7 @@ class CloakroomMiddleware:
         headers: Iterable[tuple[str, str]] = decision.headers
         if not headers and session.accessed:
             headers = (("Vary", "Cookie"),)
-        added = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
-        if added:
-            head["headers"] = [*head.get("headers", ()), *added]
+        _add(headers, head)
         return None
 
     async def _response_to(self, scope: Scope, error: Exception) -> ASGIApp | None:
@@ -283,6 +281,26 @@ class _PlainResponse:
         kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
         await send({"type": f"{kind}.start", "status": self._status, "headers": self._headers})
         await send({"type": f"{kind}.body", "body": self._body})
+
+
+def _add(headers: Iterable[tuple[str, str]], head: Message) -> None:
+    added = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    if added:
+        head["headers"] = [*head.get("headers", ()), *added]
+
+
+def _with_saved(session: AsyncSession, send: Send) -> Send:
+    """Adds the headers of the calls that were answered before one failed."""
+    decision = session.saved_decision
+    if decision is None:
+        return send
+
+    async def send_with_saved(message: Message) -> None:
+        if message["type"] in _HEADS:
+            _add(decision.headers, message)
+        await send(message)
+
+    return send_with_saved
 
 
 async def _reply(response: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

@@ -92,9 +92,9 @@ class CloakroomMiddleware:
         except CloakroomError as error:
             if is_started:
                 raise
-            return _answer(error, start_response)
+            return _answer(error, session, start_response)
         # A generator begins when the server asks for its first part.
-        return body if is_started else _late_body(body, lambda: is_started, start_response)
+        return body if is_started else _late_body(body, lambda: is_started, session, start_response)
 
     def _request_info(self, environ: WSGIEnvironment) -> RequestInfo:
         return RequestInfo(
@@ -110,21 +110,23 @@ class CloakroomMiddleware:
         )
 
 
-def _late_body(body: Iterable[bytes], is_started: Callable[[], bool], start_response: StartResponse) -> Iterator[bytes]:
+def _late_body(
+    body: Iterable[bytes], is_started: Callable[[], bool], session: Session, start_response: StartResponse
+) -> Iterator[bytes]:
     """Returns the parts of a body whose response begins with its first part."""
     try:
         yield from body
     except CloakroomError as error:
         if is_started():
             raise
-        yield from _answer(error, start_response)
+        yield from _answer(error, session, start_response)
     finally:
         close = getattr(body, "close", None)
         if close is not None:
             close()
 
 
-def _answer(error: CloakroomError, start_response: StartResponse) -> Iterable[bytes]:
+def _answer(error: CloakroomError, session: Session, start_response: StartResponse) -> Iterable[bytes]:
     """Answers a request whose session could not be opened or saved, and which the application has not handled."""
     if isinstance(error, SessionUnavailable):
         log.warning("the session service does not answer: %s", error)
@@ -136,5 +138,7 @@ def _answer(error: CloakroomError, start_response: StartResponse) -> Iterable[by
     else:
         raise error
     headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(text)))]
-    start_response(status, [*headers, ("Cache-Control", "no-store"), *more])
+    # Those of the calls that were answered before this one failed.
+    saved = () if session.saved_decision is None else session.saved_decision.headers
+    start_response(status, [*headers, ("Cache-Control", "no-store"), *more, *saved])
     return [text]

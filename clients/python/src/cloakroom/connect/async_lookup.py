@@ -20,7 +20,7 @@ class AsyncLookups:
 
     async def look_up_due_names(self, end: float) -> None:
         """Waits only if there is no address at all yet, and then for the first one. Raises `CallFailed` without one."""
-        due = [name for name in self._replicas.names if not name.endpoints or name.is_due()]
+        due = self._replicas.due_names()
         running = {self._start(name) for name in due}
         error: BaseException | None = None
         while not self._replicas.all:
@@ -44,6 +44,9 @@ class AsyncLookups:
         loop, address = asyncio.get_running_loop(), name.address
         try:
             found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+        except BaseException:
+            name.note_failure()
+            raise
         finally:
             del self._running[name]
         self._replicas.found(name, found)

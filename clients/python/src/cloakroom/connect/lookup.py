@@ -23,7 +23,7 @@ class Lookups:
 
     def look_up_due_names(self, end: float) -> None:
         """Waits only if there is no address at all yet, and then for the first one. Raises `CallFailed` without one."""
-        due = [name for name in self._replicas.names if not name.endpoints or name.is_due()]
+        due = self._replicas.due_names()
         running = {self._start(name) for name in due}
         error: BaseException | None = None
         while not self._replicas.all:
@@ -48,6 +48,7 @@ class Lookups:
             host, port = name.address.host, name.address.port
             self._replicas.found(name, socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         except BaseException as error:
+            name.note_failure()
             del self._running[key]
             future.set_exception(error)
         else:

@@ -121,6 +121,18 @@ class SessionMiddleware(middleware.SessionMiddleware):  # type: ignore[misc, unu
 
     def _without_session(self, request: HttpRequest, session: SessionStore, response: HttpResponse) -> HttpResponse:
         """Ends a request in which the service did not answer. It has waited long enough, so nothing is saved."""
+        response = self._unsaved(request, session, response)
+        decision = session.saved_decision
+        if decision is None or decision.action not in (CookieAction.SET, CookieAction.DELETE):
+            return response
+        try:
+            # As the calls say that were answered before one failed.
+            return self._with_cookie(session, decision, response)
+        except SessionUnavailable:
+            # The session's own expiry is not known.
+            return response
+
+    def _unsaved(self, request: HttpRequest, session: SessionStore, response: HttpResponse) -> HttpResponse:
         error = session.unavailable
         patch_vary_headers(response, ("Cookie",))
         if error is None or response.status_code == 503:

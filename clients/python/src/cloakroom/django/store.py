@@ -279,6 +279,11 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
     def unavailable(self, error: SessionUnavailable) -> None:
         self._now().unavailable = error
 
+    @property
+    def saved_decision(self) -> CookieDecision | None:
+        """What the calls that were answered mean for the cookie, although a later one has failed."""
+        return None if self._current is None else self._current.saved_decision
+
     def has_unsaved_changes(self) -> bool:
         return self._current is not None and self._current.has_unsaved_changes()
 
