@@ -406,25 +406,6 @@ test('a call fails as usual if a look-up drops the address that it has not tried
   assert.equal(tried.size, 2);
 });
 
-test('a name that is never looked up does not keep calls from the addresses of another one', async (t) => {
-  const service = http.createServer((request, response) => {
-    response.writeHead(200, { 'content-type': 'application/proto' }).end();
-  });
-  await once(service.listen(0, '127.0.0.1'), 'listening');
-  t.after(() => service.close());
-  const { port } = service.address();
-  t.mock.method(dns, 'lookup', (name, options, callback) => {
-    if (name === 'there.test') setImmediate(callback, null, [{ address: '127.0.0.1', family: 4 }]);
-  });
-
-  for (const names of [['silent.test', 'there.test'], ['there.test', 'silent.test']]) {
-    const transport = new ConnectTransport(names.map((name) => `${name}:${port}`).join());
-    await call(transport);
-    await call(transport);
-    transport.close();
-  }
-});
-
 describe('TLS', () => {
   let certificates;
   let options;

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
 import signal
-import socket
-import threading
 
 import pytest
 from flask import Flask, session
 from name_server import NameServer
 from service import APPS, TIMEOUT, Service, free_port, generate_key, wait_until
 
-from cloakroom import AsyncConnectTransport, ConnectTransport
+from cloakroom import ConnectTransport
 from cloakroom.flask import CloakroomSessionInterface
 from cloakroom.grpc_transport import GrpcTransport
-from cloakroom.messages import session_service_pb2 as pb
-from cloakroom.methods import POLICY
 
 
 @pytest.fixture
@@ -53,34 +48,6 @@ def transport(request, replicas):
             "a list for gRPC": lambda: GrpcTransport("ipv4:" + addresses),
             "sockets for gRPC": lambda: GrpcTransport(sockets),
         }[request.param]()
-
-
-@pytest.mark.parametrize("names", [["silent.test", "there.test"], ["there.test", "silent.test"]])
-def test_a_name_that_is_never_looked_up_holds_no_call_to_the_addresses_of_another_one(service, monkeypatch, names):
-    look_up, finish = socket.getaddrinfo, threading.Event()
-
-    def look_up_one(host, *args, **kwargs):
-        if host == "silent.test":
-            finish.wait(TIMEOUT)
-        return look_up("127.0.0.1" if host == "there.test" else host, *args, **kwargs)
-
-    monkeypatch.setattr(socket, "getaddrinfo", look_up_one)
-    port = service.address.split(":")[1]
-    addresses = ",".join(f"{name}:{port}" for name in names)
-    try:
-        transport = ConnectTransport(addresses)
-        for _ in range(2):
-            assert transport.call(POLICY, pb.GetAppPolicyRequest(app="shop"), TIMEOUT).cookie_name == "session"
-
-        async def call():
-            policy = await AsyncConnectTransport(addresses).call(POLICY, pb.GetAppPolicyRequest(app="shop"), TIMEOUT)
-            assert policy.cookie_name == "session"
-            # The loop waits for its threads at its end.
-            finish.set()
-
-        asyncio.run(asyncio.wait_for(call(), TIMEOUT / 2))
-    finally:
-        finish.set()
 
 
 def make_app(transport):

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -160,44 +159,35 @@ func (r *replicas) notConnected(failed *replica, err error) *Failed {
 	}
 }
 
-// lookUp looks up the names that are due. It waits only if there is no address at all yet, and then for the first one. It
-// fails if there is none in time.
+// lookUp looks up the names that are due. It waits only for names that have no address yet, and fails if no name has
+// one in time.
 func (r *replicas) lookUp(ctx context.Context, end time.Time) error {
-	var running []<-chan struct{}
 	for _, name := range r.names {
-		if lookup := name.begin(r.update, r.count() == 0); lookup != nil {
-			running = append(running, lookup)
+		running, isWaited := name.begin(r.update)
+		if !isWaited {
+			continue
+		}
+		if err := wait(ctx, running, end); err != nil && r.count() == 0 {
+			return fmt.Errorf("cannot look up %q: %w", name.address.Host, err)
 		}
 	}
-	if r.count() > 0 {
-		return nil
+	if r.count() == 0 {
+		return fmt.Errorf("cannot look up %q: %w", r.names[0].address.Host, r.names[0].lastError())
 	}
-	limited, cancel := context.WithDeadline(ctx, end)
-	defer cancel()
-	for len(running) > 0 {
-		ended, err := waitForOne(limited, running)
-		switch {
-		case r.count() > 0:
-			return nil
-		case err != nil:
-			return fmt.Errorf("cannot look up %q: %w", r.names[0].address.Host, err)
-		}
-		running = slices.Delete(running, ended, ended+1)
-	}
-	return fmt.Errorf("cannot look up %q: %w", r.names[0].address.Host, r.names[0].lastError())
+	return nil
 }
 
-// waitForOne waits until one of these channels is closed, and returns its index.
-func waitForOne(ctx context.Context, running []<-chan struct{}) (int, error) {
-	cases := []reflect.SelectCase{{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(ctx.Done())}}
-	for _, each := range running {
-		cases = append(cases, reflect.SelectCase{Dir: reflect.SelectRecv, Chan: reflect.ValueOf(each)})
+func wait(ctx context.Context, running <-chan struct{}, end time.Time) error {
+	timer := time.NewTimer(time.Until(end))
+	defer timer.Stop()
+	select {
+	case <-running:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return context.DeadlineExceeded
 	}
-	chosen, _, _ := reflect.Select(cases)
-	if chosen == 0 {
-		return 0, ctx.Err()
-	}
-	return chosen - 1, nil
 }
 
 // update brings the endpoints up to date. Replicas that still exist keep their connections.
@@ -255,20 +245,21 @@ type name struct {
 	running   chan struct{} // The look-up that is under way.
 }
 
-// begin looks the name up if that is due, or if it is needed. It returns the look-up under way; nil if there is none.
-func (n *name) begin(update func(), isNeeded bool) <-chan struct{} {
+// begin looks the name up if that is due. It returns the look-up under way, and whether to wait for it.
+func (n *name) begin(update func()) (<-chan struct{}, bool) {
 	n.mutex.Lock()
 	defer n.mutex.Unlock()
 	interval := lookupInterval
 	if n.hasFailed {
 		interval = lookupAfterFailure
 	}
-	if n.running == nil && (isNeeded || time.Since(n.attempt) >= interval) {
+	isUnknown := len(n.ips) == 0
+	if n.running == nil && (isUnknown || time.Since(n.attempt) >= interval) {
 		n.running = make(chan struct{})
 		n.attempt = time.Now()
 		go n.lookUp(n.running, update)
 	}
-	return n.running
+	return n.running, isUnknown
 }
 
 func (n *name) lookUp(done chan struct{}, update func()) {
@@ -285,8 +276,6 @@ func (n *name) lookUp(done chan struct{}, update func()) {
 	// The addresses of the last look-up stay if this one fails.
 	if len(ips) > 0 {
 		n.ips, n.hasFailed = ips, false
-	} else if len(n.ips) == 0 {
-		n.hasFailed = true
 	}
 	n.running = nil
 	n.mutex.Unlock()

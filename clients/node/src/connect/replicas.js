@@ -98,30 +98,26 @@ class Replicas {
     return isLasting ? new Untrusted(advised) : new CallFailed('UNAVAILABLE', '', advised);
   }
 
-  /** Whether a look-up under way may find the first addresses of a name. */
-  get mayGrow() {
-    return this.names.some(({ ips, running }) => ips.length === 0 && running !== undefined);
-  }
-
   /**
-   * Looks up the names that are due. Waits only if there is no address at all yet, and then for the first one. Throws
-   * `CallFailed` if there is none in time.
+   * Looks up the names that are due. Waits only for names that have no address yet, and throws `CallFailed` if no name
+   * has one in time.
    * @param {number} end
    */
   async lookUp(end) {
-    // The addresses of the last look-up stay if this one fails.
-    const due = this.names.filter((name) => name.isDue() || (this.all.length === 0 && name.ips.length === 0));
-    if (due.length === 0) return;
-    const found = Promise.any(due.map((name) => this.#lookUpOne(name)));
-    if (this.all.length > 0) {
-      found.catch(() => {});
-      return;
-    }
-    try {
-      await within(found, end);
-    } catch (error) {
-      const { message } = error instanceof AggregateError ? error.errors[0] : /** @type {Error} */ (error);
-      throw new CallFailed('UNAVAILABLE', '', `cannot look up "${due[0].address.host}": ${message}`);
+    for (const name of this.names) {
+      if (name.ips.length > 0) {
+        // The addresses of the last look-up stay if this one fails.
+        if (name.isDue()) this.#lookUpOne(name).catch(() => {});
+        continue;
+      }
+      try {
+        await within(this.#lookUpOne(name), end);
+      } catch (error) {
+        if (this.all.length === 0) {
+          const message = `cannot look up "${name.address.host}": ${/** @type {Error} */ (error).message}`;
+          throw new CallFailed('UNAVAILABLE', '', message);
+        }
+      }
     }
   }
 
@@ -132,7 +128,6 @@ class Replicas {
       dns.lookup(name.address.host, { all: true }, (error, found) => {
         name.running = undefined;
         if (error) {
-          if (name.ips.length === 0) name.hasFailed = true;
           reject(error);
           return;
         }

@@ -59,7 +59,7 @@ class ConnectTransport {
       const { pool } = replica.peer;
       let connection = pool.takeRecent();
       if (connection === undefined) {
-        const isLast = !this.#replicas.mayGrow && this.#replicas.all.every((each) => tried.includes(each));
+        const isLast = this.#replicas.all.every((each) => tried.includes(each));
         try {
           connection = await pool.take(isLast ? end : (now() + end) / 2);
         } catch (error) {
@@ -116,7 +116,7 @@ class ConnectTransport {
     const { pool } = replica.peer;
     const start = now();
     // Where there is another way, half of the time is left for it.
-    const hasOtherWay = !connection.isNew || this.#replicas.all.length > 1 || this.#replicas.mayGrow;
+    const hasOtherWay = !connection.isNew || this.#replicas.all.length > 1;
     const attemptEnd = hasOtherWay ? (start + end) / 2 : end;
     let response;
     try {

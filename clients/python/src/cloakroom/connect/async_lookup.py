@@ -19,17 +19,17 @@ class AsyncLookups:
         self._running: dict[Name, asyncio.Task[None]] = {}
 
     async def look_up_due_names(self, end: float) -> None:
-        """Waits only if there is no address at all yet, and then for the first one. Raises `CallFailed` without one."""
-        due = self._replicas.due_names()
-        running = {self._start(name) for name in due}
-        error: BaseException | None = None
-        while not self._replicas.all:
-            ended, running = await asyncio.wait(
-                running, timeout=max(end - now(), 0), return_when=asyncio.FIRST_COMPLETED
-            )
-            error = next((each.exception() for each in ended if not each.cancelled()), None) or error
-            if not self._replicas.all and not (ended and running):
-                message = f"cannot look up {due[0].address.host!r}: {error or 'no answer in time'}"
+        """Waits only for names that have no address yet. Raises `CallFailed` if one of them gets none in time."""
+        for name in self._replicas.names:
+            if name.endpoints:
+                if name.is_due():
+                    self._start(name)
+                continue
+            task = self._start(name)
+            await asyncio.wait({task}, timeout=max(end - now(), 0))
+            error = task.exception() if task.done() and not task.cancelled() else None
+            if not name.endpoints and not self._replicas.all:
+                message = f"cannot look up {name.address.host!r}: {error or 'no answer in time'}"
                 raise CallFailed("UNAVAILABLE", "", message) from error
 
     def _start(self, name: Name) -> asyncio.Task[None]:
@@ -44,9 +44,6 @@ class AsyncLookups:
         loop, address = asyncio.get_running_loop(), name.address
         try:
             found = await loop.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-        except BaseException:
-            name.note_failure()
-            raise
         finally:
             del self._running[name]
         self._replicas.found(name, found)

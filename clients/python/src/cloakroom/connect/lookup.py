@@ -22,18 +22,18 @@ class Lookups:
         self._running: dict[tuple[int, Name], concurrent.futures.Future[None]] = {}
 
     def look_up_due_names(self, end: float) -> None:
-        """Waits only if there is no address at all yet, and then for the first one. Raises `CallFailed` without one."""
-        due = self._replicas.due_names()
-        running = {self._start(name) for name in due}
-        error: BaseException | None = None
-        while not self._replicas.all:
-            ended, running = concurrent.futures.wait(
-                running, max(end - now(), 0), return_when=concurrent.futures.FIRST_COMPLETED
-            )
-            error = next((each.exception() for each in ended), None) or error
-            if not self._replicas.all and not (ended and running):
-                message = f"cannot look up {due[0].address.host!r}: {error or 'no answer in time'}"
-                raise CallFailed("UNAVAILABLE", "", message) from error
+        """Waits only for names that have no address yet. Raises `CallFailed` if one of them gets none in time."""
+        for name in self._replicas.names:
+            if name.endpoints:
+                if name.is_due():
+                    self._start(name)
+                continue
+            try:
+                self._start(name).result(max(end - now(), 0))
+            except (OSError, UnicodeError, concurrent.futures.TimeoutError) as error:
+                if not self._replicas.all:
+                    message = f"cannot look up {name.address.host!r}: {error or 'no answer in time'}"
+                    raise CallFailed("UNAVAILABLE", "", message) from error
 
     def _start(self, name: Name) -> concurrent.futures.Future[None]:
         key, future = (os.getpid(), name), concurrent.futures.Future[None]()
@@ -48,7 +48,6 @@ class Lookups:
             host, port = name.address.host, name.address.port
             self._replicas.found(name, socket.getaddrinfo(host, port, type=socket.SOCK_STREAM))
         except BaseException as error:
-            name.note_failure()
             del self._running[key]
             future.set_exception(error)
         else:

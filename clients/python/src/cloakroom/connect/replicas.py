@@ -109,10 +109,6 @@ class Replicas(Generic[Peer]):
         for name in self.names:
             name.has_failed = True
 
-    def due_names(self) -> list[Name]:
-        """Returns the names to look up now. If there is no address at all, these are all of them."""
-        return [name for name in self.names if name.is_due() or not self.all]
-
     def found(self, name: Name, results: list[tuple[Any, ...]]) -> None:
         """Sets the addresses of a name. Replicas that still exist keep their connections."""
         found = endpoints(name.address, results)
@@ -140,11 +136,6 @@ class Name:
         #: Of the last look-up.
         self.attempt_time = 0.0
         self.has_failed = False
-
-    def note_failure(self) -> None:
-        """Has a name without addresses looked up again soon. Others keep those of the last look-up."""
-        if not self.endpoints:
-            self.has_failed = True
 
     def is_due(self) -> bool:
         """Whether to look the name up again: now and then, and sooner if a call has failed."""
