@@ -52,16 +52,25 @@ class Sessions {
    * @returns {Promise<Response>}
    */
   async handle(request, handler, info) {
+    let session;
     try {
-      const session = await this.open(request, info);
+      session = await this.open(request, info);
       return await session.respond(await handler(session));
     } catch (error) {
       if (!(error instanceof SessionUnavailable)) throw error;
-      const { onUnavailable } = this.#settings;
-      if (onUnavailable) return onUnavailable(error, request);
-      console.warn('the session service does not answer: %s', error.message);
-      return new Response('Service Unavailable\n', { status: 503, headers: { 'Retry-After': String(RETRY_AFTER) } });
+      const response = await this.#answer(error, request);
+      // The cookie that an earlier save has set: the browser's is worth nothing any more.
+      const state = session && stateOf(session);
+      return state?.session.hasAnswered ? withHeaders(response, state.headers()) : response;
     }
+  }
+
+  /** @param {any} error @param {RequestLike} request @returns {Response | Promise<Response>} */
+  #answer(error, request) {
+    const { onUnavailable } = this.#settings;
+    if (onUnavailable) return onUnavailable(error, request);
+    console.warn('the session service does not answer: %s', error.message);
+    return new Response('Service Unavailable\n', { status: 503, headers: { 'Retry-After': String(RETRY_AFTER) } });
   }
 }
 

@@ -10,6 +10,7 @@ import cloakroom, { Client, Session } from 'cloakroom-sessions';
 import { sessions } from 'cloakroom-sessions/express';
 import { sessions as fastifySessions } from 'cloakroom-sessions/fastify';
 import { sessions as koaSessions } from 'cloakroom-sessions/koa';
+import { sessions as webSessions } from 'cloakroom-sessions/web';
 import { Browser, serve } from './app.mjs';
 import { RecordingTransport } from './recording_transport.mjs';
 import { Service } from './service.mjs';
@@ -158,6 +159,27 @@ for (const [name, make] of Object.entries(APPS)) {
     assert.deepEqual(JSON.parse((await browser.get('/read')).text), { cart: { items: [1] } });
   });
 }
+
+test('the Web client sends the cookie of a rotation although a later save has failed', async (t) => {
+  t.mock.method(console, 'warn', () => {});
+  const fail = () => {
+    transport.instead.set('SaveSession', fail);
+    throw new CallFailed('UNAVAILABLE', '', 'no answer');
+  };
+  t.after(() => transport.instead.delete('SaveSession'));
+  const store = webSessions({ client: new Client({ service: transport, app: 'shop', deadline: 300 }) });
+  const cookie = await cookieOf('alice');
+
+  const failed = await store.handle(cookie, async (session) => {
+    session.rotate();
+    await session.save();
+    session.late = true;
+    transport.instead.set('SaveSession', fail);
+    return new Response('written');
+  });
+
+  assert.deepEqual([failed.status, failed.headers.getSetCookie().length], [503, 1]);
+});
 
 async function cookieOf(user) {
   const session = new Session(client);
