@@ -59,7 +59,7 @@ impl AdminSettings {
             unix_socket: None,
             workers: 1,
             max_connections,
-            // Whatever one address is allowed to do there.
+            // One address leaves room for the others, whatever it may take of the other listener.
             max_connections_per_peer: server.max_connections_per_peer.min(half_of_connections(max_connections)),
             tls: self.tls.clone(),
             // The subcommands of operators call by gRPC.

@@ -23,7 +23,7 @@ from cloakroom import AsyncConnectTransport, SessionUnavailable, flask, quart, s
 from cloakroom.transport import CallFailed
 
 
-class Outage:
+class FailingTransport:
     """Makes calls, and fails all saves while `is_on`."""
 
     def __init__(self, transport) -> None:
@@ -35,7 +35,7 @@ class Outage:
         return self.transport.call(method, request, timeout)
 
 
-class AsyncOutage(Outage):
+class AsyncFailingTransport(FailingTransport):
     async def call(self, method, request, timeout):
         return await super().call(method, request, timeout)
 
@@ -82,7 +82,7 @@ def in_wsgi(outage, act):
 
 @pytest.mark.parametrize("make_client", [in_flask, in_wsgi])
 def test_the_cookie_of_a_rotation_is_sent_although_a_later_save_has_failed(service, make_client):
-    outage = Outage(RecordingTransport(service.address))
+    outage = FailingTransport(RecordingTransport(service.address))
     client = make_client(outage, rotate)
     client.get("/fill")
 
@@ -115,7 +115,7 @@ def test_a_logout_after_a_read_without_an_answer_deletes_the_cookie(service):
 
 
 def test_the_cookie_of_a_rotation_is_sent_by_starlette_although_a_later_save_has_failed(service):
-    outage = AsyncOutage(AsyncConnectTransport(service.address))
+    outage = AsyncFailingTransport(AsyncConnectTransport(service.address))
 
     async def fill(request):
         request.session["cart"] = [1]
@@ -141,7 +141,7 @@ def test_the_cookie_of_a_rotation_is_sent_by_starlette_although_a_later_save_has
 
 def test_the_cookie_of_a_rotation_is_sent_by_quart_although_a_later_save_has_failed(service):
     async def run():
-        outage = AsyncOutage(AsyncConnectTransport(service.address))
+        outage = AsyncFailingTransport(AsyncConnectTransport(service.address))
         app = Quart(__name__)
         app.session_interface = quart.CloakroomSessionInterface(outage, app="shop", deadline=DEADLINE)
 
@@ -171,7 +171,7 @@ def test_the_cookie_of_a_rotation_is_sent_by_quart_although_a_later_save_has_fai
 
 
 def test_the_cookie_of_a_rotation_is_sent_by_django_although_a_later_save_has_failed(service):
-    outage = Outage(RecordingTransport(service.address))
+    outage = FailingTransport(RecordingTransport(service.address))
     client = DjangoClient()
 
     def act(request):
