@@ -39,6 +39,9 @@ function changesOf(session, stored) {
   }
   const changed = [...texts].filter(([name, json]) => !isSame(stored?.get(name), json));
   const set = new Map(changed.map(([name, json]) => [name, { json }]));
+  // If the save brings another user, the service removes what it does not send: the cookie would lose its attributes.
+  const cookie = texts.get('cookie');
+  if (set.size > 0 && cookie !== undefined) set.set('cookie', { json: cookie });
   const unset = [...(stored?.keys() ?? [])].filter((name) => !texts.has(name));
   return { changes: { clear: stored === undefined, unset, set, ...lifetime(session.cookie) }, texts };
 }

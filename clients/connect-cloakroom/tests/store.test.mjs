@@ -133,6 +133,20 @@ test('the user of passport is the subject, and ends by revoke-subject', async ()
   assert.ok(await get(anonymous));
 });
 
+test('the cookie keeps its attributes when another user logs in by the same id', async () => {
+  const { store, get, set } = newStore();
+  const sid = newSid();
+  const written = { ...cookie(), secure: true, sameSite: 'strict', domain: 'shop.example', path: '/shop' };
+  await set(sid, { cookie: written, passport: { user: 'ann' }, cart: [1] });
+
+  await set(sid, Object.assign(await get(sid), { passport: { user: 'bob' } }));
+
+  const loaded = await get(sid);
+  const { secure, sameSite, domain, path } = store.createSession({ sessionID: sid }, loaded).cookie;
+  assert.deepEqual(loaded.passport, { user: 'bob' });
+  assert.deepEqual([secure, sameSite, domain, path], [true, 'strict', 'shop.example', '/shop']);
+});
+
 test('a session without a cookie, which another client began, is loaded with one', async () => {
   const { store, get, set } = newStore();
   const sid = newSid();
