@@ -116,8 +116,8 @@ final class SessionHandler implements
     {
         if ($this->loaded?->id !== $id) $this->loaded = new LoadedSession($id);
         try {
-            $this->save($this->loaded, $this->format()->split($data, $this->loaded->entries));
-            return true;
+            $isLive = $this->save($this->loaded, $this->format()->split($data, $this->loaded->entries));
+            return $isLive || !self::isIdChanging();
         } catch (ServiceError $error) {
             return self::warn($error->getMessage());
         }
@@ -131,11 +131,12 @@ final class SessionHandler implements
 
     public function destroy(#[\SensitiveParameter] string $id): bool
     {
+        $isMove = $this->loaded?->exists && self::isIdChanging();
         $this->loaded = null;
         if ($id === $this->created) return true;
         try {
-            $this->client->call('DestroySession', ['key' => base64_encode($id), 'requestId' => self::requestId()]);
-            return true;
+            $answer = $this->client->call('DestroySession', ['key' => base64_encode($id), 'requestId' => self::requestId()]);
+            return !$isMove || $this->wasLive($answer);
         } catch (ServiceError $error) {
             return self::warn($error->getMessage());
         }
@@ -172,18 +173,35 @@ final class SessionHandler implements
         return $loaded;
     }
 
-    /** @param array<array-key, string> $entries */
-    private function save(LoadedSession $loaded, #[\SensitiveParameter] array $entries): void
+    /** Returns false if the session had ended. @param array<array-key, string> $entries */
+    private function save(LoadedSession $loaded, #[\SensitiveParameter] array $entries): bool
     {
         $changes = self::changes($loaded->entries, $entries);
-        if ($changes === [] && ($loaded->exists || !$this->keepEmpty)) return;
+        // Without a change, the call finds out whether the session still lives.
+        $isNeeded = $loaded->exists ? self::isIdChanging() : $this->keepEmpty;
+        if ($changes === [] && !$isNeeded) return true;
         $answer = $this->client->call('SaveSession', [
             'key' => base64_encode($loaded->id), 'requestId' => self::requestId(), 'changes' => (object) $changes,
             'keepEmpty' => $this->keepEmpty, ...$this->context(),
         ]);
         $this->created = null;
-        if ($answer['outcome'] === 'OUTCOME_GONE') ($this->onGone)(substr($answer['endReason'] ?? '', strlen('END_REASON_')));
-        else [$loaded->exists, $loaded->entries] = [true, $entries];
+        if (!$this->wasLive($answer)) return false;
+        [$loaded->exists, $loaded->entries] = [true, $entries];
+        return true;
+    }
+
+    /** Tells the application if a session had ended before a call. @param array<string, mixed> $answer */
+    private function wasLive(array $answer): bool
+    {
+        if ($answer['outcome'] !== 'OUTCOME_GONE') return true;
+        ($this->onGone)(substr($answer['endReason'] ?? '', strlen('END_REASON_')));
+        return false;
+    }
+
+    /** Whether `session_regenerate_id` has called. It would give all members of a session that has ended another id. */
+    private static function isIdChanging(): bool
+    {
+        return in_array('session_regenerate_id', array_column(debug_backtrace(DEBUG_BACKTRACE_IGNORE_ARGS), 'function'), true);
     }
 
     /**

@@ -72,6 +72,11 @@ match ($do) {
     'meet' => [$result = passGate($name, $_GET['other'], (float) ($_GET['seconds'] ?? DEADLINE_SECONDS)), $_SESSION[$name] = $value],
     'hold' => [$_SESSION[$name] = $value, $result = passGate('held', 'released')],
     'regenerate' => [$_SESSION[$name] = $value, $result = session_regenerate_id((bool) $_GET['delete'])],
+    // Other requests end the session while this one waits to change its id.
+    'move' => [
+        passGate('held', 'released'), $result = session_regenerate_id((bool) $_GET['delete']),
+        $result || !isset($_GET['again']) || session_start(), $_SESSION[$name] = json_decode($value, true),
+    ],
     'login' => [session_regenerate_id(true), $handler->setSubject($value), $_SESSION['user'] = $value],
     'forget' => $handler->setSubject(null),
     'destroy' => $result = session_destroy(),

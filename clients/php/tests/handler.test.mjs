@@ -203,6 +203,55 @@ for (const [name, start] of Object.entries(STARTS)) {
       }
     });
 
+    // Lets a request of a logged-in user change its id after the session has ended.
+    const moveAfterTheEnd = async (fields) => {
+      const browser = newBrowser();
+      await set(browser, 'user', { id: 'eve' });
+      const tab = browser.twin();
+      server.clearGates();
+      const slow = tab.get('move', { name: 'late', value: '1', ...fields });
+      await gate('held');
+      service.sessions('--app', 'php', 'revoke-subject', 'eve');
+      fs.writeFileSync(path.join(server.gates, 'released'), '');
+      return { browser, tab, moved: await slow };
+    };
+
+    for (const [call, remove] of Object.entries({ 'session_regenerate_id(false)': '0', 'session_regenerate_id(true)': '1' })) {
+      test(`${call} does not revive a session that was ended meanwhile`, async () => {
+        const { browser, tab, moved } = await moveAfterTheEnd({ delete: remove });
+
+        assert.deepEqual([moved.result, moved.gone, tab.id], [false, 'REVOKED', browser.id]);
+        assert.equal(listed('--subject', 'eve').length, 0);
+        assert.deepEqual((await tab.get('read')).entries, {});
+      });
+
+      test(`${call} changes the id of a session that was never stored`, async () => {
+        const browser = newBrowser();
+        const { result } = await browser.get('regenerate', { name: 'a', value: 'x', delete: remove });
+
+        assert.equal(result, true);
+        assert.deepEqual((await browser.get('read')).entries, { a: 'x' });
+      });
+    }
+
+    test('a login whose session ended meanwhile works at the next try', async () => {
+      const login = { name: 'user', value: '{"id":"eve"}', delete: '1' };
+      const { tab, moved } = await moveAfterTheEnd(login);
+
+      const { result } = await tab.get('move', login);
+
+      assert.deepEqual([moved.result, result], [false, true]);
+      assert.deepEqual((await tab.get('read')).entries, { user: { id: 'eve' } });
+    });
+
+    test('session_start begins an empty session after the id could not change', async () => {
+      const { browser, tab, moved } = await moveAfterTheEnd({ delete: '1', again: '1' });
+
+      assert.equal(moved.result, false);
+      assert.notEqual(tab.id, browser.id);
+      assert.deepEqual((await tab.get('read')).entries, { late: 1 });
+    });
+
     test('the subject is a path in $_SESSION, and revoke-subject ends it everywhere at once', async () => {
       const browsers = [newBrowser(), newBrowser()];
       for (const browser of browsers) await set(browser, 'user', { id: 7 });
