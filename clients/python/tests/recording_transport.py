@@ -22,6 +22,14 @@ class RecordingTransport:
         make_call = self.instead.pop(method.name, self.transport.call)
         return make_call(method, request, timeout)
 
+    def fail_next(self, method: str, error: Exception) -> None:
+        """Has the next call of a method fail before the service gets it."""
+
+        def fail(called, request, timeout):
+            raise error
+
+        self.instead[method] = fail
+
     def take_calls(self) -> list[str]:
         """Returns the names of the calls since the last `take_calls`."""
         calls, self.calls, self.requests = self.calls, [], []

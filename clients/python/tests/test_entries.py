@@ -103,3 +103,31 @@ def test_what_was_saved_counts_as_stored(codec):
 )
 def test_values_are_decoded_as_flask_does(text, value):
     assert TaggedCodec(TaggedJSONSerializer()).loads(text) == value
+
+
+def test_changes_after_the_ones_that_are_taken_back_take_precedence(codec):
+    entries = Entries(codec)
+    entries.load(stored(cart=[1], old=1, visits=1, hits=1))
+    entries.lookup("cart").append(2)
+    entries.remove("old")
+    for key in ["own", 7, "removed", "counted"]:
+        entries.set(key, 1)
+    entries.increment("visits", 2)
+    entries.increment("hits", 2)
+    refused = pb.Changes()
+    entries.write_changes(refused)
+    entries.mark_saved()
+    entries.set("own", 2)
+    entries.remove("removed")
+    entries.increment("counted", 5)
+    entries.increment("visits", 4)
+    entries.set("hits", 0)
+
+    entries.take_back(refused)
+
+    changes = pb.Changes()
+    entries.write_changes(changes)
+    texts = {name: value.json for name, value in changes.set.items()}
+    assert texts == {"cart": "[1,2]", "own": "2", "7": "1", "counted": "6", "hits": "0"}
+    assert (sorted(changes.unset), dict(changes.increment)) == (["old", "removed"], {"visits": 6})
+    assert [entries.lookup(key) for key in ["visits", "counted", "old"]] == [7, 6, MISSING]

@@ -46,9 +46,11 @@ class AsyncSession(SessionState):
     async def save(self) -> None:
         """Saves the changes now, for example in a background task or while a body is streamed.
 
-        A new cookie can only be sent if the response's headers have not been sent yet.
+        A new cookie can only be sent if the response's headers have not been sent yet. After `SessionRefused` nothing
+        is stored: the next save sends the changes again, with what was changed since.
         """
-        await self.finish()
+        with self.save_of_application():
+            await self.finish()
 
     async def destroy(self) -> None:
         """Ends the session at once. The response deletes the cookie; later writes start another session.

@@ -52,11 +52,16 @@ class Entries:
         #: Every key removed since the last save: if it is written again, it moves to the end of `keys`.
         self._ever_removed: set[Any] = set()
         self._increments: dict[str, int] = {}
-        self._is_cleared = False
+        #: Whether all earlier entries were removed and that is not saved yet.
+        self.is_cleared = False
         #: Whether the stored entries are another user's: the service removes them in the save that changes the subject.
         self.are_others = False
         #: What `write_changes` has written last.
         self._texts: dict[str, str] = {}
+        #: What `mark_saved` has taken last: written keys, removed keys and increments.
+        self._saved: tuple[dict[Any, None], dict[Any, None], dict[str, int]] = ({}, {}, {})
+        #: What was known of the session before that if its entries were another user's.
+        self._others: tuple[pb.Session | None, dict[str, RawValue], dict[Any, Any]] | None = None
 
     def load(self, session: pb.Session | None = None, *, has_permanent: bool = False) -> None:
         """Sets what the service has stored. The changes of this request stay and take precedence.
@@ -110,7 +115,7 @@ class Entries:
     def clear(self) -> None:
         """Removes all entries. The session need not be opened after that."""
         self._session, self._taken = None, {}
-        self.is_complete = self._is_cleared = True
+        self.is_complete = self.is_cleared = True
         self.are_others = False
         for changed in (self._values, self._written_keys, self._removed_keys, self._increments):
             changed.clear()
@@ -127,6 +132,7 @@ class Entries:
         if permanent is not None:
             kept[PERMANENT] = permanent
         self._session, self._taken, self.is_complete, self.are_others = None, kept, True, False
+        self._others = None
         self._values = {
             key: value for key, value in self._values.items() if key in self._written_keys or _entry_name(key) in kept
         }
@@ -143,8 +149,8 @@ class Entries:
 
     def write_changes(self, changes: pb.Changes) -> None:
         """Writes what a save must send. Raises TypeError for a value that cannot be written as JSON."""
-        if self._is_cleared or self._removed_keys:
-            changes.clear = self._is_cleared
+        if self.is_cleared or self._removed_keys:
+            changes.clear = self.is_cleared
             changes.unset.extend(map(_entry_name, self._removed_keys))
         texts = self._texts = self._changed_texts()
         for name, text in texts.items():
@@ -154,14 +160,16 @@ class Entries:
 
     def has_changes(self) -> bool:
         """Whether there is something to save, changes inside of values included."""
-        if self._is_cleared or self._removed_keys or self._written_keys or self._increments:
+        if self.is_cleared or self._removed_keys or self._written_keys or self._increments:
             return True
         return any(True for _ in self._mutated())
 
     def mark_saved(self) -> None:
         """Treats the changes that were written as stored. Later changes belong to the next save."""
+        others = (self._session, self._taken, self._values) if self.are_others else None
         if self.are_others:
             self.keep_only(())
+        self._others = others
         for key in self._removed_keys:
             self._stored().pop(_entry_name(key), None)
         self._taken.update(self._texts)
@@ -169,10 +177,42 @@ class Entries:
             raw = self._raw(name)
             if raw is not None or self.is_complete:
                 self._taken[name] = str(int(raw or "0") + by)
-        for changed in (self._written_keys, self._removed_keys, self._increments):
-            changed.clear()
+        self._saved = (self._written_keys, self._removed_keys, self._increments)
+        self._written_keys, self._removed_keys, self._increments = {}, {}, {}
         self._ever_removed.clear()
-        self._is_cleared = False
+        self.is_cleared = False
+
+    def take_back(self, refused: pb.Changes) -> None:
+        """Makes the changes that `mark_saved` took changes of the next save again. Later changes take precedence.
+
+        Args:
+            refused: These changes as they were sent last. Those for a new session remove nothing.
+        """
+        later_written = {key: self._values[key] for key in self._written_keys}
+        later_removed, later_increments = self._removed_keys, self._increments
+        self._written_keys, removed, self._increments = self._saved
+        self._removed_keys = removed if refused.unset else {}
+        self._ever_removed.update(self._removed_keys)
+        self.is_cleared = refused.clear
+        written_names = set(map(_entry_name, self._written_keys))
+        # Values that have changed in place.
+        self._written_keys.update((name, None) for name in self._texts if name not in written_names)
+        for key in self._written_keys:
+            if key not in self._values:
+                self._values[key] = self._codec.loads(self._texts[_entry_name(key)])
+        if self._others is not None:
+            self._session, self._taken, values = self._others
+            self._values = {**values, **self._values}
+        else:
+            for name, by in self._increments.items():
+                if name in self._taken:
+                    self._taken[name] = str(int(self._taken[name]) - by)
+        for key in later_removed:
+            self.remove(key)
+        for key, value in later_written.items():
+            self.set(key, value)
+        for name, by in later_increments.items():
+            self.increment(name, by)
 
     def update_counters(self, counters: Iterable[tuple[str, int]]) -> None:
         """Sets counters to the values that a save returned."""

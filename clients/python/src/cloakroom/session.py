@@ -7,6 +7,7 @@ calls in between. A framework's integration creates one session per request, pas
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import os
@@ -111,6 +112,8 @@ class SessionState(MutableMapping[str, Any]):
     _write_error: errors.CloakroomError | None = None
     #: A save whose result is unknown, exactly as it was sent.
     _unconfirmed_save: pb.SaveSessionRequest | None = None
+    #: The save that the service has refused last.
+    _refused_save: pb.SaveSessionRequest | None = None
     #: Whether the browser does not have the token of the open yet, so that a save sets it.
     _cookie_outdated = False
     #: What the saves and the end of the session mean for the cookie. None before the first of them.
@@ -287,7 +290,7 @@ class SessionState(MutableMapping[str, Any]):
         self._begin_anew()
         self._mark_modified()
         self._change_other().subject = value or ""
-        self._entries.are_others = _is_other(self._info, value)
+        self._entries.are_others = self._becomes_others()
 
     @property
     def authenticate_time(self) -> datetime | None:
@@ -323,6 +326,19 @@ class SessionState(MutableMapping[str, Any]):
         """Stores the session with the next save even if it has no entries."""
         self._mark_modified()
         self._keep_empty = True
+
+    @contextlib.contextmanager
+    def save_of_application(self) -> Iterator[None]:
+        """Has the save of its `with` block send what was refused before, and keep its changes if it is refused itself.
+
+        Not so at the end of a request: an error page can save its own changes after that.
+        """
+        self._refused_save = None
+        try:
+            yield
+        except errors.SessionRefused:
+            self._take_back()
+            raise
 
     # Requests and responses.
 
@@ -369,10 +385,10 @@ class SessionState(MutableMapping[str, Any]):
         if not self._entries.is_complete:
             self._entries.load(session, has_permanent=self._request_info.permanent is None)
         # The login of another user, without a look at the session before it.
-        unconfirmed, other = self._unconfirmed_save, self._other_changes
+        unconfirmed = self._unconfirmed_save
         if unconfirmed is not None and _is_other(session, unconfirmed.changes.subject):
             self._entries.keep_only(unconfirmed.changes.set)
-        self._entries.are_others = other is not None and _is_other(session, other.subject)
+        self._entries.are_others = self._becomes_others()
 
     def _open_without_call(self) -> bool:
         """Opens the session as a new one if the request has no cookie that may name one. Returns whether it did."""
@@ -432,6 +448,7 @@ class SessionState(MutableMapping[str, Any]):
             if self._replaces_session(request):
                 self._unconfirmed_save = _for_new_session(request)
                 self._entries.keep_only(request.changes.set)
+                self._credential, self._info = {"cookie_header": ""}, pb.Session(new=True)
                 return
             self.gone = name_of(pb.EndReason, saved.end_reason, "END_REASON_")
         later = cookie.after_save(saved, self._request_info.sent_tokens)
@@ -455,8 +472,33 @@ class SessionState(MutableMapping[str, Any]):
         if isinstance(error, errors.SessionUnavailable):
             self._note_unavailable(error)
         else:
-            # It would be refused again, for example with the error page that a framework makes of this error.
-            self._unconfirmed_save = None
+            refused, self._unconfirmed_save = self._unconfirmed_save, None
+            if isinstance(error, errors.SessionRefused):
+                self._refused_save = refused
+
+    def _take_back(self) -> None:
+        """Makes the changes of the refused save changes of the next one, unless the session was cleared since."""
+        refused = self._refused_save
+        if refused is None or self._entries.is_cleared:
+            return
+        changes = refused.changes
+        self._entries.take_back(changes)
+        self._rotate_requested |= refused.rotate
+        self._keep_empty |= refused.keep_empty
+        self._needs_save = True
+        if changes.authenticated:
+            self._change_other().authenticated = True
+        if changes.HasField("subject") and not self._change_other().HasField("subject"):
+            self._change_other().subject = changes.subject
+        self._entries.are_others = self._becomes_others()
+
+    def _is_refused_again(self, save: pb.SaveSessionRequest) -> bool:
+        """Whether a save has the changes of the one that was refused, and only those.
+
+        The error page that a framework makes of that error would fail as well.
+        """
+        refused = self._refused_save
+        return refused is not None and save.changes == refused.changes and save.rotate == refused.rotate
 
     @property
     def saved_decision(self) -> CookieDecision | None:
@@ -537,6 +579,10 @@ class SessionState(MutableMapping[str, Any]):
             self._other_changes = pb.Changes()
         return self._other_changes
 
+    def _becomes_others(self) -> bool:
+        """Whether the next save passes the session to another user."""
+        return self._other_changes is not None and _is_other(self._info, self._other_changes.subject)
+
     def _begin_anew(self) -> None:
         """Allows writes again if the cookies name two live sessions: what follows leaves nothing of either."""
         if self._write_error is not None and self._write_error.reason == errors.COOKIES_AMBIGUOUS:
@@ -571,7 +617,7 @@ class SessionState(MutableMapping[str, Any]):
         return self._needs_save or self._entries.has_changes()
 
     def _build_save(self) -> pb.SaveSessionRequest | None:
-        """Builds the request that saves the changes since the last save. None: there is nothing to save."""
+        """Builds the request that saves the changes since the last save. None: there are none, or only refused ones."""
         if not self._has_changes():
             return None
         self._modified = True
@@ -603,6 +649,8 @@ class SessionState(MutableMapping[str, Any]):
             request.cookie_name = cookie_name
         if info.cookie_attributes is not None:
             request.cookie_attributes.CopyFrom(info.cookie_attributes)
+        if self._is_refused_again(request):
+            return None
         self._entries.mark_saved()
         self._other_changes = None
         self._rotate_requested = self._needs_save = self._keep_empty = False
@@ -645,9 +693,11 @@ class Session(SessionState):
     def save(self) -> None:
         """Saves the changes now, for example while a body is streamed.
 
-        A new cookie can only be sent if the response's headers have not been sent yet.
+        A new cookie can only be sent if the response's headers have not been sent yet. After `SessionRefused` nothing
+        is stored: the next save sends the changes again, with what was changed since.
         """
-        self.finish()
+        with self.save_of_application():
+            self.finish()
 
     def destroy(self) -> None:
         """Ends the session at once. The response deletes the cookie; later writes start another session.

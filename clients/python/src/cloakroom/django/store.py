@@ -173,25 +173,29 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
             self.create()
         else:
             self._now().keep_empty()
-            self._save()
+            with self._now().save_of_application():
+                self._save()
 
     async def asave(self, must_create: bool = False) -> None:
         if must_create:
             await self.acreate()
         else:
             self._now().keep_empty()
-            await self._asave()
+            with self._now().save_of_application():
+                await self._asave()
 
     def create(self) -> None:
         """Stores a new session, with the entries that are known. A stored one stays until it expires."""
         self._get_session().open()
         self._begin_another()
-        self._save()
+        with self._now().save_of_application():
+            self._save()
 
     async def acreate(self) -> None:
         await self._aget_session()
         self._begin_another()
-        await self._asave()
+        with self._now().save_of_application():
+            await self._asave()
 
     def cycle_key(self) -> None:
         """Replaces the token, and so the session_key, with the next save. Older tokens open the session no more."""
