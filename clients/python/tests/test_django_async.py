@@ -13,6 +13,7 @@ from django.core.handlers.asgi import ASGIRequest
 from django.test import AsyncClient, override_settings
 from django_app import aget, cookie, run
 
+from cloakroom import SessionRefused
 from cloakroom.django import SessionMiddleware, SessionStore
 
 pytestmark = pytest.mark.skipif(django_app.django.VERSION < (5, 1), reason="Django 5.1 has made sessions awaitable")
@@ -152,5 +153,26 @@ def test_several_lines_of_cookies_are_one_header():
         lines = [(b"cookie", b"other=1"), (b"cookie", f"sessionid={cookie(client)}".encode()), (b"cookie", b"b=2")]
         request = ASGIRequest({"method": "GET", "path": "/", "headers": lines}, None)
         assert await SessionStore.for_request(request).aget("a") == 1
+
+    run(requests())
+
+
+async def have_refused(request):
+    await request.session.aupdate({"a": 1, "large": "x" * 100_000})
+    with pytest.raises(SessionRefused):
+        await request.session.asave()
+
+
+async def have_a_part_refused(request):
+    await have_refused(request)
+    await request.session.apop("large")
+
+
+@pytest.mark.parametrize(("view", "stored"), [(have_refused, None), (have_a_part_refused, 1)])
+def test_a_view_that_catches_a_refused_save_answers_and_the_rest_of_its_changes_is_saved(view, stored):
+    async def requests():
+        client = AsyncClient()
+        assert (await aget(client, view)).status_code == 200
+        assert (await aget(client, read)).result == stored
 
     run(requests())

@@ -9,7 +9,7 @@ from typing import NoReturn
 from django.core.exceptions import SynchronousOnlyOperation
 
 from ..cookie import CookieDecision
-from ..errors import COOKIES_AMBIGUOUS, CloakroomError, SessionRefused, SessionUnavailable
+from ..errors import COOKIES_AMBIGUOUS, CloakroomError, SessionUnavailable
 from ..session import Session
 from . import conf
 from .errors import http_error
@@ -159,10 +159,8 @@ class RequestSession(Session):
             await conf.apolicy()
             while (request := self._next_save()) is not None:
                 self._apply_save(await conf.async_client().save(request))
-        except SessionUnavailable as error:
-            self._note_unavailable(error)
-            raise
-        except SessionRefused as error:
+        except CloakroomError as error:
+            self._handle_failed_save(error)
             self._raise(error)
 
     def _calls_in_turn(self) -> asyncio.Lock:

@@ -317,7 +317,7 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
             await self._asave()
         elif settings.SESSION_SAVE_EVERY_REQUEST:
             await current.aopen()
-        return current.finish()
+        return await current.afinish()
 
     # Private.
 
