@@ -152,6 +152,7 @@ final class Client
         $error = json_decode($answer, true);
         $reason = $error['details'][0]['debug']['reason'] ?? '';
         $message = "Cloakroom refuses the call: " . ($error['message'] ?? "HTTP status $status") . ($reason ? " ($reason)" : '');
-        return in_array($status, self::TEMPORARY, true) ? new Unavailable($message, $reason) : new ServiceError($message, $reason);
+        $isTemporary = in_array($status, self::TEMPORARY, true) && $reason !== 'REQUEST_TOO_LARGE';
+        return $isTemporary ? new Unavailable($message, $reason) : new ServiceError($message, $reason);
     }
 }

@@ -77,6 +77,19 @@ test('a save that is refused says what to change', async () => {
   assert.deepEqual((await browser.get('read')).entries, { a: 1 });
 });
 
+test('a request that is too large is refused at once', async () => {
+  const server = await serve();
+  const script = `${server.folder}/large.php`;
+  // The deadline is so long that the test only ends in time if nothing is repeated.
+  fs.writeFileSync(script, `<?php require '${import.meta.dirname}/../autoload.php';
+set_error_handler(static function (int $level, string $message): bool { echo "$message\n"; return true; });
+(new Cloakroom\\Session\\SessionHandler(service: '${service.address}', app: 'php', deadline: 4 * 3_600_000))->register();
+session_start();
+$_SESSION['large'] = str_repeat('x', 4 << 20);`);
+  const printed = execFileSync('php', [script], { encoding: 'utf8', timeout: 60_000 });
+  assert.match(printed, /REQUEST_TOO_LARGE/);
+});
+
 test('without strict mode no session is opened', async () => {
   const server = await serve();
   const script = `${server.folder}/lax.php`;
