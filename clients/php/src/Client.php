@@ -10,8 +10,8 @@ final class Client
     private const SHORTEST_ATTEMPT = 100;
     private const FIRST_PAUSE = 100;
     private const LONGEST_PAUSE = 1000;
-    /** Statuses of the service that a repeat may change. */
-    private const TEMPORARY = [429, 503, 504];
+    /** Statuses of the service, or of a proxy before it, that a repeat may change. */
+    private const TEMPORARY = [429, 502, 503, 504];
     /** How PHP and OpenSSL describe a certificate of another authority, or for another name. */
     private const UNTRUSTED = '~certificate verify failed|peer certificate~i';
     private const JSON = JSON_UNESCAPED_SLASHES | JSON_UNESCAPED_UNICODE | JSON_INVALID_UTF8_SUBSTITUTE | JSON_THROW_ON_ERROR;

@@ -63,7 +63,7 @@ async function count(options, id) {
 }
 
 /** Forwards calls, and keeps them. `fate` says of each what becomes of its answer: it is lost, cut off, never sent, sent
- * byte by byte, or another one is sent. */
+ * byte by byte, or replaced by one with another status. */
 async function startProxy(fate) {
   const calls = [];
   const server = net.createServer((client) => {
@@ -84,7 +84,7 @@ async function startProxy(fate) {
     upstream.on('data', (bytes) => {
       if (current.fate === 'lose') end();
       else if (current.fate === 'cut') client.end(bytes.subarray(0, bytes.length - 1));
-      else if (current.fate === 'busy') client.write('HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n');
+      else if (Number.isInteger(current.fate)) client.write(`HTTP/1.1 ${current.fate} Busy\r\ncontent-length: 0\r\n\r\n`);
       else if (current.fate === 'pieces') written = written.then(() => writePieces(client, bytes));
       else if (current.fate !== 'hang') client.write(bytes);
     });
@@ -104,7 +104,7 @@ async function writePieces(socket, bytes) {
 
 const isSave = ({ head }) => head.includes('/SaveSession ');
 
-for (const fate of ['lose', 'cut', 'busy', 'hang']) {
+for (const fate of ['lose', 'cut', 502, 503, 'hang']) {
   test(`a save is repeated with the same request_id: ${fate}`, async () => {
     const { id } = await count({ service: service.address });
     const proxy = await startProxy((call, calls) => (isSave(call) && calls.filter(isSave).length === 1 ? fate : 'pass'));
