@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from recording_transport import RecordingTransport
 
 from cloakroom.client import Client
@@ -18,9 +20,10 @@ class Browser:
         self.client = Client(self.transport, app="shop", deadline=0.3)
         self.cookie_header = ""
 
-    def session(self) -> Session:
+    def session(self, **settings: Any) -> Session:
         """Returns the session of a new request."""
-        return Session(self.client, RequestInfo("shop", self.client.policy, JsonCodec(), self.cookie_header))
+        info = RequestInfo(self.client.app, self.client.policy, JsonCodec(), self.cookie_header, **settings)
+        return Session(self.client, info)
 
     def finish(self, session: Session) -> CookieDecision:
         """Ends a request, and takes its cookie."""

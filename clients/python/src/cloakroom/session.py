@@ -282,7 +282,7 @@ class SessionState(MutableMapping[str, Any]):
         if self._other_changes is not None and self._other_changes.HasField("subject"):
             return self._other_changes.subject or None
         self._require_stored_kind("subject")
-        return self._load_info().subject or None
+        return self._load_info_of_user().subject or None
 
     @subject.setter
     def subject(self, value: str | None) -> None:
@@ -295,14 +295,14 @@ class SessionState(MutableMapping[str, Any]):
     @property
     def authenticate_time(self) -> datetime | None:
         """The time when the subject last authenticated, in UTC. None for an anonymous session."""
-        info = self._load_info()
+        info = self._load_info_of_user()
         return info.authenticate_time.ToDatetime(timezone.utc) if info.HasField("authenticate_time") else None
 
     @property
     def recently_authenticated(self) -> bool:
         """Whether the subject authenticated less than `max_authenticate_age` ago, by the service's clock."""
-        self._load_info()
-        return self._opened is not None and self._opened.recently_authenticated
+        is_authenticated = self._load_info_of_user().HasField("authenticate_time")
+        return is_authenticated and self._opened is not None and self._opened.recently_authenticated
 
     def authenticated(self) -> None:
         """Records that the subject has just authenticated again. The same save replaces the token.
@@ -569,6 +569,14 @@ class SessionState(MutableMapping[str, Any]):
             self._open_now()
         return self._info or pb.Session()
 
+    def _load_info_of_user(self) -> pb.Session:
+        """Returns the session's properties, or none of them if the next save removes the user or names another one."""
+        if self._entries.is_cleared:
+            return pb.Session()
+        info, other = self._load_info(), self._other_changes
+        is_same = other is None or not other.HasField("subject") or other.subject == info.subject
+        return info if is_same else pb.Session()
+
     def _mark_modified(self) -> None:
         self._check_writable()
         self.accessed = self._modified = self._needs_save = True
@@ -666,7 +674,7 @@ class SessionState(MutableMapping[str, Any]):
     def _replaces_session(self, request: pb.SaveSessionRequest) -> bool:
         """Whether this save may start a new session after the old one has ended, as a login does."""
         changes = request.changes
-        return bool(changes.set) and (request.rotate or changes.clear or self._sets_subject(request))
+        return (bool(changes.set) and (request.rotate or changes.clear)) or self._sets_subject(request)
 
     def _sets_subject(self, request: pb.SaveSessionRequest) -> bool:
         """Whether this save is a login."""
