@@ -7,6 +7,9 @@ from datetime import timedelta
 import pytest
 from browser import Browser
 
+from cloakroom import SessionUnavailable
+from cloakroom.transport import CallFailed
+
 
 @pytest.fixture
 def browser(service):
@@ -52,3 +55,18 @@ def test_the_authentication_of_a_user_is_not_seen_once_another_one_or_nobody_is_
 
     session.subject = "ada"
     assert session.authenticate_time == before
+
+
+def test_a_save_after_one_of_unknown_result_also_saves_what_has_changed_since(browser):
+    browser.write(a=1)
+    session = browser.session()
+    session["first"] = 1
+    browser.transport.fail_next("SaveSession", CallFailed("DEADLINE_EXCEEDED", "", "no answer"))
+    with pytest.raises(SessionUnavailable):
+        session.save()
+
+    session["second"] = 2
+    session.save()
+
+    assert not session.has_unsaved_changes()
+    assert dict(browser.session()) == {"a": 1, "first": 1, "second": 2}

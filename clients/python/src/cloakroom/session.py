@@ -737,6 +737,7 @@ class Session(SessionState):
         """
         if self._unconfirmed_save is None and not self._has_changes():
             return self._decide(is_read=is_read)
+        repeats = self._unconfirmed_save is not None
         try:
             request = self._next_save()
             while request is not None:
@@ -744,8 +745,9 @@ class Session(SessionState):
                 if open_request is not None:
                     self._apply_open_before(request, self._client.open(open_request))
                 self._apply_save(self._client.save(request))
-                # A login whose session has ended meanwhile begins another one.
-                request = self._unconfirmed_save
+                # A login whose session has ended meanwhile begins another one. More may have changed since a save that
+                # is repeated; after other saves that would only compare all values once more.
+                request = self._next_save() if repeats else self._unconfirmed_save
         except errors.CloakroomError as error:
             self._handle_failed_save(error)
             self._raise(error)
