@@ -83,6 +83,36 @@ class RequestsTest < Minitest::Test
     assert_equal({ 'cart' => '1', 'user_id' => 'ann' }, JSON.parse(browser.get('/').body))
   end
 
+  def test_a_change_of_the_id_does_not_revive_a_session_that_was_ended_meanwhile
+    browser = logged_in('fay')
+    tab = browser.tab
+
+    renew_after_the_end(tab, 'fay', 'renew')
+
+    assert_equal browser.cookie, tab.cookie
+    assert_equal '{}', tab.get('/').body
+    assert_empty SERVICE.sessions('--app', 'shop', 'list', '--subject', 'fay')
+    assert_includes @server.errors, 'did not change the id of a session that had ended'
+  end
+
+  def test_a_login_whose_session_ended_meanwhile_works_at_the_next_try
+    browser = logged_in('gil')
+
+    renew_after_the_end(browser, 'gil', 'login')
+    after_the_end = browser.get('/').body
+    browser.post('/login?user=gil')
+
+    assert_equal ['{}', '{"user_id":"gil"}'], [after_the_end, browser.get('/').body]
+  end
+
+  def test_a_session_that_is_destroyed_after_its_end_can_be_followed_by_a_login
+    browser = logged_in('hal')
+
+    renew_after_the_end(browser, 'hal', 'destroy-and-login')
+
+    assert_equal '{"user_id":"hal"}', browser.get('/').body
+  end
+
   def test_revoke_subject_ends_all_sessions_of_a_user_within_a_second
     browsers = Array.new(3) { logged_in('eve') }
     other = logged_in('ann')
@@ -157,6 +187,15 @@ class RequestsTest < Minitest::Test
     threads.each(&:join)
   end
 
+  # A request for another id, whose session is ended after it was loaded.
+  def renew_after_the_end(browser, user, path)
+    slow = Thread.new { browser.post("/#{path}?user=#{user}&gate=#{path}&count=2") }
+    @gates[path].wait_for_arrival
+    SERVICE.sessions('--app', 'shop', 'revoke-subject', user)
+    @gates[path].arrive(2)
+    slow.join
+  end
+
   def logged_in(user)
     browser.tap { |browser| browser.post("/login?user=#{user}") }
   end
@@ -177,18 +216,28 @@ class RequestsTest < Minitest::Test
   def answer(env)
     request = Rack::Request.new(env)
     session = request.session
+    session.to_hash
+    pass_gate(request.params)
     case request.path
-    when '/set' then set(session, request.params)
-    when '/login'
-      session['user_id'] = request.params['user']
+    when '/set' then session[request.params['name']] = request.params['value']
+    when '/renew' then request.session_options[:renew] = true
+    when '/login' then log_in(request)
+    when '/destroy-and-login'
       request.session_options[:renew] = true
+      session.destroy
+      log_in(request)
     when '/logout' then session.destroy
     end
     [200, { 'Content-Type' => 'application/json' }, [JSON.generate(session.to_hash)]]
   end
 
-  def set(session, params)
-    session[params['name']] = params['value']
+  def log_in(request)
+    request.session['user_id'] = request.params['user']
+    request.session_options[:renew] = true
+  end
+
+  # Waits for other requests with a session that is loaded.
+  def pass_gate(params)
     @gates[params['gate']].arrive(params['count'].to_i) if params['gate']
   end
 end

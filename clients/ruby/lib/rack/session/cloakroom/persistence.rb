@@ -66,15 +66,25 @@ module Rack
           sid
         end
 
-        # Ends a session for good. Returns the id of the next one, unless the session is to be dropped.
+        # Ends a session for good. Returns the id of the next one, unless the session is to be dropped. A session that had
+        # ended before does not go on with another id.
         def delete_session(request, sid, options)
           # The entries go on with the next id, so they have to be loaded before the end.
-          request.get_header(RACK_SESSION).to_hash if options[:renew]
-          @client.destroy(sid.private_id) if sid && stored?(request)
+          moved = options[:renew] ? request.get_header(RACK_SESSION).to_hash : {}
+          ended = @client.destroy(sid.private_id) if sid && stored?(request)
+          return warn_of_end(request) if ended && ended['outcome'] == 'OUTCOME_GONE' && !moved.empty?
+
           begin_session(request, ended: sid&.public_id).first unless options[:drop]
         end
 
         private
+
+        # Returns no id. So Rack saves nothing and sends no cookie.
+        def warn_of_end(request)
+          warning = "Warning! #{self.class.name} did not change the id of a session that had ended. Content dropped."
+          request.get_header(RACK_ERRORS).puts(warning)
+          nil
+        end
 
         # A session that holds nothing and is not stored needs no write and no cookie.
         def commit_session?(request, session, options)
