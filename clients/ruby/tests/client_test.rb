@@ -122,6 +122,39 @@ class ClientTest < Minitest::Test
     service&.remove
   end
 
+  def test_an_address_of_a_name_that_answers_is_reached_after_others_that_hang
+    addresses = [*Array.new(4) { hanging }, Addrinfo.tcp('127.0.0.1', SERVICE.port)]
+
+    answer = of_name(addresses) { client(service: 'localhost:50051', deadline: 3).open(KEY) }
+
+    assert answer['session']
+  end
+
+  def test_addresses_of_a_name_that_hang_cost_the_deadline_and_no_more
+    silent = Addrinfo.tcp('127.0.0.1', Integer(peer { nil }.address[/\d+\z/]))
+    { 'localhost:50051' => Array.new(4) { hanging },
+      'https://localhost:50051' => [*Array.new(3) { hanging }, silent] }.each do |service, addresses|
+      began = Processes.now
+      of_name(addresses) do
+        assert_raises(Cloakroom::Unavailable) { client(service: service, deadline: 1).open(KEY) }
+      end
+
+      assert_includes 1.0..3.0, Processes.now - began
+    end
+  end
+
+  def test_a_look_up_of_a_name_gets_no_more_time_than_the_call
+    seconds = []
+    look_up = lambda do |*, timeout: nil|
+      seconds << timeout
+      [Addrinfo.tcp('127.0.0.1', SERVICE.port)]
+    end
+
+    Addrinfo.stub(:getaddrinfo, look_up) { client(service: 'localhost:50051', deadline: 0.9).open(KEY) }
+
+    assert_operator seconds.fetch(0), :<=, 0.9
+  end
+
   def test_a_call_whose_repeat_has_no_time_left_says_why_it_was_repeated
     answers = 0
     silent = Queue.new
@@ -224,6 +257,21 @@ class ClientTest < Minitest::Test
 
   def peer(&answer)
     ScriptedPeer.new(&answer).tap { |peer| @peers << peer }
+  end
+
+  # The address of a listener on which nobody accepts and whose queue is full, so that an attempt to connect hangs.
+  def hanging
+    listener = TCPServer.new('127.0.0.1', 0)
+    listener.listen(0)
+    @peers << listener
+    loop { @peers << listener.local_address.connect(timeout: 0.1) }
+  rescue Errno::ETIMEDOUT
+    listener.local_address
+  end
+
+  # Lets each name stand for these addresses.
+  def of_name(addresses, &call)
+    Addrinfo.stub(:getaddrinfo, ->(*, **) { addresses }, &call)
   end
 
   def forwarding

@@ -15,17 +15,39 @@ module Rack
 
         # Connects, or raises an error if that is not possible until the time `deadline`.
         def self.open(address, credentials, deadline)
-          seconds = [deadline - now, CONNECT_SECONDS].min
-          raise TimedOut, 'no connection in time' unless seconds.positive?
-          return new(UNIXSocket.new(address.path)) if address.path
-
-          socket = Socket.tcp(address.host, address.port, connect_timeout: seconds)
-          socket.setsockopt(Socket::IPPROTO_TCP, Socket::TCP_NODELAY, 1)
-          address.tls? ? new(socket).encrypt(address.host, credentials, now + seconds) : new(socket)
+          socket = connect(address, end_of_step(deadline))
+          address.tls? ? new(socket).encrypt(address.host, credentials, end_of_step(deadline)) : new(socket)
         rescue IOError, SystemCallError, OpenSSL::OpenSSLError
           socket&.close
           raise
         end
+
+        # Connects to the first address of a name that answers. Each of them may take its share of the time.
+        def self.connect(address, deadline)
+          seconds = left(deadline)
+          return UNIXSocket.new(address.path) if address.path
+
+          found = Addrinfo.getaddrinfo(address.host, address.port, nil, :STREAM, timeout: seconds)
+          found.each.with_index(1) do |each, number|
+            socket = each.connect(timeout: left(deadline) / (found.size - number + 1))
+            socket.setsockopt(Socket::IPPROTO_TCP, Socket::TCP_NODELAY, 1)
+            return socket
+          rescue SystemCallError
+            raise if number == found.size
+          end
+        end
+
+        def self.left(deadline)
+          seconds = deadline - now
+          raise TimedOut, 'no connection in time' unless seconds.positive?
+
+          seconds
+        end
+
+        def self.end_of_step(deadline)
+          [now + CONNECT_SECONDS, deadline].min
+        end
+        private_class_method :connect, :left, :end_of_step
 
         def initialize(io)
           @io = io
@@ -105,7 +127,7 @@ module Rack
           raise TimedOut, 'no answer in time' unless seconds.positive? && @io.to_io.public_send(what, seconds)
         end
 
-        # The time in which a connection has to open.
+        # The time in which a connection has to open. TLS has as much time again.
         CONNECT_SECONDS = 1
         # The service closes idle connections after 15 minutes by default.
         IDLE_SECONDS = 60
