@@ -10,6 +10,7 @@ module Rack
         def initialize(size, &open)
           @size = size
           @open = open
+          @fork = Mutex.new
           begin_process
         end
 
@@ -29,12 +30,13 @@ module Rack
 
         private
 
+        # Sets the process last, because other threads use all of this when they see it.
         def begin_process
-          @process = Process.pid
           @mutex = Mutex.new
           @ended = ConditionVariable.new
           @calls = 0
           @idle = []
+          @process = Process.pid
         end
 
         def begin_call(deadline)
@@ -52,9 +54,12 @@ module Rack
 
         # After a fork the connections belong to the parent: two processes on one would read each other's sessions.
         def leave_parent
-          inherited = @idle
-          begin_process
-          inherited.each(&:abandon)
+          @fork.synchronize do
+            next if @process == Process.pid
+
+            @idle.each(&:abandon)
+            begin_process
+          end
         end
 
         # The one that was used last, so that others become old and are closed when the load falls.
