@@ -107,6 +107,14 @@ class ClientTest < Minitest::Test
     assert_equal 'APP_UNKNOWN', unknown.reason
   end
 
+  def test_a_request_that_is_too_large_is_refused
+    text = JSON.generate('x' * (4 << 20))
+
+    error = assert_raises(Cloakroom::Refused) { client.save(KEY, changes: { set: { a: { json: text } } }) }
+
+    assert_equal 'REQUEST_TOO_LARGE', error.reason
+  end
+
   def test_a_service_that_hangs_is_unavailable_at_the_deadline
     service = Service.new
     client = client(service: service.address, deadline: 0.5)

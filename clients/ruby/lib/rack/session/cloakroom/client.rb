@@ -101,7 +101,7 @@ module Rack
 
         # Whether a repeat would fail as well, or would be too late.
         def lasting?(error)
-          return true if NOT_REPEATED.include?(error.reason)
+          return true if error.reason == 'STORE_FULL'
 
           # Another replica may be faster, or have a certificate that is trusted.
           !several? && (error.reason == 'DEADLINE_EXCEEDED' || error.cause.is_a?(Untrusted))
@@ -149,20 +149,20 @@ module Rack
           answer = JSON.parse(response.body)
           code, message = answer.is_a?(Hash) ? answer.values_at('code', 'message') : nil
           reason = response.headers.fetch('cloakroom-reason', '')
-          class_of(response.status).new("#{method}: #{message} (#{reason})", code: code.to_s, reason: reason)
+          class_of(response.status, reason).new("#{method}: #{message} (#{reason})", code: code.to_s, reason: reason)
         rescue JSON::ParserError
           # A proxy answers like this.
           class_of(response.status).new("#{where}: status #{response.status} without a message")
         end
 
-        def class_of(status)
+        def class_of(status, reason = '')
+          return Refused if reason == 'REQUEST_TOO_LARGE' # A repeat is as large.
           return Unavailable if UNAVAILABLE.include?(status)
 
           status < 500 || status == 501 ? Refused : Error
         end
 
         UNAVAILABLE = [429, 502, 503, 504].freeze
-        NOT_REPEATED = %w[REQUEST_TOO_LARGE STORE_FULL].freeze
         MOST_DOUBLINGS = 10
         # Seconds.
         FIRST_PAUSE = 0.05
@@ -170,7 +170,7 @@ module Rack
         LONGEST_PAUSE_OF_ANSWERED = 1
         SHORTEST_ATTEMPT = 0.1
         MOST_MILLISECONDS = 9_999_999_999
-        private_constant :UNAVAILABLE, :NOT_REPEATED, :FIRST_PAUSE, :LONGEST_PAUSE, :LONGEST_PAUSE_OF_ANSWERED,
+        private_constant :UNAVAILABLE, :FIRST_PAUSE, :LONGEST_PAUSE, :LONGEST_PAUSE_OF_ANSWERED,
                          :SHORTEST_ATTEMPT, :MOST_DOUBLINGS, :MOST_MILLISECONDS
       end
     end
