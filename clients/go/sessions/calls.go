@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 
+	"cloakroom.example/cloakroom"
 	pb "cloakroom.example/cloakroom/cloakroomv1"
 	"cloakroom.example/cloakroom/internal/endreason"
 	"google.golang.org/protobuf/proto"
@@ -25,10 +26,12 @@ func (s *Session) Open() error {
 // Save saves the changes now, for example before the response says that they are saved. Without it, they are saved before
 // the head of the response is sent.
 //
-// The error is a *[GoneError] if the session had ended, an *[EncodingError], or a *cloakroom.Error.
+// The error is a *[GoneError] if the session had ended, an *[EncodingError], or a *cloakroom.Error. If that is of the kind
+// [cloakroom.ErrRefused], nothing is stored: the next save sends the changes again, with what has changed since.
 func (s *Session) Save() error {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
+	s.refused = nil
 	hadEnded := s.gone != nil
 	s.unavailable = nil
 	if err := s.finish(); err != nil {
@@ -172,13 +175,35 @@ func (s *Session) finish() error {
 			return s.unavailable
 		}
 		if err := s.sendSave(); err != nil {
-			// What was refused was not written and will not be, so the end of the request does not send it again.
+			if errors.Is(err, cloakroom.ErrRefused) {
+				s.takeBack()
+			}
 			if !isUnavailable(err) {
 				s.unconfirmed = nil
 			}
 			return s.failed(err)
 		}
 	}
+}
+
+// takeBack makes the changes of the refused save changes of the next one, unless the session was cleared since.
+func (s *Session) takeBack() {
+	s.refused = s.unconfirmed
+	if s.entries.isCleared {
+		return
+	}
+	before := s.beforeSave
+	if !before.entries.isComplete && s.opened != nil {
+		before.entries.stored, before.entries.isComplete = s.opened.GetSession().GetEntries(), true
+	}
+	s.entries = before.entries.with(&s.entries)
+	if before.other != nil {
+		other := proto.CloneOf(before.other)
+		proto.Merge(other, s.other)
+		s.other = other
+	}
+	s.rotates, s.needsSave = s.rotates || before.rotates, true
+	s.entries.areOthers = isOther(s.info.GetSubject(), s.other.GetSubject())
 }
 
 func (s *Session) sendSave() error {
@@ -222,15 +247,21 @@ func (s *Session) hasUnsaved() bool {
 	return s.unconfirmed != nil || s.needsSave || s.entries.hasChanges()
 }
 
-// buildSave returns the save to send next; nil if there is nothing to save.
+// buildSave returns the save to send next; nil if there is nothing to save, or only what was refused.
 func (s *Session) buildSave() *pb.SaveSessionRequest {
 	if !s.hasUnsaved() {
 		return nil
 	}
+	before := unsaved{s.entries, s.other, s.rotates}
 	changes := s.entries.changes()
 	if s.other != nil {
 		proto.Merge(changes, s.other)
 	}
+	if s.refused != nil && s.rotates == s.refused.Rotate && proto.Equal(changes, s.refused.Changes) {
+		s.entries = before.entries
+		return nil
+	}
+	s.beforeSave = before
 	save := &pb.SaveSessionRequest{
 		Changes:          changes,
 		Accessed:         true,
@@ -260,6 +291,8 @@ func (s *Session) applySave(saved *pb.SaveSessionResponse) error {
 		if replaces {
 			s.unconfirmed = forNewSession(s.unconfirmed)
 			s.entries.load(nil, s.unconfirmed.Changes)
+			s.beforeSave.entries, s.beforeSave.rotates = s.beforeSave.entries.forNewSession(), false
+			s.leave("")
 			return nil
 		}
 		s.gone = &GoneError{endreason.Text(saved.EndReason)}

@@ -131,6 +131,26 @@ func (e *entries) changes() *pb.Changes {
 	return changes
 }
 
+// with returns these entries with the changes of others, which are later and take precedence.
+func (e entries) with(later *entries) entries {
+	e.set, e.unset, e.increment = maps.Clone(e.set), maps.Clone(e.unset), maps.Clone(e.increment)
+	for name := range later.unset {
+		e.remove(name)
+	}
+	for name, value := range later.set {
+		e.write(name, value)
+	}
+	for name, by := range later.increment {
+		e.add(name, by) // Fails only for a value that is no number. Then the service would refuse both changes.
+	}
+	return e
+}
+
+// forNewSession returns these entries after their session has ended and the next save begins another one.
+func (e entries) forNewSession() entries {
+	return entries{isComplete: true, set: e.set, increment: e.increment}
+}
+
 // load replaces the stored entries by others, with the changes of a save that the others do not have yet.
 func (e *entries) load(stored map[string]*pb.Value, changes *pb.Changes) {
 	loaded := make(map[string]*pb.Value, len(stored)+len(changes.GetSet()))

@@ -43,11 +43,20 @@ type Session struct {
 	writeErr       error                  // Why the session cannot be written.
 	unavailable    error                  // Why the last call failed, if the service did not answer it.
 	unconfirmed    *pb.SaveSessionRequest // A save whose outcome is unknown, exactly as it was sent.
+	beforeSave     unsaved                // What that save has taken.
+	refused        *pb.SaveSessionRequest // The save that the service has refused, if nothing was written since.
 	answered       []*pb.Header           // The headers of the saves or of the end.
 	hasAnswered    bool
 	gone           *GoneError
 	isGoneReported bool // Whether Save has told the handler.
 	isHandled      bool // Whether Open has told the handler that the service is unavailable.
+}
+
+// unsaved is what a save takes from a session, to be given back if the service refuses it.
+type unsaved struct {
+	entries entries
+	other   *pb.Changes
+	rotates bool
 }
 
 // request is what a session needs to know of its request.
@@ -316,7 +325,7 @@ func (s *Session) changeOther() *pb.Changes {
 	return s.other
 }
 
-func (s *Session) markModified() { s.accessed, s.needsSave = true, true }
+func (s *Session) markModified() { s.accessed, s.needsSave, s.refused = true, true, nil }
 
 // failWrite remembers the first write that cannot be saved. The save reports it.
 func (s *Session) failWrite(err error) {

@@ -2,6 +2,7 @@ package tests
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -215,5 +216,127 @@ func TestTheCookieOfARotationIsSentAlthoughALaterSaveHasFailed(t *testing.T) {
 	}
 	if got := browser.Get("/read").Body; got != "[cart] <nil>" {
 		t.Error(got)
+	}
+}
+
+// counting is a transport that counts saves.
+type counting struct {
+	cloakroom.Transport
+	saves atomic.Int32
+}
+
+func (c *counting) Call(ctx context.Context, path string, request, response proto.Message) error {
+	if _, isSave := request.(*pb.SaveSessionRequest); isSave {
+		c.saves.Add(1)
+	}
+	return c.Transport.Call(ctx, path, request, response)
+}
+
+// refusingApp begins a session at /begin, answers its entries at /read, and elsewhere calls a function after a save that
+// the service has refused, because one entry is too large.
+func refusingApp(t *testing.T, after func(s *sessions.Session)) (*service.Browser, *counting) {
+	t.Helper()
+	running := service.Start(t, service.Options{})
+	transport, err := cloakroom.Dial(running.Address, cloakroom.Credentials{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts := &counting{Transport: transport}
+	client, err := cloakroom.New("", cloakroom.Options{App: "shop", Transport: counts})
+	if err != nil {
+		t.Fatal(err)
+	}
+	browser := service.Browse(t, handle(client, func(w http.ResponseWriter, r *http.Request, s *sessions.Session) {
+		switch r.URL.Path {
+		case "/begin":
+			s.SetSubject("alice")
+			s.Set("old", true)
+			s.Set("visits", 1)
+		case "/read":
+			writeEntries(w, s)
+		default:
+			if r.URL.Path == "/opened" {
+				s.Has("old")
+			}
+			s.Set("own", "kept")
+			s.Delete("old")
+			s.Increment("visits", 2)
+			s.Set("large", strings.Repeat("x", 100_000))
+			if err := s.Save(); !errors.Is(err, cloakroom.ErrRefused) {
+				t.Error("not refused:", err)
+			}
+			after(s)
+			writeEntries(w, s)
+		}
+	}))
+	browser.Get("/begin")
+	counts.saves.Store(0)
+	return browser, counts
+}
+
+func writeEntries(w http.ResponseWriter, s *sessions.Session) {
+	names, err := s.Names()
+	own, ownErr := sessions.Get[string](s, "own")
+	visits, visitsErr := sessions.Get[int](s, "visits")
+	subject, subjectErr := s.Subject()
+	fmt.Fprintf(w, "%v %q %v %q %v", names, own, visits, subject, errors.Join(err, ownErr, visitsErr, subjectErr))
+}
+
+func TestAfterARefusedSaveTheNextOneSavesTheRestOfItsChangesEachOnce(t *testing.T) {
+	for _, path := range []string{"/opened", "/unopened"} {
+		browser, _ := refusingApp(t, func(s *sessions.Session) {
+			s.Delete("large")
+			s.Increment("visits", 4)
+		})
+
+		written := browser.Get(path).Body
+
+		if read := browser.Get("/read").Body; written != `[own visits] "kept" 7 "alice" <nil>` || read != written {
+			t.Error(path, written, read)
+		}
+	}
+}
+
+func TestASaveThatWasRefusedIsNotSentAgainAtTheEndOfTheRequestAndByTheHandlerItIs(t *testing.T) {
+	browser, counts := refusingApp(t, func(s *sessions.Session) {
+		if err := s.Save(); !errors.Is(err, cloakroom.ErrRefused) {
+			t.Error("not refused:", err)
+		}
+	})
+
+	if answer := browser.Get("/opened"); answer.Status != http.StatusOK || counts.saves.Load() != 2 {
+		t.Error(answer.Status, counts.saves.Load())
+	}
+	if read := browser.Get("/read").Body; read != `[old visits] "" 1 "alice" <nil>` {
+		t.Error(read)
+	}
+}
+
+func TestWhatARefusedSaveWasToChangeIsForgottenByADiscardAndByAClear(t *testing.T) {
+	for want, forget := range map[string]func(s *sessions.Session){
+		`[old visits] "" 1 "alice" <nil>`: (*sessions.Session).Discard,
+		`[later] "" 0 "" <nil>`:           func(s *sessions.Session) { s.Clear(); s.Set("later", 1) },
+	} {
+		browser, _ := refusingApp(t, forget)
+		browser.Get("/opened")
+
+		if read := browser.Get("/read").Body; read != want {
+			t.Error(read, "instead of", want)
+		}
+	}
+}
+
+func TestALoginOfAnotherUserThatIsRefusedCanBeTakenBack(t *testing.T) {
+	browser, _ := refusingApp(t, func(s *sessions.Session) {
+		s.SetSubject("bob")
+		if err := s.Save(); !errors.Is(err, cloakroom.ErrRefused) {
+			t.Error("not refused:", err)
+		}
+		s.SetSubject("alice")
+		s.Delete("large")
+	})
+
+	if written := browser.Get("/opened").Body; written != `[own visits] "kept" 3 "alice" <nil>` {
+		t.Error(written)
 	}
 }

@@ -157,6 +157,25 @@ class Entries {
     this.isCleared = false;
   }
 
+  /** Takes changes back that were treated as stored, because the service has refused them. Later ones take precedence.
+   * @param {{ clear: boolean, unset: string[], set: Map<string, StoredValue>, increment: Map<string, number> }} refused */
+  takeBack({ clear, unset, set, increment }) {
+    const later = [...this.#written].map((name) => /** @type {const} */ ([name, this.#values.get(name)]));
+    const [laterRemoved, laterIncrements] = [this.#removed, this.#increments];
+    this.isCleared = clear;
+    this.#removed = new Set(unset);
+    this.#written = new Set(set.keys());
+    this.#increments = new Map(increment);
+    for (const [name, value] of set) if (!this.#values.has(name)) this.#values.set(name, decode(value));
+    for (const [name, by] of increment) {
+      const stored = this.#stored.get(name);
+      if (stored !== undefined) this.#stored.set(name, { json: String(Number(decode(stored)) - by) });
+    }
+    for (const name of laterRemoved) this.remove(name);
+    for (const [name, value] of later) this.set(name, value);
+    for (const [name, by] of laterIncrements) this.increment(name, by);
+  }
+
   /** Sets counters to the values that a save returned. @param {Map<string, number | bigint>} counters */
   updateCounters(counters) {
     for (const [name, value] of counters) this.#stored.set(name, { json: String(value) });

@@ -5,6 +5,7 @@
 'use strict';
 
 const { randomUUID } = require('node:crypto');
+const { isDeepStrictEqual } = require('node:util');
 const { Entries, UNKNOWN } = require('./entries.js');
 const { CloakroomError, SessionNotOpened, SessionRefused, SessionUnavailable } = require('./errors.js');
 const { setsSubject } = require('./subject_key.js');
@@ -45,6 +46,10 @@ class Session {
   #writeError;
   /** A save whose result is unknown, exactly as it was sent. @type {Record<string, any> | undefined} */
   #unconfirmedSave;
+  /** The entries that the changes of that save came from. @type {Entries | undefined} */
+  #unconfirmedEntries;
+  /** The save that the service has refused, if nothing was written to the session since. @type {{ changes: object, rotate: boolean } | undefined} */
+  #refusedSave;
   /** Whether the browser does not have the token of the open yet, so that a save sets it. */
   #cookieOutdated = false;
   /** The headers that the saves or the end of the session returned. @type {Header[] | undefined} */
@@ -262,8 +267,11 @@ class Session {
     return !wasStored || !this.isNew;
   }
 
-  /** Saves the changes now. A new cookie can only be sent if the response's headers have not been sent yet. */
+  /** Saves the changes now. A new cookie can only be sent if the response's headers have not been sent yet.
+   *
+   * After `SessionRefused` nothing of them is stored, and the next save sends them again, with what was changed since. */
   async save() {
+    this.#refusedSave = undefined;
     await this.finish();
   }
 
@@ -294,6 +302,8 @@ class Session {
 
   /**
    * Saves the changes and returns the headers of the response. It may be called again.
+   *
+   * It does not send a save again that was refused, unless something was changed since.
    * @returns {Promise<Header[]>}
    */
   finish() {
@@ -303,7 +313,7 @@ class Session {
           await this.#addToken(save);
           await this.#applySave(await this.#client.save(save));
         } catch (error) {
-          // What was refused was not written and will not be, so the end of the request does not send it again.
+          if (error instanceof SessionRefused) this.#takeBack();
           if (!(error instanceof SessionUnavailable)) this.#unconfirmedSave = undefined;
           throw error;
         }
@@ -410,20 +420,26 @@ class Session {
    *
    * A save whose result is unknown is repeated with the same request_id, so that it is applied only once. */
   #nextSave() {
-    this.#unconfirmedSave ??= this.#buildSave();
+    if (this.#unconfirmedSave === undefined) {
+      this.#unconfirmedSave = this.#buildSave();
+      this.#unconfirmedEntries = this.#entries;
+    }
     return this.#unconfirmedSave;
   }
 
   #buildSave() {
     if (!this.hasUnsavedChanges()) return undefined;
     const entryChanges = this.#entries.changes();
+    const changes = { ...entryChanges, ...this.#otherChanges };
+    const rotate = this.#rotateRequested;
+    if (this.#refusedSave !== undefined && isDeepStrictEqual(this.#refusedSave, { changes, rotate })) return undefined;
     const { cookieName, cookieAttributes, context, keepEmpty } = this.#requestInfo;
     const request = {
       app: this.#client.app,
-      changes: { ...entryChanges, ...this.#otherChanges },
+      changes,
       accessed: true,
       requestId: newRequestId(),
-      rotate: this.#rotateRequested,
+      rotate,
       keepEmpty,
       cookieName,
       cookieAttributes,
@@ -435,6 +451,19 @@ class Session {
     this.#otherChanges = {};
     this.#rotateRequested = this.#needsSave = false;
     return request;
+  }
+
+  /** Makes the changes of the refused save changes of the next one, unless the session was cleared or read anew since. */
+  #takeBack() {
+    const { changes, rotate } = /** @type {Record<string, any>} */ (this.#unconfirmedSave);
+    this.#refusedSave = { changes, rotate };
+    if (this.#unconfirmedEntries !== this.#entries) return;
+    const { clear, unset, set, increment, ...otherChanges } = changes;
+    this.#entries.takeBack({ clear, unset, set, increment });
+    this.#otherChanges = { ...otherChanges, ...this.#otherChanges };
+    this.#rotateRequested ||= rotate;
+    this.#needsSave = true;
+    this.#entries.areOthers = isOther(this.#info?.subject, this.#otherChanges.subject);
   }
 
   /**
@@ -458,6 +487,8 @@ class Session {
       if (await this.#replacesSession(request)) {
         this.#unconfirmedSave = forNewSession(request);
         this.#entries.keepOnly(request.changes.set);
+        this.#credential = { cookieHeader: '' };
+        this.#info = EMPTY_INFO;
         return;
       }
       this.gone = saved.endReason;
@@ -505,6 +536,7 @@ class Session {
   #markModified() {
     this.#checkWritable();
     this.accessed = this.#needsSave = true;
+    this.#refusedSave = undefined;
   }
 
   /** Allows writes again if the cookies name two live sessions: what follows leaves nothing of either. */

@@ -329,3 +329,91 @@ test('a request without a cookie can reload its session', async () => {
 
   assert.deepEqual([session.names(), session.get('lost')], [[], undefined]);
 });
+
+// Opens a session that has a cart, an old entry and a counter of 1, and has a save of changes of each kind refused,
+// because one entry is too large.
+async function refusedSession(change = () => {}) {
+  const first = new Session(client);
+  first.subject = 'alice';
+  first.set('cart', [1]);
+  first.set('old', true);
+  first.set('visits', 1);
+  const [cookie] = await first.finish();
+  const cookieHeader = cookie.value.split(';')[0];
+  const session = new Session(client, { cookieHeader });
+  await session.open();
+  session.get('cart').push(2);
+  session.set('own', 'kept');
+  session.delete('old');
+  session.increment('visits', 2);
+  session.set('large', 'x'.repeat(100_000));
+  change(session);
+  await assert.rejects(() => session.save(), { reason: 'SESSION_TOO_LARGE' });
+  transport.takeCalls();
+  return { session, cookieHeader };
+}
+
+const contentOf = (session) => Object.fromEntries(session.names().sort().map((name) => [name, session.get(name)]));
+
+// Returns the content of a session as another request finds it.
+async function contentAt(cookieHeader) {
+  const session = new Session(client, { cookieHeader });
+  await session.open();
+  return contentOf(session);
+}
+
+test('after a refused save, the next one saves the rest of its changes, each once', async () => {
+  const { session, cookieHeader } = await refusedSession();
+  session.delete('large');
+  session.increment('visits', 4);
+  const content = { cart: [1, 2], own: 'kept', visits: 7 };
+  assert.deepEqual(contentOf(session), content);
+
+  await session.finish();
+
+  assert.deepEqual(contentOf(session), content);
+  assert.deepEqual(await contentAt(cookieHeader), content);
+});
+
+test('a save that was refused is not sent again at the end of the request, and by the application it is', async () => {
+  const { session } = await refusedSession();
+
+  await session.finish();
+  assert.deepEqual(transport.takeNames(), []);
+
+  await assert.rejects(() => session.save(), { reason: 'SESSION_TOO_LARGE' });
+  assert.deepEqual(transport.takeNames(), ['SaveSession']);
+});
+
+test('after a refused save, a change inside of a value is sent at the end of the request', async () => {
+  const { session, cookieHeader } = await refusedSession();
+  session.get('cart').push(3);
+  session.set('large', 'small');
+
+  await session.finish();
+
+  assert.deepEqual((await contentAt(cookieHeader)).cart, [1, 2, 3]);
+});
+
+test('what a refused login has changed is saved by the next one', async () => {
+  const { session } = await refusedSession((opened) => { opened.subject = 'bob'; opened.permanent = true; });
+  session.delete('large');
+
+  const [cookie] = await session.finish();
+
+  const bob = new Session(client, { cookieHeader: cookie.value.split(';')[0] });
+  await bob.open();
+  assert.deepEqual([bob.subject, bob.permanent, contentOf(bob)], ['bob', true, { own: 'kept', visits: 2 }]);
+});
+
+test('changes of a refused save are forgotten with a session that is cleared or read anew', async () => {
+  for (const forget of [(session) => session.clear(), (session) => session.reload()]) {
+    const { session } = await refusedSession();
+    await forget(session);
+    session.set('later', 1);
+
+    await session.finish();
+
+    assert.equal(session.get('own'), undefined);
+  }
+});
