@@ -58,8 +58,10 @@ public final class CloakroomClient {
         sessions.call(SESSIONS + "DestroySession", named(key).put("requestId", requestId()));
     }
 
-    JsonNode list(String subject) {
-        return admin().call(ADMIN + "ListSessions", named().put("subject", subject).put("withEntries", true));
+    /** Returns a page of the sessions of a user. The token is that of the page before, and empty for the first one. */
+    JsonNode list(String subject, String pageToken) {
+        ObjectNode request = named().put("subject", subject).put("withEntries", true).put("pageToken", pageToken);
+        return admin().call(ADMIN + "ListSessions", request);
     }
 
     void revoke(String publicId) {

@@ -244,10 +244,15 @@ public final class CloakroomSessionRepository
             return Map.of();
         }
         Map<String, CloakroomSession> found = new LinkedHashMap<>();
-        for (JsonNode session : client.list(indexValue).path("sessions")) {
-            String id = PUBLIC_ID + session.path("id").asText();
-            found.put(id, load(id, session).asReadOnly());
-        }
+        String pageToken = "";
+        do {
+            JsonNode page = client.list(indexValue, pageToken);
+            for (JsonNode session : page.path("sessions")) {
+                String id = PUBLIC_ID + session.path("id").asText();
+                found.put(id, load(id, session).asReadOnly());
+            }
+            pageToken = page.path("nextPageToken").asText("");
+        } while (!pageToken.isEmpty());
         return found;
     }
 

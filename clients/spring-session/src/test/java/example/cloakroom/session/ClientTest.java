@@ -3,11 +3,9 @@ package example.cloakroom.session;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
-import com.sun.net.httpserver.HttpServer;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.net.InetAddress;
-import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -135,21 +133,14 @@ class ClientTest {
     @Test
     void a_call_that_a_proxy_answers_by_502_is_made_again() throws Exception {
         AtomicInteger calls = new AtomicInteger();
-        HttpServer proxy = HttpServer.create(new InetSocketAddress(InetAddress.getLoopbackAddress(), 0), 0);
-        proxy.createContext("/", exchange -> {
+        try (FakeService proxy = FakeService.start(request -> {
             calls.incrementAndGet();
-            exchange.sendResponseHeaders(502, -1);
-            exchange.close();
-        });
-        proxy.start();
-        try {
-            CloakroomClient client = CloakroomClient.builder().service("127.0.0.1:" + proxy.getAddress().getPort())
-                    .deadline(Duration.ofSeconds(2)).build();
+            return new FakeService.Answer(502, "Bad Gateway");
+        })) {
+            CloakroomClient client = CloakroomClient.builder().service(proxy.address()).deadline(Duration.ofSeconds(2)).build();
             assertThatThrownBy(() -> client.open("the-key-of-a-session")).isInstanceOf(SessionUnavailableException.class)
                     .hasMessageContaining("502");
             assertThat(calls.get()).isGreaterThan(1);
-        } finally {
-            proxy.stop(0);
         }
     }
 
@@ -202,6 +193,6 @@ class ClientTest {
             assertThatThrownBy(() -> CloakroomClient.builder().service(address)).hasMessageContaining("host:port");
         }
         assertThatThrownBy(() -> CloakroomClient.builder().deadline(Duration.ZERO)).hasMessageContaining("positive");
-        assertThatThrownBy(() -> CloakroomClient.builder().build().list("rob")).hasMessageContaining("adminService");
+        assertThatThrownBy(() -> CloakroomClient.builder().build().list("rob", "")).hasMessageContaining("adminService");
     }
 }

@@ -204,6 +204,21 @@ class RepositoryTest {
     }
 
     @Test
+    void the_sessions_of_a_user_are_found_on_all_pages() throws Exception {
+        try (FakeService pages = FakeService.start(request -> {
+            String token = request.path("pageToken").asText("");
+            String next = token.isEmpty() ? "second" : token.equals("second") ? "third" : "";
+            return new FakeService.Answer(200, """
+                    {"sessions": [{"id": "of-page-%s", "createTime": "2026-01-01T00:00:00Z", "accessTime": "2026-01-01T00:00:00Z",
+                     "expireTime": "2026-01-02T00:00:00Z"}], "nextPageToken": "%s"}""".formatted(token, next));
+        })) {
+            var paged = new CloakroomSessionRepository(service.builder().adminService(pages.address()).build());
+            assertThat(paged.findByPrincipalName("rob").keySet())
+                    .containsExactly("public-id:of-page-", "public-id:of-page-second", "public-id:of-page-third");
+        }
+    }
+
+    @Test
     void a_public_id_opens_nothing_and_its_session_cannot_be_changed() {
         saved(Map.of(USER, "ann"));
         var found = repository.findByPrincipalName("ann").entrySet().iterator().next();
