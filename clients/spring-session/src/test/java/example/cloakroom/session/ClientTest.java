@@ -188,6 +188,20 @@ class ClientTest {
     }
 
     @Test
+    void idle_connections_are_kept_for_a_minute_unless_the_application_says_otherwise() {
+        String property = "jdk.httpclient.keepalive.timeout";
+        System.clearProperty(property);
+        service.client();
+        // Newer versions of Java keep them for less than a minute by themselves.
+        assertThat(System.getProperty(property)).isEqualTo(Runtime.version().feature() < 20 ? "60" : null);
+
+        System.setProperty(property, "7");
+        service.client();
+        assertThat(System.getProperty(property)).isEqualTo("7");
+        System.clearProperty(property);
+    }
+
+    @Test
     void what_is_no_address_is_refused() {
         for (String address : List.of("", "localhost", "http://localhost:1", "user@localhost:1", "local host:1")) {
             assertThatThrownBy(() -> CloakroomClient.builder().service(address)).hasMessageContaining("host:port");
