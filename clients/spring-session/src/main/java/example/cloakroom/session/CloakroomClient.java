@@ -54,8 +54,8 @@ public final class CloakroomClient {
         return sessions.call(SESSIONS + "SaveSession", request);
     }
 
-    void destroy(String key) {
-        sessions.call(SESSIONS + "DestroySession", named(key).put("requestId", requestId()));
+    JsonNode destroy(String key) {
+        return sessions.call(SESSIONS + "DestroySession", named(key).put("requestId", requestId()));
     }
 
     /** Returns a page of the sessions of a user. The token is that of the page before, and empty for the first one. */

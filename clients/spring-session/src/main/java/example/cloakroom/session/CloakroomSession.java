@@ -18,6 +18,7 @@ public final class CloakroomSession implements Session {
     private String id;
     private String subject;
     private boolean isStored;
+    private boolean hasEnded;
     private boolean isReadOnly;
     private boolean isLifetimeChanged;
     private Instant lastAccessedTime;
@@ -52,11 +53,17 @@ public final class CloakroomSession implements Session {
         return id;
     }
 
-    /** Ends the session of the old id at once. The next save begins that of the new id, with all attributes. */
+    /**
+     * Ends the session of the old id at once. The next save begins that of the new id, with all attributes. A session that
+     * had ended before keeps its id, and nothing of it is saved.
+     */
     @Override
     public String changeSessionId() {
-        if (isStored) {
+        if (isStored && !hasEnded) {
             repository.end(this);
+        }
+        if (hasEnded) {
+            return id;
         }
         id = repository.newId();
         isStored = false;
@@ -149,6 +156,10 @@ public final class CloakroomSession implements Session {
         return isStored;
     }
 
+    boolean hasEnded() {
+        return hasEnded;
+    }
+
     boolean isReadOnly() {
         return isReadOnly;
     }
@@ -172,5 +183,10 @@ public final class CloakroomSession implements Session {
         isStored = true;
         isLifetimeChanged = false;
         changed.clear();
+    }
+
+    /** Takes note that the service has refused a call because the session had ended. No call is made for it any more. */
+    void ended() {
+        hasEnded = true;
     }
 }

@@ -199,9 +199,9 @@ public final class CloakroomSessionRepository
 
     @Override
     public void save(CloakroomSession session) {
-        if (session.isReadOnly()) {
-            throw new UnsupportedOperationException("this session was found by its user, so its key is not known. It can be read"
-                    + " and ended, and not changed");
+        requireKey(session);
+        if (session.hasEnded()) {
+            return;
         }
         Set<String> changed = session.changed();
         String subject = subjectOf(session, changed);
@@ -214,14 +214,29 @@ public final class CloakroomSessionRepository
             return;
         }
         JsonNode saved = client.save(session.getId(), changes(session, changed, subject));
-        if (saved.path("outcome").asText().equals("OUTCOME_GONE")) {
-            onGone.accept(saved.path("endReason").asText("unknown"), session);
+        read(session, saved);
+        if (session.hasEnded()) {
             return;
         }
         if (saved.has("session")) {
             remember(session.getId(), saved.path("session"), saved.path("outcome").asText().equals("OUTCOME_CREATED"));
         }
         session.saved(subject);
+    }
+
+    private static void requireKey(CloakroomSession session) {
+        if (session.isReadOnly()) {
+            throw new UnsupportedOperationException("this session was found by its user, so its key is not known. It can be read"
+                    + " and ended, and not changed");
+        }
+    }
+
+    /** Takes note of a session that had ended before a call, and tells the application. */
+    private void read(CloakroomSession session, JsonNode answer) {
+        if (answer.path("outcome").asText().equals("OUTCOME_GONE")) {
+            session.ended();
+            onGone.accept(answer.path("endReason").asText("unknown"), session);
+        }
     }
 
     /** Ends a session, that of a user included: `findByPrincipalName(name).keySet().forEach(repository::deleteById)`. */
@@ -270,7 +285,8 @@ public final class CloakroomSessionRepository
 
     /** Ends what a session was until it gets another id. */
     void end(CloakroomSession session) {
-        deleteById(session.getId());
+        requireKey(session);
+        read(session, client.destroy(session.getId()));
     }
 
     private CloakroomSession load(String id, JsonNode session) {

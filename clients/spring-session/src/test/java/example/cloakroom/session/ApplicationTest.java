@@ -9,6 +9,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.concurrent.CopyOnWriteArrayList;
+import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
@@ -109,6 +111,28 @@ class ApplicationTest {
             assertThat(browser.get("/me").statusCode()).isEqualTo(302);
         }
         assertThat(otherBrowser.get("/attributes").body()).contains("\"a\":\"1\"");
+    }
+
+    @Test
+    void a_change_of_the_id_does_not_revive_a_session_that_was_revoked_and_the_next_login_works() throws Exception {
+        List<String> gone = new CopyOnWriteArrayList<>();
+        CloakroomSessionRepository repository = shop.getBean(CloakroomSessionRepository.class);
+        repository.setOnGone((reason, session) -> gone.add(reason));
+        Browser browser = loggedIn();
+        String id = browser.sessionId();
+        CountDownLatch round = shop.getBean(Shop.Pages.class).round("revoked");
+        Future<String> slow = EXECUTOR.submit(() -> browser.get("/change-id?round=revoked").body());
+        Service.waitUntil("the request has loaded its session", () -> round.getCount() == 1);
+        service.sessions("revoke-subject", "--app", "shop", "alice");
+        round.countDown();
+
+        assertThat(slow.get(2, TimeUnit.MINUTES)).isEqualTo(id).isEqualTo(browser.sessionId());
+        assertThat(repository.findByPrincipalName("alice")).isEmpty();
+        assertThat(gone).containsExactly("END_REASON_REVOKED");
+
+        browser.submit("/login", ALICE);
+        assertThat(browser.get("/me").body()).isEqualTo("alice");
+        KEYS.add(browser.sessionId());
     }
 
     @Test

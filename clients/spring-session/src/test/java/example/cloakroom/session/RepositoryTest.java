@@ -142,6 +142,18 @@ class RepositoryTest {
     }
 
     @Test
+    void the_application_is_told_once_that_a_session_had_ended() {
+        CloakroomSession slow = saved(Map.of("a", "1"));
+        repository.deleteById(slow.getId());
+        slow.setAttribute("a", "2");
+        repository.save(slow);
+        repository.save(slow);
+        slow.setAttribute("a", "3");
+        repository.save(slow);
+        assertThat(gone).containsExactly("END_REASON_DESTROYED");
+    }
+
+    @Test
     void a_changed_id_has_the_attributes_and_the_old_one_has_ended() {
         CloakroomSession session = saved(Map.of("kept", 1, "changed", "old", "removed", "x"));
         String old = session.getId();
@@ -158,6 +170,26 @@ class RepositoryTest {
         assertThat(moved.getAttributeNames()).containsExactly("changed", "kept", "more");
         assertThat(moved.<String>getAttribute("changed")).isEqualTo("new");
         assertThat(moved.<Integer>getAttribute("kept")).isEqualTo(1);
+    }
+
+    @Test
+    void a_change_of_the_id_does_not_revive_a_session_that_has_ended() {
+        for (FlushMode mode : FlushMode.values()) {
+            gone.clear();
+            repository.setFlushMode(mode);
+            String id = saved(Map.of(USER, "kim")).getId();
+            CloakroomSession slow = repository.findById(id);
+            repository.deleteById(id);
+
+            assertThat(slow.changeSessionId()).isEqualTo(id).isEqualTo(slow.getId());
+            slow.setAttribute("a", "2");
+            repository.save(slow);
+            assertThat(slow.changeSessionId()).isEqualTo(id);
+            repository.save(slow);
+
+            assertThat(repository.findByPrincipalName("kim")).isEmpty();
+            assertThat(gone).containsExactly("END_REASON_DESTROYED");
+        }
     }
 
     @Test

@@ -1,5 +1,6 @@
 package example.cloakroom.session;
 
+import jakarta.servlet.http.HttpServletRequest;
 import jakarta.servlet.http.HttpSession;
 import jakarta.servlet.http.HttpSessionEvent;
 import jakarta.servlet.http.HttpSessionListener;
@@ -115,13 +116,29 @@ class Shop {
         /** Sets an attribute after both requests of a round have loaded the session. */
         @GetMapping("/set-together")
         String setTogether(HttpSession session, @RequestParam String name, @RequestParam String round) throws InterruptedException {
-            CountDownLatch loaded = rounds.computeIfAbsent(round, any -> new CountDownLatch(2));
-            loaded.countDown();
-            if (!loaded.await(60, TimeUnit.SECONDS)) {
-                throw new IllegalStateException("the other request did not come");
-            }
+            pass(round(round));
             session.setAttribute(name, round);
             return "set";
+        }
+
+        /** Changes the id of a session, which has been loaded, when the test lets it go on. */
+        @GetMapping("/change-id")
+        String changeId(HttpServletRequest request, @RequestParam String round) throws InterruptedException {
+            request.getSession();
+            pass(round(round));
+            return request.changeSessionId();
+        }
+
+        /** Requests of the same round wait here for another one, or for the test. */
+        CountDownLatch round(String name) {
+            return rounds.computeIfAbsent(name, any -> new CountDownLatch(2));
+        }
+
+        private static void pass(CountDownLatch round) throws InterruptedException {
+            round.countDown();
+            if (!round.await(60, TimeUnit.SECONDS)) {
+                throw new IllegalStateException("the other request did not come");
+            }
         }
 
         @GetMapping("/attributes")
