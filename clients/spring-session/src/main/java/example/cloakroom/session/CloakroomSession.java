@@ -23,6 +23,8 @@ public final class CloakroomSession implements Session {
     private boolean isLifetimeChanged;
     private Instant lastAccessedTime;
     private Duration maxInactiveInterval;
+    /** The failure of the last call, or null if something has changed since. */
+    private CloakroomException failure;
 
     CloakroomSession(CloakroomSessionRepository repository, String id, Attributes attributes, Stored stored) {
         this.repository = repository;
@@ -138,7 +140,9 @@ public final class CloakroomSession implements Session {
         return !isEndless && !Instant.now().minus(maxInactiveInterval).isBefore(lastAccessedTime);
     }
 
+    /** Ends a change: a call that failed is made again, and in the mode `IMMEDIATE` the change is sent. */
     private void flush() {
+        failure = null;
         if (repository.flushMode() == FlushMode.IMMEDIATE) {
             repository.save(this);
         }
@@ -188,5 +192,17 @@ public final class CloakroomSession implements Session {
     /** Takes note that the service has refused a call because the session had ended. No call is made for it any more. */
     void ended() {
         hasEnded = true;
+    }
+
+    /** Keeps a failure for later calls. */
+    void failed(CloakroomException failure) {
+        this.failure = failure;
+    }
+
+    /** Fails as the last call did, unless something has changed since. */
+    void throwFailure() {
+        if (failure != null) {
+            throw failure;
+        }
     }
 }

@@ -13,6 +13,7 @@ import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
 import java.util.function.BiConsumer;
+import java.util.function.Supplier;
 import org.apache.commons.logging.Log;
 import org.apache.commons.logging.LogFactory;
 import org.springframework.context.ApplicationEventPublisher;
@@ -213,8 +214,7 @@ public final class CloakroomSessionRepository
         if (session.isStored() && changed.isEmpty() && !session.isLifetimeChanged()) {
             return;
         }
-        JsonNode saved = client.save(session.getId(), changes(session, changed, subject));
-        read(session, saved);
+        JsonNode saved = call(session, () -> client.save(session.getId(), changes(session, changed, subject)));
         if (session.hasEnded()) {
             return;
         }
@@ -231,12 +231,24 @@ public final class CloakroomSessionRepository
         }
     }
 
-    /** Takes note of a session that had ended before a call, and tells the application. */
-    private void read(CloakroomSession session, JsonNode answer) {
+    /**
+     * Makes a call for a session, and tells the application if the session had ended. Spring Session saves a session several
+     * times in a request if that fails. So a call that failed fails again at once, and a request waits for one deadline only.
+     */
+    private JsonNode call(CloakroomSession session, Supplier<JsonNode> call) {
+        session.throwFailure();
+        JsonNode answer;
+        try {
+            answer = call.get();
+        } catch (CloakroomException failure) {
+            session.failed(failure);
+            throw failure;
+        }
         if (answer.path("outcome").asText().equals("OUTCOME_GONE")) {
             session.ended();
             onGone.accept(answer.path("endReason").asText("unknown"), session);
         }
+        return answer;
     }
 
     /** Ends a session, that of a user included: `findByPrincipalName(name).keySet().forEach(repository::deleteById)`. */
@@ -286,7 +298,7 @@ public final class CloakroomSessionRepository
     /** Ends what a session was until it gets another id. */
     void end(CloakroomSession session) {
         requireKey(session);
-        read(session, client.destroy(session.getId()));
+        call(session, () -> client.destroy(session.getId()));
     }
 
     private CloakroomSession load(String id, JsonNode session) {

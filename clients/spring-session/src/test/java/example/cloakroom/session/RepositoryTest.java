@@ -2,12 +2,14 @@ package example.cloakroom.session;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.catchThrowable;
 
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -125,8 +127,10 @@ class RepositoryTest {
 
         found.setAttribute("a", "2");
         assertThatThrownBy(() -> unreachable.save(found)).isInstanceOf(SessionUnavailableException.class);
+        found.setAttribute("b", "1");
         repository.save(found);
         unreachable.save(found);
+        assertThat(repository.findById(found.getId()).<String>getAttribute("a")).isEqualTo("2");
     }
 
     @Test
@@ -151,6 +155,27 @@ class RepositoryTest {
         slow.setAttribute("a", "3");
         repository.save(slow);
         assertThat(gone).containsExactly("END_REASON_DESTROYED");
+    }
+
+    @Test
+    void a_save_that_failed_makes_no_call_again_until_the_session_changes() throws Exception {
+        AtomicInteger calls = new AtomicInteger();
+        try (FakeService away = FakeService.start(request -> {
+            calls.incrementAndGet();
+            return new FakeService.Answer(503, "{}");
+        })) {
+            CloakroomClient client = CloakroomClient.builder().service(away.address()).deadline(Duration.ofSeconds(1)).build();
+            CloakroomSessionRepository unreachable = new CloakroomSessionRepository(client);
+            CloakroomSession session = unreachable.createSession();
+            Throwable failure = catchThrowable(() -> unreachable.save(session));
+            assertThat(failure).isInstanceOf(SessionUnavailableException.class);
+            assertThat(catchThrowable(() -> unreachable.save(session))).isSameAs(failure);
+
+            int before = calls.get();
+            session.setAttribute("a", "1");
+            assertThatThrownBy(() -> unreachable.save(session)).isInstanceOf(SessionUnavailableException.class);
+            assertThat(calls).hasValueGreaterThan(before);
+        }
     }
 
     @Test
