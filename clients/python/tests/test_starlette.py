@@ -547,6 +547,46 @@ async def test_a_request_leaves_nothing_to_the_garbage_collector(service):
             gc.enable()
 
 
+@in_event_loop
+async def test_a_message_that_the_application_sends_to_several_browsers_gets_no_cookie_of_one(service):
+    head, sent = {"type": "http.response.start", "status": 200, "headers": []}, []
+
+    async def application(scope, receive, send):
+        scope["session"].subject = "ada"
+        await send(head)
+
+    async def send(message):
+        sent.append(message)
+
+    middleware = CloakroomMiddleware(application, service.address, app="shop")
+    await middleware({"type": "http", "headers": []}, None, send)
+
+    assert b"set-cookie" in dict(sent[0]["headers"])
+    assert head["headers"] == []
+
+
+@in_event_loop
+async def test_a_response_of_the_middleware_that_is_sent_to_several_browsers_gets_no_cookie_of_one(service):
+    head, sent = {"type": "http.response.start", "status": 503, "headers": []}, []
+
+    class Own(CloakroomMiddleware):
+        async def on_unavailable(self, scope, error):
+            return lambda scope, receive, send: send(head)
+
+    async def application(scope, receive, send):
+        scope["session"].subject = "ada"
+        await scope["session"].save()
+        raise SessionUnavailable("no answer")
+
+    async def send(message):
+        sent.append(message)
+
+    await Own(application, service.address, app="shop")({"type": "http", "headers": []}, None, send)
+
+    assert b"set-cookie" in dict(sent[0]["headers"])
+    assert head["headers"] == []
+
+
 def test_other_scopes_pass(service):
     events = []
 

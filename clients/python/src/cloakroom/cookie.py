@@ -53,6 +53,11 @@ class CookieDecision:
         return "" if self._session is None else self._session.token
 
     @property
+    def changes_cookie(self) -> bool:
+        """Whether a browser that does not get this decision keeps a cookie that opens nothing any more."""
+        return self.action in (CookieAction.SET, CookieAction.DELETE)
+
+    @property
     def permanent(self) -> bool:
         return self._session is not None and self._session.permanent
 

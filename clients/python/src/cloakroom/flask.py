@@ -133,6 +133,10 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
             # A browser's cookies are no reason for a 500.
             replace(response, error.get_response())
             return
+        except Exception:
+            # This may be the response of an error handler, which is sent although this error is raised.
+            self._apply_saved(app, session, response)
+            raise
         if session.gone is not None and was_gone is None:
             self.on_gone(app, session, session.gone, response)
         if decision.action is not CookieAction.KEEP:

@@ -145,7 +145,7 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
         is_read, was_gone = session.accessed, session.gone
         if response is None:
             decision = await session.finish(is_read=is_read)
-            if decision.action in (CookieAction.SET, CookieAction.DELETE):
+            if decision.changes_cookie:
                 log.warning("a websocket has changed its session, and its browser cannot get the new cookie")
             return
         if is_read:
@@ -166,6 +166,10 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
             # A browser's cookies are no reason for a 500.
             replace(response, error.get_response())
             return
+        except Exception:
+            # This may be the response of an error handler, which is sent although this error is raised.
+            self._apply_saved(app, session, response)
+            raise
         if session.gone is not None and was_gone is None:
             await _result(self.on_gone(app, session, session.gone, response))
         if decision.action is not CookieAction.KEEP:

@@ -190,7 +190,7 @@ class InterfaceBase:
     def _apply_saved(self, app: Any, session: Any, response: Any) -> None:
         """Sets or deletes the cookie as the calls say that were answered before one failed."""
         decision = session.saved_decision
-        if decision is not None and decision.action in (CookieAction.SET, CookieAction.DELETE):
+        if decision is not None and decision.changes_cookie:
             self._apply_to_cookie(app, session, decision, response)
 
     def _apply_to_cookie(self, app: Any, session: Any, decision: CookieDecision, response: Any) -> None:

@@ -139,6 +139,8 @@ class CloakroomMiddleware:
             if is_replaced:
                 return
             if not has_head and message["type"] in _HEADS:
+                # The application may send the same message to other browsers, which must not get this cookie.
+                message = {**message}
                 try:
                     response = await self._finish(scope, session, message)
                     if websocket is not None and message["type"] == "websocket.accept":
@@ -161,11 +163,20 @@ class CloakroomMiddleware:
         except Exception as error:
             if is_replaced:
                 return
-            response = None if has_head else await self._response_to(scope, error)
-            if response is None:
+            if has_head:
                 raise
-            is_replaced = True
-            await _reply(response, scope, receive, _with_saved(session, send))
+            response = await self._response_to(scope, error)
+            if response is not None:
+                is_replaced = True
+                await _reply(response, scope, receive, _with_saved(session, send))
+                return
+            decision = session.saved_decision
+            if decision is not None and decision.changes_cookie and _takes_response(scope):
+                # A 500 that is made elsewhere would not have the cookie. Starlette's own is sent before the error is
+                # raised, too.
+                is_replaced = True
+                await _PlainResponse(500, "Internal Server Error")(scope, receive, _with_saved(session, send))
+            raise
 
     async def on_unavailable(self, scope: Scope, error: SessionUnavailable) -> ASGIApp | None:
         """Returns the response to a request whose session could not be opened or saved: 503, with Retry-After.
@@ -297,6 +308,7 @@ def _with_saved(session: AsyncSession, send: Send) -> Send:
 
     async def send_with_saved(message: Message) -> None:
         if message["type"] in _HEADS:
+            message = {**message}
             _add(decision.headers, message)
         await send(message)
 
@@ -305,10 +317,14 @@ def _with_saved(session: AsyncSession, send: Send) -> Send:
 
 async def _reply(response: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
     """Sends a response. A websocket whose server can send none is refused."""
-    if scope["type"] == "websocket" and "websocket.http.response" not in (scope.get("extensions") or {}):
-        await send({"type": "websocket.close", "code": 1013, "reason": "try again later"})
-    else:
+    if _takes_response(scope):
         await response(scope, receive, send)
+    else:
+        await send({"type": "websocket.close", "code": 1013, "reason": "try again later"})
+
+
+def _takes_response(scope: Scope) -> bool:
+    return scope["type"] == "http" or "websocket.http.response" in (scope.get("extensions") or {})
 
 
 #: The messages whose headers a browser takes cookies from.

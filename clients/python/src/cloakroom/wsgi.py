@@ -9,6 +9,7 @@ If the service does not answer, and the application does not handle that, the re
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from types import TracebackType
@@ -89,7 +90,7 @@ class CloakroomMiddleware:
 
         try:
             body = self._application(environ, start_response_with_session)
-        except CloakroomError as error:
+        except Exception as error:
             if is_started:
                 raise
             return _answer(error, session, start_response)
@@ -116,7 +117,7 @@ def _late_body(
     """Returns the parts of a body whose response begins with its first part."""
     try:
         yield from body
-    except CloakroomError as error:
+    except Exception as error:
         if is_started():
             raise
         yield from _answer(error, session, start_response)
@@ -126,19 +127,42 @@ def _late_body(
             close()
 
 
-def _answer(error: CloakroomError, session: Session, start_response: StartResponse) -> Iterable[bytes]:
-    """Answers a request whose session could not be opened or saved, and which the application has not handled."""
+def _answer(error: Exception, session: Session, start_response: StartResponse) -> Iterable[bytes]:
+    """Answers a request whose application has failed before it called `start_response`."""
     if isinstance(error, SessionUnavailable):
         log.warning("the session service does not answer: %s", error)
         status, more = "503 Service Unavailable", [("Retry-After", str(RETRY_AFTER))]
         text = b"The service is not available. Try again soon."
-    elif error.reason == COOKIES_AMBIGUOUS:
+    elif isinstance(error, CloakroomError) and error.reason == COOKIES_AMBIGUOUS:
         # A browser's cookies are no reason for a 500.
         status, more, text = "400 Bad Request", [], str(error).encode()
     else:
-        raise error
-    headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(text)))]
-    # Those of the calls that were answered before this one failed.
-    saved = () if session.saved_decision is None else session.saved_decision.headers
-    start_response(status, [*headers, ("Cache-Control", "no-store"), *more, *saved])
+        return _fail(error, session, start_response)
+    start_response(status, [*_headers(text, session), *more])
     return [text]
+
+
+def _fail(error: Exception, session: Session, start_response: StartResponse) -> Iterable[bytes]:
+    """Raises an error, for which the server answers 500. If earlier saves have changed the cookie, it answers first.
+
+    The server's own 500 would not have the cookie, whatever was given to `start_response`. So the body is sent before
+    the error is raised: gunicorn, wsgiref and werkzeug only log it then. Clients for tests raise it at once.
+    """
+    if session.saved_decision is None or not session.saved_decision.changes_cookie:
+        raise error
+    text = b"Internal Server Error"
+    start_response("500 Internal Server Error", _headers(text, session), sys.exc_info())
+
+    def body() -> Iterator[bytes]:
+        yield text
+        raise error
+
+    return body()
+
+
+def _headers(text: bytes, session: Session) -> list[tuple[str, str]]:
+    """Returns the headers of a response of one line of text."""
+    headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(text)))]
+    # Those of the calls that were answered before one failed.
+    saved = () if session.saved_decision is None else session.saved_decision.headers
+    return [*headers, ("Cache-Control", "no-store"), *saved]

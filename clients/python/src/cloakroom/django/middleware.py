@@ -6,11 +6,13 @@ import logging
 import time
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.contrib.sessions import middleware
 from django.contrib.sessions.backends.base import UpdateError
 from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core.exceptions import ImproperlyConfigured
+from django.core.handlers.exception import response_for_exception
 from django.http import HttpRequest, HttpResponse
 from django.utils.cache import patch_vary_headers
 from django.utils.http import http_date
@@ -65,6 +67,8 @@ class SessionMiddleware(middleware.SessionMiddleware):  # type: ignore[misc, unu
                 raise _interrupted(error) from error
             except SessionUnavailable as error:
                 session.unavailable = error
+            except Exception as error:
+                return self._failed(request, session, error)
         return self._without_session(request, session, response)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
@@ -104,6 +108,8 @@ class SessionMiddleware(middleware.SessionMiddleware):  # type: ignore[misc, unu
                 raise _interrupted(error) from error
             except SessionUnavailable as error:
                 session.unavailable = error
+            except Exception as error:
+                return await sync_to_async(self._failed, thread_sensitive=False)(request, session, error)
         return self._without_session(request, session, response)
 
     def _outage_page(self, request: HttpRequest, error: SessionUnavailable) -> HttpResponse:
@@ -123,7 +129,7 @@ class SessionMiddleware(middleware.SessionMiddleware):  # type: ignore[misc, unu
         """Ends a request in which the service did not answer. It has waited long enough, so nothing is saved."""
         response = self._unsaved(request, session, response)
         decision = session.saved_decision
-        if decision is None or decision.action not in (CookieAction.SET, CookieAction.DELETE):
+        if decision is None or not decision.changes_cookie:
             return response
         try:
             # As the calls say that were answered before one failed.
@@ -131,6 +137,13 @@ class SessionMiddleware(middleware.SessionMiddleware):  # type: ignore[misc, unu
         except SessionUnavailable:
             # The session's own expiry is not known.
             return response
+
+    def _failed(self, request: HttpRequest, session: SessionStore, error: Exception) -> HttpResponse:
+        """Ends a request whose last save has failed. If saves before it have changed the cookie, the 500 has it."""
+        decision = session.saved_decision
+        if decision is None or not decision.changes_cookie:
+            raise error
+        return self._with_cookie(session, decision, response_for_exception(request, error))
 
     def _unsaved(self, request: HttpRequest, session: SessionStore, response: HttpResponse) -> HttpResponse:
         error = session.unavailable
