@@ -398,6 +398,22 @@ def test_saving_a_session_that_has_ended_raises(client):
         late.save()
 
 
+def test_a_view_that_has_met_the_end_of_its_session_may_begin_a_new_one(client):
+    get(client, set_entry("a", 1))
+
+    def recover(request):
+        assert request.session["a"] == 1
+        SessionStore(cookie(client)).flush()
+        request.session["a"] = 2
+        with pytest.raises(UpdateError):
+            request.session.save()
+        request.session.flush()
+        request.session["message"] = "you were logged out"
+
+    assert get(client, recover).status_code == 200
+    assert get(client, lambda request: dict(request.session.items())).result == {"message": "you were logged out"}
+
+
 def test_clearsessions_has_nothing_to_do():
     call_command("clearsessions")
 

@@ -707,7 +707,7 @@ def test_a_rejected_save_raises_with_the_services_reason(app):
     assert refused.value.reason == "SESSION_TOO_LARGE"
 
 
-def write_after_concurrent_logout(app, client):
+def write_after_concurrent_logout(app, client, then=lambda: None):
     """Sends a request that reads its session, and writes it after another request has ended it."""
     other = app.test_client()
     other.set_cookie("session", client.get_cookie("session").value)
@@ -719,6 +719,7 @@ def write_after_concurrent_logout(app, client):
         ):
             session.destroy()
         session["b"] = 2
+        then()
 
     return request(app, client, work)
 
@@ -737,6 +738,27 @@ def test_a_save_after_a_logout_writes_nothing_and_sends_a_signal(app, caplog):
     assert signals == [(app, "DESTROYED")]
     assert "DESTROYED" in caplog.text
     assert session_entries(app, client) == {}
+
+
+@pytest.mark.parametrize(("reads_gone", "reasons"), [(False, ["DESTROYED"]), (True, [])])
+def test_an_end_that_a_save_of_the_view_has_met_is_reported_once_unless_the_view_has_read_it(app, reads_gone, reasons):
+    client = app.test_client()
+    set_entries(app, client, a=1)
+    reported = []
+
+    def save():
+        assert session.gone is None
+        session.save()
+        assert not reads_gone or session.gone == "DESTROYED"
+        session["c"] = 3
+
+    def listener(sender, session, reason):
+        reported.append(reason)
+
+    with session_gone.connected_to(listener):
+        write_after_concurrent_logout(app, client, save)
+
+    assert reported == reasons
 
 
 def test_an_application_can_fail_a_request_whose_session_is_gone(service):

@@ -246,8 +246,9 @@ async def test_with_unavailable_null_a_read_finds_an_empty_session(own_service):
     assert (await client.get("/blind")).status_code == 503
 
 
+@pytest.mark.parametrize("saves", [False, True])
 @in_event_loop
-async def test_a_session_that_has_ended_is_not_saved_and_a_signal_is_sent(service, caplog):
+async def test_a_session_that_has_ended_is_not_saved_and_a_signal_is_sent(service, caplog, saves):
     app = make_app(service.address)
     client, other = app.test_client(), app.test_client()
     await client.get("/write")
@@ -257,6 +258,8 @@ async def test_a_session_that_has_ended_is_not_saved_and_a_signal_is_sent(servic
     async def gone():
         session["a"] = 2
         await other.get("/logout")
+        if saves:
+            await session.save()
         return "done"
 
     reasons = []

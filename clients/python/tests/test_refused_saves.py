@@ -143,6 +143,20 @@ def test_a_clear_before_the_refusal_forgets_the_refused_changes(browser):
     assert (browser.session().subject, dict(browser.session())) == (None, {"theme": "dark"})
 
 
+def test_the_same_changes_of_another_session_are_sent_at_the_end_of_the_request(browser):
+    session = browser.session()
+    session["own"] = "kept"
+    browser.transport.fail_next("SaveSession", CallFailed("FAILED_PRECONDITION", "ANY", "refused"))
+    with pytest.raises(SessionRefused):
+        session.save()
+
+    session.destroy()
+    session["own"] = "kept"
+    browser.finish(session)
+
+    assert dict(browser.session()) == {"own": "kept"}
+
+
 def test_starlette_saves_the_rest_of_the_changes_at_the_end_of_the_request(service):
     async def fill(request):
         request.session["cart"] = [1]

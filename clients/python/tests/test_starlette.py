@@ -381,6 +381,10 @@ def gone_routes(transport):
         request.session["a"] = 1
         other = TestClient(make_client(transport.transport.address).app, cookies=request.cookies)
         await asyncio.to_thread(other.get, "/logout")
+        if "save" in request.query_params:
+            await request.session.save()
+        if "look" in request.query_params:
+            assert request.session.gone == "DESTROYED"
         return PlainTextResponse("done")
 
     return Route("/gone", view)
@@ -395,15 +399,17 @@ def test_a_session_that_has_ended_is_not_saved_and_is_logged(transport, caplog):
     assert client.get("/read").json() == {}
 
 
-def test_on_gone_may_answer(transport):
+@pytest.mark.parametrize(("query", "status"), [("", 409), ("?save", 409), ("?save&look", 200)])
+def test_on_gone_may_answer_unless_the_application_has_read_the_reason(transport, query, status):
     class Own(CloakroomMiddleware):
         async def on_gone(self, scope, session, reason):
             return PlainTextResponse(f"log in again: {reason}", 409)
 
     client = make_client(transport, gone_routes(transport), middleware=Own)
     client.get("/write")
-    response = client.get("/gone")
-    assert (response.status_code, response.text) == (409, "log in again: DESTROYED")
+    response = client.get(f"/gone{query}")
+    text = "done" if status == 200 else "log in again: DESTROYED"
+    assert (response.status_code, response.text) == (status, text)
 
 
 def websocket_route(**entries):

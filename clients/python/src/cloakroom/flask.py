@@ -117,7 +117,6 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
             session.open()
         if is_read:
             vary_by_cookie(response)
-        was_gone = session.gone
         if session.unavailable is not None:
             # The request has waited for the service already.
             self.on_unavailable(app, session, session.unavailable, response)
@@ -137,8 +136,9 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
             # This may be the response of an error handler, which is sent although this error is raised.
             self._apply_saved(app, session, response)
             raise
-        if session.gone is not None and was_gone is None:
-            self.on_gone(app, session, session.gone, response)
+        gone = session.take_unread_gone()
+        if gone is not None:
+            self.on_gone(app, session, gone, response)
         if decision.action is not CookieAction.KEEP:
             self._apply_to_cookie(app, session, decision, response)
 

@@ -142,7 +142,7 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
         """
         if not isinstance(session, AsyncSession):
             return
-        is_read, was_gone = session.accessed, session.gone
+        is_read = session.accessed
         if response is None:
             decision = await session.finish(is_read=is_read)
             if decision.changes_cookie:
@@ -170,8 +170,9 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
             # This may be the response of an error handler, which is sent although this error is raised.
             self._apply_saved(app, session, response)
             raise
-        if session.gone is not None and was_gone is None:
-            await _result(self.on_gone(app, session, session.gone, response))
+        gone = session.take_unread_gone()
+        if gone is not None:
+            await _result(self.on_gone(app, session, gone, response))
         if decision.action is not CookieAction.KEEP:
             self._apply_to_cookie(app, session, decision, response)
 

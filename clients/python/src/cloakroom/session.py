@@ -118,8 +118,9 @@ class SessionState(MutableMapping[str, Any]):
     _cookie_outdated = False
     #: What the saves and the end of the session mean for the cookie. None before the first of them.
     _cookie_decision: CookieDecision | None = None
-    #: Why the session had ended before it was saved, such as `SUPERSEDED`. None if it had not.
-    gone: str | None = None
+    _gone: str | None = None
+    #: Whether the application knows of the end: it has read `gone`, or `take_unread_gone` has returned it.
+    _is_gone_read = False
 
     def __init__(self, request_info: RequestInfo) -> None:
         self._request_info = request_info
@@ -340,6 +341,19 @@ class SessionState(MutableMapping[str, Any]):
             self._take_back()
             raise
 
+    @property
+    def gone(self) -> str | None:
+        """Why the session had ended before it was saved, such as `SUPERSEDED`. None if it had not.
+
+        `on_gone` is not called for a reason that the application has read here, after its own `save`.
+        """
+        self._is_gone_read = self._gone is not None
+        return self._gone
+
+    def take_unread_gone(self) -> str | None:
+        """Returns the same, but only once, and only if the application has not read it."""
+        return None if self._is_gone_read else self.gone
+
     # Requests and responses.
 
     def _open_now(self) -> None:
@@ -450,7 +464,7 @@ class SessionState(MutableMapping[str, Any]):
                 self._entries.keep_only(request.changes.set)
                 self._credential, self._info = {"cookie_header": ""}, pb.Session(new=True)
                 return
-            self.gone = name_of(pb.EndReason, saved.end_reason, "END_REASON_")
+            self._gone = name_of(pb.EndReason, saved.end_reason, "END_REASON_")
         later = cookie.after_save(saved, self._request_info.sent_tokens)
         earlier = None if saved.outcome == pb.OUTCOME_GONE else self._cookie_decision
         self._cookie_decision = later if earlier is None else earlier.followed_by(later)
@@ -537,7 +551,8 @@ class SessionState(MutableMapping[str, Any]):
         self._entries.load()
         self._other_changes = None
         self._rotate_requested = self._needs_save = self._keep_empty = False
-        self._opened, self._info, self._unconfirmed_save = None, pb.Session(), None
+        self._opened, self._info, self._unconfirmed_save, self._refused_save = None, pb.Session(), None, None
+        self._gone, self._is_gone_read = None, False
         self._credential, self._cookie_outdated = {"cookie_header": ""}, False
         self.accessed = self._modified = True
 

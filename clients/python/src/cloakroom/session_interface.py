@@ -157,6 +157,7 @@ class InterfaceBase:
     def on_gone(self, app: Any, session: Any, reason: str, response: Any) -> None:
         """Called if the session had ended before it was saved. Nothing was written, and the cookie stays as it is.
 
+        A `save` of the application that has met the end counts too, unless it has read the reason in `session.gone`.
         Logs a warning and sends the signal `session_gone`. An override may raise `SessionGone` or change the response.
 
         Args:

@@ -194,6 +194,7 @@ class CloakroomMiddleware:
     async def on_gone(self, scope: Scope, session: AsyncSession, reason: str) -> ASGIApp | None:
         """Called if the session had ended before it was saved. Nothing was written, and the cookie stays as it is.
 
+        A `save` of the application that has met the end counts too, unless it has read the reason in `session.gone`.
         Logs a warning and returns None: the response of the application is sent. An override may return another one.
 
         Args:
@@ -221,10 +222,10 @@ class CloakroomMiddleware:
         if session.unavailable is not None and session.has_unsaved_changes():
             # The request has waited for the service already.
             raise session.unavailable
-        was_gone = session.gone
         decision = await session.finish(is_read=session.accessed)
-        if session.gone is not None and was_gone is None:
-            response = await self.on_gone(scope, session, session.gone)
+        gone = session.take_unread_gone()
+        if gone is not None:
+            response = await self.on_gone(scope, session, gone)
             if response is not None:
                 return response
         headers: Iterable[tuple[str, str]] = decision.headers
