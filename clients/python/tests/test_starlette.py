@@ -29,6 +29,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from cloakroom import Credentials, SessionNotOpen, SessionRefused, SessionUnavailable
 from cloakroom.starlette import CloakroomMiddleware
+from cloakroom.transport import CallFailed
 
 
 @pytest.fixture
@@ -673,6 +674,27 @@ def test_a_websocket_that_cannot_be_watched_is_refused(transport, monkeypatch):
     with pytest.raises(Exception) as refused, client.websocket_connect("/socket"):
         pass
     assert refused.value.status_code == 503
+
+
+class StreamsOnce(AsyncRecordingTransport):
+    """Has the service refuse each watch but the first, as after the removal of the key that has signed the token."""
+
+    async def stream(self, method, request, timeout):
+        if "WatchSession" in self.calls:
+            raise CallFailed("INVALID_ARGUMENT", "TOKEN_INVALID", "the token does not verify")
+        return await super().stream(method, request, timeout)
+
+
+def test_a_websocket_is_closed_when_its_watch_is_refused(service, monkeypatch, caplog):
+    monkeypatch.setattr("cloakroom.async_watch.LONGEST_STREAM", 0.1)
+    events = []
+    client = make_client(StreamsOnce(service.address), watched_route(events), close_websockets=True)
+    client.get("/write")
+    with client.websocket_connect("/socket") as socket, pytest.raises(WebSocketDisconnect) as closed:
+        socket.receive_text()
+    assert (closed.value.code, events) == (4401, [4401])
+    assert [record.levelname for record in caplog.records if record.name == "cloakroom"] == ["WARNING"]
+    assert "the token does not verify" in caplog.text
 
 
 def test_a_request_chooses_the_attributes_of_its_cookie(service):

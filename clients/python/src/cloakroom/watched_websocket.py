@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, MutableMapping
 from typing import Any, Callable
 
 from .async_session import AsyncSession
 from .async_watch import AsyncSessionWatch
-from .errors import SessionUnavailable
+from .errors import CloakroomError, SessionUnavailable
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+log = logging.getLogger("cloakroom")
 
 
 class WatchedWebsocket:
@@ -69,7 +72,16 @@ class WatchedWebsocket:
             self._watch.close()
 
     async def _close_at_end(self, watch: AsyncSessionWatch) -> None:
-        """Waits until the session has ended, and closes the websocket. An outage does not close it."""
+        """Closes the websocket when its session has ended, or when nobody can see any more whether it has."""
+        try:
+            await self._wait_for_end(watch)
+        except CloakroomError as error:
+            log.warning("a websocket is closed, for its session cannot be watched any more: %s", error)
+        self._ended.set_result(None)
+        await self._send({"type": "websocket.close", "code": SESSION_ENDED, "reason": _REASON})
+
+    async def _wait_for_end(self, watch: AsyncSessionWatch) -> None:
+        """Waits until the session has ended, also through an outage."""
         while True:
             try:
                 await watch.wait()
@@ -77,11 +89,9 @@ class WatchedWebsocket:
                 await asyncio.sleep(_PAUSE * random.uniform(0.5, 1.0))
                 continue
             if not self._session.has_replaced_token(watch):
-                break
+                return
             # The application itself has replaced the token, through this websocket.
             self._watch = watch = self._session.watch()
-        self._ended.set_result(None)
-        await self._send({"type": "websocket.close", "code": SESSION_ENDED, "reason": _REASON})
 
 
 #: The code by which a websocket is closed when its session has ended: 4000 and the HTTP status.
