@@ -15,7 +15,7 @@ import pytest
 import uvloop
 from event_loop import in_event_loop, until
 from lossy_proxy import LossyProxy
-from recording_transport import AsyncRecordingTransport
+from recording_transport import AsyncRecordingTransport, fail_at_deadline
 from service import TIMEOUT, wait_until
 
 from cloakroom import AsyncClient, AsyncConnectTransport, SessionRefused, SessionUnavailable
@@ -284,3 +284,13 @@ async def test_a_closed_transport_connects_again(proxy):
     await transport.close()
     await write(client)
     assert proxy.accepted == 2
+
+
+@in_event_loop
+async def test_a_policy_that_could_not_be_fetched_is_not_fetched_again_at_once(service):
+    transport = AsyncRecordingTransport(service.address)
+    client = AsyncClient(transport, app="shop")
+    fail_at_deadline(transport, "GetAppPolicy")
+
+    assert [await client.policy_if_available() for _ in range(3)] == [None] * 3
+    assert transport.take_calls() == ["GetAppPolicy"]

@@ -555,6 +555,23 @@ async def test_a_request_leaves_nothing_to_the_garbage_collector(service):
 
 
 @in_event_loop
+async def test_the_first_requests_of_a_worker_may_log_in_at_the_same_time(service):
+    statuses = []
+
+    async def application(scope, receive, send):
+        scope["session"].subject = "ada"
+        await send({"type": "http.response.start", "status": 200})
+
+    async def send(message):
+        statuses.append(message["status"])
+
+    middleware = CloakroomMiddleware(application, service.address, app="shop", lazy=True)
+    await asyncio.gather(*(middleware({"type": "http", "headers": []}, None, send) for _ in range(4)))
+
+    assert statuses == [200] * 4
+
+
+@in_event_loop
 async def test_a_message_that_the_application_sends_to_several_browsers_gets_no_cookie_of_one(service):
     head, sent = {"type": "http.response.start", "status": 200, "headers": []}, []
 

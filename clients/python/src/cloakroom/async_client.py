@@ -87,10 +87,11 @@ class AsyncClient:
         After a failure it waits a few seconds before it calls the service again.
         """
         if self._policy is None and now() >= self._policy_retry_time:
-            self._policy_retry_time = now() + POLICY_RETRY_DELAY
+            # Requests that come before the answer fetch it too, because they cannot go on without it.
             try:
                 return await self.policy()
             except errors.SessionUnavailable:
+                self._policy_retry_time = now() + POLICY_RETRY_DELAY
                 return None
         return self._policy
 
