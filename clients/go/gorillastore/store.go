@@ -123,8 +123,12 @@ func (s *Store) Save(r *http.Request, w http.ResponseWriter, session *sessions.S
 		return of.err
 	}
 	if of.id != "" && of.id != session.ID {
-		if err := external.Destroy(r.Context(), s.client, of.id); err != nil {
+		ended, err := external.Destroy(r.Context(), s.client, of.id)
+		if err != nil {
 			return err
+		}
+		if ended != nil {
+			return ended
 		}
 		of = &stored{}
 	}
@@ -171,7 +175,7 @@ func (s *Store) save(r *http.Request, session *sessions.Session, of *stored) err
 // end ends a session, and deletes its cookie. What is saved later begins another one.
 func (s *Store) end(r *http.Request, w http.ResponseWriter, session *sessions.Session, of *stored) error {
 	for _, id := range slices.Compact([]string{of.id, session.ID}) {
-		if err := external.Destroy(r.Context(), s.client, id); err != nil {
+		if _, err := external.Destroy(r.Context(), s.client, id); err != nil {
 			return err
 		}
 	}

@@ -54,6 +54,9 @@ type loads struct {
 
 	mutex   sync.Mutex
 	entries map[string]map[string]*pb.Value
+	// What the request had loaded of a session that had ended when it was deleted, and why it had.
+	left  map[string]*pb.Value
+	ended *cloakroom.EndedError
 }
 
 // loadsOf returns nil for a request that went through no Middleware. The methods of loads take it.
@@ -87,4 +90,33 @@ func (l *loads) set(token string, entries map[string]*pb.Value) {
 	l.mutex.Lock()
 	defer l.mutex.Unlock()
 	l.entries[token] = entries
+}
+
+// setEnded remembers that a session had ended before the request deleted it.
+func (l *loads) setEnded(left map[string]*pb.Value, ended *cloakroom.EndedError) {
+	if l == nil {
+		return
+	}
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	l.left, l.ended = left, ended
+}
+
+// revived tells whether a new session would get values of one that had ended, as RenewToken takes them along. After Destroy
+// it has none of them.
+func (l *loads) revived(token string, wanted map[string]*pb.Value) *cloakroom.EndedError {
+	if l == nil {
+		return nil
+	}
+	l.mutex.Lock()
+	defer l.mutex.Unlock()
+	if l.entries[token] != nil {
+		return nil
+	}
+	for name, value := range wanted {
+		if before := l.left[name]; name != deadlineEntry && before != nil && external.IsSame(before, value) {
+			return l.ended
+		}
+	}
+	return nil
 }

@@ -80,7 +80,8 @@ func (s *Store) FindCtx(ctx context.Context, token string) (data []byte, found b
 // by the timeouts of the app.
 //
 // The error is a *cloakroom.EndedError if the session had ended, such as by a logout in another request. Nothing is written
-// then, and scs sends no cookie: the browser may have a newer one. See [ErrorFunc].
+// then, and scs sends no cookie: the browser may have a newer one. See [ErrorFunc]. With the middleware that is also so if
+// RenewToken would take the values of a session along that had ended.
 func (s *Store) CommitCtx(ctx context.Context, token string, data []byte, expiry time.Time) error {
 	if strings.HasPrefix(token, listedPrefix) {
 		return errListed
@@ -100,6 +101,9 @@ func (s *Store) CommitCtx(ctx context.Context, token string, data []byte, expiry
 		return err
 	}
 	loads := loadsOf(ctx)
+	if ended := loads.revived(token, wanted); ended != nil {
+		return ended
+	}
 	changes := external.Changes(loads.get(token), wanted)
 	setLifetime(changes, expiry, idleTimeout)
 	err = external.Save(ctx, s.client, token, changes, loads.requestContext())
@@ -114,11 +118,17 @@ func (s *Store) CommitCtx(ctx context.Context, token string, data []byte, expiry
 
 // DeleteCtx ends a session. Nothing revives it, not even a commit of a request that had loaded it before.
 func (s *Store) DeleteCtx(ctx context.Context, token string) error {
-	loadsOf(ctx).set(token, nil)
+	loads := loadsOf(ctx)
+	before := loads.get(token)
+	loads.set(token, nil)
 	if id, isListed := strings.CutPrefix(token, listedPrefix); isListed {
 		return s.revoke(ctx, id)
 	}
-	return external.Destroy(ctx, s.client, token)
+	ended, err := external.Destroy(ctx, s.client, token)
+	if ended != nil {
+		loads.setEnded(before, ended)
+	}
+	return err
 }
 
 // setLifetime makes a session end at expiry if that is before the idle timeout of the app. Otherwise the timeouts of the app

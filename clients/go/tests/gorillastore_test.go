@@ -77,6 +77,12 @@ func gorillaApplication(store sessions.Store) *gorillaPages {
 		session.Values["userID"] = user
 		return ""
 	})
+	page("/renew", func(session *sessions.Session, user string) any {
+		pages.hold()
+		session.ID = ""
+		session.Values["userID"] = user
+		return ""
+	})
 	page("/age", func(session *sessions.Session, seconds string) any {
 		fmt.Sscan(seconds, &session.Options.MaxAge)
 		return ""
@@ -139,6 +145,26 @@ func TestALogoutOfGorillaStaysAndASlowRequestSetsNoCookie(t *testing.T) {
 	}
 	if got := browser.Get("/keys").Body; got != "[begun userID]" {
 		t.Errorf("the login has %s", got)
+	}
+}
+
+func TestAnotherIDRevivesNoSessionOfGorillaThatHasEndedAndTheNextLoginWorks(t *testing.T) {
+	running := service.Start(t, service.Options{Apps: storeApps})
+	pages := gorillaApplication(gorillastore.New(running.Client("shop"), []byte(signingKey)))
+	for _, path := range []string{"/logout", "/login?ada"} {
+		browser := service.Browse(t, pages)
+		browser.Get("/put?begun")
+		old := browser.Another()
+		copyCookies(browser, old)
+
+		renewed := pages.lateAt(old, "/renew?ada", func() { browser.Get(path) })
+		if !strings.Contains(renewed.Body, "DESTROYED") || renewed.Header.Get("Set-Cookie") != "" {
+			t.Errorf("%s: %+v", path, renewed)
+		}
+		old.Get("/login?ada")
+		if got := old.Get("/keys").Body; got != "[userID]" {
+			t.Errorf("the next login has %s", got)
+		}
 	}
 }
 

@@ -54,6 +54,12 @@ func scsApplication(manager *scs.SessionManager, around func(http.Handler) http.
 		pages.hold()
 		return put(ctx, name)
 	})
+	page("/renew", func(ctx context.Context, user string) any {
+		pages.hold()
+		err := manager.RenewToken(ctx)
+		manager.Put(ctx, "userID", user)
+		return err
+	})
 	page("/keys", func(ctx context.Context, _ string) any { return manager.Keys(ctx) })
 	page("/remove", func(ctx context.Context, name string) any { manager.Remove(ctx, name); return name })
 	page("/clear", func(ctx context.Context, _ string) any { return manager.Clear(ctx) })
@@ -123,6 +129,50 @@ func TestALogoutStaysAndASlowRequestSetsNoCookie(t *testing.T) {
 	}
 	if got := browser.Get("/keys").Body; got != "[begun userID]" {
 		t.Errorf("the login has %s", got)
+	}
+}
+
+func TestRenewTokenRevivesNoSessionThatHasEndedAndTheNextLoginWorks(t *testing.T) {
+	running := service.Start(t, service.Options{Apps: storeApps})
+	pages := onStore(scsstore.New(running.Client("shop")))
+	for _, path := range []string{"/destroy", "/login?ada"} {
+		browser := service.Browse(t, pages.handler)
+		browser.Get("/put?begun")
+		old := browser.Another()
+		copyCookies(browser, old)
+
+		renewed := pages.lateAt(old, "/renew?ada", func() { browser.Get(path) })
+		if renewed.Header.Get("Set-Cookie") != "" {
+			t.Errorf("%s: %+v", path, renewed)
+		}
+		if got := old.Get("/keys").Body; got != "[]" {
+			t.Errorf("after %s the old token opens %s", path, got)
+		}
+		old.Get("/login?ada")
+		if got := old.Get("/keys").Body; got != "[userID]" {
+			t.Errorf("the next login has %s", got)
+		}
+	}
+}
+
+func TestAfterTheDestroyOfAnEndedSessionTheSameRequestCanBeginAnother(t *testing.T) {
+	running := service.Start(t, service.Options{Apps: storeApps})
+	store := scsstore.New(running.Client("shop"))
+	manager := scs.New()
+	manager.Store, manager.Codec = store, scsstore.Codec{}
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/again" {
+			must(t, store.DeleteCtx(context.Background(), manager.Token(r.Context())))
+			must(t, manager.Destroy(r.Context()))
+		}
+		manager.Put(r.Context(), "visits", manager.GetInt(r.Context(), "visits")+1)
+	}
+	browser := service.Browse(t, store.Middleware(manager.LoadAndSave(http.HandlerFunc(handler))))
+	browser.Get("/")
+	browser.Get("/")
+
+	if again := browser.Get("/again"); again.Status != http.StatusOK || again.Header.Get("Set-Cookie") == "" {
+		t.Errorf("%+v", again)
 	}
 }
 

@@ -36,8 +36,12 @@ func (h held) two(browser *service.Browser) {
 
 // late returns the answer of a request that loads the session before something happens and saves it afterwards.
 func (h held) late(browser *service.Browser, meanwhile func()) service.Answer {
+	return h.lateAt(browser, "/slow?late", meanwhile)
+}
+
+func (h held) lateAt(browser *service.Browser, path string, meanwhile func()) service.Answer {
 	answers := make(chan service.Answer)
-	go func() { answers <- browser.Get("/slow?late") }()
+	go func() { answers <- browser.Get(path) }()
 	<-h.loaded
 	meanwhile()
 	h.goesOn <- struct{}{}

@@ -52,16 +52,19 @@ func Save(ctx context.Context, client *cloakroom.Client, key string, changes *pb
 	return &cloakroom.EndedError{Reason: endreason.Text(saved.EndReason)}
 }
 
-// Destroy ends the session of a key, if there is one.
-func Destroy(ctx context.Context, client *cloakroom.Client, key string) error {
+// Destroy ends the session of a key. It returns why there is none, if it had ended before or was never stored.
+func Destroy(ctx context.Context, client *cloakroom.Client, key string) (*cloakroom.EndedError, error) {
 	if len(key) < shortestKey || len(key) > longestKey {
-		return nil
+		return nil, nil
 	}
-	_, err := client.DestroySession(untilDeadline(ctx), &pb.DestroySessionRequest{
+	destroyed, err := client.DestroySession(untilDeadline(ctx), &pb.DestroySessionRequest{
 		Credential: &pb.DestroySessionRequest_Key{Key: []byte(key)},
 		RequestId:  newRequestID(),
 	})
-	return err
+	if err != nil || destroyed.Outcome != pb.Outcome_OUTCOME_GONE {
+		return nil, err
+	}
+	return &cloakroom.EndedError{Reason: endreason.Text(destroyed.EndReason)}, nil
 }
 
 // IdleTimeout returns that of the app.
@@ -75,7 +78,7 @@ func IdleTimeout(ctx context.Context, client *cloakroom.Client) (time.Duration, 
 func Changes(stored, wanted map[string]*pb.Value) *pb.Changes {
 	changes := &pb.Changes{Clear: stored == nil, Set: map[string]*pb.Value{}}
 	for name, value := range wanted {
-		if before := stored[name]; before == nil || !isSame(before, value) {
+		if before := stored[name]; before == nil || !IsSame(before, value) {
 			changes.Set[name] = value
 		}
 	}

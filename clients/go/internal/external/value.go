@@ -69,9 +69,9 @@ func Decode(value *pb.Value) (any, error) {
 	return withNumbers(decoded)
 }
 
-// isSame tells whether an application sees no difference between two values. Their bytes may differ: another client may
+// IsSame tells whether an application sees no difference between two values. Their bytes may differ: another client may
 // have written the JSON, and gob writes the members of a map in any order.
-func isSame(stored, wanted *pb.Value) bool {
+func IsSame(stored, wanted *pb.Value) bool {
 	_, isStoredRaw := stored.Kind.(*pb.Value_Raw)
 	_, isWantedRaw := wanted.Kind.(*pb.Value_Raw)
 	if isStoredRaw == isWantedRaw && stored.GetJson() == wanted.GetJson() && bytes.Equal(stored.GetRaw(), wanted.GetRaw()) {

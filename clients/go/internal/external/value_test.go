@@ -36,7 +36,7 @@ func TestAValueComesBackWithItsType(t *testing.T) {
 		if decoded, err := Decode(encoded); err != nil || !reflect.DeepEqual(decoded, value) {
 			t.Errorf("%#v comes back as %#v, %v", value, decoded, err)
 		}
-		if !isSame(encoded, encoded) {
+		if !IsSame(encoded, encoded) {
 			t.Errorf("%#v differs from itself", value)
 		}
 	}
@@ -59,10 +59,10 @@ func TestAValueThatAnotherClientSpelledOtherwiseIsTheSame(t *testing.T) {
 		t.Fatal(err)
 	}
 	encoded, err := Encode(value)
-	if err != nil || encoded.GetJson() == spelled.GetJson() || !isSame(spelled, encoded) {
+	if err != nil || encoded.GetJson() == spelled.GetJson() || !IsSame(spelled, encoded) {
 		t.Error(encoded, err)
 	}
-	if isSame(jsonValue("1"), jsonValue("1.0")) || isSame(jsonValue("1"), jsonValue("2")) {
+	if IsSame(jsonValue("1"), jsonValue("1.0")) || IsSame(jsonValue("1"), jsonValue("2")) {
 		t.Error("values that differ are the same")
 	}
 }
@@ -78,12 +78,12 @@ func TestAMapOfGobIsTheSameInAnyOrder(t *testing.T) {
 	}
 	for range 20 {
 		again, err := Encode(cart{items})
-		if err != nil || !isSame(first, again) {
+		if err != nil || !IsSame(first, again) {
 			t.Fatal("an unchanged value differs", err)
 		}
 	}
 	items["one more"] = 1
-	if changed, err := Encode(cart{items}); err != nil || isSame(first, changed) {
+	if changed, err := Encode(cart{items}); err != nil || IsSame(first, changed) {
 		t.Error("a changed value is the same", err)
 	}
 }
