@@ -22,6 +22,7 @@ use crate::auth::ConnectionInfo;
 use crate::connect::{Codec, Protocol};
 use crate::grpc::Rejection;
 use crate::server::context::{Activity, ConnectionContext, NewCall};
+use crate::server::limits::MAX_HEADERS;
 use crate::server::{GrpcService, Protocols};
 
 /// Handles the requests of one connection.
@@ -48,6 +49,7 @@ where
         let stream = self.activity.open_stream(request.version());
         let protocol = Protocol::of_request(&mut request);
         let http1_request = Http1Request::begin(&request, &self.activity, &self.context);
+        let head = check_head(&mut request);
         // In a box, because each future that the request passes through holds it twice, and all of them are moved.
         let mut request = Box::new(self.with_body(request, protocol));
         request.extensions_mut().insert(Arc::clone(&self.connection));
@@ -59,7 +61,7 @@ where
             if let Some(http1_request) = &http1_request {
                 http1_request.take_turn().await;
             }
-            let is_clear = http1_request.as_ref().map_or(Ok(()), |http1| http1.check(&request));
+            let is_clear = head.and_then(|()| http1_request.as_ref().map_or(Ok(()), |http1| http1.check(&request)));
             let is_allowed =
                 is_clear.and_then(|()| browser_guard::check(&request, protocol, &context, &connection.peer));
             if is_allowed.is_ok()
@@ -107,6 +109,16 @@ where
         let body = RequestBody::new(body, &self.context, self.limits.request_timeout, protocol, &parts);
         Request::from_parts(parts, body)
     }
+}
+
+/// Refuses a request with too many headers, and drops them before anybody waits for the rest of the request.
+fn check_head(request: &mut Request<Incoming>) -> Result<(), Rejection> {
+    let count = request.headers().len();
+    if count <= MAX_HEADERS {
+        return Ok(());
+    }
+    drop(mem::take(request.headers_mut()));
+    Err(Rejection::RequestTooLarge(format!("the request has {count} headers, over the limit of {MAX_HEADERS}")))
 }
 
 /// Returns the protocol of a call, if it is one that is served. Health checks are answered by each.

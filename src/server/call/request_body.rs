@@ -42,6 +42,8 @@ pub(super) struct RequestBody {
     timeout: Duration,
     size: RequestSize,
     received: usize,
+    /// What the headers of the request take. 0 until they are counted.
+    head: usize,
     start: Start,
     /// The largest start. A longer message takes a part of the budget for large requests, or is refused by its length.
     max_start: usize,
@@ -93,6 +95,7 @@ impl RequestBody {
             timeout,
             size,
             received: 0,
+            head: 0,
             start: Start::Empty,
             max_start: grpc::max_request_bytes(head.uri.path()).min(LARGE.start() - 1) + PREFIX,
             service_bytes: 0,
@@ -131,7 +134,7 @@ impl RequestBody {
     /// Records that the peer has to be waited for. Fails when its time is over.
     fn wait(&mut self, cx: &mut Context<'_>) -> Result<(), Rejection> {
         let spare = if let Start::Part(part) = &self.start { part.capacity() - part.len() } else { 0 };
-        let bytes = self.received + spare + OVERHEAD;
+        let bytes = self.head + self.received + spare + OVERHEAD;
         if let Phase::Arriving = self.phase {
             self.phase = Phase::Unfinished { pending: 0, timeout: Box::pin(sleep(self.timeout)) };
         }
@@ -143,6 +146,20 @@ impl RequestBody {
         match timeout.as_mut().poll(cx) {
             Poll::Ready(()) => Err(Rejection::RequestUnfinished(self.timeout)),
             Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Whether the headers of the request are counted.
+    pub(super) const fn counts_head(&self) -> bool {
+        self.head > 0
+    }
+
+    /// Counts what the headers take as well while the request is unfinished.
+    pub(super) fn count_head(&mut self, bytes: usize) {
+        self.head = bytes;
+        if let Phase::Unfinished { pending, .. } = &mut self.phase {
+            self.connection.pending.set_request(*pending, *pending + bytes);
+            *pending += bytes;
         }
     }
 

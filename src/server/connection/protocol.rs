@@ -7,6 +7,7 @@ use hyper_util::server::conn::auto;
 
 use crate::server::Settings;
 use crate::server::http_versions::HttpVersions;
+use crate::server::limits::MAX_HEADERS;
 
 /// Serves HTTP on a socket.
 pub(in crate::server) type Builder = auto::Builder<TokioExecutor>;
@@ -48,8 +49,7 @@ pub(in crate::server) fn builder(settings: &Settings, versions: HttpVersions) ->
 // this it closes the connection. It also limits a CONTINUATION flood.
 const MAX_HEADER_LIST_SIZE: u32 = 16 * 1024;
 
-// HTTP/1.1: a request for a page has about a dozen headers. A request above this is refused and its connection closed.
-const MAX_HEADERS: usize = 64;
+// HTTP/1.1: a request above this is refused and its connection closed.
 const MAX_HEADER_BYTES: usize = 16 * 1024;
 
 // The minimum of HTTP/2, so that one large message does not delay the others for long.

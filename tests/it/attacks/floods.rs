@@ -331,6 +331,18 @@ pub(super) const UNFINISHED_FLOODS: &[Flood] = &[
     Flood { name: "half-open calls", connections: 256, piece: |_, number| half_open(OPEN, number), ..PLAIN },
     Flood { name: "half-open health checks", connections: 256, piece: |_, number| half_open(HEALTH, number), ..PLAIN },
     Flood {
+        name: "half-open health checks with many long headers",
+        connections: 256,
+        piece: |_, number| with_headers(number, 60, &"x".repeat(100)),
+        ..PLAIN
+    },
+    Flood {
+        name: "half-open health checks with hundreds of empty headers",
+        connections: 256,
+        piece: |_, number| with_headers(number, 255, ""),
+        ..PLAIN
+    },
+    Flood {
         name: "watches of the health that nobody reads",
         connections: 64,
         piece: |_, number| limited_streams(number, |stream| whole_call(stream, HEALTH_WATCH, EMPTY)),
@@ -507,6 +519,13 @@ fn limited_streams(number: u32, make: impl Fn(u32) -> Vec<u8>) -> Vec<u8> {
 /// Builds 250 half-open calls.
 fn half_open(path: &str, number: u32) -> Vec<u8> {
     limited_streams(number, |stream| headers(stream, path, END_HEADERS, &[]))
+}
+
+/// Builds 250 half-open health checks with so many headers of this value.
+fn with_headers(number: u32, count: u8, value: &str) -> Vec<u8> {
+    let names: Vec<String> = (0..count).map(|n| format!("{}{}", char::from(b'a' + n % 26), n / 26)).collect();
+    let more: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), value)).collect();
+    limited_streams(number, |stream| headers(stream, HEALTH, END_HEADERS, &more))
 }
 
 fn window_update(stream: u32, bytes: u32) -> Vec<u8> {
