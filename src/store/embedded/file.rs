@@ -218,6 +218,7 @@ impl From<LogError> for FileOpenError {
     fn from(error: LogError) -> Self {
         match error {
             LogError::Io(path, source) => Self::File { path, source },
+            LogError::InUse(path) => Self::InUse { path },
             LogError::Damaged(path) => Self::LogDamaged { path },
         }
     }
@@ -225,7 +226,13 @@ impl From<LogError> for FileOpenError {
 
 /// Creates the folder, accessible only to its owner. One that exists stays as it is.
 fn create_folder(folder: &Path) -> io::Result<()> {
-    fs::DirBuilder::new().mode(0o700).recursive(true).create(folder)
+    let missing: Vec<&Path> =
+        folder.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+    fs::DirBuilder::new().mode(0o700).recursive(true).create(folder)?;
+    for above in missing.into_iter().filter_map(Path::parent) {
+        sync_folder(if above.as_os_str().is_empty() { Path::new(".") } else { above })?;
+    }
+    Ok(())
 }
 
 /// Checks the file in a folder, if there is one, and returns its length. A service may have it open.

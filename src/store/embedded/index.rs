@@ -69,6 +69,18 @@ impl Tables<'_> {
         self.remove_row(&key(subject_ref, id))
     }
 
+    /// Removes the entry of a session that is purged now, unless a login has added another one meanwhile.
+    pub(super) fn remove_purged_from_index(
+        &mut self,
+        subject_ref: &SubjectRef,
+        id: SessionId,
+        now: Time,
+    ) -> Result<(), RowsError> {
+        let key = key(subject_ref, id);
+        let entry = self.get(Table::Index, &key)?.and_then(|times| decode_index_entry(&key[HASH_BYTES..], &times));
+        if entry.is_none_or(|entry| entry.is_of_purged(now)) { self.remove_row(&key) } else { Ok(()) }
+    }
+
     /// Removes an entry, and the row with its expiry.
     fn remove_row(&mut self, key: &[u8]) -> Result<(), RowsError> {
         let Some(times) = self.get(Table::Index, key)? else { return Ok(()) };

@@ -8,7 +8,7 @@
 //! up by one. The checksum also covers the identity of the data file and the number, so that neither a frame of another
 //! file nor one of an earlier use of this file is taken for the next.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub(super) struct Log {
     number: u64,
     /// Whether a frame failed after the last one. It may be on disk.
     has_failed: bool,
-    /// How many bytes of each file only frames that end sessions may use.
+    /// How many bytes of each file only frames may use that end sessions, or remove what has expired.
     reserve: u64,
     /// The zeros that are written ahead.
     zeros: Vec<u8>,
@@ -47,7 +47,9 @@ struct Segment {
 pub(super) enum WritePurpose {
     /// A write that is refused when the disk is full.
     Ordinary,
-    /// The end of sessions, or the removal of what has expired.
+    /// The removal of what has expired. It leaves half of the reserve to the ends of sessions.
+    Cleanup,
+    /// The end of sessions.
     Ending,
 }
 
@@ -63,6 +65,8 @@ pub(super) struct Replayed {
 #[derive(Debug)]
 pub(super) enum LogError {
     Io(PathBuf, io::Error),
+    /// Another process has the log open.
+    InUse(PathBuf),
     /// A frame is damaged or missing that the data file does not have.
     Damaged(PathBuf),
 }
@@ -135,21 +139,20 @@ impl Log {
     pub(super) fn make_room(&mut self, bytes: usize, purpose: WritePurpose) -> io::Result<()> {
         let segment = &mut self.segments[self.active];
         let end = segment.used + (HEAD_BYTES + bytes) as u64;
-        let limit = if purpose == WritePurpose::Ordinary { MAX_SEGMENT } else { MAX_SEGMENT + self.reserve };
-        if segment.used > 0 && end > limit {
+        let left = match purpose {
+            WritePurpose::Ordinary => self.reserve,
+            WritePurpose::Cleanup => self.reserve / 2,
+            WritePurpose::Ending => 0,
+        };
+        if segment.used > 0 && end + left > MAX_SEGMENT + self.reserve {
             return Err(io::Error::new(
                 io::ErrorKind::StorageFull,
                 "the log is full, for the data file can't be written",
             ));
         }
-        let needed = end + self.reserve;
-        let made = match segment.write_ahead(needed.next_multiple_of(CHUNK), &self.zeros) {
-            Err(_) if needed <= segment.allocated => Ok(()),
+        match segment.write_ahead((end + self.reserve).next_multiple_of(CHUNK), &self.zeros) {
+            Err(_) if end + left <= segment.allocated => Ok(()),
             made => made,
-        };
-        match purpose {
-            WritePurpose::Ending if end <= segment.allocated => Ok(()),
-            WritePurpose::Ordinary | WritePurpose::Ending => made,
         }
     }
 
@@ -244,7 +247,14 @@ impl Segment {
             file.sync_data()?;
             Ok((bytes, file))
         };
-        let (bytes, file) = opened.and_then(read).map_err(|error| LogError::Io(path.clone(), error))?;
+        let failed = |error| LogError::Io(path.clone(), error);
+        let file = opened.map_err(failed)?;
+        // Beside the lock on the data file, which is free for a moment whenever the database opens that again.
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => LogError::InUse(path.clone()),
+            TryLockError::Error(error) => failed(error),
+        })?;
+        let (bytes, file) = read(file).map_err(failed)?;
         let mut segment = Self { path, file, used: 0, allocated: bytes.len() as u64 };
         let mut run: Option<Run> = None;
         let mut rest = bytes.as_slice();
@@ -264,9 +274,9 @@ impl Segment {
             segment.used += (rest.len() - after.len()) as u64;
             rest = after;
         }
-        // The last frame may be cut by a crash. A frame that has others after it was damaged later.
-        let next = skip_frame(rest).and_then(|after| split_frame(after, identity));
-        if next.is_some_and(|(number, ..)| number > committed && last.is_none_or(|last| number == last + 2)) {
+        // The last frame may be cut by a crash, for each is on disk before the next. A frame that has others after it was
+        // damaged later.
+        if has_frame_after(last.unwrap_or(0).max(committed), rest, identity) {
             return Err(LogError::Damaged(segment.path));
         }
         Ok((segment, run))
@@ -308,6 +318,16 @@ fn split_frame<'b>(bytes: &'b [u8], identity: &[u8]) -> Option<(u64, &'b [u8], &
     let found = u32::from_be_bytes(bytes[12..HEAD_BYTES].try_into().ok()?);
     let body = &bytes[HEAD_BYTES..bytes.len() - after.len()];
     (number > 0 && found == checksum(identity, number, body)).then_some((number, body, after))
+}
+
+/// Whether there is a valid frame with a higher number anywhere in these bytes. What was left of an earlier use of the
+/// file has lower ones.
+fn has_frame_after(number: u64, bytes: &[u8], identity: &[u8]) -> bool {
+    let numbers = number + 1..=number + 1 + (bytes.len() / HEAD_BYTES) as u64;
+    let has_number =
+        |head: &[u8]| head[4..].first_chunk().is_some_and(|found| numbers.contains(&u64::from_be_bytes(*found)));
+    let mut heads = bytes.windows(HEAD_BYTES).enumerate().filter(|(_, head)| has_number(head));
+    heads.any(|(at, _)| split_frame(&bytes[at..], identity).is_some())
 }
 
 /// Returns the bytes after the first frame, by the length that it gives.
@@ -429,9 +449,71 @@ mod tests {
 
         assert!(matches!(open(home.path(), 0), Err(LogError::Damaged(_))));
         let later = tempfile::tempdir().unwrap();
-        let (mut log, _) = open(later.path(), 7).unwrap();
-        append(&mut log, &["h"]);
+        append(&mut open(later.path(), 7).unwrap().0, &["h"]);
         assert!(matches!(open(later.path(), 6), Err(LogError::Damaged(_))));
+    }
+
+    #[test]
+    fn damage_to_the_length_of_a_frame_or_to_several_frames_before_others_is_an_error() {
+        let frame = HEAD_BYTES + encoded(&change("a")).len();
+        for (first, last) in
+            [(0, 1), (frame, frame + 4), (frame, 3 * frame), (frame / 2, 3 * frame + 1), (0, 2 * frame)]
+        {
+            let home = tempfile::tempdir().unwrap();
+            let (mut log, _) = open(home.path(), 7).unwrap();
+            append(&mut log, &["a", "b", "c", "d", "e"]);
+            log.segments[0].file.write_all_at(&vec![0xee; last - first], first as u64).unwrap();
+            drop(log);
+
+            assert!(matches!(open(home.path(), 7), Err(LogError::Damaged(_))), "{first}..{last}");
+            // The data file has all of them.
+            assert!(open(home.path(), 12).is_ok(), "{first}..{last}");
+        }
+    }
+
+    #[test]
+    fn frames_of_an_earlier_use_behind_the_last_one_are_no_damage() {
+        let home = tempfile::tempdir().unwrap();
+        let (mut log, _) = open(home.path(), 0).unwrap();
+        append(&mut log, &["a", "b", "c", "d"]);
+        log.switch();
+        append(&mut log, &["e"]);
+        log.switch();
+        append(&mut log, &["longer than those before"]);
+        drop(log);
+
+        let (log, replayed) = open(home.path(), 4).unwrap();
+
+        assert_eq!((log.number(), encoded(&replayed.newer)), (6, all(&["longer than those before"])));
+    }
+
+    #[test]
+    fn a_log_is_of_one_process() {
+        let home = tempfile::tempdir().unwrap();
+        let (log, _) = open(home.path(), 0).unwrap();
+
+        assert!(matches!(open(home.path(), 0), Err(LogError::InUse(_))));
+        drop(log);
+        open(home.path(), 0).unwrap();
+    }
+
+    #[test]
+    fn the_removal_of_what_has_expired_leaves_half_of_the_reserve_to_ends() {
+        let home = tempfile::tempdir().unwrap();
+        let (mut log, _) = open(home.path(), 0).unwrap();
+        log.number = 1;
+        log.segments[0].used = MAX_SEGMENT - HEAD_BYTES as u64;
+        let (reserve, purposes) = (
+            usize::try_from(log.reserve).unwrap(),
+            [WritePurpose::Ordinary, WritePurpose::Cleanup, WritePurpose::Ending],
+        );
+        let mut has_room = |bytes| purposes.map(|purpose| log.make_room(bytes, purpose).is_ok());
+
+        assert_eq!(has_room(0), [true; 3]);
+        assert_eq!(has_room(1), [false, true, true]);
+        assert_eq!(has_room(reserve / 2), [false, true, true]);
+        assert_eq!(has_room(reserve / 2 + 1), [false, false, true]);
+        assert_eq!(has_room(reserve + 1), [false; 3]);
     }
 
     #[test]

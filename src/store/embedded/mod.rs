@@ -163,7 +163,7 @@ impl Store for Embedded {
 
     async fn sweep(&self, now: Time) -> Result<usize, Error> {
         loop {
-            match self.writer.write(WritePurpose::Ending, move |tables| tables.sweep(now)).await? {
+            match self.writer.write(WritePurpose::Cleanup, move |tables| tables.sweep(now)).await? {
                 // Every record that it checked has a later purge time by now. Others may still be due.
                 Swept { deleted: 0, has_more: true } => {}
                 swept => return Ok(swept.deleted),

@@ -158,7 +158,7 @@ impl<'t> Tables<'t> {
             Some(head) => {
                 self.remove(Table::Sessions, key);
                 if let (Some(subject), Some(SessionKey { app, id })) = (head.subject, decode_key(key)) {
-                    self.remove_session_from_index(&SubjectRef { app, subject }, id)?;
+                    self.remove_purged_from_index(&SubjectRef { app, subject }, id, now)?;
                 }
                 Ok(true)
             }
@@ -278,6 +278,33 @@ mod tests {
         assert_eq!(swept, 0);
         assert!(matches!(store.load(&session_key).await, Err(Error::Corrupt)));
         store.ping().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_write_that_meets_damage_at_which_the_database_panics_fails_no_other() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Embedded::open(&Settings { path: home.path().to_owned(), ..Settings::default() }).unwrap();
+        let write = |key: &'static [u8]| {
+            store.writer.write(WritePurpose::Ordinary, move |tables| {
+                tables.insert(Table::Generations, key, &[]);
+                assert!(key != b"damaged", "as the database does");
+                Ok(())
+            })
+        };
+        // The writer takes what has arrived meanwhile as one batch.
+        let (release, released) = std::sync::mpsc::channel();
+        let begun = store.writer.write(WritePurpose::Ordinary, move |_| Ok(released.recv().is_ok()));
+
+        let (_, before, damaged, after, ()) =
+            tokio::join!(begun, write(b"before"), write(b"damaged"), write(b"after"), async {
+                release.send(()).unwrap()
+            });
+
+        assert!(matches!(damaged, Err(Error::Corrupt)), "{damaged:?}");
+        before.and(after).unwrap();
+        let is_written =
+            |key: &str| store.shared.read(|view| Ok(view.get(Table::Generations, key.as_bytes())?.is_some()));
+        assert_eq!(["before", "damaged", "after"].map(|key| is_written(key).unwrap()), [true, false, true]);
     }
 
     /// Writes bytes in place of a record, and a purge time that has passed.

@@ -14,7 +14,7 @@ use std::{io, thread};
 use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 
-use super::checkpoint::{CLOSED, Checkpointer, Shared, is_full_io};
+use super::checkpoint::{CLOSED, Checkpointer, Shared, is_full_io, log_damage};
 use super::file::FileOpenError;
 use super::log::{Log, MAX_SEGMENT, SEGMENT, WritePurpose};
 use super::rows::{RowChanges, RowsError};
@@ -250,7 +250,12 @@ impl WriterLoop {
             let Some(call) = calls.last_mut() else { break };
             let view = rows.as_ref().and_then(|rows| rows.view(Some(&changes))).ok_or_else(closed)?;
             let mut tables = Tables::new(view);
-            call.run(&mut tables);
+            // The database panics at some kinds of damage. That is no failure of the other calls.
+            if catch_unwind(AssertUnwindSafe(|| call.run(&mut tables))).is_err() {
+                log_damage(&shared.data_file);
+                call.fail(Error::Corrupt);
+                continue;
+            }
             let own = tables.into_changes();
             if own.is_empty() && !call.is_probe() {
                 continue;
