@@ -146,7 +146,7 @@ impl Connections {
         self.run_with_receipt(commands, 0, repeat).await.map(|(answers, _)| answers)
     }
 
-    /// Sends commands, and once more if they were surely not done, or only read.
+    /// Sends commands, and once more if surely none of them was done, or they only read.
     ///
     /// Any answer may be an error of Redis. The receipt is what [`Self::acknowledge()`] needs. The first `loads` commands
     /// load scripts, which a server does that refuses everything else.
@@ -165,10 +165,12 @@ impl Connections {
             let connection = connecting.unwrap_or_else(|_| Err(self.not_connected(reconnecting)))?;
             match self.exchange(reconnecting, &connection, commands, deadline).await {
                 Ok(answers) => {
-                    // Later commands have been done if this one has.
-                    let error =
-                        answers.get(loads).and_then(server_error).filter(|error| is_of_wrong_server(error.code()));
-                    if error.is_none_or(|_| is_repeated || !self.leave_wrong_server(reconnecting, &connection)) {
+                    let is_refused =
+                        |answer| server_error(answer).is_some_and(|error| is_of_wrong_server(error.code()));
+                    let answered = answers.get(loads..).unwrap_or_default();
+                    let is_left = answered.iter().any(is_refused) && self.leave_wrong_server(reconnecting, &connection);
+                    // A server that becomes the primary in between has done the later commands.
+                    if is_repeated || !is_left || !answered.iter().all(is_refused) {
                         return Ok((answers, Receipt { term: connection.term.clone(), deadline }));
                     }
                 }
@@ -394,19 +396,19 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_millis(200);
 
-    /// Starts a Redis that answers OK to everything but GET, and nothing to that.
-    async fn start_redis() -> String {
+    /// Starts a Redis that answers each command as this function says, which is given its bytes.
+    async fn start_redis(answer: impl Fn(&str) -> &'static str + Clone + Send + 'static) -> String {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("redis://{}", listener.local_addr().unwrap());
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
+                let answer = answer.clone();
                 tokio::spawn(async move {
                     let mut bytes = [0; 4096];
                     while let Ok(count @ 1..) = stream.read(&mut bytes).await {
-                        let commands = bytes[..count].split(|byte| *byte == b'*').skip(1);
-                        let answered =
-                            commands.filter(|command| !command.windows(3).any(|word| word == b"GET")).count();
-                        stream.write_all("+OK\r\n".repeat(answered).as_bytes()).await.unwrap();
+                        let commands = str::from_utf8(&bytes[..count]).unwrap().split('*').skip(1);
+                        let answers: String = commands.map(&answer).collect();
+                        stream.write_all(answers.as_bytes()).await.unwrap();
                     }
                 });
             }
@@ -416,7 +418,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_server_is_silent_only_if_a_command_has_waited_for_more_than_the_rest_of_a_deadline() {
-        let settings = Settings { url: start_redis().await, timeout: TIMEOUT, ..Settings::default() };
+        let url = start_redis(|command| if command.contains("GET") { "" } else { "+OK\r\n" }).await;
+        let settings = Settings { url, timeout: TIMEOUT, ..Settings::default() };
         let connections = Connections::new(&settings, ServerRole::PrimaryOrReplica).unwrap();
         let get = pipeline([redis::cmd("GET")]);
         for (wait, is_left) in [(TIMEOUT / 20, false), (TIMEOUT, true)] {
@@ -429,6 +432,31 @@ mod tests {
 
             assert!(matches!(answered, Err(Unanswered::TimedOut(_))), "{answered:?}");
             assert_eq!(connections.rounds.was_silent(&open.connection), is_left, "{wait:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn commands_are_repeated_only_if_the_wrong_server_has_done_none_of_them() {
+        // The first two commands with this name are refused.
+        for (second, expected) in [("ACCEPTED", 1), ("REFUSED", 4)] {
+            let sent = Arc::new(AtomicUsize::new(0));
+            let counted = Arc::clone(&sent);
+            let answer = move |command: &str| {
+                let is_refused = command.contains("REFUSED") && counted.fetch_add(1, Ordering::Relaxed) < 2;
+                if is_refused { "-READONLY You can't write against a read only replica.\r\n" } else { "+OK\r\n" }
+            };
+            let url = start_redis(answer).await;
+            let settings = Settings { url, timeout: TIMEOUT, connections: 1, ..Settings::default() };
+            let connections = Connections::new(&settings, ServerRole::PrimaryOrReplica).unwrap();
+            let open = connections.open().await.unwrap();
+            while open.connection.opened.elapsed() < TIMEOUT {
+                sleep(TIMEOUT / 20).await;
+            }
+
+            let commands = pipeline(["REFUSED", second].map(redis::cmd));
+            connections.run(&commands, Repeat::IfNotSent).await.unwrap();
+
+            assert_eq!(sent.load(Ordering::Relaxed), expected, "{second}");
         }
     }
 }
