@@ -40,11 +40,12 @@ fn parse_cursor(cursor: &str) -> Result<Option<Cursor>, Error> {
 }
 
 fn response(batch: &EventBatch) -> wire::WatchEventsResponse {
-    let events = batch.events.iter().map(event).collect();
+    let events = batch.events.iter().filter_map(event).collect();
     wire::WatchEventsResponse { events, cursor: URL_SAFE_NO_PAD.encode(&batch.cursor.0) }
 }
 
-fn event(entry: &FeedEntry) -> wire::SessionEvent {
+/// Makes the event of an entry; `None` for one that is for the watches of sessions alone.
+fn event(entry: &FeedEntry) -> Option<wire::SessionEvent> {
     use wire::SessionEventKind as Kind;
 
     let (id, kind, reason, time) = match entry {
@@ -54,15 +55,16 @@ fn event(entry: &FeedEntry) -> wire::SessionEvent {
                 EventKind::Created => (Kind::Created, None),
                 EventKind::Rotated => (Kind::Rotated, None),
                 EventKind::SubjectChanged => (Kind::SubjectChanged, None),
+                EventKind::ExpiresEarlier => return None,
                 EventKind::Ended(reason) => (Kind::Ended, Some(*reason)),
             };
             (id.to_string(), kind, reason, *time)
         }
     };
-    wire::SessionEvent {
+    Some(wire::SessionEvent {
         id,
         kind: kind.into(),
         end_reason: convert::end_reason(reason),
         time: Some(convert::timestamp(time)),
-    }
+    })
 }

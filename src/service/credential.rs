@@ -262,16 +262,23 @@ impl Service {
     }
 
     /// Selects the token with the highest relevance. Fails if the tokens name two live sessions.
+    ///
+    /// Of several superseded tokens it is the one whose recovery session an open finds.
     async fn select_token<'r>(
         &self,
         call: &AppCall<'_>,
         several: &[PresentedToken<'r>],
     ) -> Result<Option<PresentedToken<'r>>, Error> {
         let mut best: Option<(Relevance, PresentedToken<'r>)> = None;
+        let mut superseded = Vec::new();
         for presented in several {
             let token = presented.token;
             let snapshot = self.store.load(&call.session_key(token)).await?;
-            let relevance = call.token_state(token, snapshot).relevance();
+            let state = call.token_state(token, snapshot);
+            let relevance = state.relevance();
+            if let TokenState::Superseded(token, _) = state {
+                superseded.push((token, *presented));
+            }
             match &best {
                 Some((Relevance::Live, other))
                     if relevance == Relevance::Live && other.token.selector != token.selector =>
@@ -281,6 +288,14 @@ impl Service {
                 }
                 Some((highest, _)) if *highest >= relevance => {}
                 _ => best = Some((relevance, *presented)),
+            }
+        }
+        if superseded.len() > 1 && best.is_some_and(|(highest, _)| highest == Relevance::Superseded) {
+            for (token, presented) in superseded {
+                // In a box, because nearly no save does this.
+                if Box::pin(self.find_recovery(call, token, None)).await?.record.is_some() {
+                    return Ok(Some(presented));
+                }
             }
         }
         Ok(best.map(|(_, presented)| presented))

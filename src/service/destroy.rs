@@ -76,8 +76,9 @@ impl Service {
         for PresentedToken { token, .. } in self.read_cookie_header(call, header, None).await? {
             let ended = self.destroy_one(call, token, fingerprint).await?;
             add(ended);
-            if matches!(ended, Outcome::Gone(Some(_)))
-                && let Some(recovery) = self.recovery_credential(call, token).await?
+            // A token that was superseded a short time ago still ends its session, and leads to a recovery session as well.
+            if ended != Outcome::Gone(None)
+                && let Some(recovery) = self.recovery_credential(call, token, None).await?
             {
                 add(self.destroy_one(call, recovery.token, fingerprint).await?);
             }

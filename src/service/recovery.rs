@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::credential::{ResolvedCredential, SupersededToken, TokenState};
 use super::{AppCall, Error, Service};
-use crate::session::Record;
+use crate::session::{Fingerprint, Record};
 use crate::store::Snapshot;
 use crate::token::{CookieNote, SplitToken};
 use crate::types::Time;
@@ -20,7 +20,7 @@ use crate::types::Time;
 #[derive(Debug)]
 pub(super) struct Recovery {
     pub(super) token: SplitToken,
-    /// `None`: it is not stored yet.
+    /// `None`: it is not stored yet, or has done the very call that looks for it.
     pub(super) record: Option<Box<Record>>,
     pub(super) note: CookieNote,
 }
@@ -35,12 +35,16 @@ enum RecoveryState {
 
 impl Service {
     /// Returns the credential of the session that a dead cookie gets: the recovery session of its token, or a new one.
+    ///
+    /// A save that is repeated with its `request_id` gets the recovery session in which it was done, also if it was a
+    /// login there.
     pub(super) async fn begin_anew(
         &self,
         call: &AppCall<'_>,
         token: SplitToken,
+        fingerprint: Option<&Fingerprint>,
     ) -> Result<ResolvedCredential<'static>, Error> {
-        let recovery = self.recovery_credential(call, token).await?;
+        let recovery = self.recovery_credential(call, token, fingerprint).await?;
         Ok(recovery.unwrap_or_else(|| ResolvedCredential::ticket(SplitToken::random(), CookieNote::None)))
     }
 
@@ -49,10 +53,11 @@ impl Service {
         &self,
         call: &AppCall<'_>,
         token: SplitToken,
+        fingerprint: Option<&Fingerprint>,
     ) -> Result<Option<ResolvedCredential<'static>>, Error> {
         let snapshot = self.store.load(&call.session_key(token)).await?;
         let TokenState::Superseded(superseded, _) = call.token_state(token, snapshot) else { return Ok(None) };
-        let Recovery { token, note, .. } = self.find_recovery(call, superseded).await?;
+        let Recovery { token, note, .. } = self.find_recovery(call, superseded, fingerprint).await?;
         Ok(Some(ResolvedCredential::ticket(token, note)))
     }
 
@@ -67,6 +72,7 @@ impl Service {
         &self,
         call: &AppCall<'_>,
         superseded: SupersededToken,
+        fingerprint: Option<&Fingerprint>,
     ) -> Result<Recovery, Error> {
         let SupersededToken { mut token, mut rotate_time } = superseded;
         // `token` is that of session number `over`, or the superseded one itself.
@@ -84,7 +90,8 @@ impl Service {
                 return Ok(Recovery { note: call.recovery_note(rotate_time), ..recovery });
             }
             let next = (over..number).fold(token, |token, _| token.recovery(&call.app.name));
-            match call.recovery_state(next, self.store.load(&call.session_key(next)).await?) {
+            let snapshot = self.store.load(&call.session_key(next)).await?;
+            match call.recovery_state(next, snapshot, fingerprint) {
                 RecoveryState::Usable(recovery) => found = Some((number, recovery)),
                 RecoveryState::Over(time) => {
                     (over, token, rotate_time) = (number, next, rotate_time.max(time.unwrap_or(rotate_time)));
@@ -95,10 +102,18 @@ impl Service {
 }
 
 impl AppCall<'_> {
-    fn recovery_state(&self, token: SplitToken, snapshot: Option<Snapshot>) -> RecoveryState {
-        let Some(snapshot) = snapshot else {
-            return RecoveryState::Usable(Recovery { token, record: None, note: CookieNote::None });
-        };
+    fn recovery_state(
+        &self,
+        token: SplitToken,
+        snapshot: Option<Snapshot>,
+        fingerprint: Option<&Fingerprint>,
+    ) -> RecoveryState {
+        let without_record = RecoveryState::Usable(Recovery { token, record: None, note: CookieNote::None });
+        let Some(snapshot) = snapshot else { return without_record };
+        let calls = &snapshot.record.head.idempotency;
+        if fingerprint.is_some_and(|call| calls.find(&call.request_id, self.now).is_some()) {
+            return without_record;
+        }
         match self.token_state(token, Some(snapshot)) {
             TokenState::Live { record, token } => {
                 RecoveryState::Usable(Recovery { token, record: Some(record), note: CookieNote::None })

@@ -119,7 +119,12 @@ impl Service {
         let Credential::CookieHeader(header) = save.credential else { return Err(Error::CookiesAmbiguous) };
         let accessed = save.accessed;
         let credential = ResolvedCredential::ticket(SplitToken::random(), CookieNote::None);
-        let prepared = PreparedWrite::of_save(call, save, credential)?;
+        let mut prepared = PreparedWrite::of_save(call, save, credential)?;
+        // What would be refused ends nothing.
+        if !prepared.may_create() {
+            return Err(Error::EtagMismatch);
+        }
+        prepared.first_record(call)?;
         self.destroy_all(call, header, None).await?;
         self.save_prepared(call, prepared, accessed).await
     }
@@ -148,7 +153,9 @@ impl Service {
                 break result;
             }
             // In a box, because few saves do this.
-            prepared.set_credential(Box::pin(self.begin_anew(call, prepared.credential.token)).await?);
+            prepared.set_credential(
+                Box::pin(self.begin_anew(call, prepared.credential.token, prepared.fingerprint.as_ref())).await?,
+            );
         };
         if let WriteResult::Done { head: Some(head), .. } = &result
             && let Some(subject) = &head.subject
@@ -167,7 +174,7 @@ impl Service {
     ) -> Result<Saved, Error> {
         let mut state = call.token_state(credential.token, self.store.load(&call.session_key(credential.token)).await?);
         if credential.kind == CredentialKind::Cookie && !matches!(state, TokenState::Live { .. }) {
-            credential = Box::pin(self.begin_anew(call, credential.token)).await?;
+            credential = Box::pin(self.begin_anew(call, credential.token, None)).await?;
             state = call.token_state(credential.token, self.store.load(&call.session_key(credential.token)).await?);
         }
         let session_key = call.session_key(credential.token);

@@ -1,7 +1,7 @@
 //! Events: the changes to a session that watchers are notified of.
 //!
-//! The store writes an event in the same step as the change. An ordinary save emits none. Neither does expiry, which
-//! happens without a write.
+//! The store writes an event in the same step as the change. An ordinary save emits none, unless the session expires
+//! earlier by it. Neither does expiry, which happens without a write.
 
 use super::end::EndReason;
 use super::head::Head;
@@ -25,6 +25,8 @@ pub enum EventKind {
     Rotated,
     /// The subject was set, replaced or removed, and the token replaced with it.
     SubjectChanged,
+    /// The session expires earlier than before. Not told to WatchEvents.
+    ExpiresEarlier,
     /// A call ended the session.
     Ended(EndReason),
 }
@@ -36,21 +38,26 @@ impl EventKind {
             Some(end) => Some(Self::Ended(end.reason)),
             None if before.subject != after.subject => Some(Self::SubjectChanged),
             None if before.verifier_hash != after.verifier_hash => Some(Self::Rotated),
+            None if after.expire_time(after.access_time) < before.expire_time(before.access_time) => {
+                Some(Self::ExpiresEarlier)
+            }
             None => None,
         }
     }
 
     /// The byte that the kind is stored as: the reason of an end, or 128 and above.
+    ///
+    /// Version 0.1.0 knows no other ones. It takes [`Self::ExpiresEarlier`] for a rotation, and looks at the session too.
     pub const fn to_byte(self) -> u8 {
         match self {
             Self::Created => 128,
-            Self::Rotated => 129,
+            Self::Rotated | Self::ExpiresEarlier => 129,
             Self::SubjectChanged => 130,
             Self::Ended(reason) => reason as u8,
         }
     }
 
-    /// Reads the byte that a kind is stored as.
+    /// Reads the byte that a kind is stored as, but for [`Self::ExpiresEarlier`].
     pub const fn from_byte(byte: u8) -> Option<Self> {
         match byte {
             128 => Some(Self::Created),

@@ -247,7 +247,7 @@ pub(super) fn decode_index_entry(id: &[u8], times: &[u8]) -> Option<IndexEntry> 
     Some(IndexEntry { id: SessionId::from_bytes(id.try_into().ok()?), add_time: reader.time()?, until: reader.time()? })
 }
 
-/// The time alone for all sessions; kind, time and id for one.
+/// The time alone for all sessions; kind, time and id for one, and another byte for [`EventKind::ExpiresEarlier`].
 pub(super) fn encode_feed_entry(entry: &FeedEntry) -> Vec<u8> {
     match entry {
         FeedEntry::AppRevoked { time } => u48_be(time.millis()).to_vec(),
@@ -255,6 +255,9 @@ pub(super) fn encode_feed_entry(entry: &FeedEntry) -> Vec<u8> {
             let mut bytes = vec![kind.to_byte()];
             bytes.extend_from_slice(&u48_be(time.millis()));
             bytes.extend_from_slice(id.as_bytes());
+            if *kind == EventKind::ExpiresEarlier {
+                bytes.push(1);
+            }
             bytes
         }
     }
@@ -267,6 +270,7 @@ pub(super) fn decode_feed_entry(bytes: &[u8]) -> Option<FeedEntry> {
     }
     let (kind, time, id) =
         (EventKind::from_byte(reader.u8()?)?, reader.time()?, SessionId::from_bytes(reader.array()?));
+    let kind = if reader.0.is_empty() { kind } else { EventKind::ExpiresEarlier };
     Some(FeedEntry::Session(Event { id, kind, time }))
 }
 

@@ -7,7 +7,7 @@
 //! A store need not change the index and a session in one step.
 
 use super::{Cursor, Error};
-use crate::session::Subject;
+use crate::session::{Subject, TOMBSTONE_TTL};
 use crate::token::SessionId;
 use crate::types::{AppName, Time};
 
@@ -99,6 +99,14 @@ pub struct IndexEntry {
     pub add_time: Time,
     /// When the entry expires: not before the session can.
     pub until: Time,
+}
+
+impl IndexEntry {
+    /// Whether the entry is that of a session that is purged now. A younger one is that of a login with the same id, which
+    /// adds it before it stores the session.
+    pub(super) fn is_of_purged(&self, now: Time) -> bool {
+        self.add_time + TOMBSTONE_TTL <= now
+    }
 }
 
 /// A part of a subject's entries.

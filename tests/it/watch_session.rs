@@ -13,7 +13,7 @@ use tonic::Code;
 
 use crate::support::calls::{ChangesExt as _, open_cookie, reason, refused, save};
 use crate::support::redis::{self, RedisServer};
-use crate::support::sessions::{HOUR, MILLI, MINUTE, SECOND};
+use crate::support::sessions::{HOUR, LifetimeExt as _, MILLI, MINUTE, SECOND};
 use crate::support::watches::{session_key, watch_cookie, watch_token};
 use crate::support::{StoreKind, TestService, app_settings};
 
@@ -128,6 +128,19 @@ async fn the_absolute_timeout_ends_a_watch(store: StoreKind) {
     service.advance(HOUR);
 
     assert_eq!(watch.ended().await, EndReason::Absolute);
+}
+
+#[apply(on_every_store)]
+async fn a_save_that_shortens_the_lifetime_ends_the_watch_earlier(store: StoreKind) {
+    let service = TestService::with_lifetimes(store, HOUR, 10 * HOUR).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let watch = service.watch(&token).await;
+    wait_for_poll(&service).await;
+
+    service.save(save(&token, Changes::default().idle_timeout(MINUTE))).await;
+    service.advance(MINUTE);
+
+    assert_eq!(watch.ended().await, EndReason::Idle);
 }
 
 #[apply(on_every_store)]

@@ -60,6 +60,11 @@ impl SubjectIndex {
         self.entries.lock().remove_if(subject_ref, id, |_| true);
     }
 
+    /// Removes the entry of a session that is purged now, unless a login has added another one meanwhile.
+    pub(super) fn remove_purged(&self, subject_ref: &SubjectRef, id: SessionId, now: Time) {
+        self.entries.lock().remove_if(subject_ref, id, |entry| entry.is_of_purged(now));
+    }
+
     pub(super) fn list(&self, subject_ref: &SubjectRef, from: &Cursor) -> IndexPage {
         let all = self.entries.lock();
         let Some(entries) = all.by_subject.get(subject_ref) else { return IndexPage::default() };

@@ -112,7 +112,7 @@ impl Memory {
         let (session, _) = entry.remove();
         let Session { session_key, record } = *session;
         if let Some(subject) = record.head.subject {
-            self.index.remove_session(&SubjectRef { app: session_key.app, subject }, session_key.id);
+            self.index.remove_purged(&SubjectRef { app: session_key.app, subject }, session_key.id, now);
         }
         true
     }

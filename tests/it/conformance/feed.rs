@@ -84,6 +84,23 @@ async fn every_end_by_a_call_is_an_event_with_its_reason(store: Arc<impl Store>)
 }
 
 #[apply(every_store)]
+async fn a_write_by_which_a_session_expires_earlier_is_an_event_and_one_by_which_it_expires_later_is_none(
+    store: Arc<impl Store>,
+) {
+    let session_key = create_session(&*store).await;
+    let begin = latest(&*store, "default").await;
+
+    for (idle_timeout, absolute_timeout) in [(HOUR, SPAN), (HOUR / 2, SPAN), (HOUR, SPAN), (HOUR, MINUTE)] {
+        let lifetime = lifetime(idle_timeout, absolute_timeout);
+        let write = write(Edit { changes: Some(set("a", "1")), lifetime, ..edit() });
+        commit(&*store, &session_key, &by_token(1, START), &write).await;
+    }
+
+    let earlier = event(&session_key, EventKind::ExpiresEarlier, START);
+    assert_eq!(read_feed(&*store, "default", &begin).await.0, [earlier, earlier]);
+}
+
+#[apply(every_store)]
 async fn a_write_that_changes_only_entries_or_access_time_is_no_event(store: Arc<impl Store>) {
     let session_key = create_session(&*store).await;
     let begin = latest(&*store, "default").await;

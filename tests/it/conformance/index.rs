@@ -12,6 +12,7 @@ use cloakroom::store::{
 use cloakroom::types::{AppName, Time};
 
 use super::fixtures::*;
+use super::sweep::sweep_all;
 use crate::support::redis::RedisServer;
 
 fn subject_ref(app_name: &str, name: &str) -> SubjectRef {
@@ -212,6 +213,21 @@ mod sweep {
         }
 
         assert_eq!(entries(&*store, &anna()).await, [entry(2, START + HOUR)]);
+    }
+}
+
+#[apply(stores_without_redis)]
+async fn the_purge_of_a_session_leaves_the_entry_of_a_login_that_is_about_to_take_its_place(store: Arc<impl Store>) {
+    let purge_time = START + IDLE + TOMBSTONE_TTL;
+    for (n, add_time, is_left) in [(1, START + IDLE, false), (2, START + IDLE + MS, true)] {
+        let session_key = create(&*store, session_key(n), &full_record()).await;
+        let entry = entry(n, add_time);
+        enter(&*store, &anna(), entry).await;
+
+        assert_eq!(sweep_all(&*store, purge_time).await, 1);
+
+        assert_eq!(load(&*store, &session_key).await, None);
+        assert_eq!(entries(&*store, &anna()).await.contains(&entry), is_left);
     }
 }
 

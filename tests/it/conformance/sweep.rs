@@ -9,7 +9,7 @@ use cloakroom::types::Time;
 use super::fixtures::*;
 
 /// Sweeps until nothing is left to purge, and returns how many records were deleted.
-async fn sweep_all(store: &impl Store, now: Time) -> usize {
+pub(super) async fn sweep_all(store: &impl Store, now: Time) -> usize {
     let mut deleted = 0;
     loop {
         match store.sweep(now).await.expect("the store answers") {

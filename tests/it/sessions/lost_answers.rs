@@ -5,7 +5,7 @@ use cloakroom::grpc::wire::{Changes, Outcome, RotationCause, SaveSessionRequest}
 use cloakroom::token::Key;
 
 use crate::support::browser::Browser;
-use crate::support::calls::{ChangesExt as _, open_cookie, save_cookie, set_cookies};
+use crate::support::calls::{ChangesExt as _, json_entries, open_cookie, save_cookie, set_cookies};
 use crate::support::frontend::{after_open, header, log_in, request};
 use crate::support::race::{Round, race_for};
 use crate::support::sessions::{MILLI, MINUTE, SECOND, SaveExt as _, destroy_cookie, gone};
@@ -242,6 +242,62 @@ async fn a_logout_by_a_superseded_cookie_ends_what_it_leads_to(store: StoreKind)
 }
 
 #[apply(on_every_store)]
+async fn a_logout_shortly_after_a_lost_login_ends_the_recovery_session_as_well(store: StoreKind) {
+    let service = TestService::new(store).await;
+    let browser = Browser::with(&service.stored(&[("a", "1")]).await);
+    request(&service, &browser, Changes::default().subject("anna")).await;
+    service.advance(5 * SECOND);
+    request(&service, &browser, Changes::default().set("b", "1")).await;
+    assert_eq!(service.entries(browser.token().unwrap()).await["b"], "1");
+
+    service.try_destroy(destroy_cookie(&header(&browser))).await.unwrap();
+
+    let after = service.session(browser.token().unwrap()).await;
+    assert!(after.new && after.entries.is_empty());
+}
+
+#[apply(on_every_store)]
+async fn a_login_that_is_repeated_by_a_superseded_cookie_is_one_login(store: StoreKind) {
+    for has_form in [true, false] {
+        let service = TestService::new(store).await;
+        let browser = Browser::with(&service.stored(&[("a", "1")]).await);
+        request(&service, &browser, Changes::default().subject("anna")).await;
+        if has_form {
+            request(&service, &browser, Changes::default().set("csrf", "1")).await;
+        }
+        let login = || save_cookie(&header(&browser), Changes::default().subject("bert").set("n", "1"));
+
+        let [first, repeated] =
+            [service.save(login().request_id("one")).await, service.save(login().request_id("one")).await];
+
+        assert_eq!(set_cookies(&first.headers).len(), 1);
+        assert_eq!(set_cookies(&repeated.headers), set_cookies(&first.headers));
+        assert_eq!(repeated.session.unwrap().id, first.session.unwrap().id);
+        let another = service.save(login().request_id("another")).await;
+        assert_ne!(set_cookies(&another.headers), set_cookies(&first.headers));
+    }
+}
+
+#[apply(on_every_store)]
+async fn of_two_superseded_cookies_a_save_goes_to_the_session_that_an_open_finds(store: StoreKind) {
+    let service = TestService::new(store).await;
+    let [first, second] = [service.stored(&[("a", "1")]).await, service.stored(&[("a", "1")]).await];
+    for token in [&first, &second] {
+        service.log_in(token, "anna").await;
+    }
+    let both = format!("session={first}; session={second}");
+    let second = Browser::with(&second);
+    let (_, shown) = request(&service, &second, Changes::default().set("csrf", "1")).await;
+
+    let saved = service.save(save_cookie(&both, Changes::default().set("b", "1"))).await;
+
+    assert_eq!(saved.session.unwrap().id, shown.session.unwrap().id);
+    let opened = service.open(open_cookie(&both)).await;
+    let names: Vec<String> = json_entries(opened.session.unwrap()).into_keys().collect();
+    assert_eq!(names, ["b", "csrf"]);
+}
+
+#[apply(on_every_store)]
 async fn a_superseded_cookie_beside_that_of_its_recovery_session_opens_that_session(store: StoreKind) {
     let service = TestService::new(store).await;
     let old = service.stored(&[("a", "1")]).await;
@@ -327,6 +383,15 @@ async fn a_refused_way_out_ends_neither_of_two_live_cookies(store: StoreKind) {
     let invalid = save_cookie(&both, Changes::default().clear().set("", "1"));
     assert_eq!(service.refusal(invalid).await.1, "ENTRY_NAME_INVALID");
     assert_eq!(service.refusal(save_cookie(&both, Changes::default().set("b", "1"))).await.1, "COOKIES_AMBIGUOUS");
+
+    for refused in [
+        save_cookie(&both, Changes::default().clear().authenticated()),
+        save_cookie(&both, Changes::default().clear().set("a", &format!("\"{}\"", "x".repeat(100_000)))),
+        SaveSessionRequest { etag: "7".to_owned(), ..save_cookie(&both, Changes::default().subject("anna")) },
+    ] {
+        let (_, reason) = service.refusal(refused).await;
+        assert!(["SUBJECT_MISSING", "SESSION_TOO_LARGE", "ETAG_MISMATCH"].contains(&&*reason), "{reason}");
+    }
 
     assert!(service.is_live(&one).await && service.is_live(&other).await);
 }

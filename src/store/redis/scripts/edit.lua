@@ -26,6 +26,7 @@ if authentication == 'n' and subject == '' then return {6} end
 local at = 1
 local function next_argument() at = at + 1; return ARGV[at] end
 local count_before, bytes_before, access_time_before = count, bytes, access_time
+local expire_time_before = math.min(access_time + idle_timeout, deadline)
 if clears then count, bytes = 0, 0 end
 -- removed: fields. written: fields and values. undo: fields and values before, false if there was none.
 local removed, written, counters, undo = {}, {}, {}, {}
@@ -174,6 +175,7 @@ elseif access_time - access_time % EXPIRY_STEP > access_time_before then
   redis.call('PEXPIREAT', key, string.format('%d', expiry), 'GT')
 end
 if subject ~= subject_before then append_event(130)  -- subject changed
-elseif verifier_hash ~= verifier_hash_before then append_event(129) end  -- rotated
+elseif verifier_hash ~= verifier_hash_before then append_event(129)  -- rotated
+elseif math.min(access_time + idle_timeout, deadline) < expire_time_before then append_event(129, '\1') end  -- expires earlier
 if subject == subject_before and #counters == 0 then return meta .. access .. subject end
 return {1, meta .. access .. subject, '', subject_before, counters}

@@ -13,10 +13,11 @@ local function expire_at(time, imported_from)
   redis.call('PEXPIREAT', key, string.format('%d', time))
 end
 
--- Appends an event of this session to the feed. Its kind, as in session/event.rs: the reason of an end, or 128 up.
-local function append_event(kind)
+-- Appends an event of this session to the feed. Its kind, as in store/encoding.rs: the reason of an end, or 128 up, and
+-- what follows the id, if anything.
+local function append_event(kind, rest)
   local id = string.gsub(string.sub(key, -32), '..', function(hex) return string.char(tonumber(hex, 16)) end)
-  append_to_feed(KEYS[3], KEYS[4], struct.pack('>BI6', kind, now) .. id)
+  append_to_feed(KEYS[3], KEYS[4], struct.pack('>BI6', kind, now) .. id .. (rest or ''))
 end
 
 -- Replaces the session by its tombstone, which keeps what later calls with its tokens or request_ids need.
