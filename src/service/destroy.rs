@@ -46,7 +46,7 @@ impl Service {
         let outcome = match destroy.credential {
             Credential::CookieHeader(header) => self.destroy_all(&call, header, fingerprint).await?,
             credential => match self.resolve_credential(&call, credential).await? {
-                Some(ResolvedCredential { token, .. }) => self.destroy_one(&call, token, fingerprint).await?,
+                Some(ResolvedCredential { token, .. }) => self.destroy_one(&call, token, fingerprint).await?.0,
                 None => Outcome::Gone(None),
             },
         };
@@ -74,31 +74,33 @@ impl Service {
             }
         };
         for PresentedToken { token, .. } in self.read_cookie_header(call, header, None).await? {
-            let ended = self.destroy_one(call, token, fingerprint).await?;
+            let (ended, is_current) = self.destroy_one(call, token, fingerprint).await?;
             add(ended);
             // A token that was superseded a short time ago still ends its session, and leads to a recovery session as well.
             if ended != Outcome::Gone(None)
+                && !is_current
                 && let Some(recovery) = self.recovery_credential(call, token, None).await?
             {
-                add(self.destroy_one(call, recovery.token, fingerprint).await?);
+                add(self.destroy_one(call, recovery.token, fingerprint).await?.0);
             }
         }
         Ok(outcome)
     }
 
+    /// Ends the session of a token. Returns also whether the token was the session's current one.
     async fn destroy_one(
         &self,
         call: &AppCall<'_>,
         token: SplitToken,
         fingerprint: Option<Fingerprint>,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<(Outcome, bool), Error> {
         let write = Write::End(EndReason::Destroyed);
         let credential = ResolvedCredential { token, text: None, kind: CredentialKind::Token, note: CookieNote::None };
         let prepared = PreparedWrite { fingerprint, ..PreparedWrite::new(credential, write) };
         Ok(match self.write(call, &prepared).await? {
-            WriteResult::Done { outcome, .. } => outcome,
-            WriteResult::Gone(reason) => Outcome::Gone(reason),
-            WriteResult::Missing => Outcome::Gone(None),
+            WriteResult::Done { outcome, token: current, .. } => (outcome, current == Some(token)),
+            WriteResult::Gone(reason) => (Outcome::Gone(reason), false),
+            WriteResult::Missing => (Outcome::Gone(None), false),
         })
     }
 }

@@ -36,7 +36,7 @@ pub(super) enum WriteResult {
         outcome: Outcome,
         /// The head from now on; `None` if the session has ended since.
         head: Option<Box<Head>>,
-        /// The session's token from now on; `None` if this caller may not get it.
+        /// The session's token from now on, or at its end; `None` if this caller may not get it.
         token: Option<SplitToken>,
         counters: Counters,
     },
@@ -76,6 +76,15 @@ impl<'r> PreparedWrite<'r> {
         match &self.operation {
             Write::Edit(edit) => edit.changes.as_ref(),
             Write::End(_) => None,
+        }
+    }
+
+    /// The session's token after this write was made with `token` and left this head. `None`: an end by an older token.
+    fn token_after_write(&self, call: &AppCall<'_>, token: SplitToken, head: &Head) -> Option<SplitToken> {
+        let is_current = || head.verifier_hash == token.verifier_hash(&call.app.name);
+        match self.operation {
+            Write::End(_) => is_current().then_some(token),
+            Write::Edit(_) => Some(self.token_after(token, head)),
         }
     }
 
@@ -133,7 +142,7 @@ impl Service {
             let previous = match self.apply(&session_key, &precondition, &prepared.operation).await? {
                 Applied::Done(done) => {
                     let Done { head, effect, counters, .. } = *done;
-                    let (outcome, token) = (outcome(effect, &head), Some(prepared.token_after(token, &head)));
+                    let (outcome, token) = (outcome(effect, &head), prepared.token_after_write(call, token, &head));
                     let head = head.end.is_none().then(|| Box::new(head));
                     return Ok(WriteResult::Done { outcome, head, token, counters });
                 }

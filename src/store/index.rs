@@ -102,8 +102,8 @@ pub struct IndexEntry {
 }
 
 impl IndexEntry {
-    /// Whether the entry is that of a session that is purged now. A younger one is that of a login with the same id, which
-    /// adds it before it stores the session.
+    /// Whether the entry is that of a session that is purged now. A younger one may be that of a login with the same id,
+    /// which adds it before it stores the session. If the login was refused, it expires.
     pub(super) fn is_of_purged(&self, now: Time) -> bool {
         self.add_time + TOMBSTONE_TTL <= now
     }

@@ -131,6 +131,7 @@ func (s *Store) Save(r *http.Request, w http.ResponseWriter, session *sessions.S
 			return ended
 		}
 		of = &stored{}
+		s.remember(session, of)
 	}
 	if session.ID == "" {
 		// As base32, without padding.

@@ -102,8 +102,8 @@ func (l *loads) setEnded(left map[string]*pb.Value, ended *cloakroom.EndedError)
 	l.left, l.ended = left, ended
 }
 
-// revived tells whether a new session would get values of one that had ended, as RenewToken takes them along. After Destroy
-// it has none of them.
+// revived tells whether a new session would get the values of one that had ended, as RenewToken takes them along: most of
+// them are as they were. After Destroy the handler may set one or the other again.
 func (l *loads) revived(token string, wanted map[string]*pb.Value) *cloakroom.EndedError {
 	if l == nil {
 		return nil
@@ -113,10 +113,18 @@ func (l *loads) revived(token string, wanted map[string]*pb.Value) *cloakroom.En
 	if l.entries[token] != nil {
 		return nil
 	}
-	for name, value := range wanted {
-		if before := l.left[name]; name != deadlineEntry && before != nil && external.IsSame(before, value) {
-			return l.ended
+	kept, left := 0, 0
+	for name, before := range l.left {
+		if name == deadlineEntry {
+			continue
 		}
+		left++
+		if value := wanted[name]; value != nil && external.IsSame(before, value) {
+			kept++
+		}
+	}
+	if left > 0 && 2*kept >= left {
+		return l.ended
 	}
 	return nil
 }

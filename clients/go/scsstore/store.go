@@ -125,7 +125,7 @@ func (s *Store) DeleteCtx(ctx context.Context, token string) error {
 		return s.revoke(ctx, id)
 	}
 	ended, err := external.Destroy(ctx, s.client, token)
-	if ended != nil {
+	if ended != nil && before != nil {
 		loads.setEnded(before, ended)
 	}
 	return err

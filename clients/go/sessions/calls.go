@@ -149,6 +149,7 @@ func (s *Session) applyOpen(opened *pb.OpenSessionResponse) {
 	// The login of another user, without a look at the session before it.
 	if changes := s.unconfirmed.GetChanges(); isOther(session.Subject, changes.GetSubject()) {
 		s.entries.load(nil, changes)
+		s.beforeSave.found = &pb.Session{Subject: session.Subject, Permanent: session.Permanent}
 		session.Subject, session.Permanent = changes.GetSubject(), changes.Permanent
 	}
 	s.entries.areOthers = isOther(session.Subject, s.other.GetSubject())
@@ -195,6 +196,9 @@ func (s *Session) takeBack() {
 	before := s.beforeSave
 	if !before.entries.isComplete && s.opened != nil {
 		before.entries.stored, before.entries.isComplete = s.opened.GetSession().GetEntries(), true
+	}
+	if before.found != nil {
+		s.info.Subject, s.info.Permanent = before.found.Subject, before.found.Permanent
 	}
 	s.entries = before.entries.with(&s.entries)
 	if before.other != nil {
@@ -252,7 +256,7 @@ func (s *Session) buildSave() *pb.SaveSessionRequest {
 	if !s.hasUnsaved() {
 		return nil
 	}
-	before := unsaved{s.entries, s.other, s.rotates}
+	before := unsaved{entries: s.entries, other: s.other, rotates: s.rotates}
 	changes := s.entries.changes()
 	if s.other != nil {
 		proto.Merge(changes, s.other)

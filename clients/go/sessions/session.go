@@ -57,6 +57,8 @@ type unsaved struct {
 	entries entries
 	other   *pb.Changes
 	rotates bool
+	// What an open has found of the user before, whose entries the save hides. Nil: nothing.
+	found *pb.Session
 }
 
 // request is what a session needs to know of its request.

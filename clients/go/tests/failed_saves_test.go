@@ -340,3 +340,35 @@ func TestALoginOfAnotherUserThatIsRefusedCanBeTakenBack(t *testing.T) {
 		t.Error(written)
 	}
 }
+
+func TestWhatOneUserLeftIsNotSeenAfterALostAndThenRefusedLoginOfAnother(t *testing.T) {
+	running := service.Start(t, service.Options{})
+	fails, client := failingClient(t, running, "shop")
+	browser := service.Browse(t, handle(client, func(w http.ResponseWriter, r *http.Request, s *sessions.Session) {
+		if r.URL.Path == "/alice" {
+			s.SetSubject("alice")
+			s.Set("cart", 1)
+			return
+		}
+		s.SetSubject("bob")
+		s.Set("own", strings.Repeat("x", 100_000))
+		fails.fails.Store(true)
+		lost := s.Save()
+		fails.fails.Store(false)
+		opened := s.Open()
+		refused := s.Save()
+		if !errors.Is(lost, cloakroom.ErrUnavailable) || opened != nil || !errors.Is(refused, cloakroom.ErrRefused) {
+			t.Error(lost, opened, refused)
+		}
+		asBob, err := s.Names()
+		s.SetSubject("alice")
+		asAlice, aliceErr := s.Names()
+		s.Discard()
+		fmt.Fprint(w, asBob, err, asAlice, aliceErr)
+	}))
+	browser.Get("/alice")
+
+	if got := browser.Get("/bob").Body; got != "[own] <nil> [cart own] <nil>" {
+		t.Error(got)
+	}
+}

@@ -168,6 +168,30 @@ func TestAnotherIDRevivesNoSessionOfGorillaThatHasEndedAndTheNextLoginWorks(t *t
 	}
 }
 
+func TestGorillasSaveCanBeRepeatedAfterTheOneOfAnotherIDHasFailed(t *testing.T) {
+	running := service.Start(t, service.Options{Apps: storeApps})
+	store := gorillastore.New(running.Client("shop"), []byte(signingKey))
+	browser := service.Browse(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		session, err := store.Get(r, "session")
+		must(t, err)
+		if r.URL.Path == "/login" {
+			session.ID = ""
+			session.Values["large"] = strings.Repeat("x", 100_000)
+			if err := session.Save(r, w); !errors.Is(err, cloakroom.ErrRefused) {
+				t.Error("not refused:", err)
+			}
+			delete(session.Values, "large")
+		}
+		session.Values[r.URL.Path] = true
+		must(t, session.Save(r, w))
+	}))
+	browser.Get("/begin")
+
+	if login := browser.Get("/login"); login.Header.Get("Set-Cookie") == "" {
+		t.Errorf("%+v", login)
+	}
+}
+
 func TestGorillasUsersCanBeLoggedOutEverywhere(t *testing.T) {
 	running := service.Start(t, service.Options{Apps: storeApps})
 	one, two := gorillaBrowser(t, running, "login"), gorillaBrowser(t, running, "login")

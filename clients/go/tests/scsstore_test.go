@@ -56,7 +56,7 @@ func scsApplication(manager *scs.SessionManager, around func(http.Handler) http.
 	})
 	page("/renew", func(ctx context.Context, user string) any {
 		pages.hold()
-		err := manager.RenewToken(ctx)
+		err := errors.Join(manager.RenewToken(ctx), manager.RenewToken(ctx))
 		manager.Put(ctx, "userID", user)
 		return err
 	})
@@ -165,7 +165,9 @@ func TestAfterTheDestroyOfAnEndedSessionTheSameRequestCanBeginAnother(t *testing
 			must(t, store.DeleteCtx(context.Background(), manager.Token(r.Context())))
 			must(t, manager.Destroy(r.Context()))
 		}
+		manager.Put(r.Context(), "locale", "de")
 		manager.Put(r.Context(), "visits", manager.GetInt(r.Context(), "visits")+1)
+		manager.Put(r.Context(), r.URL.Path, true)
 	}
 	browser := service.Browse(t, store.Middleware(manager.LoadAndSave(http.HandlerFunc(handler))))
 	browser.Get("/")

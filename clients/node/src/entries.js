@@ -23,6 +23,9 @@ class Entries {
   #increments = new Map();
   /** Whether the earlier entries are another user's: the service removes them in the save that changes the subject. */
   areOthers = false;
+  /** What was known of another user's entries before `markSaved` has removed them.
+   * @type {{ stored: Map<string, StoredValue>, values: Map<string, unknown> } | undefined} */
+  #others;
   /** Whether all earlier entries were removed. */
   isCleared = false;
   /** Whether all entries of the session are known. */
@@ -139,6 +142,7 @@ class Entries {
   /** Treats these changes as stored. Later changes belong to the next save.
    * @param {{ unset: string[], set: Map<string, StoredValue>, increment: Map<string, number> }} changes */
   markSaved({ unset, set, increment }) {
+    this.#others = this.areOthers ? { stored: this.#stored, values: new Map(this.#values) } : undefined;
     if (this.areOthers) this.keepOnly(new Map());
     for (const name of unset) {
       this.#stored.delete(name);
@@ -162,6 +166,10 @@ class Entries {
   takeBack({ clear, unset, set, increment }) {
     const later = [...this.#written].map((name) => /** @type {const} */ ([name, this.#values.get(name)]));
     const [laterRemoved, laterIncrements] = [this.#removed, this.#increments];
+    if (this.#others !== undefined) {
+      this.#stored = this.#others.stored;
+      this.#values = new Map([...this.#others.values, ...this.#values]);
+    }
     this.isCleared = clear;
     this.#removed = new Set(unset);
     this.#written = new Set(set.keys());
@@ -169,7 +177,8 @@ class Entries {
     for (const [name, value] of set) if (!this.#values.has(name)) this.#values.set(name, decode(value));
     for (const [name, by] of increment) {
       const stored = this.#stored.get(name);
-      if (stored !== undefined) this.#stored.set(name, { json: String(Number(decode(stored)) - by) });
+      const isAdded = stored !== undefined && this.#others === undefined;
+      if (isAdded) this.#stored.set(name, { json: String(Number(decode(stored)) - by) });
     }
     for (const name of laterRemoved) this.remove(name);
     for (const [name, value] of later) this.set(name, value);

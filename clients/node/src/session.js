@@ -457,6 +457,8 @@ class Session {
   #takeBack() {
     const { changes, rotate } = /** @type {Record<string, any>} */ (this.#unconfirmedSave);
     this.#refusedSave = { changes, rotate };
+    // The service has answered.
+    this.unavailable = undefined;
     if (this.#unconfirmedEntries !== this.#entries) return;
     const { clear, unset, set, increment, ...otherChanges } = changes;
     this.#entries.takeBack({ clear, unset, set, increment });

@@ -15,7 +15,7 @@ import { Browser, serve } from './app.mjs';
 import { RecordingTransport } from './recording_transport.mjs';
 import { Service } from './service.mjs';
 
-const { CallFailed } = cloakroom;
+const { CallFailed, SessionRefused, SessionUnavailable } = cloakroom;
 
 let service;
 let transport;
@@ -416,4 +416,32 @@ test('changes of a refused save are forgotten with a session that is cleared or 
 
     assert.equal(session.get('own'), undefined);
   }
+});
+
+test('a refused login of another user can be taken back', async () => {
+  const { session, cookieHeader } = await refusedSession((opened) => { opened.subject = 'bob'; });
+  session.subject = 'alice';
+  session.delete('large');
+  const content = { cart: [1, 2], own: 'kept', visits: 3 };
+  assert.deepEqual([session.subject, contentOf(session)], ['alice', content]);
+
+  await session.finish();
+
+  assert.deepEqual(await contentAt(cookieHeader), content);
+});
+
+test('a refusal after an outage ends the outage', async () => {
+  const session = new Session(new Client({ service: transport, app: 'shop', deadline: 300 }));
+  const fail = () => {
+    transport.instead.set('SaveSession', fail);
+    throw new CallFailed('UNAVAILABLE', '', 'no answer');
+  };
+  transport.instead.set('SaveSession', fail);
+  session.set('large', 'x'.repeat(100_000));
+  await assert.rejects(() => session.save(), SessionUnavailable);
+  transport.instead.delete('SaveSession');
+
+  await assert.rejects(() => session.save(), SessionRefused);
+
+  assert.equal(session.unavailable, undefined);
 });

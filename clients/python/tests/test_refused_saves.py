@@ -210,3 +210,34 @@ def test_an_error_page_is_sent_after_a_refused_save_that_nobody_has_caught(servi
     failed = app.test_client().get("/act")
 
     assert (failed.status_code, failed.text) == (400, "too large")
+
+
+def test_the_same_changes_are_sent_at_the_end_of_the_request_if_they_were_written_again(browser):
+    session = browser.session()
+    have_changes_refused(session)
+    session["large"] = LARGE
+    browser.transport.take_calls()
+
+    with is_too_large():
+        browser.finish(session)
+
+    assert browser.transport.take_calls() == ["SaveSession"]
+
+
+def test_a_refusal_after_an_outage_ends_the_outage(browser):
+    session = browser.session()
+    session["large"] = LARGE
+
+    def fail(method, request, timeout):
+        browser.transport.instead["SaveSession"] = fail
+        raise CallFailed("UNAVAILABLE", "", "no answer")
+
+    browser.transport.instead["SaveSession"] = fail
+    with pytest.raises(SessionUnavailable):
+        session.save()
+    del browser.transport.instead["SaveSession"]
+
+    with is_too_large():
+        session.save()
+
+    assert session.unavailable is None

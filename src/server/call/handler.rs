@@ -49,7 +49,7 @@ where
         let stream = self.activity.open_stream(request.version());
         let protocol = Protocol::of_request(&mut request);
         let http1_request = Http1Request::begin(&request, &self.activity, &self.context);
-        let head = check_head(&mut request);
+        let head = check_head(&request);
         // In a box, because each future that the request passes through holds it twice, and all of them are moved.
         let mut request = Box::new(self.with_body(request, protocol));
         request.extensions_mut().insert(Arc::clone(&self.connection));
@@ -111,14 +111,14 @@ where
     }
 }
 
-/// Refuses a request with too many headers, and drops them before anybody waits for the rest of the request.
-fn check_head(request: &mut Request<Incoming>) -> Result<(), Rejection> {
-    let count = request.headers().len();
-    if count <= MAX_HEADERS {
-        return Ok(());
+/// Refuses a request with too many headers. They are dropped before the rest of the request is waited for.
+fn check_head(request: &Request<Incoming>) -> Result<(), Rejection> {
+    match request.headers().len() {
+        ..=MAX_HEADERS => Ok(()),
+        count => {
+            Err(Rejection::RequestTooLarge(format!("the request has {count} headers, over the limit of {MAX_HEADERS}")))
+        }
     }
-    drop(mem::take(request.headers_mut()));
-    Err(Rejection::RequestTooLarge(format!("the request has {count} headers, over the limit of {MAX_HEADERS}")))
 }
 
 /// Returns the protocol of a call, if it is one that is served. Health checks are answered by each.

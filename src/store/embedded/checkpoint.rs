@@ -384,7 +384,7 @@ pub(super) fn is_full_io(error: &io::Error) -> bool {
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
-pub(super) fn log_damage(data_file: &DataFile) {
+fn log_damage(data_file: &DataFile) {
     static THROTTLE: LogThrottle = LogThrottle::new();
     if THROTTLE.count().is_some() {
         let path = data_file.path.display();

@@ -52,6 +52,7 @@ impl DataFile {
     pub(super) fn open(settings: &Settings) -> Result<(Self, Database, Format), FileOpenError> {
         let folder = &settings.path;
         create_folder(folder).map_err(|source| FileOpenError::Folder { path: folder.clone(), source })?;
+        log::check_unused(folder)?;
         let path = path_in(folder);
         match fs::metadata(&path) {
             Ok(metadata) => check_file(&path, &metadata)?,
@@ -421,6 +422,20 @@ mod tests {
 
         let refused = open(home.path()).unwrap_err();
         drop(first);
+
+        assert!(matches!(refused, FileOpenError::InUse { .. }), "{refused:?}");
+        open(home.path()).unwrap();
+    }
+
+    #[test]
+    fn files_whose_log_is_in_use_are_in_use_while_the_data_file_is_not() {
+        let home = folder();
+        drop(open(home.path()).unwrap());
+        let log = File::create(&log::paths(home.path())[0]).unwrap();
+        log.lock().unwrap();
+
+        let refused = open(home.path()).unwrap_err();
+        drop(log);
 
         assert!(matches!(refused, FileOpenError::InUse { .. }), "{refused:?}");
         open(home.path()).unwrap();

@@ -203,6 +203,28 @@ impl Log {
     }
 }
 
+/// Fails if another process has the log open. Before the data file is touched: its lock is free for a moment whenever the
+/// database opens it again.
+pub(super) fn check_unused(folder: &Path) -> Result<(), LogError> {
+    for path in paths(folder) {
+        // One that is missing, or that cannot be opened, is judged later. To be locked over NFS, it has to be open for writing.
+        if let Ok(file) = OpenOptions::new().read(true).write(true).open(&path) {
+            lock(&file, &path)?;
+        }
+    }
+    Ok(())
+}
+
+fn lock(file: &File, path: &Path) -> Result<(), LogError> {
+    match file.try_lock() {
+        Ok(()) => Ok(()),
+        Err(TryLockError::WouldBlock) => Err(LogError::InUse(path.to_owned())),
+        // The database does without a lock, too, where there are none.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(()),
+        Err(TryLockError::Error(error)) => Err(LogError::Io(path.to_owned(), error)),
+    }
+}
+
 /// Whether a path still names an open file.
 pub(super) fn is_same_file(path: &Path, file: &File) -> bool {
     let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
@@ -249,11 +271,7 @@ impl Segment {
         };
         let failed = |error| LogError::Io(path.clone(), error);
         let file = opened.map_err(failed)?;
-        // Beside the lock on the data file, which is free for a moment whenever the database opens that again.
-        file.try_lock().map_err(|error| match error {
-            TryLockError::WouldBlock => LogError::InUse(path.clone()),
-            TryLockError::Error(error) => failed(error),
-        })?;
+        lock(&file, &path)?;
         let (bytes, file) = read(file).map_err(failed)?;
         let mut segment = Self { path, file, used: 0, allocated: bytes.len() as u64 };
         let mut run: Option<Run> = None;
@@ -326,8 +344,18 @@ fn has_frame_after(number: u64, bytes: &[u8], identity: &[u8]) -> bool {
     let numbers = number + 1..=number + 1 + (bytes.len() / HEAD_BYTES) as u64;
     let has_number =
         |head: &[u8]| head[4..].first_chunk().is_some_and(|found| numbers.contains(&u64::from_be_bytes(*found)));
-    let mut heads = bytes.windows(HEAD_BYTES).enumerate().filter(|(_, head)| has_number(head));
-    heads.any(|(at, _)| split_frame(&bytes[at..], identity).is_some())
+    // Bytes that only look like the heads of frames must not make the start slow.
+    let mut left = 4 * bytes.len();
+    for (at, _) in bytes.windows(HEAD_BYTES).enumerate().filter(|(_, head)| has_number(head)) {
+        let rest = &bytes[at..];
+        let Some(after) = skip_frame(rest) else { continue };
+        let Some(less) = left.checked_sub(rest.len() - after.len()) else { return false };
+        left = less;
+        if split_frame(rest, identity).is_some() {
+            return true;
+        }
+    }
+    false
 }
 
 /// Returns the bytes after the first frame, by the length that it gives.

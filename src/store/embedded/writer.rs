@@ -14,7 +14,7 @@ use std::{io, thread};
 use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 
-use super::checkpoint::{CLOSED, Checkpointer, Shared, is_full_io, log_damage};
+use super::checkpoint::{CLOSED, Checkpointer, Shared, is_full_io};
 use super::file::FileOpenError;
 use super::log::{Log, MAX_SEGMENT, SEGMENT, WritePurpose};
 use super::rows::{RowChanges, RowsError};
@@ -252,7 +252,9 @@ impl WriterLoop {
             let mut tables = Tables::new(view);
             // The database panics at some kinds of damage. That is no failure of the other calls.
             if catch_unwind(AssertUnwindSafe(|| call.run(&mut tables))).is_err() {
-                log_damage(&shared.data_file);
+                if let Some(count) = self.throttle.count() {
+                    tracing::error!(count, "a write has panicked: the data file may be damaged");
+                }
                 call.fail(Error::Corrupt);
                 continue;
             }

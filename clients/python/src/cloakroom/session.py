@@ -332,7 +332,8 @@ class SessionState(MutableMapping[str, Any]):
     def save_of_application(self) -> Iterator[None]:
         """Has the save of its `with` block send what was refused before, and keep its changes if it is refused itself.
 
-        Not so at the end of a request: an error page can save its own changes after that.
+        Not so at the end of a request: an error page can save its own changes after that. After a refused save of the
+        application, its changes go with those of the error page.
         """
         self._refused_save = None
         try:
@@ -488,7 +489,8 @@ class SessionState(MutableMapping[str, Any]):
         else:
             refused, self._unconfirmed_save = self._unconfirmed_save, None
             if isinstance(error, errors.SessionRefused):
-                self._refused_save = refused
+                # The service has answered.
+                self._refused_save, self.unavailable = refused, None
 
     def _take_back(self) -> None:
         """Makes the changes of the refused save changes of the next one, unless the session was cleared since."""
@@ -596,6 +598,7 @@ class SessionState(MutableMapping[str, Any]):
         self._check_writable()
         self.accessed = self._modified = self._needs_save = True
         self._is_save_suppressed = False
+        self._refused_save = None
 
     def _change_other(self) -> pb.Changes:
         if self._other_changes is None:

@@ -170,7 +170,8 @@ impl Connections {
                     let answered = answers.get(loads..).unwrap_or_default();
                     let is_left = answered.iter().any(is_refused) && self.leave_wrong_server(reconnecting, &connection);
                     // A server that becomes the primary in between has done the later commands.
-                    if is_repeated || !is_left || !answered.iter().all(is_refused) {
+                    let may_repeat = repeat == Repeat::IfClosed || answered.iter().all(is_refused);
+                    if is_repeated || !is_left || !may_repeat {
                         return Ok((answers, Receipt { term: connection.term.clone(), deadline }));
                     }
                 }
@@ -436,9 +437,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn commands_are_repeated_only_if_the_wrong_server_has_done_none_of_them() {
+    async fn commands_are_repeated_only_if_the_wrong_server_has_done_none_of_them_or_they_only_read() {
         // The first two commands with this name are refused.
-        for (second, expected) in [("ACCEPTED", 1), ("REFUSED", 4)] {
+        for (second, repeat, expected) in
+            [("ACCEPTED", Repeat::IfNotSent, 1), ("REFUSED", Repeat::IfNotSent, 4), ("ACCEPTED", Repeat::IfClosed, 2)]
+        {
             let sent = Arc::new(AtomicUsize::new(0));
             let counted = Arc::clone(&sent);
             let answer = move |command: &str| {
@@ -454,9 +457,9 @@ mod tests {
             }
 
             let commands = pipeline(["REFUSED", second].map(redis::cmd));
-            connections.run(&commands, Repeat::IfNotSent).await.unwrap();
+            connections.run(&commands, repeat).await.unwrap();
 
-            assert_eq!(sent.load(Ordering::Relaxed), expected, "{second}");
+            assert_eq!(sent.load(Ordering::Relaxed), expected, "{second} {repeat:?}");
         }
     }
 }
