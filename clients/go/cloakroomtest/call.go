@@ -151,8 +151,10 @@ func (c *call) ofWrite(request credential, isHeader bool) (*presented, error) {
 	var best *presented
 	bestRelevance := -1
 	all := c.inHeader(request.GetCookieHeader())
+	states := make([]state, len(all))
 	for i := range all {
-		relevance := c.state(all[i].token).relevance()
+		states[i] = c.state(all[i].token)
+		relevance := states[i].relevance()
 		if best != nil && relevance == relevanceOfLive && bestRelevance == relevance && best.token.selector != all[i].token.selector {
 			return nil, invalid("COOKIES_AMBIGUOUS", ambiguous)
 		}
@@ -160,10 +162,20 @@ func (c *call) ofWrite(request credential, isHeader bool) (*presented, error) {
 			best, bestRelevance = &all[i], relevance
 		}
 	}
+	for i := range all {
+		// As an open does.
+		isSuperseded := bestRelevance == relevanceOfSuperseded && states[i].relevance() == bestRelevance
+		if isSuperseded && c.findRecovery(all[i].token, states[i].rotated, fingerprint{}).record != nil {
+			return &all[i], nil
+		}
+	}
 	return best, nil
 }
 
-const relevanceOfLive = 3
+const (
+	relevanceOfLive       = 3
+	relevanceOfSuperseded = 2
+)
 
 // relevance says how much a write can learn from a token.
 func (s state) relevance() int {
@@ -171,7 +183,7 @@ func (s state) relevance() int {
 	case s.record != nil:
 		return relevanceOfLive
 	case s.isReplaced:
-		return 2
+		return relevanceOfSuperseded
 	case s.isKnown:
 		return 1
 	}
@@ -185,11 +197,12 @@ type recovery struct {
 	note   note
 }
 
-func (c *call) findRecovery(of token, rotated time.Time) recovery {
+// findRecovery finds the recovery session of a superseded token. For a call that is repeated it is the one that has done it.
+func (c *call) findRecovery(of token, rotated time.Time, by fingerprint) recovery {
 	t := of
 	for range maxRecoveries {
 		t = t.recovery(c.app.Name)
-		if c.load(t) == nil {
+		if r := c.load(t); r == nil || r.findCall(by, c.now) != nil {
 			return recovery{t, nil, c.recoveryNote(rotated)}
 		}
 		switch s := c.state(t); {
@@ -210,18 +223,18 @@ func (c *call) recoveryNote(rotated time.Time) note {
 }
 
 // recoveryOf returns the credential of a token's recovery session; nil: the token is not superseded.
-func (c *call) recoveryOf(t token) *presented {
+func (c *call) recoveryOf(t token, by fingerprint) *presented {
 	s := c.state(t)
 	if s.record != nil || !s.isReplaced {
 		return nil
 	}
-	found := c.findRecovery(t, s.rotated)
+	found := c.findRecovery(t, s.rotated, by)
 	return &presented{token: found.token, note: found.note, isTicket: true}
 }
 
 // beginAnew returns the credential of the session that a dead cookie gets.
-func (c *call) beginAnew(t token) presented {
-	if found := c.recoveryOf(t); found != nil {
+func (c *call) beginAnew(t token, by fingerprint) presented {
+	if found := c.recoveryOf(t, by); found != nil {
 		return *found
 	}
 	return newTicket()

@@ -45,10 +45,11 @@ func (c *call) destroyAll(header string, by fingerprint) (pb.Outcome, pb.EndReas
 		if outcome != pb.Outcome_OUTCOME_DELETED && (ended != pb.Outcome_OUTCOME_GONE || why != 0) {
 			outcome, reason = ended, why
 		}
-		if ended != pb.Outcome_OUTCOME_GONE || why == 0 {
+		if ended == pb.Outcome_OUTCOME_GONE && why == 0 {
 			continue
 		}
-		if recovery := c.recoveryOf(shown.token); recovery != nil {
+		// A token that was superseded a short time ago still ends its session, and leads to a recovery session as well.
+		if recovery := c.recoveryOf(shown.token, fingerprint{}); recovery != nil {
 			ended, why, err := c.destroyOne(recovery.token, by)
 			if err != nil {
 				return 0, 0, err

@@ -150,16 +150,22 @@ type judgement struct {
 	effect  pb.Outcome   // With replayed.
 }
 
-func (r *record) judge(generation int, on precondition) judgement {
-	if on.by.requestID != "" {
-		for _, call := range slices.Backward(r.calls) {
-			if call.fingerprint.requestID == on.by.requestID && on.now.Before(call.time.Add(idempotencyTTL)) {
-				if call.fingerprint == on.by {
-					return judgement{verdict: replayed, effect: call.effect}
-				}
-				return judgement{verdict: reused}
-			}
+// findCall returns the last call with this request_id; nil if there is none that is still known.
+func (r *record) findCall(by fingerprint, now time.Time) *rememberedCall {
+	for i := len(r.calls) - 1; i >= 0 && by.requestID != ""; i-- {
+		if call := &r.calls[i]; call.fingerprint.requestID == by.requestID && now.Before(call.time.Add(idempotencyTTL)) {
+			return call
 		}
+	}
+	return nil
+}
+
+func (r *record) judge(generation int, on precondition) judgement {
+	if call := r.findCall(on.by, on.now); call != nil {
+		if call.fingerprint == on.by {
+			return judgement{verdict: replayed, effect: call.effect}
+		}
+		return judgement{verdict: reused}
 	}
 	if reason := r.whyEnded(generation, on.now); reason != pb.EndReason_END_REASON_UNSPECIFIED {
 		return judgement{verdict: gone, reason: reason}

@@ -52,6 +52,13 @@ func (c *call) save(request *pb.SaveSessionRequest) (*pb.SaveSessionResponse, er
 		if err != nil {
 			return nil, err
 		}
+		// What would be refused ends nothing.
+		if etag != nil && *etag != 0 {
+			return nil, etagMismatch()
+		}
+		if _, _, err := c.firstRecord(prepared); err != nil {
+			return nil, err
+		}
 		if _, _, err := c.destroyAll(request.GetCookieHeader(), fingerprint{}); err != nil {
 			return nil, err
 		}
@@ -105,7 +112,7 @@ func (c *call) savePrepared(prepared preparedSave, varies bool) (*pb.SaveSession
 	result, isStored, err := c.trySave(prepared)
 	if err == nil && isStored && result.verdict != allowed && prepared.presented.isCookie {
 		// A save by cookie_header is an open and a save in one step.
-		prepared = prepared.with(c.beginAnew(prepared.presented.token))
+		prepared = prepared.with(c.beginAnew(prepared.presented.token, prepared.write.by))
 		result, isStored, err = c.trySave(prepared)
 	}
 	if err != nil {
@@ -179,7 +186,7 @@ func (c *call) firstRecord(prepared preparedSave) (*record, map[string]int64, er
 func (c *call) saveUnmodified(shown presented, request *pb.SaveSessionRequest) *pb.SaveSessionResponse {
 	s := c.state(shown.token)
 	if shown.isCookie && s.record == nil {
-		shown = c.beginAnew(shown.token)
+		shown = c.beginAnew(shown.token, fingerprint{})
 		s = c.state(shown.token)
 	}
 	if s.record != nil {

@@ -91,20 +91,28 @@ class Call {
     /** @type {Presented | undefined} */
     let best;
     let bestRelevance = -1;
+    /** @type {{ each: Presented, rotated: number }[]} */
+    const superseded = [];
     for (const each of this.inHeader(cookieHeader)) {
-      const relevance = relevanceOf(this.state(each.token));
+      const state = this.state(each.token);
+      const relevance = relevanceOf(state);
+      if (relevance === SUPERSEDED) superseded.push({ each, rotated: state.rotated });
       const isSecond = relevance === LIVE && bestRelevance === LIVE && best?.token.selector !== each.token.selector;
       if (isSecond) throw invalid('COOKIES_AMBIGUOUS', AMBIGUOUS);
       if (relevance > bestRelevance) [best, bestRelevance] = [each, relevance];
     }
-    return best;
+    if (bestRelevance !== SUPERSEDED) return best;
+    // As an open does.
+    return superseded.find(({ each, rotated }) => this.findRecovery(each.token, rotated).record !== undefined)?.each ?? best;
   }
 
-  /** @param {Token} of @param {number} lastRotation @returns {Recovery} */
-  findRecovery(of, lastRotation) {
+  /** @param {Token} of @param {number} lastRotation @param {import('./record.js').Fingerprint} [by] @returns {Recovery} */
+  findRecovery(of, lastRotation, by) {
     let [token, rotated] = [of, lastRotation];
     for (let i = 0; i < MAX_RECOVERIES; i += 1) {
       token = recoveryTokenOf(this.app.name, token);
+      const hasDoneIt = by !== undefined && this.load(token)?.findCall(by, this.now) !== undefined;
+      if (hasDoneIt) return { token, note: this.#recoveryNote(rotated) };
       const { record, isReplaced, isKnown, rotated: time } = this.state(token);
       if (!isKnown || record !== undefined) return { token, record, note: this.#recoveryNote(rotated) };
       if (isReplaced) rotated = Math.max(rotated, time);
@@ -113,17 +121,18 @@ class Call {
   }
 
   /** Returns the credential of a token's recovery session. Undefined: the token is not superseded.
-   * @param {Token} of @returns {Presented | undefined} */
-  recoveryOf(of) {
+   * @param {Token} of @param {import('./record.js').Fingerprint} [by] @returns {Presented | undefined} */
+  recoveryOf(of, by) {
     const { record, isReplaced, rotated } = this.state(of);
     if (record !== undefined || !isReplaced) return undefined;
-    const { token, note } = this.findRecovery(of, rotated);
+    const { token, note } = this.findRecovery(of, rotated, by);
     return { token, note, isTicket: true, isCookie: false };
   }
 
-  /** Returns the credential of the session that a dead cookie gets. @param {Token} token */
-  beginAnew(token) {
-    return this.recoveryOf(token) ?? newTicket();
+  /** Returns the credential of the session that a dead cookie gets: to a repeated save, the one that it was done in.
+   * @param {Token} token @param {import('./record.js').Fingerprint} [by] */
+  beginAnew(token, by) {
+    return this.recoveryOf(token, by) ?? newTicket();
   }
 
   /** @param {number} rotated */
@@ -153,10 +162,11 @@ const trim = (text) => text.replace(/^[ \t]+/, '').replace(/[ \t]+$/, '');
 /** How much a write can learn from a token. @param {State} state */
 function relevanceOf({ record, isReplaced, isKnown }) {
   if (record !== undefined) return LIVE;
-  return isReplaced ? 2 : Number(isKnown);
+  return isReplaced ? SUPERSEDED : Number(isKnown);
 }
 
 const LIVE = 3;
+const SUPERSEDED = 2;
 /** Bytes. */
 const MAX_HEADER = 1024 * 1024;
 const MAX_CANDIDATES = 8;

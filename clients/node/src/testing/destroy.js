@@ -35,7 +35,9 @@ function destroyAll(call, header, by) {
   for (const { token } of call.inHeader(header)) {
     const end = destroyOne(call, token, by);
     add(end);
-    const recovery = end.outcome === 'GONE' && end.endReason !== undefined ? call.recoveryOf(token) : undefined;
+    // A token that was superseded a short time ago still ends its session, and leads to a recovery session as well.
+    const isKnown = end.outcome !== 'GONE' || end.endReason !== undefined;
+    const recovery = isKnown ? call.recoveryOf(token) : undefined;
     if (recovery !== undefined) add(destroyOne(call, recovery.token, by));
   }
   return answer;

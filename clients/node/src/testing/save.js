@@ -31,6 +31,10 @@ function save(call, request) {
     const isAmbiguous = error instanceof CallFailed && error.reason === 'COOKIES_AMBIGUOUS';
     if (!isAmbiguous || !mayBeginAnew(request.changes, call.app.settings.subjectKey)) throw error;
     const prepared = PreparedSave.of(call, request, etag, newTicket());
+    // What would be refused ends nothing.
+    if ((etag ?? 0) !== 0) throw etagMismatch();
+    const { refusal } = firstRecord(call, prepared);
+    if (refusal !== undefined) throw refusal;
     destroyAll(call, request.cookieHeader, NO_FINGERPRINT);
     return savePrepared(call, prepared, request.accessed);
   }
@@ -47,7 +51,7 @@ function savePrepared(call, first, varies) {
   let done = trySave(call, prepared);
   if (done !== undefined && done.verdict !== 'allowed' && prepared.presented.isCookie) {
     // A save by cookie_header is an open and a save in one step.
-    prepared = prepared.with(call.beginAnew(prepared.presented.token));
+    prepared = prepared.with(call.beginAnew(prepared.presented.token, prepared.write.by));
     done = trySave(call, prepared);
   }
   const { changes, presented } = prepared;

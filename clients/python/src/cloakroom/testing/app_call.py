@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Union
 from ..messages import session_service_pb2 as pb
 from ..transport import CallFailed
 from .app import App
-from .record import Authority, Gone, Grace, Precondition, Record, judge, previous_token
+from .record import Authority, Fingerprint, Gone, Grace, Precondition, Record, judge, previous_token
 from .store import Store
 from .tokens import Note, Rejected, Signer, Token, is_ticket
 from .view import COOKIES_AMBIGUOUS
@@ -106,12 +106,21 @@ class AppCall:
     def _select(self, presented: list[Presented]) -> Presented | None:
         """Selects the token that a write can learn most from."""
         best: tuple[int, Presented] | None = None
+        superseded: list[tuple[Superseded, Presented]] = []
         for each in presented:
-            relevance = _relevance(self.state(each.token))
+            state = self.state(each.token)
+            relevance = _relevance(state)
+            if isinstance(state, Superseded):
+                superseded.append((state, each))
             if best is not None and best[0] == relevance == _LIVE and best[1].token.selector != each.token.selector:
                 raise CallFailed("INVALID_ARGUMENT", "COOKIES_AMBIGUOUS", COOKIES_AMBIGUOUS)
             if best is None or best[0] < relevance:
                 best = relevance, each
+        if best is not None and best[0] == _SUPERSEDED:
+            # As an open does.
+            for token_state, each in superseded:
+                if self.find_recovery(token_state).record is not None:
+                    return each
         return best[1] if best else None
 
     def state(self, token: Token) -> State:
@@ -137,23 +146,24 @@ class AppCall:
         previous = previous_token(record, token.verifier, self.now)
         return previous is None or not previous.is_in_grace(self.now)
 
-    def recovery_of(self, token: Token) -> Presented | None:
+    def recovery_of(self, token: Token, fingerprint: Fingerprint | None = None) -> Presented | None:
         """Returns the credential of a token's recovery session; None: the token is not superseded."""
         state = self.state(token)
         if not isinstance(state, Superseded):
             return None
-        recovery = self.find_recovery(state)
+        recovery = self.find_recovery(state, fingerprint)
         return Presented(recovery.token, recovery.note, is_ticket=True)
 
-    def begin_anew(self, token: Token) -> Presented:
-        """Returns the credential of the session that a dead cookie gets."""
-        return self.recovery_of(token) or new_ticket()
+    def begin_anew(self, token: Token, fingerprint: Fingerprint | None = None) -> Presented:
+        """Returns the credential of the session that a dead cookie gets: to a repeated save, the one that it was done in."""
+        return self.recovery_of(token, fingerprint) or new_ticket()
 
-    def find_recovery(self, superseded: Superseded) -> Recovery:
+    def find_recovery(self, superseded: Superseded, fingerprint: Fingerprint | None = None) -> Recovery:
         token, rotate_time = superseded.token, superseded.rotate_time
         for _ in range(_MAX_RECOVERIES):
             token = token.recovery(self.app.name)
-            if self.load(token) is None:
+            record = self.load(token)
+            if record is None or record.find_call(fingerprint, self.now) is not None:
                 return Recovery(token, None, self._recovery_note(rotate_time))
             state = self.state(token)
             if isinstance(state, Live):
@@ -196,11 +206,12 @@ def _relevance(state: State) -> int:
     if isinstance(state, Live):
         return _LIVE
     if isinstance(state, Superseded):
-        return 2
+        return _SUPERSEDED
     return 0 if state.reason is None else 1
 
 
 _LIVE = 3
+_SUPERSEDED = 2
 #: Characters.
 _MAX_HEADER = 1024 * 1024
 #: Cookies of the name that are read.

@@ -27,7 +27,8 @@ def destroy_all(call: AppCall, header: str, fingerprint: Fingerprint | None) -> 
     outcome: _Ended = _NOT_THERE
     for presented in call.in_header(header):
         ended = [_destroy_one(call, presented.token, fingerprint)]
-        if ended[0][0] == pb.OUTCOME_GONE and ended[0] != _NOT_THERE:
+        # A token that was superseded a short time ago still ends its session, and leads to a recovery session as well.
+        if ended[0] != _NOT_THERE:
             recovery = call.recovery_of(presented.token)
             if recovery is not None:
                 ended.append(_destroy_one(call, recovery.token, fingerprint))

@@ -89,6 +89,15 @@ class Record:
         if fingerprint is not None:
             self.calls = [*self.calls, IdempotencyRecord(fingerprint, now, effect)][-_MAX_IDEMPOTENCY_RECORDS:]
 
+    def find_call(self, fingerprint: Fingerprint | None, now: int) -> IdempotencyRecord | None:
+        """Returns the last call with this request_id, if it is still known."""
+        if fingerprint is None:
+            return None
+        for call in reversed(self.calls):
+            if call.fingerprint.request_id == fingerprint.request_id and now < call.time + _IDEMPOTENCY_TTL:
+                return call
+        return None
+
     def ended(self, reason: pb.EndReason, fingerprint: Fingerprint | None, now: int) -> Record:
         """Returns the tombstone."""
         tombstone = replace(
@@ -162,10 +171,9 @@ def judge(record: Record, generation: int, precondition: Precondition) -> Denial
     now, fingerprint = precondition.now, precondition.fingerprint
     if now >= record.tombstone_expiry():
         return Gone(None)
-    if fingerprint is not None:
-        for call in reversed(record.calls):
-            if call.fingerprint.request_id == fingerprint.request_id and now < call.time + _IDEMPOTENCY_TTL:
-                return Replay(call.effect) if call.fingerprint == fingerprint else RequestIdReused()
+    call = record.find_call(fingerprint, now)
+    if call is not None:
+        return Replay(call.effect) if call.fingerprint == fingerprint else RequestIdReused()
     reason = _end_reason(record, generation, now)
     if reason is not None:
         return Gone(reason)

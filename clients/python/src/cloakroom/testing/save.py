@@ -26,6 +26,10 @@ def save_session(
         if failed.reason != "COOKIES_AMBIGUOUS" or not may_begin_anew:
             raise
         prepared = prepare(call, request, message, etag, new_ticket())
+        # What would be refused ends nothing.
+        if etag not in (None, 0):
+            raise etag_mismatch() from None
+        first_record(call, prepared)
         destroy_all(call, request.cookie_header, None)
         return _save_prepared(call, prepared, varies=request.accessed)
     is_token = not presented.is_ticket and not presented.is_cookie
@@ -41,7 +45,8 @@ def _save_prepared(call: AppCall, prepared: PreparedSave, *, varies: bool) -> pb
     result = _try_save(call, prepared)
     if isinstance(result, (Gone, Missing)) and prepared.presented.is_cookie:
         # A save by cookie_header is an open and a save in one step.
-        prepared = prepared.with_credential(call.begin_anew(prepared.presented.token))
+        presented = call.begin_anew(prepared.presented.token, prepared.write.fingerprint)
+        prepared = prepared.with_credential(presented)
         result = _try_save(call, prepared)
     if result is not None:
         evict(call, prepared, result)
