@@ -30,10 +30,10 @@ SESSIONS = "cloakroom.v1.SessionService"
 
 # Queries that return nothing in a healthy system, with the reason.
 EMPTY_QUERIES = {
-    'absent(up{job="cloakroom"} == 1)': "a replica is up",
     "job_protocol:cloakroom_calls_failed:ratio5m > 0.1"
-    " and job_protocol:cloakroom_calls_failed:ratio5m * sum by (job, protocol) (job:cloakroom_calls:rate5m) > 10 / 300"
-    " unless on (job) job:cloakroom_calls_failed:ratio5m > 0.01": "its comparison is not the last one; few calls fail",
+    " and job_protocol:cloakroom_calls_failed:ratio5m"
+    " * sum by (job, namespace, service, protocol) (job:cloakroom_calls:rate5m) > 10 / 300"
+    " unless on (job, namespace, service) job:cloakroom_calls_failed:ratio5m > 0.01": "its comparison is not the last one; few calls fail",
 }
 
 

@@ -24,8 +24,9 @@ runAsNonRoot: true
 runAsUser: {{ . }}
 runAsGroup: {{ . }}
 fsGroup: {{ . }}
-fsGroupChangePolicy: OnRootMismatch
 {{- end }}
+{{- /* Also for the group that OpenShift adds: a change at each start would open the key to the group, and the service refuses that. */}}
+fsGroupChangePolicy: OnRootMismatch
 seccompProfile:
   type: RuntimeDefault
 {{- end }}
