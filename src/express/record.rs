@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::session::Entries;
@@ -41,23 +42,34 @@ impl DecodedRecord {
         if items.keys().any(|name| name.len() > Entries::MAX_NAME_BYTES) {
             return None;
         }
-        let expire_time = cookie.expires.as_deref().map(timestamp::parse).transpose().ok()?;
+        let expire_time = match &cookie.expires {
+            Value::Null | Value::Bool(false) => None,
+            Value::String(text) => Some(timestamp::parse(text).ok()?),
+            _ => return None,
+        };
+        let original_max_age = match &cookie.original_max_age {
+            Value::Null | Value::Bool(false) => None,
+            Value::Number(millis) => millis.as_f64(),
+            _ => return None,
+        };
         Some(Self {
             entries: Entries::pack(items.iter().map(|(name, json)| (name.as_str(), json.get().as_bytes()))),
-            lifetime: lifetime(cookie.original_max_age, expire_time),
+            lifetime: lifetime(original_max_age, expire_time),
             expire_time,
         })
     }
 }
 
 /// The members of `cookie` that say when the session ends. The others are the app's settings here.
+///
+/// Both are `false` if the application has set `cookie.expires = false`, which means null.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Cookie {
     #[serde(default)]
-    original_max_age: Option<f64>,
+    original_max_age: Value,
     #[serde(default)]
-    expires: Option<String>,
+    expires: Value,
 }
 
 /// What express-session means by the two: each use begins `originalMaxAge` anew.
@@ -84,6 +96,7 @@ mod tests {
         let expires = r#""expires":"2026-11-26T12:00:00.000Z""#;
         let table = [
             (r#""originalMaxAge":null,"expires":null"#.to_owned(), CookieLifetime::WithBrowser),
+            (r#""originalMaxAge":false,"expires":false"#.to_owned(), CookieLifetime::WithBrowser),
             (String::new(), CookieLifetime::WithBrowser),
             (format!(r#""originalMaxAge":90500,{expires}"#), CookieLifetime::Idle(Duration::from_millis(90_500))),
             (format!(r#""originalMaxAge":-5,{expires}"#), CookieLifetime::Idle(SECOND)),
@@ -109,6 +122,7 @@ mod tests {
             r#"{"cookie":null}"#,
             r#"{"cookie":{"expires":"soon"}}"#,
             r#"{"cookie":{"expires":1}}"#,
+            r#"{"cookie":{"expires":true}}"#,
             r#"{"cookie":{"originalMaxAge":"1"}}"#,
             r#"{"cookie":{},"n":NaN}"#,
             r#"{"cookie":{}} {}"#,

@@ -116,10 +116,14 @@ impl Service {
             let (service, subject_ref) = (self.clone(), subject_ref.clone());
             async move { service.resolve_entry(&subject_ref, entry, with_entries, now).await }
         });
-        Ok((sessions.await?.into_iter().flatten().collect(), next))
+        let (sessions, resolved) = sessions.await;
+        resolved?;
+        Ok((sessions.into_iter().flatten().collect(), next))
     }
 
     /// Loads the session that an entry names, if it is live and the subject's. Removes a dead entry.
+    ///
+    /// Nobody can open a session whose bytes are damaged, so it is not live. The log of the store names it.
     async fn resolve_entry(
         &self,
         subject_ref: &SubjectRef,
@@ -127,7 +131,10 @@ impl Service {
         with_entries: WithEntries,
         now: Time,
     ) -> Result<Option<SubjectSession>, Error> {
-        let snapshot = self.store.load(&SessionKey { app: subject_ref.app.clone(), id: entry.id }).await?;
+        let snapshot = match self.store.load(&SessionKey { app: subject_ref.app.clone(), id: entry.id }).await {
+            Err(store::Error::Corrupt) => return Ok(None),
+            loaded => loaded?,
+        };
         match look_up(&entry, snapshot, &subject_ref.subject, now) {
             IndexLookup::Pending => Ok(None),
             IndexLookup::Live(mut record) => {
@@ -146,14 +153,15 @@ impl Service {
         }
     }
 
-    /// Ends those of the sessions that are still the subject's. Returns how many.
+    /// Ends those of the sessions that are still the subject's. Returns how many, and the error of the first one that could
+    /// not be ended.
     pub(super) async fn end_subject_sessions(
         &self,
         subject_ref: &SubjectRef,
         ids: Vec<SessionId>,
         reason: EndReason,
         now: Time,
-    ) -> Result<u32, Error> {
+    ) -> (u32, Result<(), Error>) {
         let ends = run_concurrently(ids, |id| {
             let (service, session_key) = (self.clone(), SessionKey { app: subject_ref.app.clone(), id });
             let precondition = Precondition::unconditional(Authority::Subject(subject_ref.subject.clone()), now);
@@ -162,26 +170,38 @@ impl Service {
                 Ok(u32::from(matches!(applied, Applied::Done(_))))
             }
         });
-        Ok(ends.await?.into_iter().sum())
+        let (ended, all) = ends.await;
+        (ended.into_iter().sum(), all)
     }
 }
 
-/// Runs a task for each item as a part of this call, at most [`MAX_CONCURRENT_TASKS`] at once, until one fails.
-pub(super) async fn run_concurrently<I, T, F>(items: Vec<I>, task: impl Fn(I) -> F) -> Result<Vec<T>, Error>
+/// Runs a task for each item as a part of this call, at most [`MAX_CONCURRENT_TASKS`] at once. Returns the results of those
+/// that succeeded, and the error of the first one that did not.
+///
+/// A session that is damaged, or whose server is down, is no reason to leave the others: it ends after as many failures as
+/// there are tasks at once, without those of damaged sessions.
+pub(super) async fn run_concurrently<I, T, F>(items: Vec<I>, task: impl Fn(I) -> F) -> (Vec<T>, Result<(), Error>)
 where
     T: Send + 'static,
     F: Future<Output = Result<T, Error>> + Send + 'static,
 {
     let mut items = items.into_iter();
-    let (mut tasks, mut results) = (JoinSet::new(), Vec::new());
+    let (mut tasks, mut results, mut all, mut failures) = (JoinSet::new(), Vec::new(), Ok(()), 0);
     loop {
         while tasks.len() < MAX_CONCURRENT_TASKS
+            && failures < MAX_CONCURRENT_TASKS
             && let Some(item) = items.next()
         {
             tasks.spawn(CallContext::inherit(task(item)));
         }
-        let Some(result) = tasks.join_next().await else { return Ok(results) };
-        results.push(result.expect("a task neither panics nor is aborted")?);
+        let Some(result) = tasks.join_next().await else { return (results, all) };
+        match result.expect("a task neither panics nor is aborted") {
+            Ok(result) => results.push(result),
+            Err(error) => {
+                failures += usize::from(!matches!(error, Error::Store(store::Error::Corrupt)));
+                all = all.and(Err(error));
+            }
+        }
     }
 }
 

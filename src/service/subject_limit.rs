@@ -150,7 +150,9 @@ impl Service {
                 Ok(applied == Applied::Denied(Denial::EtagMismatch))
             }
         });
-        Ok(spared.await?.contains(&true))
+        let (spared, all) = spared.await;
+        all?;
+        Ok(spared.contains(&true))
     }
 }
 

@@ -23,6 +23,7 @@ pub use settings::MigrationSettings;
 pub use source::MigrationSource;
 pub use subject_path::SubjectPath;
 
+use self::checks::DAY;
 use crate::cookie;
 use crate::types::Time;
 
@@ -48,6 +49,13 @@ pub struct Migration {
 }
 
 impl Migration {
+    /// Until when a revocation is remembered that is made now, and the end of a session whose record never expires.
+    ///
+    /// Not only until the end of the migration, which may be moved to a later day: as long as the oldest cookie is good.
+    pub fn remembered_until(&self, now: Time) -> Time {
+        self.until.max(now + 400 * DAY)
+    }
+
     /// Returns the sources that the app has.
     pub fn sources(&self) -> impl Iterator<Item = MigrationSource> {
         let has = |source: &MigrationSource| match source {

@@ -62,7 +62,7 @@ impl ExportArgs {
         let loaded = self.config.load()?;
         let apps = chosen_apps(&loaded, &self.apps)?;
         let mut output = ExportOutput::open(&self.file, recipients)?;
-        let mut export = Export::new(open_store(&loaded)?, Arc::new(SystemClock), apps);
+        let mut export = Export::new(open_existing_store(&loaded)?, Arc::new(SystemClock), apps);
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         while let Some(part) = runtime.block_on(export.next()).map_err(failed)? {
             let ExportPart { bytes, corrupt_sessions, corrupt_revocations } = part;
@@ -75,6 +75,18 @@ impl ExportArgs {
         }
         Ok(output)
     }
+}
+
+/// Does so for a command that writes nothing. Fails if the embedded store has no data file: an empty one that is made now
+/// would be taken for the sessions.
+pub(super) fn open_existing_store(loaded: &LoadedConfig) -> Result<Handle, CliError> {
+    let settings = &loaded.settings.store;
+    if settings.kind == StoreKind::Embedded && settings.embedded.check_data_file().map_err(OpenError::from)?.is_none() {
+        let path = settings.embedded.data_file();
+        let why = "it is not there; run this where the service runs, with its configuration";
+        return Err(CliError::Failed(format!("{}: {why}", path.display()).into()));
+    }
+    open_store(loaded)
 }
 
 /// Opens the store of the configuration, if its sessions can be exported and imported.

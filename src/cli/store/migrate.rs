@@ -35,7 +35,8 @@ impl MigrateArgs {
         for line in self.report(&last) {
             output::print_note(&line);
         }
-        if left_out(&last) == 0 { Ok(()) } else { Err(CliError::LeftOut) }
+        let is_done = self.dry_run || last.complete;
+        if is_done && left_out(&last) == 0 { Ok(()) } else { Err(CliError::LeftOut) }
     }
 
     /// Reads the stream to its end, and returns the last response.

@@ -42,7 +42,7 @@ impl FoundRecord {
     /// Until when the credential is good: as long as the record is, in case the end of the migration is moved to a
     /// later day.
     fn until(&self, migration: &Migration, now: Time) -> Time {
-        self.time_left.map_or(migration.until, |left| migration.until.max(now + left))
+        self.time_left.map_or(migration.remembered_until(now), |left| migration.until.max(now + left))
     }
 }
 

@@ -82,6 +82,15 @@ fn a_data_file_that_is_missing_beside_a_key_is_no_empty_store() {
         fs::remove_file(folder.join(name)).unwrap();
     }
 
+    let exported = Command::new(env!("CARGO_BIN_EXE_cloakroom"))
+        .args(["export", "export.age"])
+        .env_clear()
+        .current_dir(folder.parent().unwrap())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(exported.stderr).unwrap();
+    assert!(exported.status.code() == Some(1) && stderr.contains("sessions.redb: it is not there"), "{stderr}");
+
     refuses(program, &["sessions.redb", "it is not there", "default.key", "move all files of the folder away"]);
 }
 

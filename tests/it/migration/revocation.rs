@@ -49,6 +49,28 @@ async fn after_the_revocation_of_a_subject_no_older_session_is_imported(store: S
 }
 
 #[apply(on_every_store_and_cookie)]
+async fn a_revocation_holds_if_the_end_of_the_migration_is_moved_to_a_later_day(
+    store: StoreKind,
+    cookie: CookieSource,
+) {
+    let until = |days| {
+        let mut settings = cookie.settings();
+        settings.migrate.until = Some(crate::support::now() + days * DAY);
+        settings
+    };
+    let service = TestService::with_apps(store, [("default", until(10))]).await;
+    let anna = cookie.sign(&service, &[("_user_id", "\"anna\"")]);
+    service.advance(SECOND);
+    service.revoke_subject("anna", "").await;
+
+    let service = service.with_settings(&until(30)).await;
+    service.advance(11 * DAY);
+    service.store.sweep(service.clock.now()).await.unwrap();
+
+    assert!(service.opens_nothing(&anna).await);
+}
+
+#[apply(on_every_store_and_cookie)]
 async fn the_session_that_a_revocation_excepts_is_still_found(store: StoreKind, cookie: CookieSource) {
     let service = service_of(store, cookie).await;
     let [one, other, late] = ["1", "2", "3"].map(|n| cookie.sign(&service, &[("_user_id", "7"), ("n", n)]));

@@ -7,6 +7,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use cloakroom::grpc::wire::changes::Lifetime;
 use cloakroom::grpc::wire::{Changes, RotationCause, SaveSessionRequest, Session};
+use cloakroom::service::Error as ServiceError;
+use cloakroom::session::Subject;
 use cloakroom::store::{Error, Redis, RedisSettings, Store as _};
 use redis::Connection;
 
@@ -49,6 +51,29 @@ async fn a_touch_of_a_damaged_session_fails_and_leaves_it_as_it_is() {
 
     assert!(matches!(touched, Err(Error::Corrupt)), "{touched:?}");
     assert_eq!(redis.cli(&["hgetall", &key]), before);
+}
+
+#[tokio::test]
+async fn a_damaged_session_keeps_no_other_of_its_user_from_being_listed_and_ended() {
+    let (redis, service) = service().await;
+    let mut sessions = Vec::new();
+    for _ in 0..100 {
+        sessions.push(service.logged_in("anna").await);
+    }
+    let damaged = sessions.swap_remove(50);
+    let key = redis.keys().into_iter().find(|key| key.ends_with(&damaged.id)).unwrap();
+    redis.cli(&["hset", &key, "m", "nonsense"]);
+    assert_eq!(service.ids_of("anna").await.len(), sessions.len());
+
+    for _ in 0..2 {
+        let revoked = service.inner.revoke_subject("", &Subject::parse("anna").unwrap(), None).await;
+
+        assert!(matches!(revoked, Err(ServiceError::Store(Error::Corrupt))), "{revoked:?}");
+        assert_eq!(service.ids_of("anna").await, [""; 0]);
+    }
+    for session in sessions {
+        assert!(!service.is_live(&session.token).await);
+    }
 }
 
 #[tokio::test]
