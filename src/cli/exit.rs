@@ -48,7 +48,7 @@ impl Exit {
             Self::Done => "done; for cookie, why, healthcheck, doctor: yes",
             Self::Failed => "failed; for cookie, why, healthcheck, doctor: no; for sessions: not found",
             Self::Usage => "the command line is wrong",
-            Self::LeftOut => "export, store migrate: done, without sessions that cannot be read, or are not moved",
+            Self::LeftOut => "export, store migrate: done, but not with all sessions",
             Self::Config => "the configuration is wrong",
             Self::Interrupted => "export: SIGINT ended it; serve: a second SIGINT ended its orderly stop",
             Self::Terminated => "export: SIGTERM ended it; serve: a second SIGTERM ended its orderly stop",

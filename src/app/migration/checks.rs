@@ -11,7 +11,9 @@ use crate::types::{Secret, SettingError};
 /// Returns the bytes of keys: text stands for its UTF-8 bytes, other bytes are written `base64:...`.
 pub(super) fn key_bytes(setting: &str, keys: &[Secret]) -> Result<Vec<Vec<u8>>, SettingError> {
     let bytes = |key: &Secret| match key.expose().strip_prefix("base64:") {
-        _ if matches!(key.expose(), "" | "base64:") => Err(SettingError::new(setting, "a key is empty: anybody could sign with it")),
+        _ if matches!(key.expose(), "" | "base64:") => {
+            Err(SettingError::new(setting, "a key is empty: anybody could sign with it"))
+        }
         Some(text) => {
             STANDARD.decode(text).map_err(|_| SettingError::new(setting, "a key after `base64:` is not base64"))
         }
