@@ -256,11 +256,13 @@ impl<S: IntoHandle> Simulation<S> {
             ExpectedWrite::Gone(reason) => Outcome::Gone(Some(reason)),
             _ => Outcome::Deleted(expected.end.ok_or("it has not ended")?.0),
         };
-        if let (Outcome::Gone(Some(_)), Some(recovery)) = (outcome, recovery) {
+        if let (Outcome::Gone(Some(_)) | Outcome::Deleted(_), Some(recovery)) = (outcome, recovery) {
+            let has_ended = matches!(outcome, Outcome::Deleted(_));
             let expected = self.sessions.get_mut(&recovery.number).ok_or("no such session")?;
             match expected.write(0, request, now) {
                 ExpectedWrite::Refused(why) => return check_refused(answer, why),
                 ExpectedWrite::Missing => {}
+                _ if has_ended => {}
                 ExpectedWrite::Gone(reason) => outcome = Outcome::Gone(Some(reason)),
                 _ => outcome = Outcome::Deleted(expected.end.ok_or("it has not ended")?.0),
             }

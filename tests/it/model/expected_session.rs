@@ -254,6 +254,16 @@ impl ExpectedSession {
         ends
     }
 
+    fn find_call(&self, request_id: &str, now: u64) -> Option<&IdempotencyRecord> {
+        let mut newest_first = self.idempotency.iter().rev();
+        newest_first.find(|record| record.request_id == request_id && now < record.time + IDEMPOTENCY_TTL)
+    }
+
+    /// Whether a call with this `request_id` is remembered.
+    pub(super) fn has_done(&self, request_id: &str, now: u64) -> bool {
+        self.find_call(request_id, now).is_some()
+    }
+
     /// Applies a write by that token and returns the result that it must have.
     pub(super) fn write(&mut self, token: usize, request: &WriteRequest, now: u64) -> ExpectedWrite {
         let reason = match self.state(now) {
@@ -261,12 +271,7 @@ impl ExpectedSession {
             State::Ended(reason) => Some(reason),
             State::Alive => None,
         };
-        let earlier = self
-            .idempotency
-            .iter()
-            .rev()
-            .find(|record| record.request_id == request.request_id && now < record.time + IDEMPOTENCY_TTL);
-        if let Some(record) = earlier {
+        if let Some(record) = self.find_call(&request.request_id, now) {
             let shows_token = self.shows_token(token, request, now);
             let by_rotation = shows_token && self.match_token(token, now) != TokenMatch::Current;
             let again = ExpectedWrite::Again { outcome: record.outcome, shows_token, by_rotation };

@@ -109,8 +109,9 @@ impl<S: IntoHandle> Simulation<S> {
         self.recoveries.retain(|(session, _), _| held.contains(session));
     }
 
-    /// Finds the recovery session of a token; `None` if it is not superseded.
-    async fn recovery(&mut self, held: HeldToken) -> Checked<Option<Recovery>> {
+    /// Finds the recovery session of a token; `None` if it is not superseded. For a save that is repeated it is the one in
+    /// which the save was done.
+    async fn recovery(&mut self, held: HeldToken, request_id: &str) -> Checked<Option<Recovery>> {
         let PresentedToken::Token(token) = held.token else { return Ok(None) };
         let now = self.now();
         let Some(mut rotated) = self.sessions[&held.session].superseded(token, now) else { return Ok(None) };
@@ -123,6 +124,7 @@ impl<S: IntoHandle> Simulation<S> {
             };
             let expected = &self.sessions[&number];
             let is_next = match expected.state(now) {
+                _ if expected.has_done(request_id, now) => false,
                 State::New => false,
                 // Until it is purged, its record is in the way.
                 State::Forgotten => self.is_stored(number).await?,
@@ -176,7 +178,7 @@ impl<S: IntoHandle> Simulation<S> {
         let now = self.now();
         let mut recoveries = Vec::new();
         for held in held {
-            recoveries.extend(self.recovery(*held).await?);
+            recoveries.extend(self.recovery(*held, "").await?);
         }
         let tokens: Vec<String> = held.iter().map(|held| self.token_of(*held)).collect();
         let header = tokens.iter().map(|token| format!("session={token}")).collect::<Vec<_>>().join("; ");
@@ -209,7 +211,11 @@ impl<S: IntoHandle> Simulation<S> {
         // A ticket is not valid in a cookie.
         let held = held.filter(|held| sent_as == SentAs::Token || held.token != PresentedToken::Ticket);
         let recovery = match held.filter(|_| sent_as == SentAs::CookieHeader) {
-            Some(held) => self.recovery(held).await?,
+            Some(held) => {
+                let is_repeatable =
+                    matches!(request.operation, Operation::Save { .. }) && !request.is_unmodified_save();
+                self.recovery(held, if is_repeatable { &request.request_id } else { "" }).await?
+            }
             None => None,
         };
         let request_id = &*request.request_id;

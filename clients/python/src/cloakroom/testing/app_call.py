@@ -155,7 +155,7 @@ class AppCall:
         return Presented(recovery.token, recovery.note, is_ticket=True)
 
     def begin_anew(self, token: Token, fingerprint: Fingerprint | None = None) -> Presented:
-        """Returns the credential of the session that a dead cookie gets: to a repeated save, the one that it was done in."""
+        """Returns the credential of the session that a dead cookie gets, a repeated save that of the first time."""
         return self.recovery_of(token, fingerprint) or new_ticket()
 
     def find_recovery(self, superseded: Superseded, fingerprint: Fingerprint | None = None) -> Recovery:
