@@ -166,10 +166,6 @@ class Entries {
   takeBack({ clear, unset, set, increment }) {
     const later = [...this.#written].map((name) => /** @type {const} */ ([name, this.#values.get(name)]));
     const [laterRemoved, laterIncrements] = [this.#removed, this.#increments];
-    if (this.#others !== undefined) {
-      this.#stored = this.#others.stored;
-      this.#values = new Map([...this.#others.values, ...this.#values]);
-    }
     this.isCleared = clear;
     this.#removed = new Set(unset);
     this.#written = new Set(set.keys());
@@ -177,8 +173,11 @@ class Entries {
     for (const [name, value] of set) if (!this.#values.has(name)) this.#values.set(name, decode(value));
     for (const [name, by] of increment) {
       const stored = this.#stored.get(name);
-      const isAdded = stored !== undefined && this.#others === undefined;
-      if (isAdded) this.#stored.set(name, { json: String(Number(decode(stored)) - by) });
+      if (stored !== undefined) this.#stored.set(name, { json: String(Number(decode(stored)) - by) });
+    }
+    if (this.#others !== undefined) {
+      this.#stored = this.#others.stored;
+      this.#values = new Map([...this.#others.values, ...this.#values]);
     }
     for (const name of laterRemoved) this.remove(name);
     for (const [name, value] of later) this.set(name, value);

@@ -77,9 +77,9 @@ impl ExportArgs {
     }
 }
 
-/// Does so for a command that writes nothing. Fails if the embedded store has no data file: an empty one that is made now
-/// would be taken for the sessions.
-pub(super) fn open_existing_store(loaded: &LoadedConfig) -> Result<Handle, CliError> {
+/// Opens the store of the configuration. Fails if the embedded store has no data file: an empty one that is made now would be
+/// taken for the sessions.
+fn open_existing_store(loaded: &LoadedConfig) -> Result<Handle, CliError> {
     let settings = &loaded.settings.store;
     if settings.kind == StoreKind::Embedded && settings.embedded.check_data_file().map_err(OpenError::from)?.is_none() {
         let path = settings.embedded.data_file();
