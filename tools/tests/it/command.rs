@@ -86,7 +86,7 @@ fn a_store_that_a_running_service_has_open_is_not_filled() {
 
     let output = run(&folder, &["--count", "5"], &[]);
 
-    let expected = "cloakroom-load-data: store.embedded: data/sessions.redb: another process has it open; \
+    let expected = "cloakroom-load-data: store.embedded: data/sessions-0.log: another process has it open; \
                     give each service a folder of its own\n";
     assert_eq!((output.status.code(), stderr(&output)), (Some(1), expected));
 }
