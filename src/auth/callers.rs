@@ -146,6 +146,11 @@ impl Caller {
         Err(Error::AppNotAllowed)
     }
 
+    /// Checks that the caller may use every app.
+    pub fn check_all_apps(&self) -> Result<(), Error> {
+        if self.may_use_all() { Ok(()) } else { Err(Error::AppNotAllowed) }
+    }
+
     /// Whether the caller may use every app.
     pub fn may_use_all(&self) -> bool {
         match self {

@@ -23,6 +23,6 @@ pub use error::Error;
 pub use peer::Peer;
 pub use peer_address::PeerAddress;
 pub use settings::{CallerSettings, Role};
-pub use stream_permit::{ConnectionInfo, StreamPermit};
+pub use stream_permit::{ConnectionInfo, PermittedApps, StreamPermit};
 
 use credential::bearer_token;

@@ -30,16 +30,24 @@ struct Permit {
     changes: watch::Receiver<()>,
     rpc: &'static str,
     token: Option<TokenHash>,
-    app: String,
+    apps: PermittedApps,
+}
+
+/// The apps that the caller of a stream has to be allowed.
+#[derive(Clone, Debug)]
+pub enum PermittedApps {
+    /// The one of this name; empty means `default`.
+    One(String),
+    All,
 }
 
 impl StreamPermit {
-    /// Creates the permit of an authenticated stream of this RPC for this app.
+    /// Creates the permit of an authenticated stream of this RPC for these apps.
     pub fn new(
         connection: Option<&Arc<ConnectionInfo>>,
         rpc: &'static str,
         headers: &HeaderMap,
-        app: &str,
+        apps: PermittedApps,
     ) -> Result<Self, Error> {
         let Some(connection) = connection else { return Ok(Self(None)) };
         let permit = Permit {
@@ -47,7 +55,7 @@ impl StreamPermit {
             changes: connection.peer.authenticator().registry().changes(),
             rpc,
             token: bearer_token(headers),
-            app: app.to_owned(),
+            apps,
         };
         // The callers may have changed between the authentication of the call and the subscription to changes.
         permit.check()?;
@@ -76,6 +84,45 @@ impl StreamPermit {
 
 impl Permit {
     fn check(&self) -> Result<(), Error> {
-        self.connection.peer.authenticate_again(self.rpc, self.token)?.check_app(&self.app)
+        let caller = self.connection.peer.authenticate_again(self.rpc, self.token)?;
+        match &self.apps {
+            PermittedApps::One(app) => caller.check_app(app),
+            PermittedApps::All => caller.check_all_apps(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use crate::auth::{Authenticator, CallerRegistry, CallerSettings, Callers, PeerAddress, Role};
+
+    use super::*;
+
+    /// An admin of these apps, known by the token `secret`.
+    fn admin(apps: &str) -> Callers {
+        let settings = CallerSettings {
+            roles: vec![Role::Admin],
+            apps: vec![apps.to_owned()],
+            token_hashes: vec![TokenHash::of(b"secret").to_string().into()],
+            ..CallerSettings::default()
+        };
+        Callers::build(&BTreeMap::from([("ops".to_owned(), settings)])).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_stream_of_all_apps_ends_when_its_caller_may_use_only_one() {
+        let registry = CallerRegistry::new(admin("*"));
+        let peer = Authenticator::new(registry.clone(), &[])
+            .peer(PeerAddress::Tcp("127.0.0.1:1".parse().unwrap()), Vec::new());
+        let connection = Arc::new(ConnectionInfo { goaway: CancellationToken::new(), peer });
+        let headers: HeaderMap = [(http::header::AUTHORIZATION, "Bearer secret".parse().unwrap())].into_iter().collect();
+        let rpc = "cloakroom.v1.AdminService/MigrateStore";
+        let mut permit = StreamPermit::new(Some(&connection), rpc, &headers, PermittedApps::All).unwrap();
+
+        registry.replace(admin("default"));
+
+        assert!(matches!(permit.revoked().await, Error::AppNotAllowed));
     }
 }

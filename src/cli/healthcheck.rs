@@ -40,7 +40,7 @@ impl HealthcheckArgs {
         let (address, tls) = match &self.address {
             Some(address) => (address.clone(), given_tls),
             None => {
-                let settings = self.config.load()?.settings;
+                let settings = self.config.load_listeners()?;
                 let (address, tls) = configured_address(&settings).ok_or("the service listens nowhere")?;
                 (address, given_tls.or_else(|| tls.is_some_and(TlsSettings::is_on).then(TlsOptions::unverified)))
             }

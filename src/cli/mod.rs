@@ -40,7 +40,7 @@ pub use address::Address;
 pub use banner::banner;
 use exit::{CliError, Exit};
 
-use crate::config::{self, LoadedConfig};
+use crate::config::{self, LoadedConfig, Settings};
 
 /// A session service for web applications, over gRPC.
 #[derive(Debug, Parser)]
@@ -101,6 +101,10 @@ struct ConfigFile {
 impl ConfigFile {
     fn load(&self) -> Result<LoadedConfig, CliError> {
         Ok(config::load(self.config.as_deref())?)
+    }
+
+    fn load_listeners(&self) -> Result<Settings, CliError> {
+        Ok(config::load_listeners(self.config.as_deref())?)
     }
 }
 

@@ -40,20 +40,10 @@ impl LoadedConfig {
     pub fn activate(self) -> Result<ActiveConfig, default_key::Error> {
         let (store, files) = (self.settings.store.clone(), self.files().clone());
         let open = |folder: &Path| {
-            let data_file = store.embedded.data_file();
-            // Looked for first, because another process that starts now makes its key first.
-            let has_data = data_file.exists();
-            if has_data && default_key::find(folder)?.is_none() {
-                return Err(default_key::Error::KeyMissing { path: default_key::path_in(folder), data_file });
-            }
-            let (keys, key) = default_key::open(folder)?;
-            if let DefaultKey::Found(path) = &key
-                && !has_data
-            {
-                return Err(default_key::Error::DataMissing { path: path.clone(), data_file });
-            }
+            default_key::check_pair(folder, store.embedded.data_file())?;
+            let opened = default_key::open(folder)?;
             files.watch(&default_key::path_in(folder));
-            Ok((keys, key))
+            Ok(opened)
         };
         self.with_default_key(&store, open, default_key::generate)
     }
@@ -82,6 +72,15 @@ impl LoadedConfig {
             KeySource::Configuration | KeySource::Process | KeySource::None => None,
         };
         Ok(keys.map_or_else(|| self.apps.clone(), |keys| self.apps_with_default_key(&keys)))
+    }
+
+    /// Checks that the key of the app `default`, if it is in the data folder, fits what else is there. Creates nothing.
+    pub fn check_default_key(&self) -> Result<(), default_key::Error> {
+        let store = &self.settings.store;
+        match self.default_key_source(store) {
+            KeySource::Folder(folder) => default_key::check_pair(folder, store.embedded.data_file()),
+            KeySource::Configuration | KeySource::Process | KeySource::None => Ok(()),
+        }
     }
 
     /// Returns the apps that a service would serve without a key.

@@ -57,6 +57,18 @@ pub fn open(folder: &Path) -> Result<(KeyRing, DefaultKey), Error> {
     Ok((keys, origin))
 }
 
+/// Checks that both the key file and the data file are there, or neither: a new one would log everybody out in silence.
+pub(super) fn check_pair(folder: &Path, data_file: PathBuf) -> Result<(), Error> {
+    // Looked for first, because another process that starts now makes its key first.
+    let has_data = data_file.exists();
+    let path = path_in(folder);
+    match (find(folder)?, has_data) {
+        (None, true) => Err(Error::KeyMissing { path, data_file }),
+        (Some(_), false) => Err(Error::DataMissing { path, data_file }),
+        (Some(_), true) | (None, false) => Ok(()),
+    }
+}
+
 /// Reads the keys in `folder`. The file has to exist.
 pub(super) fn reopen(folder: &Path) -> Result<(KeyRing, DefaultKey), Error> {
     let path = path_in(folder);

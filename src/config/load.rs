@@ -35,6 +35,32 @@ pub fn load_from(
     load_and_watch(&WatchedFiles::default(), file, environment)
 }
 
+/// Loads the tables `server` and `admin` as [`load()`] does, and gives all other settings their defaults.
+///
+/// What is wrong elsewhere does not matter, and the files that settings name are not read: a service that runs has read
+/// its own. Fails if these tables are wrong or the file is no TOML.
+pub fn load_listeners(file: Option<&Path>) -> Result<Settings, Error> {
+    #[expect(clippy::disallowed_methods, reason = "a command that asks a service reads the environment as the service does")]
+    let environment = env::vars_os().collect::<Environment>();
+    let (mut variables, mut problems) = environment::variables(&environment);
+    variables.retain(|variable| is_of_listeners(&variable.key));
+    let files = WatchedFiles::default();
+    let document = find_file(file, &environment, &files).map(|path| Document::open(&path, &files)).transpose()?;
+    let (wrong, valid_text) = document.as_ref().map(Document::check).unwrap_or_default();
+    problems.extend(wrong);
+    problems.retain(|problem| is_of_listeners(&problem.key));
+    if !problems.is_empty() {
+        return Err(Error::of(problems));
+    }
+    let mut tables = valid_text.parse::<toml::Table>().unwrap_or_default();
+    tables.retain(|table, _| is_of_listeners(&ConfigKey::from(table)));
+    merge(&tables.to_string(), &variables).map_err(merge_problem)
+}
+
+fn is_of_listeners(key: &ConfigKey) -> bool {
+    key.names().first().is_some_and(|table| LISTENER_TABLES.contains(&table.as_str()))
+}
+
 fn load_and_watch(
     files: &WatchedFiles,
     file: Option<&Path>,
@@ -76,7 +102,7 @@ fn may_cause(removed: &ConfigKey, wrong: &ConfigKey) -> bool {
         ([table, _], _) if ["apps", "callers"].contains(&table.as_str()) => true,
         ([apps, app, ..], [other_table, other, ..]) if apps == "apps" => other_table == "apps" && other == app,
         ([table, ..], [other, ..]) => {
-            let of_listeners = |table: &String| ["server", "admin", "callers"].contains(&table.as_str());
+            let of_listeners = |table: &String| table == "callers" || LISTENER_TABLES.contains(&table.as_str());
             table == other || of_listeners(table) && of_listeners(other)
         }
         (_, []) => false,
@@ -125,4 +151,5 @@ fn merge_problem(error: ConfigError) -> Error {
 }
 
 const FILE_VARIABLE: &str = "CLOAKROOM_CONFIG";
+const LISTENER_TABLES: [&str; 2] = ["server", "admin"];
 const DEFAULT_FILE: &str = "cloakroom.toml";

@@ -8,10 +8,9 @@ use tonic::{Request, Status};
 
 use super::audit::AuditRecord;
 use super::wire;
-use crate::auth::{self, Caller, ConnectionInfo, StreamPermit};
+use crate::auth::{Caller, ConnectionInfo, PermittedApps, StreamPermit};
 use crate::service::Service;
 use crate::telemetry::CallContext;
-use crate::types::AppName;
 
 /// The service, behind the check of the app.
 #[derive(Debug)]
@@ -45,7 +44,7 @@ impl AppAuthorizer {
         request: Request<R>,
         rpc: &'static str,
     ) -> Result<(&Service, R, StreamPermit), Status> {
-        let permit = begin_stream(&request, rpc, request.get_ref().app())?;
+        let permit = begin_stream(&request, rpc, PermittedApps::One(request.get_ref().app().to_owned()))?;
         let (service, message) = self.authorize(request)?;
         Ok((service, message, permit))
     }
@@ -56,12 +55,9 @@ impl AppAuthorizer {
         request: Request<R>,
         rpc: &'static str,
     ) -> Result<(&Service, R, StreamPermit), Status> {
-        // The role of such an RPC is for callers of all apps only, so it does not matter which app is checked again.
-        let permit = begin_stream(&request, rpc, AppName::DEFAULT)?;
+        let permit = begin_stream(&request, rpc, PermittedApps::All)?;
         let (caller, service) = self.caller(&request);
-        if !caller.may_use_all() {
-            return Err(auth::Error::AppNotAllowed.into());
-        }
+        caller.check_all_apps()?;
         Ok((service, request.into_inner(), permit))
     }
 
@@ -71,10 +67,10 @@ impl AppAuthorizer {
     }
 }
 
-/// Makes the permit of a stream for this app, and has its audit record end with the stream.
-fn begin_stream<R>(request: &Request<R>, rpc: &'static str, app: &str) -> Result<StreamPermit, Status> {
+/// Makes the permit of a stream for these apps, and has its audit record end with the stream.
+fn begin_stream<R>(request: &Request<R>, rpc: &'static str, apps: PermittedApps) -> Result<StreamPermit, Status> {
     let connection = request.extensions().get::<Arc<ConnectionInfo>>();
-    let permit = StreamPermit::new(connection, rpc, request.metadata().as_ref(), app)?;
+    let permit = StreamPermit::new(connection, rpc, request.metadata().as_ref(), apps)?;
     if let Some(audit) = request.extensions().get::<AuditRecord>() {
         audit.note_stream();
     }

@@ -59,7 +59,8 @@ impl Service {
         Ok(Destroyed { outcome, headers })
     }
 
-    /// Ends all sessions that a header names, and the recovery sessions of its superseded tokens.
+    /// Ends all sessions that a header names, those of legacy credentials among them, and the recovery sessions of its
+    /// superseded tokens.
     pub(super) async fn destroy_all(
         &self,
         call: &AppCall<'_>,
@@ -73,7 +74,9 @@ impl Service {
                 outcome = ended;
             }
         };
-        for PresentedToken { token, .. } in self.read_cookie_header(call, header, None).await? {
+        let presented = self.read_cookie_header(call, header, None).await?;
+        let has_token = presented.iter().any(|presented| presented.text.is_some());
+        for PresentedToken { token, .. } in presented {
             let (ended, is_current) = self.destroy_one(call, token, fingerprint).await?;
             add(ended);
             // A token that was superseded a short time ago still ends its session, and leads to a recovery session as well.
@@ -82,6 +85,12 @@ impl Service {
                 && let Some(recovery) = self.recovery_credential(call, token, None).await?
             {
                 add(self.destroy_one(call, recovery.token, fingerprint).await?.0);
+            }
+        }
+        if has_token {
+            // Beside a token nothing is imported, and after this logout there is none beside the legacy credentials.
+            for PresentedToken { token, .. } in Box::pin(self.import_legacy_sessions(call, header, None)).await? {
+                add(self.destroy_one(call, token, fingerprint).await?.0);
             }
         }
         Ok(outcome)

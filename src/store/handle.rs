@@ -165,7 +165,11 @@ macro_rules! operations {
                     })
                     .await
                     $(
-                        .inspect_err(|error| log_damage($session_key, error))
+                        .inspect_err(|error| {
+                            if matches!(error, Error::Corrupt) {
+                                log_damage($session_key);
+                            }
+                        })
                         $(.inspect(|found| log_moved($session_key, $end(found))))?
                     )?
                 }
@@ -200,11 +204,9 @@ operations! {
 }
 
 /// Names the session of an operation that met damaged bytes. They may also be its app's.
-fn log_damage(session_key: &SessionKey, error: &Error) {
+pub(super) fn log_damage(session_key: &SessionKey) {
     static DAMAGED: LogThrottle = LogThrottle::new();
-    if matches!(error, Error::Corrupt)
-        && let Some(operations) = DAMAGED.count()
-    {
+    if let Some(operations) = DAMAGED.count() {
         let SessionKey { app, id } = session_key;
         error!(%app, session.id = %id, operations, "what is stored for this session or for its app is damaged");
     }

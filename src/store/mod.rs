@@ -118,7 +118,8 @@ pub trait Store: Index + Feed + Sample + Send + Sync + 'static {
     ///
     /// A session that exists during the whole scan is found. One that is created or deleted during the scan may be
     /// missing, and in Redis one may be found twice if Redis resizes its table, moves a slot or is replaced by another
-    /// process meanwhile. `limit` is at least 1; Redis treats it as a hint. A page may be empty without being the last.
+    /// process meanwhile. `limit` is at least 1; Redis treats it as a hint. A page may be empty without being the last. A
+    /// session whose bytes are damaged is left out, and the log names it.
     fn scan(&self, app: &AppName, from: &Cursor, limit: usize) -> impl Future<Output = Result<Page, Error>> + Send;
 
     /// Deletes some of the records whose [`Head::purge_time`] has come, and index entries that have expired.

@@ -59,9 +59,9 @@ fn data_file(settings: &EmbeddedSettings) -> Finding {
     }
 }
 
-/// Whether the key that the service has made can be read. `None`: there is none, or the configuration has one.
+/// What is wrong with the key that the service has made. `None`: nothing, or the configuration has one.
 fn key_file(loaded: &LoadedConfig) -> Option<Finding> {
-    let error = loaded.apps_as_served().err()?;
+    let error = loaded.check_default_key().err()?;
     Some(Finding::failed("key of the app default", with_causes(&error), SEE_DATA_FILES))
 }
 

@@ -22,7 +22,7 @@ use super::{CliError, ConfigFile};
 use crate::age::Recipient;
 use crate::app::Kind;
 use crate::config::LoadedConfig;
-use crate::store::{Export, ExportPart, FileOpenError, Handle, OpenError, StoreKind};
+use crate::store::{self, Export, ExportPart, FileOpenError, Handle, Memory, OpenError, StoreKind};
 use crate::types::{AppName, SystemClock};
 
 #[derive(Debug, Args)]
@@ -80,13 +80,24 @@ impl ExportArgs {
 /// Opens the store of the configuration. Fails if the embedded store has no data file: an empty one that is made now would be
 /// taken for the sessions.
 fn open_existing_store(loaded: &LoadedConfig) -> Result<Handle, CliError> {
-    let settings = &loaded.settings.store;
-    if settings.kind == StoreKind::Embedded && settings.embedded.check_data_file().map_err(OpenError::from)?.is_none() {
-        let path = settings.embedded.data_file();
+    if let Some(path) = missing_data_file(&loaded.settings.store)? {
         let why = "it is not there; run this where the service runs, with its configuration";
         return Err(CliError::Failed(format!("{}: {why}", path.display()).into()));
     }
     open_store(loaded)
+}
+
+/// Returns the path of the embedded store's data file if it is not there. Fails if it could not be opened.
+fn missing_data_file(settings: &store::Settings) -> Result<Option<PathBuf>, CliError> {
+    let is_missing =
+        settings.kind == StoreKind::Embedded && settings.embedded.check_data_file().map_err(OpenError::from)?.is_none();
+    Ok(is_missing.then(|| settings.embedded.data_file()))
+}
+
+/// Opens the store of the configuration for reading by an import: an empty one if the embedded store has no data file,
+/// because opening would create it.
+pub(super) fn open_unchanged_store(loaded: &LoadedConfig) -> Result<Handle, CliError> {
+    if missing_data_file(&loaded.settings.store)?.is_some() { Ok(Memory::new().into()) } else { open_store(loaded) }
 }
 
 /// Opens the store of the configuration, if its sessions can be exported and imported.

@@ -14,7 +14,7 @@ use tokio::runtime;
 
 use self::identities::IdentityArgs;
 use self::input::decrypted;
-use super::export::{chosen_apps, open_store};
+use super::export::{chosen_apps, open_store, open_unchanged_store};
 use super::progress::Progress;
 use super::{CliError, ConfigFile, output};
 use crate::age::Identity;
@@ -81,9 +81,13 @@ impl ImportArgs {
         apps: BTreeMap<AppName, ImportApp>,
         input: impl BufRead,
     ) -> Result<ImportSummary, CliError> {
-        let mode = if self.dry_run { ImportMode::DryRun } else { ImportMode::Write };
+        let (mode, store) = if self.dry_run {
+            (ImportMode::DryRun, open_unchanged_store(loaded)?)
+        } else {
+            (ImportMode::Write, open_store(loaded)?)
+        };
         let mut reader = Reader::new(input).map_err(|error| self.at_file(super::export::failed(error)))?;
-        let mut import = Import::new(open_store(loaded)?, Arc::new(SystemClock), apps, mode);
+        let mut import = Import::new(store, Arc::new(SystemClock), apps, mode);
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let mut progress = Progress::new();
         loop {

@@ -158,7 +158,7 @@ impl Store for Embedded {
     }
 
     async fn scan(&self, app: &AppName, from: &Cursor, limit: usize) -> Result<Page, Error> {
-        self.shared.read(|view| tables::scan(view, app, from, limit))?.into_page()
+        Ok(self.shared.read(|view| tables::scan(view, app, from, limit))?.into_page(app))
     }
 
     async fn sweep(&self, now: Time) -> Result<usize, Error> {

@@ -79,7 +79,7 @@ impl Store for Moving {
 
     /// Reads the old store first, so that a session that moves during the scan is found.
     async fn scan(&self, app: &AppName, from: &Cursor, limit: usize) -> Result<Page, Error> {
-        self.export_page(app, from, limit).await?.into_page()
+        Ok(self.export_page(app, from, limit).await?.into_page(app))
     }
 
     async fn sweep(&self, now: Time) -> Result<usize, Error> {

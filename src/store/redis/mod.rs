@@ -412,7 +412,7 @@ impl Store for Redis {
     }
 
     async fn scan(&self, app: &AppName, from: &Cursor, limit: usize) -> Result<Page, Error> {
-        self.scan_app(app, from, limit).await?.into_page()
+        Ok(self.scan_app(app, from, limit).await?.into_page(app))
     }
 
     /// Does nothing: Redis expires records by itself.

@@ -22,6 +22,7 @@ pub(super) use item::{Counts, ExportedApp, Item};
 pub use reader::{FileError, Reader};
 pub(super) use reader::{block, first_line};
 
+use super::handle::log_damage;
 use super::{AppRevocation, Cursor, Error, IndexEntry, Page, Revocation, SessionKey, Snapshot, SubjectRef};
 use crate::session::Record;
 use crate::token::SessionId;
@@ -104,11 +105,16 @@ pub struct ExportPage {
 }
 
 impl ExportPage {
-    /// Makes the page of a scan, which fails at a session that is corrupt.
-    pub(super) fn into_page(self) -> Result<Page, Error> {
-        let whole = |(id, snapshot): (SessionId, Option<Snapshot>)| Ok((id, snapshot.ok_or(Error::Corrupt)?));
-        let sessions = self.sessions.into_iter().map(whole).collect::<Result<_, Error>>()?;
-        Ok(Page { sessions, next: self.next })
+    /// Makes the page of a scan of this app. Leaves out sessions that are corrupt, and names them in the log: nobody can
+    /// open them, and they must not hide all others.
+    pub(super) fn into_page(self, app: &AppName) -> Page {
+        let whole = |(id, snapshot): (SessionId, Option<Snapshot>)| {
+            if snapshot.is_none() {
+                log_damage(&SessionKey { app: app.clone(), id });
+            }
+            Some((id, snapshot?))
+        };
+        Page { sessions: self.sessions.into_iter().filter_map(whole).collect(), next: self.next }
     }
 }
 

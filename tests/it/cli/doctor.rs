@@ -404,6 +404,8 @@ fn files_of_the_embedded_store_that_stop_a_start_are_told() {
     let (_, open_key) = examine(&[], |program| write(program, "default.key", &Key::generate(), 0o644));
     let (_, open_data) = examine(&[], |program| write(program, "sessions.redb", "x", 0o666));
     let (_, no_folder) = examine(&[], |program| fs::write(program.path("data"), "").unwrap());
+    let (_, key_alone) = examine(&[], |program| write(program, "default.key", &Key::generate(), 0o600));
+    let (_, data_alone) = examine(&[], |program| write(program, "sessions.redb", "x", 0o600));
 
     assert!(at(&new, "data folder").is("ok", "it is not there yet"), "{new:?}");
     assert!(at(&new, "data file").is("ok", "it is not there yet"), "{new:?}");
@@ -411,6 +413,9 @@ fn files_of_the_embedded_store_that_stop_a_start_are_told() {
     assert!(at(&open_key, "key of the app default").is("failed", "mode 644"), "{open_key:?}");
     assert!(at(&open_data, "data file").is("failed", "mode 666"), "{open_data:?}");
     assert!(at(&no_folder, "data folder").is("failed", "it is no folder"), "{no_folder:?}");
+    for alone in [key_alone, data_alone] {
+        assert!(at(&alone, "key of the app default").is("failed", "log everybody out"), "{alone:?}");
+    }
 }
 
 #[test]

@@ -200,6 +200,17 @@ async fn a_dry_run_says_the_same_and_writes_nothing() {
 }
 
 #[tokio::test]
+async fn a_dry_run_makes_no_data_file() {
+    let (_source, file) = exported(Kind::Embedded).await;
+    let target = Place::new(Kind::Embedded);
+
+    let ended = with_other_app(&target).run(&["import", "--dry-run", file.to_str().unwrap()]);
+
+    assert!(ended.stdout.contains("252  live sessions would be written"), "{ended:?}");
+    assert!(!target.folder.path().join("data").exists());
+}
+
+#[tokio::test]
 async fn sessions_that_have_expired_are_left_out() {
     let source = Place::new(Kind::Embedded);
     let mut old = record();

@@ -142,6 +142,19 @@ async fn no_migration_source_is_tried_when_a_token_verifies(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
+async fn a_logout_ends_a_legacy_session_beside_the_token_too(store: StoreKind) {
+    let service = service(store).await;
+    let old = service.sign_now(&[("user", "1")]);
+    let token = service.stored(&[("b", "2")]).await;
+
+    let destroyed = service.destroy_header(&format!("session={old}; session={token}")).await;
+
+    assert_eq!(destroyed.outcome(), Outcome::Deleted);
+    assert!(!service.is_live(&token).await);
+    assert!(service.opens_nothing(&old).await, "the browser has logged out");
+}
+
+#[apply(on_every_store)]
 async fn a_value_in_the_form_of_a_token_is_no_legacy_cookie(store: StoreKind) {
     let service = service(store).await;
     for value in ["v1.AAAA.BBBB", "t1.AAAA.BBBB", "v1.x"] {

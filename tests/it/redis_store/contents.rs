@@ -9,11 +9,11 @@ use cloakroom::grpc::wire::changes::Lifetime;
 use cloakroom::grpc::wire::{Changes, RotationCause, SaveSessionRequest, Session};
 use cloakroom::service::Error as ServiceError;
 use cloakroom::session::Subject;
-use cloakroom::store::{Error, Redis, RedisSettings, Store as _};
+use cloakroom::store::{Cursor, Error, Redis, RedisSettings, Store as _};
 use redis::Connection;
 
 use super::{DAY, service};
-use crate::conformance::fixtures::{START, create_session, touch};
+use crate::conformance::fixtures::{self, START, create, create_session, record, touch};
 use crate::support::TestService;
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::redis::RedisServer;
@@ -74,6 +74,25 @@ async fn a_damaged_session_keeps_no_other_of_its_user_from_being_listed_and_ende
     for session in sessions {
         assert!(!service.is_live(&session.token).await);
     }
+}
+
+#[tokio::test]
+async fn a_damaged_session_hides_no_other_of_its_app() {
+    let redis = RedisServer::start();
+    let store = Redis::new(&RedisSettings { url: redis.url(), ..Default::default() }).unwrap();
+    let (damaged, whole) = (create_session(&store).await, fixtures::session_key(2));
+    create(&store, whole.clone(), &record()).await;
+    let key = redis.keys().into_iter().find(|key| key.ends_with(&damaged.id.to_string())).unwrap();
+    redis.cli(&["hset", &key, "m", "nonsense"]);
+
+    let (mut found, mut cursor) = (Vec::new(), Some(Cursor::default()));
+    while let Some(from) = cursor {
+        let page = store.scan(&whole.app, &from, 100).await.unwrap();
+        found.extend(page.sessions.into_iter().map(|(id, _)| id));
+        cursor = page.next;
+    }
+
+    assert_eq!(found, [whole.id]);
 }
 
 #[tokio::test]
