@@ -100,6 +100,13 @@ func (s *Session) headers() []*pb.Header {
 	return nil
 }
 
+// answeredHeaders returns the headers of the saves or of the end; nil if there was none.
+func (s *Session) answeredHeaders() []*pb.Header {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return s.answered
+}
+
 // needOpen opens the session if it is not open yet, for a read.
 func (s *Session) needOpen() error {
 	s.accessed = true

@@ -99,8 +99,7 @@ func (s *Sessions) Middleware(next http.Handler) http.Handler {
 		isPanic := true
 		defer func() {
 			if isPanic {
-				// The writer may be used after it: echo's error pages are.
-				session.Discard()
+				held.abandon()
 			}
 		}()
 		next.ServeHTTP(wrap(&responseWriter{w, held}), r)

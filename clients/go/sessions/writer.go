@@ -2,6 +2,7 @@ package sessions
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"net"
@@ -63,13 +64,32 @@ func (w *responseWriter) FlushError() error {
 // Unwrap lets http.ResponseController find the rest: deadlines and full duplex.
 func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
+// CloseNotify returns a channel that gets a value when the browser is gone. gin's Stream panics if a writer has none, so
+// each has one: if the original has none, the value comes when the context of the request ends.
+func (w *responseWriter) CloseNotify() <-chan bool {
+	if original, isFound := find[interface{ CloseNotify() <-chan bool }](w.ResponseWriter); isFound {
+		return original.CloseNotify()
+	}
+	gone := make(chan bool, 1)
+	context.AfterFunc(w.hold.r.Context(), func() { gone <- true })
+	return gone
+}
+
 // flusher is a responseWriter whose connection can be flushed.
 type flusher struct{ *responseWriter }
 
 func (w flusher) Flush() { w.FlushError() }
 
-// hijacker is one whose connection can be taken over as well.
-type hijacker struct{ flusher }
+// flushingPusher is one that can push as well, as that of HTTP/2 can.
+type flushingPusher struct{ flusher }
+
+func (w flushingPusher) Push(target string, options *http.PushOptions) error {
+	original, _ := find[http.Pusher](w.ResponseWriter) // It is there: wrap has looked.
+	return original.Push(target, options)
+}
+
+// hijacker is a responseWriter whose connection can be taken over.
+type hijacker struct{ *responseWriter }
 
 // Hijack saves the session first. The headers of the session are not on the response then, unless the handler sends those
 // of Session.Headers.
@@ -80,13 +100,25 @@ func (w hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	return http.NewResponseController(w.ResponseWriter).Hijack()
 }
 
+// flushingHijacker is one that can be flushed as well, as that of HTTP/1 can.
+type flushingHijacker struct{ hijacker }
+
+func (w flushingHijacker) Flush() { w.FlushError() }
+
 // wrap returns a writer that has the optional methods of the original one.
 func wrap(w *responseWriter) http.ResponseWriter {
-	if !canFlush(w.ResponseWriter) {
+	flushes := canFlush(w.ResponseWriter)
+	if _, hijacks := find[http.Hijacker](w.ResponseWriter); hijacks {
+		if flushes {
+			return flushingHijacker{hijacker{w}}
+		}
+		return hijacker{w}
+	}
+	if !flushes {
 		return w
 	}
-	if canHijack(w.ResponseWriter) {
-		return hijacker{flusher{w}}
+	if _, pushes := find[http.Pusher](w.ResponseWriter); pushes {
+		return flushingPusher{flusher{w}}
 	}
 	return flusher{w}
 }
@@ -104,15 +136,16 @@ func canFlush(w http.ResponseWriter) bool {
 	}
 }
 
-func canHijack(w http.ResponseWriter) bool {
+// find returns the outermost writer that has some methods.
+func find[T any](w http.ResponseWriter) (found T, isFound bool) {
 	for {
 		switch is := w.(type) {
-		case http.Hijacker:
-			return true
+		case T:
+			return is, true
 		case interface{ Unwrap() http.ResponseWriter }:
 			w = is.Unwrap()
 		default:
-			return false
+			return found, false
 		}
 	}
 }
@@ -162,6 +195,16 @@ func (h *hold) answer(saved finished) bool {
 		return false
 	}
 	return true
+}
+
+// abandon forgets what was not saved, after a panic: the writer may be used after it, as it is for echo's error pages. The
+// cookie that an earlier save has set is on the response all the same: the browser's is worth nothing any more.
+func (h *hold) abandon() {
+	h.session.Discard()
+	if headers := h.session.answeredHeaders(); !h.isDone && len(headers) > 0 {
+		appendHeaders(h.w.Header(), headers)
+		h.isDone = true
+	}
 }
 
 // finish saves what changed after the head was sent. Its cookie cannot be sent any more, and if it fails, the connection

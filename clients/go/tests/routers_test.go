@@ -32,6 +32,18 @@ func panics(w http.ResponseWriter, r *http.Request) {
 	panic("a handler")
 }
 
+// panicsLater panics after a save that has replaced the token.
+func panicsLater(w http.ResponseWriter, r *http.Request) {
+	session := sessions.From(r.Context())
+	session.SetSubject("ada")
+	if err := session.Save(); err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	session.Increment("n", 100)
+	panic("a handler")
+}
+
 // routers are applications with the same pages. Their set-up stands in docs/go.md.
 func routers(client *cloakroom.Client) map[string]http.Handler {
 	gin.SetMode(gin.ReleaseMode)
@@ -45,6 +57,7 @@ func chiRouter(of *sessions.Sessions) http.Handler {
 	router.Use(middleware.Recoverer, of.Middleware, middleware.Compress(5))
 	router.Get("/count", count)
 	router.Get("/panic", panics)
+	router.Get("/login", panicsLater)
 	router.Get("/error", func(w http.ResponseWriter, r *http.Request) {
 		sessions.From(r.Context()).Increment("n", 1)
 		http.Error(w, "teapot", http.StatusTeapot)
@@ -60,6 +73,16 @@ func ginRouter(of *sessions.Sessions) http.Handler {
 	}))
 	engine.GET("/count", gin.WrapF(count))
 	engine.GET("/panic", gin.WrapF(panics))
+	engine.GET("/login", gin.WrapF(panicsLater))
+	engine.GET("/stream", func(c *gin.Context) {
+		sessions.From(c.Request.Context()).Increment("n", 1)
+		chunks := 0
+		c.Stream(func(w io.Writer) bool {
+			chunks++
+			fmt.Fprint(w, chunks)
+			return chunks < 3
+		})
+	})
 	engine.GET("/error", func(c *gin.Context) {
 		sessions.From(c.Request.Context()).Increment("n", 1)
 		c.String(http.StatusTeapot, "teapot")
@@ -73,6 +96,7 @@ func echoRouter(of *sessions.Sessions) http.Handler {
 	e.Use(echomiddleware.Recover(), echo.WrapMiddleware(of.Middleware))
 	e.GET("/count", echo.WrapHandler(http.HandlerFunc(count)))
 	e.GET("/panic", echo.WrapHandler(http.HandlerFunc(panics)))
+	e.GET("/login", echo.WrapHandler(http.HandlerFunc(panicsLater)))
 	e.GET("/error", func(c echo.Context) error {
 		sessions.From(c.Request().Context()).Increment("n", 1)
 		return echo.NewHTTPError(http.StatusTeapot, "teapot")
@@ -106,6 +130,35 @@ func TestRoutersHaveSessions(t *testing.T) {
 				t.Error(answer)
 			}
 		})
+	}
+}
+
+func TestTheCookieOfASaveBeforeAPanicIsSentOnceInEveryRouter(t *testing.T) {
+	running := service.Start(t, service.Options{})
+	for name, router := range routers(running.Client("shop")) {
+		t.Run(name, func(t *testing.T) {
+			browser := service.Browse(t, router)
+			browser.Get("/count")
+
+			answer := browser.Get("/login")
+
+			if cookies := answer.Header["Set-Cookie"]; answer.Status != http.StatusInternalServerError || len(cookies) != 1 {
+				t.Error(answer)
+			}
+			if got := browser.Get("/count").Body; got != "2" {
+				t.Error("the browser has lost its session, or the panic saved something:", got)
+			}
+		})
+	}
+}
+
+func TestAStreamOfGinArrivesWithTheCookie(t *testing.T) {
+	running := service.Start(t, service.Options{})
+
+	answer := service.Browse(t, routers(running.Client("shop"))["gin"]).Get("/stream")
+
+	if answer.Status != http.StatusOK || answer.Body != "123" || len(answer.Header["Set-Cookie"]) != 1 {
+		t.Error(answer)
 	}
 }
 

@@ -1,11 +1,13 @@
 package tests
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -280,24 +282,109 @@ func TestTheHeadWaitsForTheSaveWhicheverWayTheResponseBegins(t *testing.T) {
 
 func TestAWriterHasTheMethodsThatTheServersWriterHas(t *testing.T) {
 	running := service.Start(t, service.Options{})
-	var flushes, hijacks bool
+	type methods struct{ flushes, hijacks, pushes bool }
+	var got methods
 	handler := handle(running.Client("shop"), func(w http.ResponseWriter, r *http.Request, s *sessions.Session) {
-		_, flushes = w.(http.Flusher)
-		_, hijacks = w.(http.Hijacker)
+		_, got.flushes = w.(http.Flusher)
+		_, got.hijacks = w.(http.Hijacker)
+		_, got.pushes = w.(http.Pusher)
 	})
 	request := httptest.NewRequest("GET", "/", nil)
 
 	service.Browse(t, handler).Get("/")
-	if !flushes || !hijacks {
-		t.Error("the server's own", flushes, hijacks)
+	if got != (methods{flushes: true, hijacks: true}) {
+		t.Error("the server's own", got)
+	}
+	http2 := httptest.NewUnstartedServer(handler)
+	http2.EnableHTTP2 = true
+	http2.StartTLS()
+	defer http2.Close()
+	answer, err := http2.Client().Get(http2.URL)
+	if err != nil || answer.ProtoMajor != 2 || got != (methods{flushes: true, pushes: true}) {
+		t.Error("the server's own for HTTP/2", got, err)
+	}
+	recorder := httptest.NewRecorder()
+	plain := struct{ http.ResponseWriter }{recorder}
+	handler.ServeHTTP(recorder, request)
+	if got != (methods{flushes: true}) {
+		t.Error("a recorder", got)
+	}
+	handler.ServeHTTP(plain, request)
+	if got != (methods{}) {
+		t.Error("a plain writer", got)
+	}
+	handler.ServeHTTP(struct {
+		http.ResponseWriter
+		http.Hijacker
+	}{plain, nil}, request)
+	if got != (methods{hijacks: true}) {
+		t.Error("a writer that cannot be flushed", got)
+	}
+}
+
+// hijackable is a writer that cannot be flushed. It counts how often its connection was taken over.
+type hijackable struct {
+	http.ResponseWriter
+	hijacks int
+}
+
+func (h *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	h.hijacks++
+	return nil, nil, nil
+}
+
+func TestAConnectionIsTakenOverAfterTheSave(t *testing.T) {
+	running := service.Start(t, service.Options{})
+	writer := &hijackable{ResponseWriter: struct{ http.ResponseWriter }{httptest.NewRecorder()}}
+	handler := handle(running.Client("shop"), func(w http.ResponseWriter, r *http.Request, s *sessions.Session) {
+		s.Increment("n", 1)
+		_, _, err := http.NewResponseController(w).Hijack()
+		if saves := running.Calls("SaveSession"); err != nil || saves != 1 {
+			t.Error("saves before the handler has the connection:", saves, err)
+		}
+	})
+
+	handler.ServeHTTP(writer, httptest.NewRequest("GET", "/", nil))
+
+	if writer.hijacks != 1 {
+		t.Error(writer.hijacks)
+	}
+}
+
+// notifying is a writer with a channel of its own.
+type notifying struct {
+	http.ResponseWriter
+	gone chan bool
+}
+
+func (n notifying) CloseNotify() <-chan bool { return n.gone }
+
+func TestAWriterTellsThatTheBrowserIsGone(t *testing.T) {
+	client, err := cloakroom.New("", cloakroom.Options{Transport: broken{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var gone <-chan bool
+	handler := handle(client, func(w http.ResponseWriter, r *http.Request, s *sessions.Session) {
+		gone = w.(interface{ CloseNotify() <-chan bool }).CloseNotify()
+	})
+	own := notifying{httptest.NewRecorder(), make(chan bool)}
+	ctx, cancel := context.WithCancel(t.Context())
+	request := httptest.NewRequest("GET", "/", nil).WithContext(ctx)
+
+	handler.ServeHTTP(own, request)
+	if gone != (<-chan bool)(own.gone) {
+		t.Error("not the channel of the writer")
 	}
 	handler.ServeHTTP(httptest.NewRecorder(), request)
-	if !flushes || hijacks {
-		t.Error("a recorder", flushes, hijacks)
+	select {
+	case <-gone:
+		t.Error("gone too early")
+	default:
 	}
-	handler.ServeHTTP(struct{ http.ResponseWriter }{httptest.NewRecorder()}, request)
-	if flushes || hijacks {
-		t.Error("a plain writer", flushes, hijacks)
+	cancel()
+	if !<-gone {
+		t.Error("not gone")
 	}
 }
 

@@ -34,7 +34,7 @@ function sessions(fastify, options, done) {
     const state = request[STATE];
     // An earlier hook has answered.
     if (state === null) next();
-    else state.beforeHead(next);
+    else state.beforeHead(payload, next);
   });
   fastify.addHook('onResponse', (/** @type {any} */ request, reply, next) => {
     const state = request[STATE];
@@ -105,12 +105,12 @@ class FastifyState extends RequestState {
     else request.log.warn("the request's changes were not saved, for its session has ended: %s", reason);
   }
 
-  /** Saves the session and adds its headers to the reply. @param {Done} next */
-  beforeHead(next) {
+  /** Saves the session and adds its headers to the reply. @param {any} payload What the reply sends. @param {Done} next */
+  beforeHead(payload, next) {
     // The cookie that an earlier save has set is on every response: the browser's is worth nothing any more.
     if (this.hasFailed && this.session.hasAnswered) this.#addHeaders(next);
     else if (this.hasFailed || !(this.isUsed || this.settings.saveUninitialized)) next();
-    else if (this.mustWait()) this.finish().then(() => this.#addHeaders(next), (error) => this.fail(error, next));
+    else if (this.mustWait()) this.finish().then(() => this.#addHeaders(next), (error) => this.#replace(payload, error, next));
     else this.#addHeaders(next);
   }
 
@@ -133,6 +133,12 @@ class FastifyState extends RequestState {
     next();
   }
 
+  /** Hands an error to Fastify in the place of a payload. @param {any} payload @param {any} error @param {Done} next */
+  #replace(payload, error, next) {
+    letGo(payload);
+    this.fail(error, next);
+  }
+
   /** Hands an error to Fastify. @param {any} error @param {Done} next */
   fail(error, next) {
     this.hasFailed = true;
@@ -152,6 +158,13 @@ class FastifyState extends RequestState {
       this.request.log.error(error, 'changes of a session were not saved after the head of the response');
     }
   }
+}
+
+/** Ends a stream that is not sent, which Fastify would leave open. @param {any} payload */
+function letGo(payload) {
+  if (typeof payload?.destroy === 'function') payload.destroy();
+  // Of the Web, or a `Response`.
+  else (payload?.body ?? payload)?.cancel?.().catch(() => {});
 }
 
 const STATE = Symbol('session state');

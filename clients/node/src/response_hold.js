@@ -1,6 +1,7 @@
 // Holds the head of a response back until the session is saved, because its headers depend on that.
 'use strict';
 
+const { AsyncLocalStorage } = require('node:async_hooks');
 const { ServerResponse } = require('node:http');
 
 /**
@@ -242,14 +243,51 @@ class ResponseHold {
   /** @param {any} error @param {boolean} isHeadSent */
   #fail(error, isHeadSent) {
     if (!isHeadSent) {
-      this.#holder.fail(error);
+      this.#replace(error);
       return;
     }
     // The head has said that all is well. The connection ends, so that nobody takes the response for complete.
     console.warn('changes of a session were not saved after the head of the response: %s', error.message);
     this.#response.destroy();
   }
+
+  /** Has another response made in the place of what waits. @param {any} error */
+  #replace(error) {
+    const response = this.#response;
+    // Then the handler writes no more, or nobody gets what it writes.
+    if (this.#holdsEnd || response.destroyed) {
+      this.#holder.fail(error);
+      return;
+    }
+    this.#dropOthers();
+    answerCount += 1;
+    response.once('close', () => {
+      answerCount -= 1;
+      // Before Node 24, it slows down each promise of the process as long as it is in use.
+      if (answerCount === 0) answering.disable();
+    });
+    answering.run(this, () => this.#holder.fail(error));
+  }
+
+  /** Drops what does not come from the answer: the handler still writes, and knows nothing of it. */
+  #dropOthers() {
+    const response = this.#response;
+    // An end is the handler's last call. Then an answer that has lost its context, as by a pool of connections, passes too.
+    let isHandlerDone = false;
+    for (const [name, method] of Object.entries(this.#methods)) {
+      this.#methods[name] = (/** @type {any[]} */ ...args) => {
+        if (isHandlerDone || answering.getStore() === this) return method.apply(response, args);
+        isHandlerDone = name === 'end';
+        return name === 'write' ? true : response;
+      };
+    }
+  }
 }
+
+/** Runs what answers a request whose handler still writes. @type {AsyncLocalStorage<ResponseHold>} */
+const answering = new AsyncLocalStorage();
+/** The responses to such requests that are not closed yet. */
+let answerCount = 0;
 
 /** What stands in the place of a head that waits. Libraries for Express look at `_header` too. If one of them sends it, past the
  * methods of the response, the browser gets a response that it can read. */

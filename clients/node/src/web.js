@@ -53,10 +53,15 @@ class Sessions {
    */
   async handle(request, handler, info) {
     let session;
+    /** @type {Response | undefined} */
+    let unsent;
     try {
       session = await this.open(request, info);
-      return await session.respond(await handler(session));
+      unsent = await handler(session);
+      return await session.respond(unsent);
     } catch (error) {
+      // Whatever its body reads from would stay open. What is locked cannot be cancelled here.
+      unsent?.body?.cancel().catch(() => {});
       if (!(error instanceof SessionUnavailable)) throw error;
       const response = await this.#answer(error, request);
       // The cookie that an earlier save has set: the browser's is worth nothing any more.

@@ -242,7 +242,7 @@ const INVALID = [
   [' , ', 'for example, localhost:50051'],
   ['localhost:port', 'from 1 to 65535'],
   ['localhost:70000', 'from 1 to 65535'],
-  ['unix:', 'unix:/run/cloakroom.sock'],
+  ['unix:', 'unix:/run/cloakroom/cloakroom.sock'],
   ['localhost:50051/path', 'no address of the service'],
   ['user@localhost:50051', 'no address of the service'],
   ['dns://10.0.0.1/cloakroom:50051', 'no address of the service'],

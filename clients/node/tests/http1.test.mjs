@@ -1,12 +1,14 @@
-// The reader of HTTP responses, beside Node's own.
+// The reader of HTTP responses, beside Node's own, and that of the messages in them.
 import assert from 'node:assert/strict';
 import http from 'node:http';
 import { Duplex } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { test } from 'node:test';
 import http1 from '../src/connect/http1.js';
+import streams from '../src/connect/stream.js';
 
 const { Malformed, ResponseReader, readWhole } = http1;
+const { EnvelopeReader } = streams;
 const ANSWERS = Number(process.env.CLOAKROOM_TEST_ANSWERS ?? 2000);
 
 const random = (below) => Math.floor(Math.random() * below);
@@ -200,6 +202,61 @@ for (const [head, body] of REFUSED) {
 test('a response that is cut off is no response', () => {
   const data = bytes('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n');
   for (let size = 1; size < data.length; size += 1) assert.equal(read(data.subarray(0, size)), undefined);
+});
+
+// Has data read in pieces of 4 KiB, and returns how many bytes of it were copied meanwhile.
+function bytesCopied(t, data, receive) {
+  const concat = t.mock.method(Buffer, 'concat');
+  for (let at = 0; at < data.length; at += 4096) receive(data.subarray(at, at + 4096));
+  concat.mock.restore();
+  return concat.mock.calls.reduce((sum, { result }) => sum + result.length, 0);
+}
+
+const MEBIBYTE = 1024 * 1024;
+
+for (const size of [1000, 100_000, MEBIBYTE]) {
+  test(`a response in chunks of ${size} bytes is not copied at each read`, (t) => {
+    const chunk = bytes(`${size.toString(16)}\r\n${'x'.repeat(size)}\r\n`);
+    const chunks = Array(Math.floor(MEBIBYTE / size)).fill(chunk);
+    const data = Buffer.concat([bytes('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n'), ...chunks, bytes('0\r\n\r\n')]);
+    const reader = new ResponseReader();
+    let response;
+
+    const copied = bytesCopied(t, data, (piece) => { response = reader.receive(piece); });
+
+    assert.equal(response.body.length, chunks.length * size);
+    assert.ok(copied < 4 * data.length, `${copied} bytes`);
+  });
+}
+
+test('a long message of a stream is not copied at each read', (t) => {
+  const data = Buffer.alloc(5 + MEBIBYTE);
+  data.writeUInt32BE(MEBIBYTE, 1);
+  const reader = new EnvelopeReader({ response: { decode: (content) => content.length } });
+  const messages = [];
+
+  const copied = bytesCopied(t, data, (piece) => messages.push(...reader.receive(piece)));
+
+  assert.deepEqual(messages, [MEBIBYTE]);
+  assert.ok(copied < 4 * data.length, `${copied} bytes`);
+});
+
+test('messages of a stream are read however they arrive', () => {
+  const texts = Array.from({ length: 200 }, () => 'x'.repeat(choose(0, 1, 5, 300, 5000)));
+  const data = Buffer.concat(texts.flatMap((text) => {
+    const prefix = Buffer.alloc(5);
+    prefix.writeUInt32BE(text.length, 1);
+    return [prefix, bytes(text)];
+  }));
+  const reader = new EnvelopeReader({ response: { decode: String } });
+  const messages = [];
+  for (let at = 0; at < data.length;) {
+    const size = choose(1, 2, 7, 60, 4096);
+    messages.push(...reader.receive(data.subarray(at, at + size)));
+    at += size;
+  }
+
+  assert.deepEqual(messages, texts);
 });
 
 const KEPT = [

@@ -10,6 +10,7 @@ import { AdminClient } from 'cloakroom-sessions/admin';
 import { sessions } from 'cloakroom-sessions/express';
 import express from 'express';
 import { waitUntil } from '../../../tests/web/processes.mjs';
+import messages from '../src/messages.js';
 import { Browser, serve } from './app.mjs';
 import { LossyProxy } from './lossy_proxy.mjs';
 import { Service } from './service.mjs';
@@ -123,6 +124,66 @@ test('a silent service costs a watch its deadline', async (t) => {
 
   await assert.rejects(() => new Session(silent).watch(), SessionUnavailable);
 });
+
+for (const transport of ['connect', 'grpc']) {
+  test(`a watch by ${transport} begins although one of two addresses accepts connections and never answers`, async (t) => {
+    const { address, stop } = await listen(() => {});
+    t.after(stop);
+    const cookie = await makeSession();
+    // The first address of a transport is random.
+    const clients = Array.from({ length: 10 }, (_, i) => new Client({
+      service: `${address},${service.address}`, app: 'shop', deadline: 4000, transport, credentials: { token: `own-${i}` },
+    }));
+
+    const watches = await Promise.all(clients.map((each) => sessionOf(cookie, each).watch()));
+
+    for (const watch of watches) watch.close();
+  });
+}
+
+test('an address that switches to another protocol cuts a watch off at once', async (t) => {
+  const { address, stop } = await listen((socket) => socket.once('data', () => {
+    socket.write('HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n');
+  }));
+  t.after(stop);
+
+  const begun = new ConnectTransport(address).stream(messages.WATCH, { app: 'shop' }, 5000);
+
+  await assert.rejects(begun, { code: 'UNAVAILABLE' });
+});
+
+test('a peer that sends more after the end of a stream is left', async (t) => {
+  const end = Buffer.from([2, 0, 0, 0, 2, 123, 125]);
+  let connection;
+  const { address, stop } = await listen((socket) => {
+    connection = socket;
+    socket.on('error', () => {});
+    socket.once('data', () => socket.write(Buffer.concat([
+      Buffer.from('HTTP/1.1 200 OK\r\ncontent-type: application/connect+proto\r\ncontent-length: 1000000\r\n\r\n'), end,
+    ])));
+  });
+  t.after(stop);
+  const { first } = await new ConnectTransport(address).stream(messages.WATCH, { app: 'shop' }, 5000);
+  assert.equal(first, undefined);
+
+  const closed = once(connection, 'close', { signal: AbortSignal.timeout(5000) });
+  connection.write('more');
+
+  await closed;
+});
+
+// A server of TCP.
+async function listen(onConnection) {
+  const server = net.createServer(onConnection);
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const sockets = [];
+  server.on('connection', (socket) => sockets.push(socket));
+  const stop = () => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  };
+  return { address: `127.0.0.1:${server.address().port}`, stop };
+}
 
 // An application with a websocket for those who are logged in.
 async function serveSockets() {

@@ -52,7 +52,7 @@ func parseAddress(text string) (Address, error) {
 			path = path[2:]
 		}
 		if path == "" {
-			return Address{}, fmt.Errorf("%q has no path; it is, for example, unix:/run/cloakroom.sock", text)
+			return Address{}, fmt.Errorf("%q has no path; it is, for example, unix:/run/cloakroom/cloakroom.sock", text)
 		}
 		return Address{Path: path}, nil
 	}
@@ -68,7 +68,7 @@ func parseAddress(text string) (Address, error) {
 	}
 	if strings.ContainsAny(rest, "/@") {
 		return Address{}, fmt.Errorf("%q is no address of the service; it is, for example, localhost:50051, "+
-			"https://cloakroom:50051 or unix:/run/cloakroom.sock", text)
+			"https://cloakroom:50051 or unix:/run/cloakroom/cloakroom.sock", text)
 	}
 	host, port, err := splitPort(rest, text)
 	return Address{Host: host, Port: port, IsTLS: isTLS}, err

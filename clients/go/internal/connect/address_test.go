@@ -7,19 +7,19 @@ import (
 
 func TestAddressesAreReadAsTheyAreWritten(t *testing.T) {
 	for text, want := range map[string]Address{
-		"localhost":                    {Host: "localhost", Port: 50051},
-		"cloakroom:1":                  {Host: "cloakroom", Port: 1},
-		"10.0.0.1:65535":               {Host: "10.0.0.1", Port: 65535},
-		"[2001:db8::1]:80":             {Host: "2001:db8::1", Port: 80},
-		"[::1]":                        {Host: "::1", Port: 50051},
-		"::1":                          {Host: "::1", Port: 50051},
-		"https://cloakroom:443/":       {Host: "cloakroom", Port: 443, IsTLS: true},
-		"http://cloakroom":             {Host: "cloakroom", Port: 50051},
-		"dns:///cloakroom:7":           {Host: "cloakroom", Port: 7},
-		"unix:/run/cloakroom.sock":     {Path: "/run/cloakroom.sock"},
-		"unix:///run/cloakroom.sock":   {Path: "/run/cloakroom.sock"},
-		"unix:cloakroom.sock, ,":       {Path: "cloakroom.sock"},
-		" https://[2001:db8::1]:1234 ": {Host: "2001:db8::1", Port: 1234, IsTLS: true},
+		"localhost":                            {Host: "localhost", Port: 50051},
+		"cloakroom:1":                          {Host: "cloakroom", Port: 1},
+		"10.0.0.1:65535":                       {Host: "10.0.0.1", Port: 65535},
+		"[2001:db8::1]:80":                     {Host: "2001:db8::1", Port: 80},
+		"[::1]":                                {Host: "::1", Port: 50051},
+		"::1":                                  {Host: "::1", Port: 50051},
+		"https://cloakroom:443/":               {Host: "cloakroom", Port: 443, IsTLS: true},
+		"http://cloakroom":                     {Host: "cloakroom", Port: 50051},
+		"dns:///cloakroom:7":                   {Host: "cloakroom", Port: 7},
+		"unix:/run/cloakroom/cloakroom.sock":   {Path: "/run/cloakroom/cloakroom.sock"},
+		"unix:///run/cloakroom/cloakroom.sock": {Path: "/run/cloakroom/cloakroom.sock"},
+		"unix:cloakroom.sock, ,":               {Path: "cloakroom.sock"},
+		" https://[2001:db8::1]:1234 ":         {Host: "2001:db8::1", Port: 1234, IsTLS: true},
 	} {
 		got, err := ParseAddresses(text)
 		if err != nil || len(got) != 1 || got[0] != want {

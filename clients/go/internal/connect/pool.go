@@ -130,13 +130,14 @@ func (p *pool) dropIdle() {
 
 // close closes all connections; those in use after their calls.
 func (p *pool) close() {
-	p.dropIdle()
 	p.mutex.Lock()
-	defer p.mutex.Unlock()
 	p.isClosed = true
 	if p.sweep != nil {
 		p.sweep.Stop()
 	}
+	p.mutex.Unlock()
+	// Last, because no connection becomes idle any more from here on.
+	p.dropIdle()
 }
 
 // closeOld closes what was idle for too long. The oldest are first.

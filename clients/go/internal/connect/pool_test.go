@@ -84,3 +84,31 @@ func TestAConnectionThatIsIdleForAMinuteIsClosed(t *testing.T) {
 		}
 	})
 }
+
+// closing is a connection that runs a function when it is closed.
+type closing struct {
+	net.Conn
+	closed func()
+}
+
+func (c closing) Close() error {
+	c.closed()
+	return nil
+}
+
+func TestAConnectionThatComesBackWhileThePoolIsClosedIsClosed(t *testing.T) {
+	p := newPool(pipes(new(atomic.Int32)))
+	isClosed := false
+	inUse := &connection{conn: closing{closed: func() { isClosed = true }}, lastUse: time.Now()}
+	idle := &connection{conn: closing{closed: func() { p.put(inUse) }}, lastUse: time.Now()}
+	for range 2 {
+		p.permits <- struct{}{}
+	}
+	p.put(idle)
+
+	p.close()
+
+	if !isClosed {
+		t.Error("the connection stays open")
+	}
+}

@@ -33,9 +33,10 @@ func readResponse(conn net.Conn, buffer []byte) (response, []byte, error) {
 		if size == len(buffer) {
 			buffer = append(buffer, make([]byte, len(buffer))...)
 		}
-		n, err := conn.Read(buffer[size:])
-		if err != nil {
-			return response{}, buffer, err
+		// With TLS, the last bytes may come together with the end of the connection.
+		n, ended := conn.Read(buffer[size:])
+		if n == 0 && ended != nil {
+			return response{}, buffer, ended
 		}
 		size += n
 		end := bytes.Index(buffer[:size], []byte("\r\n\r\n"))
@@ -45,6 +46,7 @@ func readResponse(conn net.Conn, buffer []byte) (response, []byte, error) {
 		head, isUsual := parseUsualHead(buffer[:max(end, 0)])
 		if !isUsual {
 			result, err := readByNetHTTP(conn, buffer[:size])
+			result.isReusable = result.isReusable && ended == nil
 			return result, buffer, err
 		}
 		body := end + 4
@@ -55,10 +57,14 @@ func readResponse(conn net.Conn, buffer []byte) (response, []byte, error) {
 		if total > len(buffer) {
 			buffer = append(buffer, make([]byte, total-len(buffer))...)
 		}
-		if _, err := io.ReadFull(conn, buffer[size:total]); err != nil {
-			return response{}, buffer, err
+		for size < total && ended == nil {
+			n, ended = conn.Read(buffer[size:total])
+			size += n
 		}
-		result := response{status: http.StatusOK, contentType: contentType, body: buffer[body:total], isReusable: true}
+		if size < total {
+			return response{}, buffer, ended
+		}
+		result := response{status: http.StatusOK, contentType: contentType, body: buffer[body:total], isReusable: ended == nil}
 		return result, buffer, nil
 	}
 }

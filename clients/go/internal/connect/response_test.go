@@ -127,6 +127,34 @@ func TestTheUsualFormIsReadAsNetHTTPReadsIt(t *testing.T) {
 	}
 }
 
+// ending is a connection whose last bytes come with its end, as those of TLS do.
+type ending struct{ scripted }
+
+func (e *ending) Read(into []byte) (int, error) {
+	n, err := e.scripted.Read(into)
+	if len(e.data) == 0 {
+		err = io.EOF
+	}
+	return n, err
+}
+
+func TestAResponseThatArrivesWithTheEndOfItsConnectionIsRead(t *testing.T) {
+	refused := strings.Replace(usual, "200 OK", "503 X", 1)
+	for text, steps := range map[string][]int{usual: {1, 7, len(usual) - 1, len(usual)}, refused: {len(refused)}} {
+		for _, step := range steps {
+			got, _, err := readResponse(&ending{scripted{data: []byte(text), step: step}}, make([]byte, 128))
+
+			if err != nil || string(got.body) != "hello" || got.isReusable {
+				t.Errorf("%.12q by %d: %+v %v", text, step, got, err)
+			}
+		}
+	}
+	cut := usual[:len(usual)-1]
+	if got, _, err := readResponse(&ending{scripted{data: []byte(cut), step: len(cut)}}, make([]byte, 128)); err == nil {
+		t.Error("a response that is not whole was read", got)
+	}
+}
+
 func TestALongHeadIsRefusedInBoundedMemory(t *testing.T) {
 	head := "HTTP/1.1 200 OK\r\n" + strings.Repeat(fmt.Sprintf("x: %s\r\n", strings.Repeat("y", 1000)), 200)
 	if got, err := read(head, 1<<20); err == nil {

@@ -19,12 +19,14 @@ const maxMessage = 16 << 20
 
 // Stream reads the messages of one call, on a connection of its own. One goroutine reads, and any may close it.
 type Stream struct {
-	conn   *connection
-	body   *bufio.Reader
-	isOpen bool // Whether a message has arrived: the deadline counts until then.
+	conn        *connection
+	body        *bufio.Reader
+	isOpen      bool // Whether a message has arrived: the deadline counts until then.
+	hasOtherWay bool // Whether there is time left after that deadline.
 }
 
-// Stream begins a call that is answered by several messages. The first one has to arrive until the context's deadline.
+// Stream makes one attempt to begin a call that is answered by several messages. The first one has to arrive until the
+// context's deadline, or within half of the time if there are several replicas.
 func (t *Transport) Stream(ctx context.Context, path string, request proto.Message) (*Stream, error) {
 	end, _ := ctx.Deadline()
 	authorization, err := t.prepare(ctx, end)
@@ -37,7 +39,7 @@ func (t *Transport) Stream(ctx context.Context, path string, request proto.Messa
 		if chosen == nil {
 			return nil, &Failed{Code: "UNAVAILABLE", Message: "the service has no address now"}
 		}
-		conn, err := t.dial(ctx, chosen.endpoint, end)
+		conn, err := chosen.pool.connect(ctx, t.attemptEnd(end, tried))
 		if err == nil {
 			stop := context.AfterFunc(ctx, func() { conn.conn.SetDeadline(longAgo) })
 			stream, err := t.beginStream(chosen, conn, path, authorization, request, end)
@@ -81,11 +83,14 @@ func (t *Transport) beginStream(
 	output := fmt.Appendf(nil, "%scontent-length: %d\r\n\r\n", head, len(message)+5)
 	output = binary.BigEndian.AppendUint32(append(output, 0), uint32(len(message)))
 	output = append(output, message...)
-	if err := conn.conn.SetDeadline(end); err != nil {
-		return nil, cutOff(err)
+	// A repeat may go to any other replica.
+	attemptEnd := t.attemptEnd(end, nil)
+	stream := &Stream{conn: conn, hasOtherWay: attemptEnd.Before(end)}
+	if err := conn.conn.SetDeadline(attemptEnd); err != nil {
+		return nil, stream.cutOff(err)
 	}
 	if _, err := conn.conn.Write(output); err != nil {
-		return nil, cutOff(err)
+		return nil, stream.cutOff(err)
 	}
 	limited := &io.LimitedReader{R: conn.conn, N: maxHead}
 	got, err := readHead(bufio.NewReader(limited))
@@ -94,7 +99,7 @@ func (t *Transport) beginStream(
 		return nil, &Failed{Code: "INTERNAL", Message: message}
 	}
 	if err != nil {
-		return nil, cutOff(err)
+		return nil, stream.cutOff(err)
 	}
 	// The messages may go on for as long as the session lasts.
 	limited.N = math.MaxInt64
@@ -105,14 +110,15 @@ func (t *Transport) beginStream(
 	if got.Header.Get("Content-Type") != streamContentType {
 		return nil, &Failed{Code: "INTERNAL", Message: "what answered is not the service: its response is no stream"}
 	}
-	return &Stream{conn: conn, body: bufio.NewReader(got.Body)}, nil
+	stream.body = bufio.NewReader(got.Body)
+	return stream, nil
 }
 
 // Receive reads the next message. It returns io.EOF when the stream has ended well.
 func (s *Stream) Receive(into proto.Message) error {
 	var prefix [5]byte
 	if _, err := io.ReadFull(s.body, prefix[:]); err != nil {
-		return cutOff(err)
+		return s.cutOff(err)
 	}
 	length := binary.BigEndian.Uint32(prefix[1:])
 	if length > maxMessage {
@@ -120,7 +126,7 @@ func (s *Stream) Receive(into proto.Message) error {
 	}
 	message := make([]byte, length)
 	if _, err := io.ReadFull(s.body, message); err != nil {
-		return cutOff(err)
+		return s.cutOff(err)
 	}
 	switch prefix[0] {
 	case 0:
@@ -154,8 +160,8 @@ func endOf(message []byte) error {
 	return io.EOF
 }
 
-func cutOff(err error) error {
-	if isTimeout(err) {
+func (s *Stream) cutOff(err error) error {
+	if isTimeout(err) && !s.hasOtherWay {
 		return &Failed{Code: "DEADLINE_EXCEEDED", Message: "the stream did not begin within the deadline", Cause: err}
 	}
 	if errors.Is(err, io.EOF) {

@@ -53,7 +53,7 @@ func (t *Transport) Call(ctx context.Context, path string, request, response pro
 		if chosen == nil {
 			return &Failed{Code: "UNAVAILABLE", Message: "the service has no address now"}
 		}
-		conn, err := chosen.pool.take(ctx, end)
+		conn, err := chosen.pool.take(ctx, t.attemptEnd(end, tried))
 		if err == nil {
 			return t.exchange(ctx, chosen, conn, path, authorization, request, response)
 		}
@@ -67,6 +67,15 @@ func (t *Transport) Call(ctx context.Context, path string, request, response pro
 			return failed
 		}
 	}
+}
+
+// attemptEnd returns until when a call may wait for a replica that was not tried yet. If there is another one, half of the
+// time is left for it.
+func (t *Transport) attemptEnd(end time.Time, tried []*replica) time.Time {
+	if len(tried)+1 >= t.replicas.count() {
+		return end
+	}
+	return halfway(time.Now(), end)
 }
 
 // prepare does what a call needs before it has a replica.
@@ -99,7 +108,7 @@ func (t *Transport) exchange(
 	attemptEnd := end
 	// Where there is another way, half of the time is left for it.
 	if !conn.isNew || t.replicas.count() > 1 {
-		attemptEnd = start.Add(end.Sub(start) / 2)
+		attemptEnd = halfway(start, end)
 	}
 	output, err := appendRequest(conn.output[:0], t.head(chosen, path, contentType), authorization, request, end.Sub(start))
 	if err != nil {
@@ -153,6 +162,8 @@ func (t *Transport) dial(ctx context.Context, to endpoint, end time.Time) (*conn
 	}
 	return dial(ctx, to, config, end)
 }
+
+func halfway(start, end time.Time) time.Time { return start.Add(end.Sub(start) / 2) }
 
 // isCancelled tells whether nobody waits for a call any more. That says nothing about the service.
 func isCancelled(ctx context.Context) bool { return errors.Is(ctx.Err(), context.Canceled) }

@@ -51,7 +51,7 @@ function parseOne(text) {
   if (text.startsWith('unix:')) {
     // unix:///run/x.sock is the form of a URL.
     const path = text.slice('unix:'.length).replace(/^\/\/\//, '/');
-    if (path === '') throw new TypeError(`"${text}" has no path; it is, for example, unix:/run/cloakroom.sock`);
+    if (path === '') throw new TypeError(`"${text}" has no path; it is, for example, unix:/run/cloakroom/cloakroom.sock`);
     return { path, host: '', port: 0, isTls: false };
   }
   const [, scheme, rest] = /** @type {RegExpMatchArray} */ (text.match(/^(https:\/\/|http:\/\/|dns:\/\/\/)?(.*?)\/?$/s));
@@ -59,7 +59,7 @@ function parseOne(text) {
   if (/[/@]/.test(rest) || (scheme === undefined && text.endsWith('/'))) {
     throw new TypeError(
       `"${text}" is no address of the service; it is, for example, localhost:50051, https://cloakroom:50051 or ` +
-      'unix:/run/cloakroom.sock',
+      'unix:/run/cloakroom/cloakroom.sock',
     );
   }
   const { host, port } = splitPort(rest, text);

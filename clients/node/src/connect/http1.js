@@ -36,9 +36,11 @@ function readWhole(data) {
 
 /** Reads one response from bytes as they arrive. */
 class ResponseReader {
-  /** What has arrived and was not joined yet. @type {Buffer[]} */
+  /** What has arrived, but for the chunks that were read. @type {Buffer[]} */
   #parts = [];
   #size = 0;
+  /** How many of these bytes it takes to read on. */
+  #needed = 0;
   /** @type {Head | undefined} */
   #head;
   /** @type {ChunkedBody | undefined} */
@@ -52,9 +54,8 @@ class ResponseReader {
   receive(data) {
     this.#parts.push(data);
     this.#size += data.length;
-    const head = this.#head;
-    // A long body is joined once.
-    if (head?.length !== undefined && this.#size < head.end + head.length) return undefined;
+    // A long body or chunk is joined once.
+    if (this.#size < this.#needed) return undefined;
     const all = this.#parts.length === 1 ? data : Buffer.concat(this.#parts);
     this.#parts = [all];
     return this.#next(all);
@@ -65,14 +66,22 @@ class ResponseReader {
     const head = this.#head ??= readHead(data);
     if (head === undefined) return undefined;
     if (head.status < 200) return this.#skipInterim(data, head);
-    if (head.length === undefined) {
-      this.#chunks ??= new ChunkedBody(head.end);
-      if (!this.#chunks.receive(data)) return undefined;
-      return toResponse(head, Buffer.concat(this.#chunks.content), this.#chunks.at === data.length);
-    }
-    const end = head.end + head.length;
+    if (head.length === undefined) return this.#readChunks(data, head);
+    const end = this.#needed = head.end + head.length;
     if (data.length < end) return undefined;
     return toResponse(head, data.subarray(head.end, end), data.length === end);
+  }
+
+  /** @param {Buffer} data @param {Head} head @returns {Response | undefined} */
+  #readChunks(data, head) {
+    const unread = this.#chunks === undefined ? data.subarray(head.end) : data;
+    const chunks = this.#chunks ??= new ChunkedBody();
+    if (chunks.receive(unread)) return toResponse(head, Buffer.concat(chunks.content), chunks.at === unread.length);
+    const rest = unread.subarray(chunks.at);
+    this.#parts = rest.length > 0 ? [rest] : [];
+    this.#size = rest.length;
+    this.#needed = chunks.needed;
+    return undefined;
   }
 
   /** @param {Buffer} data @param {Head} head */
@@ -166,20 +175,20 @@ function bodyLength(status, headers, isHttp11) {
 class ChunkedBody {
   /** @type {Buffer[]} */
   content = [];
+  /** The position behind what was read of the last bytes. */
+  at = 0;
+  /** How many bytes from there on it takes to read on. */
+  needed = 0;
   #size = 0;
   #isInTrailers = false;
-  #trailersEnd = 0;
-
-  /** @param {number} at The position behind what was read. */
-  constructor(at) {
-    this.at = at;
-  }
+  #trailersSize = 0;
 
   /**
-   * Reads on in all bytes of the response. Returns whether the body is complete.
+   * Reads on in the bytes that follow those that were read. Returns whether the body is complete.
    * @param {Buffer} data
    */
   receive(data) {
+    this.at = this.needed = 0;
     while (!this.#isInTrailers) {
       const lineEnd = data.indexOf('\r\n', this.at, 'latin1');
       if (lineEnd < 0 ? data.length - this.at >= MAX_CHUNK_LINE : lineEnd - this.at > MAX_CHUNK_LINE) {
@@ -197,7 +206,10 @@ class ChunkedBody {
       }
       const end = lineEnd + 2 + size;
       if (this.#size + size > MAX_BODY) throw new Malformed(`the body of the response is over ${MAX_BODY} bytes`);
-      if (data.length < end + 2) return false;
+      if (data.length < end + 2) {
+        this.needed = end + 2 - this.at;
+        return false;
+      }
       if (data[end] !== 13 || data[end + 1] !== 10) throw new Malformed('a chunk is longer than it says');
       this.content.push(data.subarray(lineEnd + 2, end));
       this.#size += size;
@@ -208,14 +220,15 @@ class ChunkedBody {
 
   /** @param {Buffer} data */
   #skipTrailers(data) {
-    this.#trailersEnd ||= this.at + MAX_HEAD;
     for (;;) {
       const lineEnd = data.indexOf('\r\n', this.at, 'latin1');
-      if (lineEnd < 0 ? data.length >= this.#trailersEnd : lineEnd + 2 > this.#trailersEnd) {
+      const left = MAX_HEAD - this.#trailersSize;
+      if (lineEnd < 0 ? data.length - this.at >= left : lineEnd + 2 - this.at > left) {
         throw new Malformed('the trailers of the response are too long');
       }
       if (lineEnd < 0) return false;
       const line = data.toString('latin1', this.at, lineEnd);
+      this.#trailersSize += lineEnd + 2 - this.at;
       this.at = lineEnd + 2;
       if (line === '') return true;
       if (!FIELD.test(line)) throw new Malformed(`not a trailer: ${JSON.stringify(line.slice(0, 40))}`);

@@ -10,8 +10,11 @@ const { callFailed } = require('./protocol.js');
 
 /** Reads the messages in the body of a response as it arrives. */
 class EnvelopeReader {
-  /** @type {Buffer} What has arrived of the next envelope. */
-  #rest = Buffer.alloc(0);
+  /** @type {Buffer[]} What has arrived of the next envelope. */
+  #parts = [];
+  #size = 0;
+  /** How many bytes it takes to read on. */
+  #needed = PREFIX;
   #method;
   /** Whether the end has arrived. */
   isEnded = false;
@@ -27,19 +30,28 @@ class EnvelopeReader {
    * @returns {any[]}
    */
   receive(data) {
-    let bytes = this.#rest.length === 0 ? data : Buffer.concat([this.#rest, data]);
+    this.#parts.push(data);
+    this.#size += data.length;
+    // A long message is joined once.
+    if (this.#size < this.#needed) return [];
+    let bytes = this.#parts.length === 1 ? data : Buffer.concat(this.#parts);
     const messages = [];
+    this.#needed = PREFIX;
     while (bytes.length >= PREFIX && !this.isEnded) {
       const length = bytes.readUInt32BE(1);
       if (length > MAX_MESSAGE) throw notTheService(`a message of the stream is over ${MAX_MESSAGE} bytes`);
-      if (bytes.length < PREFIX + length) break;
+      if (bytes.length < PREFIX + length) {
+        this.#needed = PREFIX + length;
+        break;
+      }
       const content = bytes.subarray(PREFIX, PREFIX + length);
       if (bytes[0] === END) this.#end(content);
       else if (bytes[0] === 0) messages.push(this.#read(content));
       else throw notTheService(`the flags of an envelope are ${bytes[0]}`);
       bytes = bytes.subarray(PREFIX + length);
     }
-    this.#rest = bytes;
+    this.#parts = bytes.length > 0 ? [bytes] : [];
+    this.#size = bytes.length;
     return messages;
   }
 
@@ -100,6 +112,10 @@ class Stream {
     });
     this.#request.on('response', (response) => this.#receive(method, response));
     this.#request.on('error', (error) => this.#fail(cutOff(error)));
+    // An answer that nobody asked for, such as 101, ends it without an error. A response has an end or an error of its own.
+    this.#request.on('close', () => {
+      if (this.#response === undefined) this.#fail(cutOff(new Error('there was no response')));
+    });
     this.#request.end(body);
   }
 
@@ -155,6 +171,11 @@ class Stream {
     }
     const reader = new EnvelopeReader(method);
     response.on('data', (data) => {
+      if (reader.isEnded) {
+        // Nobody reads what follows the end.
+        this.#request.destroy();
+        return;
+      }
       try {
         this.#messages.push(...reader.receive(data));
       } catch (error) {

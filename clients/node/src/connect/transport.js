@@ -84,22 +84,27 @@ class ConnectTransport {
     if (this.#replicas.names.length > 0) await this.#replicas.lookUp(end);
     const replica = this.#replicas.next(method.name, []);
     const { opener } = replica.peer;
+    // Where there is another replica, half of the time is left for it.
+    const attemptEnd = this.#replicas.all.length > 1 ? (now() + end) / 2 : end;
     let socket;
     try {
-      socket = await opener.openSocket(end);
+      socket = await opener.openSocket(attemptEnd);
     } catch (error) {
       throw this.#notConnected(replica, error);
     }
     const headers = { ...opener.headers, 'connect-timeout-ms': timeoutHeader(end - now()) };
     const stream = new Stream(socket, method, headers, method.request.encode(request));
     try {
-      const first = await stream.next(end);
+      const first = await stream.next(attemptEnd);
       replica.answered();
       return { first, stream };
     } catch (error) {
       stream.close();
-      if (/** @type {CallFailed} */ (error).reason === '') this.#replicas.didNotAnswer(replica);
-      throw error;
+      const { code, reason } = /** @type {CallFailed} */ (error);
+      if (reason !== '') throw error;
+      this.#replicas.didNotAnswer(replica);
+      if (code !== 'DEADLINE_EXCEEDED' || attemptEnd === end) throw error;
+      throw new CallFailed('UNAVAILABLE', '', `no answer from ${describe(replica, error)}`);
     }
   }
 

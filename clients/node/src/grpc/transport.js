@@ -65,14 +65,16 @@ class GrpcTransport {
     if (this.#replicas.names.length > 0) await this.#replicas.lookUp(end);
     const replica = this.#replicas.next(method.name, []);
     const stream = replica.peer.stream(method, method.request.encode(request));
+    // Where there is another replica, half of the time is left for it.
+    const attemptEnd = this.#replicas.all.length > 1 ? (now() + end) / 2 : end;
     try {
-      const first = await stream.next(end);
+      const first = await stream.next(attemptEnd);
       replica.answered();
       return { first, stream };
     } catch (error) {
       stream.close();
       if (isUnanswered(error)) replica.peer.close();
-      throw this.#failed(replica, error);
+      throw this.#failed(replica, error, attemptEnd < end);
     }
   }
 

@@ -56,7 +56,7 @@ memory.advance(1000);
 new MemoryTransport({ idleTimeout: '1h' });
 
 async function withoutFramework(cookieHeader: string): Promise<string | undefined> {
-  const client = new Client({ service: new ConnectTransport('unix:/run/cloakroom.sock'), app: 'shop' });
+  const client = new Client({ service: new ConnectTransport('unix:/run/cloakroom/cloakroom.sock'), app: 'shop' });
   const session = new Session(client, { cookieHeader });
   session.set('a', 1);
   await session.open();
