@@ -117,6 +117,8 @@ impl Settings {
                 "max_sessions_per_subject",
                 ![0, Self::default().max_sessions_per_subject].contains(&self.max_sessions_per_subject),
             ),
+            ("on_session_limit", self.on_session_limit != Self::default().on_session_limit),
+            ("rotation_grace", self.rotation_grace != Self::default().rotation_grace),
             ("anonymous.idle_timeout", self.anonymous.idle_timeout.is_some()),
             ("anonymous.absolute_timeout", self.anonymous.absolute_timeout.is_some()),
             ("absolute_timeout", self.absolute_timeout != Self::default().absolute_timeout),

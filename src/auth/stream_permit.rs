@@ -117,7 +117,8 @@ mod tests {
         let peer = Authenticator::new(registry.clone(), &[])
             .peer(PeerAddress::Tcp("127.0.0.1:1".parse().unwrap()), Vec::new());
         let connection = Arc::new(ConnectionInfo { goaway: CancellationToken::new(), peer });
-        let headers: HeaderMap = [(http::header::AUTHORIZATION, "Bearer secret".parse().unwrap())].into_iter().collect();
+        let headers: HeaderMap =
+            [(http::header::AUTHORIZATION, "Bearer secret".parse().unwrap())].into_iter().collect();
         let rpc = "cloakroom.v1.AdminService/MigrateStore";
         let mut permit = StreamPermit::new(Some(&connection), rpc, &headers, PermittedApps::All).unwrap();
 

@@ -10,7 +10,7 @@ use std::str::FromStr;
 pub enum Address {
     /// `127.0.0.1:50051`, or a host name: `cloakroom:50051`.
     Tcp(String),
-    /// `unix:/run/cloakroom.sock`.
+    /// `unix:/run/cloakroom/cloakroom.sock`.
     Unix(PathBuf),
 }
 

@@ -11,7 +11,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
-use crate::config::{self, ActiveConfig, AppChanges, ConfigKey, LoadedConfig, Settings, WatchedFiles, load_watched};
+use crate::config::{self, ActiveConfig, AppChanges, ConfigKey, LoadedConfig, Settings, WatchedFiles};
 use crate::server::{Reloadable, Reloader};
 use crate::types::{AppName, with_causes};
 
@@ -73,7 +73,7 @@ impl ConfigReloader {
     async fn reload(&mut self) {
         // The file has to exist still: without it the defaults would apply, and log everybody out.
         let path = self.active.loaded.file().map(Path::to_owned);
-        let load = move || load_watched(path.as_deref());
+        let load = move || config::load_again(path.as_deref());
         let reloader = self.reloader.clone();
         spawn_blocking(move || reloader.refresh_certificates()).await.expect("reading certificates does not panic");
         let (loaded, files) = spawn_blocking(load).await.expect("loading neither panics nor is cancelled");

@@ -73,7 +73,7 @@ impl FileState {
 }
 
 /// Whether there is something other than a file. Does not open it, because opening a pipe waits for a writer.
-fn is_not_a_file(path: &Path) -> bool {
+pub(super) fn is_not_a_file(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
 }
 

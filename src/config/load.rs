@@ -9,7 +9,7 @@ use config::{Config, ConfigError, File, FileFormat};
 use super::document::Document;
 use super::environment::{self, Environment, Variable};
 use super::sources::Sources;
-use super::{ConfigKey, Error, LoadedConfig, Problem, Settings, Source, WatchedFiles};
+use super::{ConfigKey, Error, LoadedConfig, Problem, Settings, Source, WatchedFiles, files};
 use crate::types::AppName;
 
 /// Loads `file`, else the file that `CLOAKROOM_CONFIG` names, else `cloakroom.toml` if it exists.
@@ -19,8 +19,28 @@ pub fn load(file: Option<&Path>) -> Result<LoadedConfig, Error> {
     load_watched(file).0
 }
 
-/// As [`load()`]. Also returns the files that were read, even if the configuration is wrong.
-pub fn load_watched(file: Option<&Path>) -> (Result<LoadedConfig, Error>, WatchedFiles) {
+/// As [`load()`], in a process that has loaded this file before. Also returns the files that were read, even if the
+/// configuration is wrong.
+///
+/// Refuses a pipe: it can be read only once, and is empty now.
+pub fn load_again(file: Option<&Path>) -> (Result<LoadedConfig, Error>, WatchedFiles) {
+    match file.filter(|path| files::is_not_a_file(path)) {
+        Some(path) => {
+            let problem = Problem {
+                source: Source::File { path: path.to_owned(), line: None },
+                key: ConfigKey::default(),
+                message: "this is a pipe or a device, which can be read only once; restart the service instead"
+                    .to_owned(),
+            };
+            let files = WatchedFiles::default();
+            files.watch(path);
+            (Err(problem.into()), files)
+        }
+        None => load_watched(file),
+    }
+}
+
+fn load_watched(file: Option<&Path>) -> (Result<LoadedConfig, Error>, WatchedFiles) {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     let environment = env::vars_os();
     let files = WatchedFiles::default();
@@ -40,7 +60,10 @@ pub fn load_from(
 /// What is wrong elsewhere does not matter, and the files that settings name are not read: a service that runs has read
 /// its own. Fails if these tables are wrong or the file is no TOML.
 pub fn load_listeners(file: Option<&Path>) -> Result<Settings, Error> {
-    #[expect(clippy::disallowed_methods, reason = "a command that asks a service reads the environment as the service does")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a command that asks a service reads the environment as the service does"
+    )]
     let environment = env::vars_os().collect::<Environment>();
     let (mut variables, mut problems) = environment::variables(&environment);
     variables.retain(|variable| is_of_listeners(&variable.key));

@@ -30,7 +30,7 @@ pub use active::{ActiveConfig, AppChanges};
 pub use environment::caller_token;
 pub use error::{Error, Problem, Source};
 pub use files::WatchedFiles;
-pub use load::{load, load_from, load_listeners, load_watched};
+pub use load::{load, load_again, load_from, load_listeners};
 pub use loaded::LoadedConfig;
 pub use named_files::NamedFile;
 pub use reload::ReloadSettings;

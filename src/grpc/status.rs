@@ -87,7 +87,7 @@ fn store_error(error: &store::Error) -> (Code, &'static str) {
     match error {
         store::Error::Unavailable(_) | store::Error::Refused(_) => (Code::Unavailable, "STORE_UNAVAILABLE"),
         store::Error::Full(_) => (Code::ResourceExhausted, "STORE_FULL"),
-        store::Error::RevokedInPart { cause, .. } => store_error(cause),
+        store::Error::RevokedInPart { cause, .. } | store::Error::NotAcknowledged { cause, .. } => store_error(cause),
         store::Error::Corrupt => (Code::Internal, "INTERNAL"),
     }
 }
@@ -199,6 +199,7 @@ fn log_store(error: &store::Error) {
             }
             log_store(cause);
         }
+        store::Error::NotAcknowledged { cause, .. } => log_store(cause),
         store::Error::Corrupt => {
             if let Some(calls) = DAMAGED.count() {
                 error!(error = error as &dyn StdError, calls, "something in the store is damaged");

@@ -62,8 +62,8 @@ impl AdminSettings {
             // One address leaves room for the others, whatever it may take of the other listener.
             max_connections_per_peer: server.max_connections_per_peer.min(half_of_connections(max_connections)),
             tls: self.tls.clone(),
-            // The subcommands of operators call by gRPC.
-            protocols: Protocols { grpc: true, ..server.protocols },
+            // The subcommands of operators call by gRPC, and the console by Connect.
+            protocols: Protocols { grpc: true, connect: server.protocols.connect || self.console },
             ..server.clone()
         })
     }

@@ -15,7 +15,7 @@ use tracing::{debug, warn};
 use super::liveness::{Liveness, liveness};
 use super::{Error, Service};
 use crate::app::App;
-use crate::session::{Authority, EndReason, Entries, Precondition, Record, Subject};
+use crate::session::{Authority, Done, EndReason, Entries, Precondition, Record, Subject};
 use crate::store::{self, Applied, Cursor, IndexEntry, IndexPage, SessionKey, Snapshot, SubjectRef, Write};
 use crate::telemetry::CallContext;
 use crate::token::SessionId;
@@ -69,26 +69,27 @@ impl Service {
         write: &Write,
     ) -> Result<Applied, Error> {
         if !self.audit_log.is_on() {
-            let applied = self.store.apply(session_key, precondition, write).await?;
-            self.note_end(session_key, &applied).await;
-            return Ok(applied);
+            let result = self.store.apply(session_key, precondition, write).await;
+            if let Some(done) = done(&result) {
+                self.note_end(session_key, done).await;
+            }
+            return Ok(result?);
         }
         let (service, session_key, precondition, write) =
             (self.clone(), session_key.clone(), precondition.clone(), write.clone());
         let apply = async move {
-            let applied = service.store.apply(&session_key, &precondition, &write).await?;
-            if let Applied::Done(done) = &applied {
+            let result = service.store.apply(&session_key, &precondition, &write).await;
+            if let Some(done) = done(&result) {
                 service.audit(&session_key, precondition.now, &write, done);
+                service.note_end(&session_key, done).await;
             }
-            service.note_end(&session_key, &applied).await;
-            Ok(applied)
+            Ok(result?)
         };
         self.audit_log.run_to_end(CallContext::inherit(apply)).await
     }
 
     /// Counts the end that a write has made, if it has, and removes the ended session from its subject's index.
-    async fn note_end(&self, session_key: &SessionKey, applied: &Applied) {
-        let Applied::Done(done) = applied else { return };
+    async fn note_end(&self, session_key: &SessionKey, done: &Done) {
         let Some(end) = done.head.end else { return };
         self.stats.count_ended(&session_key.app, end.reason);
         debug!(app = %session_key.app, session.id = %session_key.id, end.reason = end.reason.as_str(), "a session ended");
@@ -103,22 +104,33 @@ impl Service {
         }
     }
 
-    /// Returns a page of the subject's live sessions, in no order, and where the next one begins. Removes dead entries.
+    /// Returns a page of the subject's live sessions, in no order and without their entries, and where the next one begins.
+    /// Removes dead index entries.
     pub(super) async fn subject_sessions(
         &self,
         subject_ref: &SubjectRef,
         from: &Cursor,
-        with_entries: WithEntries,
         now: Time,
     ) -> Result<(Vec<SubjectSession>, Option<Cursor>), Error> {
         let IndexPage { entries, next } = self.store.list_index(subject_ref, from).await?;
+        Ok((self.resolve_entries(subject_ref, entries, WithEntries::No, now).await?, next))
+    }
+
+    /// Loads the sessions that index entries name, those that are live and the subject's. Removes dead index entries.
+    pub(super) async fn resolve_entries(
+        &self,
+        subject_ref: &SubjectRef,
+        entries: Vec<IndexEntry>,
+        with_entries: WithEntries,
+        now: Time,
+    ) -> Result<Vec<SubjectSession>, Error> {
         let sessions = run_concurrently(entries, |entry| {
             let (service, subject_ref) = (self.clone(), subject_ref.clone());
             async move { service.resolve_entry(&subject_ref, entry, with_entries, now).await }
         });
         let (sessions, resolved) = sessions.await;
         resolved?;
-        Ok((sessions.into_iter().flatten().collect(), next))
+        Ok(sessions.into_iter().flatten().collect())
     }
 
     /// Loads the session that an entry names, if it is live and the subject's. Removes a dead entry.
@@ -172,6 +184,18 @@ impl Service {
         });
         let (ended, all) = ends.await;
         (ended.into_iter().sum(), all)
+    }
+}
+
+/// What a write has done, also if it is not acknowledged. `None`: it has done nothing, or that is unknown.
+fn done(result: &Result<Applied, store::Error>) -> Option<&Done> {
+    match result {
+        Ok(Applied::Done(done)) => Some(done),
+        Err(store::Error::NotAcknowledged { applied, .. }) => match applied.as_deref()? {
+            Applied::Done(done) => Some(done),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

@@ -6,7 +6,7 @@ use super::index::{WithEntries, subject_ref};
 use super::liveness::{Liveness, is_live, liveness};
 use super::{Error, Service};
 use crate::session::{EndReason, Entries, Record, Subject};
-use crate::store::{Cursor, SessionKey};
+use crate::store::{Cursor, IndexPage, SessionKey, Snapshot};
 use crate::token::SessionId;
 
 /// A session as an operator sees it.
@@ -31,8 +31,8 @@ pub struct SessionPage {
 impl Service {
     /// Returns a page of a subject's live sessions, the one used last first.
     ///
-    /// `from` is the default cursor, or the `next` of the page before. A page is about [`INDEX_PAGE_ENTRIES`] sessions.
-    /// Fails if the app is unknown or of kind `cookie`, or if the store does not answer.
+    /// `from` is the default cursor, or the `next` of the page before. A page is about [`INDEX_PAGE_ENTRIES`] sessions, or
+    /// fewer if their entries are large. Fails if the app is unknown or of kind `cookie`, or if the store does not answer.
     ///
     /// [`INDEX_PAGE_ENTRIES`]: crate::store::INDEX_PAGE_ENTRIES
     pub async fn list_subject(
@@ -44,13 +44,33 @@ impl Service {
     ) -> Result<SessionPage, Error> {
         let app = self.stored_app(app, "ListSessions")?;
         let subject_ref = subject_ref(&app, subject);
-        let (mut sessions, next) = self.subject_sessions(&subject_ref, from, with_entries, self.clock.now()).await?;
+        let PageStart { page, first } = PageStart::decode(from);
+        let IndexPage { mut entries, next } = self.store.list_index(&subject_ref, &page).await?;
+        entries.retain(|entry| first.is_none_or(|first| entry.id >= first));
+        // By their ids, so that the next call finds where this one stops, whatever is added or removed meanwhile.
+        entries.sort_unstable_by_key(|entry| entry.id);
+        let most_loaded = match with_entries {
+            WithEntries::No => entries.len(),
+            WithEntries::Yes => MAX_LOADED,
+        };
+        let (mut sessions, mut bytes, mut rest) = (Vec::new(), 0, entries.as_slice());
+        while !rest.is_empty() && bytes < MAX_PAGE_BYTES {
+            let (chunk, others) = rest.split_at(rest.len().min(most_loaded));
+            let loaded = self.resolve_entries(&subject_ref, chunk.to_vec(), with_entries, self.clock.now()).await?;
+            bytes += loaded.iter().map(|session| session.record.entries.bytes()).sum::<u32>();
+            sessions.extend(loaded);
+            rest = others;
+        }
+        let next = match rest {
+            [] => next.map(|page| PageStart { page, first: None }),
+            [entry, ..] => Some(PageStart { page, first: Some(entry.id) }),
+        };
         sessions.sort_unstable_by_key(|session| Reverse((session.record.head.access_time, session.id)));
         let sessions = sessions.into_iter().map(|session| info(session.id, session.record, None, with_entries));
-        Ok(SessionPage { sessions: sessions.collect(), next })
+        Ok(SessionPage { sessions: sessions.collect(), next: next.map(|next| next.encode()) })
     }
 
-    /// Returns a page of an app's live sessions: about `limit` records are read for it.
+    /// Returns a page of an app's live sessions: about `limit` records are read for it, or fewer if their entries are large.
     ///
     /// `from` is the default cursor, or the `next` of the page before. Fails as [`Self::list_subject`].
     pub async fn list_app(
@@ -62,10 +82,24 @@ impl Service {
     ) -> Result<SessionPage, Error> {
         let app = self.stored_app(app, "ListSessions")?;
         let now = self.clock.now();
-        let page = self.store.scan(&app.name, from, limit).await?;
-        let live = page.sessions.into_iter().filter(|(_, snapshot)| is_live(snapshot, now));
-        let sessions = live.map(|(id, snapshot)| info(id, snapshot.record, None, with_entries)).collect();
-        Ok(SessionPage { sessions, next: page.next })
+        let most_loaded = match with_entries {
+            WithEntries::No => limit,
+            WithEntries::Yes => limit.min(MAX_LOADED),
+        };
+        let (mut sessions, mut bytes, mut read, mut from) = (Vec::new(), 0, 0, from.clone());
+        loop {
+            let page = self.store.scan(&app.name, &from, most_loaded).await?;
+            let live = page.sessions.into_iter().filter(|(_, snapshot)| is_live(snapshot, now));
+            for (id, Snapshot { record, .. }) in live {
+                bytes += record.entries.bytes();
+                sessions.push(info(id, record, None, with_entries));
+            }
+            read += most_loaded;
+            match page.next {
+                Some(next) if read < limit && bytes < MAX_PAGE_BYTES => from = next,
+                next => return Ok(SessionPage { sessions, next }),
+            }
+        }
     }
 
     /// Returns one session, live or ended less than 16 minutes ago.
@@ -82,6 +116,42 @@ impl Service {
         }
     }
 }
+
+/// Where a page of a subject's sessions begins.
+struct PageStart {
+    /// The page of the index.
+    page: Cursor,
+    /// The first session of it; `None`: all of them.
+    first: Option<SessionId>,
+}
+
+impl PageStart {
+    fn encode(self) -> Cursor {
+        match self.first {
+            Some(first) => Cursor([&[WITH_FIRST], first.as_bytes().as_slice(), &self.page.0].concat()),
+            None => self.page,
+        }
+    }
+
+    fn decode(cursor: &Cursor) -> Self {
+        if let Some((&WITH_FIRST, rest)) = cursor.0.split_first()
+            && let Some((first, page)) = rest.split_first_chunk()
+        {
+            return Self { page: Cursor(page.to_vec()), first: Some(SessionId::from_bytes(*first)) };
+        }
+        Self { page: cursor.clone(), first: None }
+    }
+}
+
+/// No store begins the cursor of an index with it, but for an id of 16 bytes that stands alone.
+const WITH_FIRST: u8 = 0xff;
+
+/// The entries of a page are this much, and those of the last [`MAX_LOADED`] sessions: far less than a listener may have in
+/// memory for its callers.
+const MAX_PAGE_BYTES: u32 = 2 << 20;
+
+/// The sessions that are loaded at once with their entries. One may have 1 MiB.
+const MAX_LOADED: usize = 8;
 
 pub(super) fn info(
     id: SessionId,

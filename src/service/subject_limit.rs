@@ -17,7 +17,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::credential::CredentialKind;
 use super::index::{SubjectSession, run_concurrently, subject_ref};
 use super::write::PreparedWrite;
-use super::{AppCall, Error, Service, WithEntries};
+use super::{AppCall, Error, Service};
 use crate::app::{OnSessionLimit, SubjectLimit};
 use crate::session::{Authority, Denial, EndReason, Precondition, Subject, judge};
 use crate::store::{Applied, Cursor, SessionKey, Snapshot, SubjectRef, Write};
@@ -119,7 +119,7 @@ impl Service {
     ) -> Result<Vec<SubjectSession>, Error> {
         let (mut seen, mut from) = (HashMap::new(), Cursor::default());
         loop {
-            let (sessions, next) = self.subject_sessions(subject_ref, &from, WithEntries::No, now).await?;
+            let (sessions, next) = self.subject_sessions(subject_ref, &from, now).await?;
             seen.extend(sessions.into_iter().map(|session| (session.id, session)));
             match next {
                 Some(next) if seen.len() <= count => from = next,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use tracing::error;
 
+use super::damage::log_damage;
 use super::metrics::{Operation, StoreMetrics};
 use super::open_error::OpenError;
 use super::transfer::{AppRevocationState, ExportPage, ImportedSession, RevocationPage, SubjectRevocation};
@@ -201,15 +202,6 @@ operations! {
     Scan => ExportSource::export_page(app: &AppName, from: &Cursor, limit: usize) -> ExportPage;
     Scan => ExportSource::load_app_revocation(app: &AppName) -> AppRevocationState;
     Scan => ExportSource::list_revocations(from: &Cursor) -> RevocationPage;
-}
-
-/// Names the session of an operation that met damaged bytes. They may also be its app's.
-pub(super) fn log_damage(session_key: &SessionKey) {
-    static DAMAGED: LogThrottle = LogThrottle::new();
-    if let Some(operations) = DAMAGED.count() {
-        let SessionKey { app, id } = session_key;
-        error!(%app, session.id = %id, operations, "what is stored for this session or for its app is damaged");
-    }
 }
 
 fn end_of_snapshot(found: &Option<Snapshot>) -> Option<EndReason> {

@@ -83,7 +83,7 @@ impl LegacyReader {
         match error {
             Error::Unavailable(cause) => Error::unavailable(named(cause)),
             Error::Refused(cause) => Error::Refused(Box::new(named(cause))),
-            Error::Full(_) | Error::RevokedInPart { .. } | Error::Corrupt => error,
+            Error::Full(_) | Error::RevokedInPart { .. } | Error::NotAcknowledged { .. } | Error::Corrupt => error,
         }
     }
 }

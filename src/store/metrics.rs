@@ -104,7 +104,7 @@ impl FailureKind {
             Error::Unavailable(_) => Self::Unavailable,
             Error::Refused(_) => Self::Refused,
             Error::Full(_) => Self::Full,
-            Error::RevokedInPart { cause, .. } => Self::of(cause),
+            Error::RevokedInPart { cause, .. } | Error::NotAcknowledged { cause, .. } => Self::of(cause),
             Error::Corrupt => Self::Corrupt,
         }
     }

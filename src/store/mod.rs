@@ -11,6 +11,7 @@
 //! Deadlines are compared with the service's clock, which is passed in, and never with a clock of the store. A store
 //! may delete a record late, but never before [`Head::purge_time`].
 
+mod damage;
 mod embedded;
 mod encoding;
 mod export;
@@ -230,6 +231,14 @@ pub enum Error {
     RevokedInPart {
         done: usize,
         all: usize,
+        #[source]
+        cause: Box<Self>,
+    },
+    /// The write is done, but it is not known to be as safe as the settings ask for. The caller repeats it.
+    #[error("the write is done, but not acknowledged")]
+    NotAcknowledged {
+        /// What the store answered to a write of one session.
+        applied: Option<Box<Applied>>,
         #[source]
         cause: Box<Self>,
     },

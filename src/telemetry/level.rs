@@ -11,13 +11,15 @@ pub struct Level(String);
 impl Level {
     /// Parses a level, or levels by module that are separated by commas.
     pub fn parse(text: &str) -> Result<Self, LevelError> {
-        let parts = || text.split(',').map(str::trim);
+        let parts: Vec<&str> = text.split(',').map(str::trim).collect();
         // Without a level, `EnvFilter` reads a word as a module: `inof` would silence everything else without an error.
-        if let Some(word) = parts().find(|part| !part.contains(['=', '[']) && !is_level(part)) {
-            return Err(LevelError(word.to_owned()));
+        if let Some(word) = parts.iter().find(|part| !part.contains(['=', '[']) && !is_level(part)) {
+            return Err(LevelError((*word).to_owned()));
         }
-        match EnvFilter::builder().parse(text) {
-            Ok(_) => Ok(Self(text.to_owned())),
+        // Without the spaces, which `EnvFilter` refuses.
+        let trimmed = parts.join(",");
+        match EnvFilter::builder().parse(&trimmed) {
+            Ok(_) => Ok(Self(trimmed)),
             Err(_) => Err(LevelError(text.to_owned())),
         }
     }
@@ -74,10 +76,10 @@ mod tests {
     fn a_level_shows_no_warning_of_h2_unless_it_names_it_or_all_details() {
         let has_directive = |text: &str| Level::parse(text).unwrap().filter().to_string().contains("h2=error");
 
-        for text in ["info", "warn", "INFO,cloakroom::store=debug"] {
+        for text in ["info", "warn", "INFO,cloakroom::store=debug", "warn, cloakroom::cli=info"] {
             assert!(has_directive(text), "{text}");
         }
-        for text in ["off", "error", "debug", "Trace", "info,h2=debug", "info,h2::proto=warn"] {
+        for text in ["off", "error", "debug", "Trace", "info,h2=debug", "info, h2::proto=warn"] {
             assert!(!has_directive(text), "{text}");
         }
     }

@@ -10,8 +10,8 @@
 //
 // # Kind COOKIE
 //
-// Apps of the kind COOKIE have no sessions that can be listed or ended. For such an app, every RPC except GetStats and
-// ExplainCredential is refused with FAILED_PRECONDITION NOT_IN_COOKIE_KIND.
+// Apps of the kind COOKIE have no sessions that can be listed or ended. Every RPC that names such an app, except GetStats
+// and ExplainCredential, is refused with FAILED_PRECONDITION NOT_IN_COOKIE_KIND.
 //
 // # Errors
 //
@@ -352,6 +352,7 @@ type ListSessionsRequest struct {
 	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
 	// The number of sessions on a page. 0 means 100. The limit is 1000, and a greater number counts as 1000. With Redis a
 	// page may have a few sessions more. For a subject, the field has no effect: a page has up to about 2000 sessions.
+	// With with_entries, a page ends after about 2 MiB of entries.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of the previous page. Empty for the first page.
 	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`

@@ -98,7 +98,8 @@ const (
 	Outcome_OUTCOME_CREATED Outcome = 2
 	// The call stored the changes.
 	Outcome_OUTCOME_UPDATED Outcome = 3
-	// The call ended the session, or the session had no content to store. The cookie has to be deleted.
+	// The call ended the session, or the session had no content to store. Delete the cookie only if headers has a
+	// Set-Cookie (see SaveSession).
 	Outcome_OUTCOME_DELETED Outcome = 4
 	// The session had already ended. Nothing was written.
 	Outcome_OUTCOME_GONE Outcome = 5

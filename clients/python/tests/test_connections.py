@@ -252,7 +252,7 @@ print(Client(sys.argv[1], app="shop").policy().cookie_name)
         (" , ", "for example, localhost:50051"),
         ("localhost:port", "from 1 to 65535"),
         ("localhost:70000", "from 1 to 65535"),
-        ("unix:", "unix:/run/cloakroom.sock"),
+        ("unix:", "unix:/run/cloakroom/cloakroom.sock"),
         ("localhost:50051/path", "no address of the service"),
         ("user@localhost:50051", "no address of the service"),
         ("dns://10.0.0.1/cloakroom:50051", "needs GrpcTransport"),
@@ -273,7 +273,7 @@ def test_a_system_without_unix_sockets_connects_by_tcp(service, monkeypatch):
     with pytest.raises(SessionUnavailable, match=r"cannot connect to 127\.0\.0\.1 port"):
         read(Client(ConnectTransport(f"127.0.0.1:{free_port()}"), app="shop", deadline=0.1))
     with pytest.raises(ValueError, match=r"no Unix sockets.*localhost:50051"):
-        ConnectTransport("unix:/run/cloakroom.sock")
+        ConnectTransport("unix:/run/cloakroom/cloakroom.sock")
 
 
 def test_an_address_of_ipv6_is_used(tmp_path):

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
+use tempfile::TempDir;
 use tokio::runtime;
 
 use self::output::ExportOutput;
@@ -22,7 +23,7 @@ use super::{CliError, ConfigFile};
 use crate::age::Recipient;
 use crate::app::Kind;
 use crate::config::LoadedConfig;
-use crate::store::{self, Export, ExportPart, FileOpenError, Handle, Memory, OpenError, StoreKind};
+use crate::store::{self, EmbeddedSettings, Export, ExportPart, FileOpenError, Handle, OpenError, StoreKind};
 use crate::types::{AppName, SystemClock};
 
 #[derive(Debug, Args)]
@@ -94,10 +95,17 @@ fn missing_data_file(settings: &store::Settings) -> Result<Option<PathBuf>, CliE
     Ok(is_missing.then(|| settings.embedded.data_file()))
 }
 
-/// Opens the store of the configuration for reading by an import: an empty one if the embedded store has no data file,
-/// because opening would create it.
-pub(super) fn open_unchanged_store(loaded: &LoadedConfig) -> Result<Handle, CliError> {
-    if missing_data_file(&loaded.settings.store)?.is_some() { Ok(Memory::new().into()) } else { open_store(loaded) }
+/// Opens the store of the configuration for an import that writes nothing. If the embedded store has no data file, opens an
+/// empty one in a folder of its own, which is removed with the returned guard, because opening creates the file.
+pub(super) fn open_unchanged_store(loaded: &LoadedConfig) -> Result<(Handle, Option<TempDir>), CliError> {
+    let settings = &loaded.settings.store;
+    if missing_data_file(settings)?.is_none() {
+        return Ok((open_store(loaded)?, None));
+    }
+    let folder = tempfile::tempdir()?;
+    let embedded = EmbeddedSettings { path: folder.path().to_owned(), ..settings.embedded.clone() };
+    let store = Handle::open(&store::Settings { embedded, ..settings.clone() })?;
+    Ok((store, Some(folder)))
 }
 
 /// Opens the store of the configuration, if its sessions can be exported and imported.

@@ -81,10 +81,10 @@ impl ImportArgs {
         apps: BTreeMap<AppName, ImportApp>,
         input: impl BufRead,
     ) -> Result<ImportSummary, CliError> {
-        let (mode, store) = if self.dry_run {
+        let (mode, (store, _folder)) = if self.dry_run {
             (ImportMode::DryRun, open_unchanged_store(loaded)?)
         } else {
-            (ImportMode::Write, open_store(loaded)?)
+            (ImportMode::Write, (open_store(loaded)?, None))
         };
         let mut reader = Reader::new(input).map_err(|error| self.at_file(super::export::failed(error)))?;
         let mut import = Import::new(store, Arc::new(SystemClock), apps, mode);

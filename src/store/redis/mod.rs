@@ -147,14 +147,24 @@ impl Redis {
     /// Waits whatever the answer is: that a write was done before, or a session has ended, is acknowledged by the same
     /// rule. Only so may a call be repeated whose first try was not acknowledged.
     async fn write<T: FromRedisValue>(&self, kind: WriteKind, sequence: impl Into<Sequence<'_>>) -> Result<T, Error> {
+        let (answer, acknowledged) = self.written(kind, sequence).await?;
+        acknowledged.map(|()| answer)
+    }
+
+    /// The same. Returns the answer even if the write is not acknowledged.
+    async fn written<T: FromRedisValue>(
+        &self,
+        kind: WriteKind,
+        sequence: impl Into<Sequence<'_>>,
+    ) -> Result<(T, Result<(), Error>), Error> {
         let sequence = sequence.into();
         let router = self.router_to(sequence.slot).await?;
         if !router.waits(kind) {
-            return router.one(sequence).await;
+            return Ok((router.one(sequence).await?, Ok(())));
         }
         let (answers, written) = router.write(&sequence).await?;
-        self.acknowledge(kind, written).await?;
-        parse_one(answers)
+        let acknowledged = self.acknowledge(kind, written).await;
+        Ok((parse_one(answers)?, acknowledged))
     }
 
     /// The same; `None` if the slot is being moved and the keys are at two nodes.
@@ -357,11 +367,11 @@ impl Store for Redis {
             Write::Edit(edit) => arguments::changes_for_set(edit).map(|changes| (&**edit, changes)),
             Write::End(_) => None,
         };
-        let reply = match changes {
-            Some((edit, changes)) => self.set_entries(session_key, precondition, edit, changes).await?,
-            None => self.write(WriteKind::of(write), self.write_script(session_key, precondition, write)).await?,
+        let (reply, acknowledged) = match changes {
+            Some((edit, changes)) => (self.set_entries(session_key, precondition, edit, changes).await?, Ok(())),
+            None => self.written(WriteKind::of(write), self.write_script(session_key, precondition, write)).await?,
         };
-        Ok(match reply {
+        let applied = match reply {
             Reply::Missing => Applied::Missing,
             Reply::Refused(edit_error) => Applied::Refused(edit_error),
             Reply::Done(done) => Applied::Done(done),
@@ -370,7 +380,11 @@ impl Store for Redis {
                 Ok(()) => return Err(Error::Corrupt),
                 Err(denial) => Applied::Denied(denial),
             },
-        })
+        };
+        match acknowledged {
+            Ok(()) => Ok(applied),
+            Err(cause) => Err(Error::NotAcknowledged { applied: Some(Box::new(applied)), cause: Box::new(cause) }),
+        }
     }
 
     /// Waits for no acknowledgement: if it is lost, the session only expires a little earlier.
@@ -405,7 +419,10 @@ impl Store for Redis {
         let failures: Vec<Failure> = results.into_iter().filter_map(Result::err).collect();
         let failure = failures.iter().find(|failure| !is_done(failure)).or(failures.first());
         let Some(failure) = failure.cloned() else { return Ok(()) };
-        if done == 0 || is_done(&failure) {
+        if is_done(&failure) {
+            return Err(Error::NotAcknowledged { applied: None, cause: Box::new(failure.into()) });
+        }
+        if done == 0 {
             return Err(failure.into());
         }
         Err(Error::RevokedInPart { done, all: sequences.len(), cause: Box::new(failure.into()) })

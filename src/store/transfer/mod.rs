@@ -22,7 +22,7 @@ pub(super) use item::{Counts, ExportedApp, Item};
 pub use reader::{FileError, Reader};
 pub(super) use reader::{block, first_line};
 
-use super::handle::log_damage;
+use super::damage::log_damage;
 use super::{AppRevocation, Cursor, Error, IndexEntry, Page, Revocation, SessionKey, Snapshot, SubjectRef};
 use crate::session::Record;
 use crate::token::SessionId;

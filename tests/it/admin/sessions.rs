@@ -8,6 +8,7 @@ use cloakroom::grpc::wire::{
     RequestContext, RevokeAppRequest, RevokeSessionRequest, RevokeSubjectRequest, RotationCause, SaveSessionRequest,
 };
 use cloakroom::server::AdminSettings;
+use prost::Message as _;
 use tonic::Code;
 use tonic::transport::Channel;
 
@@ -42,6 +43,36 @@ async fn the_sessions_of_a_subject_are_listed_by_last_use(store: StoreKind) {
     assert_eq!(millis(&used.expire_time), service.millis() + 3_600_000);
     assert_eq!((used.end_reason(), used.end_time), (EndReason::Unspecified, None));
     assert!(service.ids_of("carol").await.is_empty());
+}
+
+#[apply(on_every_store)]
+async fn a_page_with_large_entries_is_shorter_and_no_session_is_missing(store: StoreKind) {
+    let service = TestService::new(store).await;
+    let large = format!("\"{}\"", "x".repeat(60_000));
+    let mut created = BTreeSet::new();
+    for _ in 0..60 {
+        let new = service.open_new().await.token;
+        let saved = service.save(save(&new, Changes::default().set("a", &large).subject("robot"))).await;
+        created.insert(saved.session.unwrap().id);
+    }
+
+    for subject in ["robot", ""] {
+        let (mut listed, mut page_token) = (Vec::new(), String::new());
+        loop {
+            let (subject, page_size) = (subject.to_owned(), 1000);
+            let request =
+                ListSessionsRequest { subject, page_size, page_token, with_entries: true, ..Default::default() };
+            let page = service.try_list(request).await.unwrap();
+            let bytes = page.encoded_len();
+            assert!(bytes < 3 << 20, "a page of {bytes} bytes");
+            listed.extend(page.sessions.into_iter().map(|session| session.id));
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(each_listed(listed), created, "of {subject:?}");
+    }
 }
 
 #[apply(on_every_store)]

@@ -125,7 +125,8 @@ fn without_a_listener_for_operators_that_for_frontends_is_asked() {
 fn what_is_wrong_outside_the_listeners_says_nothing_about_a_service_that_runs() {
     let service = Service::new();
     let address = service.on_tcp(ServingStatus::Serving);
-    let settings = format!("[admin]\nlisten = \"{address}\"\n[store]\nkind = \"tape\"\n[apps.shop]\nkeys_file = \"gone\"\n");
+    let settings =
+        format!("[admin]\nlisten = \"{address}\"\n[store]\nkind = \"tape\"\n[apps.shop]\nkeys_file = \"gone\"\n");
 
     let program = Program::new(&["healthcheck"]).env("CLOAKROOM__LOG__FORMAT", "loud");
     let ended = program.file("cloakroom.toml", &settings).run();
@@ -137,7 +138,7 @@ fn what_is_wrong_outside_the_listeners_says_nothing_about_a_service_that_runs() 
 fn a_wrong_listener_is_told() {
     let ended = Program::new(&["healthcheck"]).file("cloakroom.toml", "[admin]\nlisten = \"nowhere\"\n").run();
 
-    assert_eq!(ended.code, Some(1));
+    assert_eq!(ended.code, Some(78));
     assert!(ended.stderr.contains("admin.listen"), "{}", ended.stderr);
 }
 

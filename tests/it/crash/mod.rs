@@ -103,7 +103,9 @@ fn write_until_the_disk_is_full() {
                 }
                 // It is unknown whether it was written, so there is nothing to report.
                 Err(Error::Unavailable(_) | Error::Refused(_)) => {}
-                Err(error @ (Error::Corrupt | Error::RevokedInPart { .. })) => panic!("{error}"),
+                Err(error @ (Error::Corrupt | Error::RevokedInPart { .. } | Error::NotAcknowledged { .. })) => {
+                    panic!("{error}")
+                }
             }
             // Reads still work.
             assert!(store.load(&session_key(1)).await.expect("the store answers").is_some());

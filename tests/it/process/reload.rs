@@ -205,6 +205,23 @@ async fn a_missing_file_is_refused() {
 }
 
 #[tokio::test]
+async fn a_file_that_can_be_read_only_once_is_refused() {
+    let config = format!("{BY_SIGNAL}[apps.default]\nkeys = [\"{}\"]\n[apps.shop]\n", Key::generate());
+    let server = ConnectedProcess::start(&config, &[]).await;
+    let session = server.stored("").await;
+    // As a pipe that was read to its end.
+    std::fs::remove_file(server.process.path("cloakroom.toml")).unwrap();
+    std::os::unix::fs::symlink("/dev/null", server.process.path("cloakroom.toml")).unwrap();
+
+    server.process.signal("-HUP");
+
+    server.process.await_metric(REFUSED, 1.0).await;
+    server.process.await_output("can be read only once", 1).await;
+    assert!(server.is_alive("", &session.token).await);
+    assert!(server.policy("shop").await.is_ok());
+}
+
+#[tokio::test]
 async fn an_app_can_be_removed_and_added_again_with_its_data() {
     let key = Key::generate();
     let shop = format!("{POLLED}[apps.shop]\nkeys_file = \"keys\"\n");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use cloakroom::grpc::wire::{
-    Changes, DestroySessionRequest, Outcome, RevokeAppRequest, RevokeSubjectRequest, SaveSessionRequest,
+    Changes, DestroySessionRequest, EndReason, Outcome, RevokeAppRequest, RevokeSubjectRequest, SaveSessionRequest,
     destroy_session_request::Credential,
 };
 use cloakroom::store::{Acknowledge, Error, Handle, Redis, RedisSettings, Store as _};
@@ -119,6 +119,25 @@ async fn a_write_without_its_replica_is_unavailable_and_can_be_repeated() {
     servers[1].redis.signal("-CONT");
     until("an acknowledged revocation", async || admin.revoke_app(RevokeAppRequest::default()).await.is_ok()).await;
     assert!(!service.is_live(&token).await);
+}
+
+#[tokio::test]
+async fn what_is_ended_but_not_acknowledged_is_in_the_audit_log_once() {
+    let (servers, service) = service(1, 1).await;
+    let service = service.another_process_with_audit_log().await;
+    let anna = service.logged_in("anna").await;
+    let mut admin = service.admin.clone();
+
+    servers[1].redis.signal("-STOP");
+    assert_unavailable(service.try_destroy(destroy(&anna.token)).await);
+    assert_unavailable(admin.revoke_app(RevokeAppRequest::default()).await);
+    servers[1].redis.signal("-CONT");
+    until("an acknowledged end", async || service.try_destroy(destroy(&anna.token)).await.is_ok()).await;
+
+    // The end of the app is one of the session's, too.
+    let ends = service.ends_of(&anna.id, 2).await;
+    let found: Vec<_> = ends.iter().map(|end| (end.reason(), end.subject.as_str())).collect();
+    assert_eq!(found, [(EndReason::Revoked, ""), (EndReason::Destroyed, "anna")]);
 }
 
 #[tokio::test]

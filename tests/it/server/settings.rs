@@ -22,7 +22,7 @@ fn the_defaults_are_valid_and_survive_a_round_trip() {
 
 #[test]
 fn an_empty_address_means_no_tcp() {
-    let settings = read(json!({"listen": "", "unix_socket": "/run/cloakroom.sock"})).unwrap();
+    let settings = read(json!({"listen": "", "unix_socket": "/run/cloakroom/cloakroom.sock"})).unwrap();
 
     assert_eq!((settings.listen, settings.check(&Callers::default())), (None, Ok(())));
     assert_eq!(to_value(settings).unwrap()["listen"], "");

@@ -86,7 +86,7 @@ def _parse_one(text: str) -> Address:
         path = text[len("unix:") :]
         path = path[2:] if path.startswith("///") else path
         if not path:
-            raise ValueError(f"{text!r} has no path; it is, for example, unix:/run/cloakroom.sock")
+            raise ValueError(f"{text!r} has no path; it is, for example, unix:/run/cloakroom/cloakroom.sock")
         if not has_unix_sockets():
             raise ValueError(f"{text!r}: Python has no Unix sockets on this system; take, for example, localhost:50051")
         return Address(path=path)
@@ -97,7 +97,7 @@ def _parse_one(text: str) -> Address:
     if "/" in rest or "@" in rest:
         raise ValueError(
             f"{text!r} is no address of the service; it is, for example, localhost:50051, https://cloakroom:50051 or "
-            "unix:/run/cloakroom.sock. A name server of its own needs GrpcTransport."
+            "unix:/run/cloakroom/cloakroom.sock. A name server of its own needs GrpcTransport."
         )
     host, port = _split_port(rest, text)
     return Address(host=host, port=port, is_tls=is_tls)
