@@ -54,6 +54,11 @@ pub(super) enum Cause {
     /// A failover is under way, or a Sentinel is cut off from the others.
     #[error("it is no primary, although it should be")]
     NotPrimary,
+    /// It answers reads as an empty Redis does, because it has not got the data of its primary yet.
+    #[error(
+        "this is a replica, which takes no writes, and has no data of this service; the url has to lead to the primary"
+    )]
+    EmptyReplica,
     /// A write was done, but it may be lost with the primary.
     #[error("the write is done, but {0}")]
     NotAcknowledged(Arc<str>),
@@ -120,6 +125,7 @@ impl From<Failure> for Error {
             Cause::NotConnected(_) | Cause::NoAnswer(_) | Cause::Connection(_) => Self::unavailable(failure),
             Cause::ClosedAtLogin(_) | Cause::NotRedis => Self::unavailable(failure),
             Cause::NoSentinel(_) | Cause::UnknownService | Cause::NotPrimary => Self::unavailable(failure),
+            Cause::EmptyReplica => Self::unavailable(failure),
             Cause::NoNode | Cause::RedirectedAgain { .. } => Self::unavailable(failure),
             Cause::NotAcknowledged(_) => Self::unavailable(failure),
             // Files and certificates may be about to be replaced, one after the other.

@@ -45,6 +45,11 @@ impl From<PartitionCount> for u16 {
     }
 }
 
+/// The key of the layout marker, which says how many partitions the apps of a key space have.
+pub(super) fn marker_key(prefix: &str) -> String {
+    format!("{prefix}:layout")
+}
+
 /// One partition of each app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Partition(u16);

@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 
 use cloakroom::grpc::wire::Changes;
 use cloakroom::store::{Cursor, Redis, RedisSettings, Store as _};
+use cloakroom::types::with_causes;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
+use tonic::Code;
 
 use super::connections::service_on;
 use super::failovers::rounds;
 use super::until;
 use crate::conformance::fixtures::{app, create, create_session, record, session_key};
-use crate::support::calls::{ChangesExt as _, open_cookie, save};
+use crate::support::calls::{ChangesExt as _, open_cookie, reason, refused, save};
 use crate::support::proxy::Proxy;
 use crate::support::redis::RedisServer;
 use crate::support::sentinel::{await_replicas, primary_and_replicas};
@@ -125,6 +127,44 @@ async fn the_revocation_of_an_app_leaves_a_primary_that_takes_no_writes() {
     until("the revocation", revoke).await;
     let snapshot = store.load(&key).await.unwrap().expect("the replica had it");
     assert!(snapshot.generation > snapshot.record.head.generation, "the new primary has the revocation");
+}
+
+#[tokio::test]
+async fn a_replica_that_never_had_the_sessions_is_an_outage_and_logs_nobody_out() {
+    let (mut primary, empty) = (RedisServer::start(), RedisServer::start());
+    let proxy = Proxy::start(primary.socket()).await;
+    let service = service_on(&proxy.url()).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let watch = service.watch(&token).await;
+
+    // It was started again without its data, and its primary is not reached yet. It answers reads as an empty Redis.
+    assert_eq!(empty.cli(&["replicaof", "127.0.0.1", "1"]), "OK\n");
+    proxy.lead_to(empty.socket());
+    primary.stop();
+
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_secs(4) {
+        match service.try_open(open_cookie(&format!("session={token}"))).await {
+            Ok(opened) => assert!(!opened.session.unwrap().new, "a live user is told that there is no session"),
+            Err(status) => assert_eq!(reason(&status), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned())),
+        }
+        let saved = service.try_save(save(&token, Changes::default().set("a", "2"))).await;
+        assert_eq!(reason(&refused(saved)), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
+    }
+    timeout(Duration::from_millis(500), watch.ended()).await.expect_err("the watch goes on");
+}
+
+#[tokio::test]
+async fn no_scan_takes_a_replica_that_never_had_the_sessions_for_an_empty_store() {
+    let empty = RedisServer::start();
+    assert_eq!(empty.cli(&["replicaof", "127.0.0.1", "1"]), "OK\n");
+    let store = Redis::new(&RedisSettings { url: empty.url(), ..Default::default() }).unwrap();
+
+    let scanned = store.scan(&app("default"), &Cursor::default(), 100).await;
+
+    // An export scans: it would write an empty file, and say that it has all.
+    let problem = with_causes(&scanned.expect_err("nobody knows which sessions there are"));
+    assert!(problem.contains("this is a replica, which takes no writes, and has no data of this service"), "{problem}");
 }
 
 /// The buckets of SCAN are in another order at each process.

@@ -32,7 +32,9 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use self::endpoint::Endpoint;
 use self::term::PrimaryTerm;
+use super::answer::field;
 use super::failure::{Cause, Failure};
+use super::sequence::pipeline;
 use super::tls_problem::TlsProblem;
 
 /// An open connection, which many calls share. Dropping it closes it.
@@ -171,6 +173,31 @@ impl Connection {
         Err(Failure { address: Arc::clone(&self.address), cause })
     }
 
+    /// Checks that the server is no replica without the layout marker.
+    ///
+    /// Redis answers reads from an empty data set until a new replica has got the data of its primary, so all sessions
+    /// would seem to be missing. A replica that has the data is read: opens go on while nobody takes writes.
+    pub(in crate::store::redis) async fn check_data(
+        &self,
+        marker_key: &str,
+        max_wait: Duration,
+    ) -> Result<(), Failure> {
+        let (mut info, mut get) = (redis::cmd("INFO"), redis::cmd("GET"));
+        info.arg("replication");
+        get.arg(marker_key);
+        let (commands, mut connection) = (pipeline([info, get]), self.commands());
+        let cause = match timeout(max_wait, connection.send_packed_commands(&commands, 0, commands.len())).await {
+            Ok(Ok(answers)) => match answers.as_slice() {
+                [Value::BulkString(info), Value::Nil] if is_replica(info) => Cause::EmptyReplica,
+                // A user need not have the right to ask, and a primary may be empty.
+                _ => return Ok(()),
+            },
+            Ok(Err(error)) => error.into(),
+            Err(_) => Cause::NoAnswer(max_wait),
+        };
+        Err(Failure { address: Arc::clone(&self.address), cause })
+    }
+
     /// Reads the term of the server, which has to be a primary.
     pub(in crate::store::redis) async fn read_term(&mut self, max_wait: Duration) -> Result<(), Failure> {
         let mut info = redis::cmd("INFO");
@@ -236,6 +263,10 @@ impl Connection {
     pub(in crate::store::redis) async fn closed(&self) {
         self.progress.closed.notified().await;
     }
+}
+
+fn is_replica(info: &[u8]) -> bool {
+    field(&String::from_utf8_lossy(info), "role") == Some("slave")
 }
 
 /// Ends the task that reads and writes, and so closes the connection.

@@ -198,7 +198,7 @@ impl Opener {
         let endpoint = endpoint.as_ref().as_ref().map_err(Clone::clone)?;
         let mut connection = match (&self.node, &self.target.sentinels) {
             (Some(node), _) => self.open_to_node(&endpoint.at(node)).await?,
-            (None, None) => Connection::open(endpoint, self.rounds.current(), self.target.timeout).await?,
+            (None, None) => self.open_to_url(endpoint).await?,
             (None, Some(sentinels)) => self.open_to_primary(endpoint, sentinels).await?,
         };
         if self.target.needs_terms {
@@ -211,6 +211,15 @@ impl Opener {
         }
         if let ConnectionPurpose::Waiting(acknowledge) = self.purpose {
             wait_commands::prepare(&connection, acknowledge, self.target.timeout).await?;
+        }
+        Ok(connection)
+    }
+
+    /// Opens a connection to the server that the url names. It has to have the sessions if it should be the primary.
+    async fn open_to_url(&self, endpoint: &Endpoint) -> Result<Connection, Failure> {
+        let connection = Connection::open(endpoint, self.rounds.current(), self.target.timeout).await?;
+        if self.target.role == ServerRole::Primary {
+            connection.check_data(&self.target.marker_key, self.target.timeout).await?;
         }
         Ok(connection)
     }

@@ -15,6 +15,7 @@ use super::files::Files;
 use super::sentinels::Sentinels;
 use crate::store::redis::acknowledge::Acknowledge;
 use crate::store::redis::failure::{Cause, Failure};
+use crate::store::redis::partitions::marker_key;
 use crate::store::redis::settings::{Mode, Settings};
 use crate::types::SettingError;
 
@@ -30,6 +31,8 @@ pub(in crate::store::redis) struct Target {
     /// The address at the start.
     pub(in crate::store::redis) address: Arc<str>,
     pub(in crate::store::redis) role: ServerRole,
+    /// The key of the layout marker, which each Redis with sessions has.
+    pub(in crate::store::redis) marker_key: String,
     /// What acknowledges saves, and what ends sessions.
     pub(in crate::store::redis) acknowledges: [Acknowledge; 2],
     /// Whether something besides the primary acknowledges writes. See [`super::term`].
@@ -72,6 +75,7 @@ impl Target {
             last_read: Mutex::default(),
             address,
             role,
+            marker_key: marker_key(&settings.key_prefix),
             acknowledges: [settings.acknowledge, settings.for_endings()],
             needs_terms: settings.acknowledges_later(),
             timeout: settings.timeout,

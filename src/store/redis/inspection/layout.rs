@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::is_of_every_node;
 use crate::store::Error;
-use crate::store::redis::partitions::{PartitionCount, Partitions, Slot};
+use crate::store::redis::partitions::{PartitionCount, Partitions, Slot, marker_key};
 use crate::store::redis::router::{AnyServer, Router};
 use crate::store::redis::sequence::Sequence;
 use crate::store::redis::{Redis, key_command};
@@ -140,7 +140,7 @@ impl Redis {
     }
 
     fn marker_key(&self) -> String {
-        format!("{}:layout", self.prefix)
+        marker_key(&self.prefix)
     }
 
     /// Returns the slot of the marker. One node has it.
