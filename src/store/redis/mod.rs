@@ -46,6 +46,7 @@ pub(super) use self::connection::connections::Connections;
 pub(super) use self::connection::target::ServerRole;
 use self::connection::waiter::{is_elsewhere, not_acknowledged};
 use self::failure::{Cause, Failure};
+use self::feed::verified_cursors::VerifiedCursors;
 use self::inspection::LastInspection;
 pub use self::inspection::fsync::FsyncWarning;
 use self::inspection::fsync::FsyncWatch;
@@ -79,6 +80,7 @@ pub struct Redis {
     allow_eviction: bool,
     layout: Layout,
     last_inspection: LastInspection,
+    verified_cursors: VerifiedCursors,
     cursors: OnceLock<Cursors>,
     replica_watch: ReplicaWatch,
     fsync_watch: FsyncWatch,
@@ -98,6 +100,7 @@ impl Redis {
             allow_eviction: settings.allow_eviction,
             layout: Layout::default(),
             last_inspection: LastInspection::default(),
+            verified_cursors: VerifiedCursors::default(),
             cursors: OnceLock::new(),
             replica_watch: ReplicaWatch::default(),
             fsync_watch: FsyncWatch::default(),

@@ -251,6 +251,15 @@ impl Router {
         }
     }
 
+
+    /// How many connections for commands were opened, to all servers together.
+    pub(super) fn opened_connections(&self) -> u64 {
+        match self {
+            Self::Single(connections) => connections.opened(),
+            Self::Cluster(cluster) => cluster.target.opened(),
+        }
+    }
+
     /// Whether this server has a slot. A single one has all.
     pub(super) fn has(&self, server: &AnyServer, slot: Slot) -> bool {
         match (self, server) {

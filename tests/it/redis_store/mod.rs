@@ -9,6 +9,7 @@ mod contents;
 mod counters;
 mod failover;
 mod failovers;
+mod feed;
 mod fsync;
 mod full;
 mod health;

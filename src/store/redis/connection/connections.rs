@@ -320,6 +320,11 @@ impl Connections {
         self.rounds.server_changes()
     }
 
+    /// How many connections for commands were opened to the target and its nodes.
+    pub(in crate::store::redis) fn opened(&self) -> u64 {
+        self.target.opened()
+    }
+
     /// The address of the last connection, or that of the first one to come.
     pub(in crate::store::redis) fn address(&self) -> Arc<str> {
         self.rounds.address().unwrap_or_else(|| match &self.node {

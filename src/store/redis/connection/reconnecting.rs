@@ -181,6 +181,9 @@ impl Opener {
             match self.open_once().await {
                 Ok(mut connection) => {
                     self.rounds.admit(&mut connection);
+                    if self.purpose == ConnectionPurpose::Commands {
+                        self.target.count_opened();
+                    }
                     return connection;
                 }
                 Err(failure) => {

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -41,6 +42,8 @@ pub(in crate::store::redis) struct Target {
     pub(in crate::store::redis) timeout: Duration,
     /// How many connections each runtime has.
     pub(in crate::store::redis) connections: usize,
+    /// How many connections for commands were opened, to all nodes of a cluster together.
+    opened: AtomicU64,
 }
 
 /// The role that the server has to have.
@@ -80,12 +83,22 @@ impl Target {
             needs_terms: settings.acknowledges_later(),
             timeout: settings.timeout,
             connections: settings.connections.max(1),
+            opened: AtomicU64::new(0),
         })
     }
 
     /// Makes the failure of a server that does not answer in time.
     pub(in crate::store::redis) fn not_connected(&self) -> Failure {
         Failure { address: Arc::clone(&self.address), cause: Cause::NotConnected(self.timeout) }
+    }
+
+    /// Counts a connection that calls may use from now on.
+    pub(in crate::store::redis) fn count_opened(&self) {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(in crate::store::redis) fn opened(&self) -> u64 {
+        self.opened.load(Ordering::Relaxed)
     }
 
     /// Returns what a connection is opened with now.

@@ -8,8 +8,8 @@ use crate::types::AppName;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store::redis) enum StreamProgress {
     Read(StreamPosition),
-    /// The stream was read so far, and then its server did not answer. It may be another server by now, which does not
-    /// have everything that was read.
+    /// The stream was read so far, and then its server did not answer, or a new connection was opened. It may be another
+    /// server by now, which does not have everything that was read.
     Unchecked(StreamPosition),
     /// The server of the stream did not answer when the reader began.
     Unknown,
@@ -26,7 +26,7 @@ pub(in crate::store::redis) struct StreamPosition {
 }
 
 impl StreamProgress {
-    /// Notes that the server does not answer.
+    /// Notes that the server does not answer, or may be another one.
     pub(in crate::store::redis) fn note_outage(&mut self) {
         if let Self::Read(position) = *self {
             *self = Self::Unchecked(position);

@@ -4,13 +4,16 @@
 //! follow, entries were trimmed away, or lost with a primary. A count that is lower than the number in a cursor shows
 //! such a loss before there are new entries.
 //!
-//! In a cluster the streams of all other nodes are read while one does not answer, and do not wait for it. When it
-//! answers again, the last entry that was read has to be there still, for the primary may be another one.
+//! In a cluster the streams of all other nodes are read while one does not answer, and do not wait for it.
+//!
+//! After a new connection was opened the last entry that was read has to be there still, for the primary may be another
+//! one, which has other entries in the same numbers. So has that of a cursor which another process has given out.
 //!
 //! Streams and counts never expire: if a count began again, an old cursor would seem valid. Their size is bounded: two
 //! keys for each partition, with about a thousand entries at most in each stream.
 
 mod cursor;
+pub(super) mod verified_cursors;
 
 use redis::{FromRedisValue, Value};
 use tracing::debug;
@@ -96,6 +99,7 @@ impl Redis {
 
 impl Feed for Redis {
     async fn feed_end(&self, app: &AppName) -> Result<Cursor, Error> {
+        let opened = self.router.opened_connections();
         let read = |partition| {
             let mut command = redis::cmd("XREVRANGE");
             command.arg(self.feed_key(app, partition)).arg("+").arg("-").arg("COUNT").arg(1);
@@ -107,12 +111,36 @@ impl Feed for Redis {
             Some(newest) => StreamProgress::Read(newest.first().map(|newest| newest.position).unwrap_or_default()),
             None => StreamProgress::Unknown,
         });
-        Ok(encode(app, &progress.collect::<Vec<_>>()))
+        let end = encode(app, &progress.collect::<Vec<_>>());
+        self.verified_cursors.add(&end, opened);
+        Ok(end)
     }
 
     async fn read_feed(&self, app: &AppName, cursor: &Cursor) -> Result<FeedRead, Error> {
+        loop {
+            let opened = self.router.opened_connections();
+            let is_verified = self.verified_cursors.contains(cursor, opened);
+            let read = self.read_positions(app, cursor, is_verified).await?;
+            // If a connection was opened meanwhile, another server may have answered, which does not have what was read.
+            if is_verified && self.router.opened_connections() != opened {
+                continue;
+            }
+            if let FeedRead::Entries(_, next) = &read {
+                self.verified_cursors.add(next, opened);
+            }
+            return Ok(read);
+        }
+    }
+}
+
+impl Redis {
+    /// Reads the entries after a cursor. Unless it is verified, the last entry of each stream has to be there still.
+    async fn read_positions(&self, app: &AppName, cursor: &Cursor, is_verified: bool) -> Result<FeedRead, Error> {
         let progress = decode(app, cursor).filter(|all| all.len() == usize::from(self.partitions.count()));
         let Some(mut progress) = progress else { return Ok(FeedRead::CursorExpired) };
+        if !is_verified {
+            progress.iter_mut().for_each(StreamProgress::note_outage);
+        }
         let counts = self.counts(app).await?;
         let Some(unread) = unread(self.partitions.all(), &mut progress, &counts) else {
             return Ok(FeedRead::CursorExpired);
