@@ -151,6 +151,7 @@ impl Cluster {
         let (mut attempts, mut followed) = (0_u32, Followed::default());
         while !run.is_done() {
             let (node, open) = self.connect(slot, run.asked.as_ref(), deadline).await?;
+            let answered = run.answered();
             let failure = match node.connections.exchange_on(&open, &run.commands(), deadline).await {
                 Ok(answers) => match self.take(&mut run, &node, open.term(), answers)? {
                     Next::Done => break,
@@ -174,6 +175,11 @@ impl Cluster {
                     Some(failure)
                 }
             };
+            if run.answered() > answered {
+                // Each key of a slot that is being moved may be redirected. They go round in a circle only if none of
+                // them leads to an answer.
+                (attempts, followed) = (0, Followed::default());
+            }
             attempts += 1;
             // Redirections are followed at once, unless they go round in a circle.
             if failure.is_some() || attempts > FAST_ATTEMPTS {

@@ -133,6 +133,11 @@ impl<'q, 's> SequenceRun<'q, 's> {
         self.answers.len() == self.sequence.len()
     }
 
+    /// How many commands were answered.
+    pub(in crate::store::redis) fn answered(&self) -> usize {
+        self.answers.len()
+    }
+
     pub(in crate::store::redis) fn into_answers(self) -> Vec<Value> {
         self.answers
     }

@@ -252,6 +252,27 @@ async fn the_heads_of_two_apps_are_read_while_their_slot_is_moved() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_of_many_sessions_that_have_moved_before_their_slot_is_not_slowed_down() {
+    let cluster = Cluster::start(3, 0, CALM);
+    let writer = Redis::new(&RedisSettings { timeout: Duration::from_secs(60), ..cluster.settings() }).unwrap();
+    let keys = (0..150).map(key).collect::<Vec<_>>();
+    for key in &keys {
+        create(&writer, key.clone(), &record()).await;
+    }
+    let slot = cluster.nodes[0].redis.cli(&["cluster", "keyslot", "{460}"]);
+    cluster.begin_move(slot.trim(), &cluster.nodes[0], &cluster.nodes[1]);
+    let names = keys.iter().map(|key| format!("cloakroom:{{460}}:default:{}", key.id)).collect::<Vec<_>>();
+    let names = names.iter().map(String::as_str).collect::<Vec<_>>();
+    block_in_place(|| cluster.move_keys(&cluster.nodes[0], &cluster.nodes[1], &names));
+    // Each session takes two round trips. With a pause of 50 ms after each of them all together would take 15 s.
+    let store = Redis::new(&RedisSettings { timeout: Duration::from_secs(5), ..cluster.settings() }).unwrap();
+
+    let heads = store.sample_heads(&keys).await.expect("each redirection has led to a session");
+
+    assert!(heads.iter().all(Option::is_some), "{heads:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revocation_of_an_app_follows_a_slot_that_has_moved_while_another_node_hangs() {
     let cluster = Cluster::start(3, 0, CALM);
     let store = Redis::new(&RedisSettings { timeout: Duration::from_secs(5), ..cluster.settings() }).unwrap();
