@@ -230,7 +230,7 @@ impl Redis {
     ) -> Result<(), Failure> {
         let Some(node) = node else {
             let key = [self.prefix.as_bytes(), b":waited"].concat();
-            return self.router.acknowledge(kind, &AnyServer::Single, receipt, key).await;
+            return self.router.acknowledge(kind, &AnyServer::Single, receipt, key).await.map_err(done_but);
         };
         let server = AnyServer::Node(node);
         let wait = async |slot| self.router.acknowledge(kind, &server, receipt.clone(), self.waited_key(slot)).await;
@@ -244,7 +244,7 @@ impl Redis {
         }
         result.map_err(|failure| match is_elsewhere(&failure) {
             true => not_acknowledged(&failure.address, "the slot of the session was moved meanwhile"),
-            false => failure,
+            false => done_but(failure),
         })
     }
 
@@ -442,6 +442,14 @@ impl Store for Redis {
 
     async fn ping(&self) -> Result<(), Error> {
         self.check_health().await
+    }
+}
+
+/// Makes the failure of a wait say that the write is done, whatever has failed: the write was answered before.
+fn done_but(failure: Failure) -> Failure {
+    match &failure.cause {
+        Cause::NotAcknowledged(_) => failure,
+        cause => not_acknowledged(&failure.address, &cause.to_string()),
     }
 }
 

@@ -18,7 +18,9 @@ use tonic::{Code, Status};
 use super::failovers::rounds;
 use super::sentinel::{Writers, until_saved};
 use super::until;
-use crate::conformance::fixtures::{START, by_token, create, record, save as save_entry, session_key, set};
+use crate::conformance::fixtures::{
+    START, by_token, create, create_session, record, save as save_entry, session_key, set,
+};
 use crate::support::calls::{ChangesExt as _, open_cookie, reason, refused, save};
 use crate::support::proxy::Proxy;
 use crate::support::redis::documented_rights;
@@ -77,6 +79,25 @@ fn end_waits(server: &Server) -> bool {
         let id = line.strip_prefix("id=").and_then(|line| line.split(' ').next()).unwrap();
         server.redis.cli(&["client", "kill", "id", id]).trim() == "1"
     })
+}
+
+#[tokio::test]
+async fn a_wait_that_redis_refuses_says_that_the_write_is_done() {
+    let servers = primary_and_replicas(1, "").await;
+    let store = Redis::new(&settings(&servers[0], Acknowledge::Replicas(1))).unwrap();
+    let key = create_session(&store).await;
+    store.revoke_app(&key.app, START).await.unwrap();
+
+    assert_eq!(servers[0].redis.cli(&["acl", "setuser", "default", "-wait"]), "OK\n");
+    let revoked = store.revoke_app(&key.app, START).await.expect_err("nobody has acknowledged it");
+    let saved = store.apply(&key, &by_token(1, START), &save_entry(set("a", "2"))).await;
+
+    for error in [revoked, saved.expect_err("nobody has acknowledged it")] {
+        let problem = with_causes(&error);
+        assert!(matches!(error, Error::Unavailable(_)) && problem.contains("the write is done, but "), "{problem}");
+    }
+    let snapshot = store.load(&key).await.unwrap().expect("it is there");
+    assert!(snapshot.generation.0 >= 2, "both revocations are done");
 }
 
 #[tokio::test]
