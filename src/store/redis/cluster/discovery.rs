@@ -124,9 +124,11 @@ impl Cluster {
         majority(asked, SLOTS_TIMEOUT).await.ok()
     }
 
-    /// Asks the nodes of the settings, by connections for this alone.
+    /// Asks the nodes of the settings.
+    ///
+    /// Their connections stay open for the next time: while none of them tells the slots, that is every 50 ms.
     async fn ask_seeds(&self) -> Result<SlotRanges, Failure> {
-        let node = |address: &ServerAddress| self.known_node(address).unwrap_or_else(|| self.new_node(address));
+        let node = |address: &ServerAddress| self.named_node(address);
         self.target.refresh().await;
         let endpoint = self.target.endpoint().await;
         let endpoint = endpoint.as_ref().as_ref().map_err(Clone::clone)?;

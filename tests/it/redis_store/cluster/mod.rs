@@ -16,6 +16,7 @@ mod redirections;
 mod revocations;
 mod scans;
 mod scripted;
+mod seeds;
 mod tls_names;
 mod untouched;
 
