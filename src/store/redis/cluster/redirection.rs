@@ -43,7 +43,11 @@ impl Redirection {
     pub(in crate::store::redis) fn parse(error: &ServerError, node: &ServerAddress) -> Option<Self> {
         match error.kind()? {
             ServerErrorKind::Moved => Some(address(error, node).map_or(Self::Wait, Self::Moved)),
-            ServerErrorKind::Ask => Some(address(error, node).map_or(Self::Wait, Self::Ask)),
+            ServerErrorKind::Ask => {
+                // CLUSTER SLOTS tells where a node without a name is once it has the slot, but not before.
+                let asked = address(error, node).or_else(|| on_same_host(error, node));
+                Some(asked.map_or(Self::Wait, Self::Ask))
+            }
             ServerErrorKind::TryAgain => Some(Self::Split),
             ServerErrorKind::ClusterDown
             | ServerErrorKind::BusyLoading
@@ -55,16 +59,35 @@ impl Redirection {
     }
 }
 
-/// Reads `3999 10.0.0.1:6381`. Without a host, the host is that of the node that says so.
+/// The address in a redirection. Without a host, the host is that of the node that says so.
+///
+/// `None`: the other node should announce a name and has none.
 fn address(error: &ServerError, node: &ServerAddress) -> Option<ServerAddress> {
-    let (host, port) = error.details()?.split_whitespace().nth(1)?.rsplit_once(':')?;
+    let (host, port) = host_and_port(error)?;
     let host = match host {
         "" => &node.host,
-        "?" => return None,
+        NO_NAME => return None,
         host => host,
     };
-    Some(ServerAddress { host: host.to_owned(), port: port.parse().ok()? })
+    Some(ServerAddress { host: host.to_owned(), port })
 }
+
+/// The address of a node without a name, if it is at another port of the host of the node that says so.
+///
+/// At the same port it would be that node itself, which would redirect without an end.
+fn on_same_host(error: &ServerError, node: &ServerAddress) -> Option<ServerAddress> {
+    let (host, port) = host_and_port(error)?;
+    (host == NO_NAME && port != node.port).then(|| ServerAddress { host: node.host.clone(), port })
+}
+
+/// Reads `3999 10.0.0.1:6381`.
+fn host_and_port(error: &ServerError) -> Option<(&str, u16)> {
+    let (host, port) = error.details()?.split_whitespace().nth(1)?.rsplit_once(':')?;
+    Some((host, port.parse().ok()?))
+}
+
+/// The host of a node that should announce a name and has none.
+const NO_NAME: &str = "?";
 
 /// The codes of the errors that [`Redirection::parse()`] knows, but for that of a script that has to be loaded.
 const CODES: [&str; 7] = ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN", "LOADING", "MASTERDOWN", "READONLY"];
@@ -80,6 +103,25 @@ mod tests {
     }
 
     #[test]
+    fn a_node_without_its_name_is_asked_at_the_host_of_the_node_that_says_so() {
+        let at_node = |port| at("answered.example", port);
+        let table = [
+            ("-ASK 3999 ?:7000\r\n", Redirection::Ask(at_node(7000))),
+            // It would be asked itself, and redirect again.
+            ("-ASK 3999 ?:6379\r\n", Redirection::Wait),
+            // CLUSTER SLOTS tells its address.
+            ("-MOVED 3999 ?:7000\r\n", Redirection::Wait),
+        ];
+
+        for (text, expected) in table {
+            let Ok(Value::ServerError(error)) = parse_redis_value(text.as_bytes()) else {
+                panic!("{text} is no error")
+            };
+            assert_eq!(Redirection::parse(&error, &at_node(6379)), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
     fn a_redirection_leads_to_the_host_that_it_names_or_else_to_that_of_the_node_that_says_so() {
         // The address as nodes write it, and the host and the port that it means.
         let table = [
@@ -90,8 +132,6 @@ mod tests {
             ("fd00:0:0:1::a:7000", Some(("fd00:0:0:1::a", 7000))),
             ("::ffff:10.0.0.1:65535", Some(("::ffff:10.0.0.1", 65535))),
             (":7000", Some(("answered.example", 7000))),
-            // It should announce a name and has none. CLUSTER SLOTS tells its address.
-            ("?:7000", None),
             ("10.0.0.1", None),
             ("10.0.0.1:", None),
             ("10.0.0.1:port", None),
