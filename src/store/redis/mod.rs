@@ -335,7 +335,12 @@ impl Redis {
 impl Store for Redis {
     async fn load(&self, session_key: &SessionKey) -> Result<Option<Snapshot>, Error> {
         let sequence = self.load_sequence(session_key);
-        let SnapshotReply(snapshot) = self.router_to(sequence.slot).await?.several(sequence).await?;
+        let slot = sequence.slot;
+        let SnapshotReply(snapshot) = self.router_to(slot).await?.several(sequence).await?;
+        if snapshot.is_none() {
+            // Another server may have answered than the one whose layout was known.
+            self.router_to(slot).await?;
+        }
         Ok(snapshot)
     }
 
@@ -375,7 +380,11 @@ impl Store for Redis {
             None => self.written(WriteKind::of(write), self.write_script(session_key, precondition, write)).await?,
         };
         let applied = match reply {
-            Reply::Missing => Applied::Missing,
+            Reply::Missing => {
+                // As in a load.
+                self.router_to(self.slot(session_key)).await?;
+                Applied::Missing
+            }
             Reply::Refused(edit_error) => Applied::Refused(edit_error),
             Reply::Done(done) => Applied::Done(done),
             Reply::Undecided { head, generation } => match judge(&head, generation, precondition) {

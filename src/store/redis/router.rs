@@ -251,6 +251,13 @@ impl Router {
         }
     }
 
+    /// How often connections led to another server than before. Those to a node of a cluster always lead to that node.
+    pub(super) fn server_changes(&self) -> u64 {
+        match self {
+            Self::Single(connections) => connections.server_changes(),
+            Self::Cluster(_) => 0,
+        }
+    }
 
     /// How many connections for commands were opened, to all servers together.
     pub(super) fn opened_connections(&self) -> u64 {

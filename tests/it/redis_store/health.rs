@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use cloakroom::grpc;
 use cloakroom::store::{Redis, RedisSettings, Store as _};
+use cloakroom::types::with_causes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
@@ -19,6 +20,7 @@ use tonic_health::pb::health_client::HealthClient;
 
 use super::connections::service_on;
 use super::{TIMEOUT, problem, until};
+use crate::conformance::fixtures::create_session;
 use crate::support::TestService;
 use crate::support::redis::RedisServer;
 
@@ -283,6 +285,29 @@ async fn a_url_that_leads_to_another_server_moves_open_connections() {
     old.cli(&["config", "resetstat"]);
     store.ping().await.unwrap();
     assert!(!writes(&old));
+}
+
+#[tokio::test]
+async fn a_url_that_leads_to_another_layout_never_makes_a_session_missing() {
+    let (old, new) = (RedisServer::start(), RedisServer::start());
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("url");
+    std::fs::write(&path, old.url()).unwrap();
+    let store = Redis::new(&RedisSettings { url_file: Some(path.clone()), ..settings(&old.url()) }).unwrap();
+    let key = create_session(&store).await;
+    assert_eq!(new.cli(&["set", "cloakroom:layout", "1024"]), "OK\n");
+
+    std::fs::write(&path, new.url()).unwrap();
+
+    // Only calls, for a look at the health of Redis would read the marker.
+    until("a refusal", async || match store.load(&key).await {
+        Ok(found) => {
+            assert!(found.is_some(), "the session is looked for where none can be");
+            false
+        }
+        Err(error) => with_causes(&error).contains("are in 1024 partitions"),
+    })
+    .await;
 }
 
 fn settings(url: &str) -> RedisSettings {

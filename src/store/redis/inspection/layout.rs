@@ -7,7 +7,7 @@
 //! number, because no session is stored before the marker. They count for the other nodes alone: the first operation at
 //! the node of the marker reads the marker.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -25,8 +25,8 @@ use crate::store::redis::{Redis, key_command};
 /// What is known of the layout.
 #[derive(Debug, Default)]
 pub(in crate::store::redis) struct Layout {
-    /// A [`Proof`].
-    proof: AtomicU8,
+    /// A [`Proof`] in the lowest two bits, and above them how often the server had changed when it was found.
+    proof: AtomicU64,
     last_search: Mutex<Option<Instant>>,
 }
 
@@ -40,16 +40,19 @@ pub(in crate::store::redis) enum Proof {
 }
 
 impl Layout {
-    pub(in crate::store::redis) fn proof(&self) -> Proof {
-        match self.proof.load(Ordering::Relaxed) {
+    /// Returns what was found at the server after so many changes. What another server had says nothing of this one.
+    fn proof(&self, server_changes: u64) -> Proof {
+        let found = self.proof.load(Ordering::Relaxed);
+        match found & PROOF_BITS {
+            _ if found >> PROOF_BITS.count_ones() != server_changes => Proof::None,
             0 => Proof::None,
             1 => Proof::Sessions,
             _ => Proof::Marker,
         }
     }
 
-    fn set(&self, proof: Proof) {
-        self.proof.store(proof as u8, Ordering::Relaxed);
+    fn set(&self, proof: Proof, server_changes: u64) {
+        self.proof.store(server_changes << PROOF_BITS.count_ones() | proof as u64, Ordering::Relaxed);
     }
 
     /// Whether sessions may be looked for now. A Redis without any is not searched by each call.
@@ -76,7 +79,7 @@ struct UnknownLayout {
 impl Redis {
     /// Returns the way to Redis, once the layout there is known to be this one.
     pub(in crate::store::redis) async fn router(&self) -> Result<&Router, Error> {
-        if self.layout.proof() == Proof::None {
+        if self.layout_proof() == Proof::None {
             self.check_layout().await?;
         }
         Ok(&self.router)
@@ -84,10 +87,15 @@ impl Redis {
 
     /// The same for an operation on keys in this slot.
     pub(in crate::store::redis) async fn router_to(&self, slot: Slot) -> Result<&Router, Error> {
-        if self.layout.proof() == Proof::Sessions && self.router.are_at_one_node(slot, self.marker_slot()) {
+        if self.layout_proof() == Proof::Sessions && self.router.are_at_one_node(slot, self.marker_slot()) {
             self.check_marker().await?;
         }
         self.router().await
+    }
+
+    /// What is known of the layout at the server that connections lead to now.
+    pub(in crate::store::redis) fn layout_proof(&self) -> Proof {
+        self.layout.proof(self.router.server_changes())
     }
 
     /// Checks the marker, or else the keys of sessions, if the node of the marker does not answer.
@@ -96,11 +104,12 @@ impl Redis {
             Err(error @ (Error::Unavailable(_) | Error::Refused(_))) if !is_of_every_node(&error) => error,
             result => return result,
         };
-        if !matches!(self.router, Router::Cluster(_)) || self.layout.proof() != Proof::None {
+        if !matches!(self.router, Router::Cluster(_)) || self.layout_proof() != Proof::None {
             return Err(unread);
         }
+        let server_changes = self.router.server_changes();
         if self.layout.begin_search() && self.is_shown_by_sessions().await? {
-            self.layout.set(Proof::Sessions);
+            self.layout.set(Proof::Sessions, server_changes);
             return Ok(());
         }
         match unread {
@@ -112,6 +121,8 @@ impl Redis {
     /// Checks the marker, and writes it if there is none.
     async fn check_marker(&self) -> Result<(), Error> {
         let (key, slot) = (self.marker_key(), self.marker_slot());
+        // Before the read: if the server changes meanwhile, the marker is read again.
+        let server_changes = self.router.server_changes();
         let read = || Sequence::read(slot, [key_command("GET", key.as_bytes())]);
         let mut found: Option<String> = self.router.one(read()).await?;
         if found.is_none() {
@@ -129,7 +140,7 @@ impl Redis {
         }
         let count = self.partitions.count().to_string();
         let is_right = found.as_deref() == Some(&count);
-        self.layout.set(if is_right { Proof::Marker } else { Proof::None });
+        self.layout.set(if is_right { Proof::Marker } else { Proof::None }, server_changes);
         if is_right {
             return Ok(());
         }
@@ -231,6 +242,8 @@ impl Redis {
         }
     }
 }
+
+const PROOF_BITS: u64 = 0b11;
 
 /// About how many keys are looked at, in one command.
 const SAMPLE: usize = 1000;

@@ -148,7 +148,7 @@ impl Redis {
         // The one node that has the marker may be down, and then the marker was right before, or sessions show it.
         let marker = self.marker_slot();
         let is_there = probed.iter().any(|probed| self.router.has(&probed.server, marker));
-        if is_there || self.layout.proof() == Proof::None { self.check_layout().await } else { Ok(()) }
+        if is_there || self.layout_proof() == Proof::None { self.check_layout().await } else { Ok(()) }
     }
 
     /// Checks that the user may ask a node of a cluster for keys of a slot that is being moved.
