@@ -31,10 +31,11 @@ mod settings_check;
 mod tls_problem;
 mod transfer;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use futures_util::TryFutureExt as _;
 use futures_util::future::join_all;
+use parking_lot::Mutex;
 use redis::{Cmd, FromRedisValue, Value};
 
 pub use self::acknowledge::Acknowledge;
@@ -58,7 +59,7 @@ pub use self::partitions::PartitionCount;
 use self::partitions::{Partition, Partitions, Slot, all_slots};
 use self::reply::{Reply, SnapshotReply};
 use self::router::{AnyServer, Router};
-use self::scan::sample_position::Cursors;
+use self::scan::sample::KnownCursors;
 use self::scripts::{EXPIRY_STEP, Script, Scripts};
 use self::sequence::{ScriptCall, Sequence};
 pub use self::settings::cluster::ClusterSettings;
@@ -81,7 +82,7 @@ pub struct Redis {
     layout: Layout,
     last_inspection: LastInspection,
     verified_cursors: VerifiedCursors,
-    cursors: OnceLock<Cursors>,
+    known_cursors: Mutex<Option<KnownCursors>>,
     replica_watch: ReplicaWatch,
     fsync_watch: FsyncWatch,
     metrics: Arc<StoreMetrics>,
@@ -101,7 +102,7 @@ impl Redis {
             layout: Layout::default(),
             last_inspection: LastInspection::default(),
             verified_cursors: VerifiedCursors::default(),
-            cursors: OnceLock::new(),
+            known_cursors: Mutex::default(),
             replica_watch: ReplicaWatch::default(),
             fsync_watch: FsyncWatch::default(),
             metrics: Arc::new(StoreMetrics::new(Location::Redis)),

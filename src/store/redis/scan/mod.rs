@@ -1,7 +1,7 @@
 //! Scans: SCAN on one server after the other, and then the sessions of its keys, in one round trip to each server.
 
 pub(super) mod position;
-mod sample;
+pub(super) mod sample;
 pub(super) mod sample_position;
 
 use std::collections::BTreeSet;

@@ -3,12 +3,14 @@
 //! The hash function of Redis decides the bucket of a key, and its seed is random.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
 use super::KeyPage;
 use super::sample_position::{Cursors, SampleOrder};
 use crate::session::{Entries, Generation, Record};
 use crate::store::encoding::HEAD_FIELDS;
 use crate::store::redis::answer::{field, parse_several};
+use crate::store::redis::connection::process_id::ProcessId;
 use crate::store::redis::partitions::Slot;
 use crate::store::redis::reply::head;
 use crate::store::redis::router::{AnyServer, Router};
@@ -21,10 +23,21 @@ impl Sample for Redis {
     async fn sample_keys(&self, apps: &BTreeSet<AppName>, from: Position, limit: usize) -> Result<SampledKeys, Error> {
         let servers = self.router().await?.servers().await?;
         let order = self.sample_order(&servers).await?;
-        let Some((server, cursor)) = order.find(from) else { return Ok(SampledKeys::default()) };
-        let KeyPage { cursor, keys, .. } =
-            self.scan_keys(&servers[server], &self.session_pattern("*"), cursor, limit).await?;
-        let next = order.position(server, cursor);
+        let Some(server) = order.server(from) else { return Ok(SampledKeys::default()) };
+        let pattern = self.session_pattern("*");
+        let scan = async |cursors| {
+            let cursor = order.cursor(server, from, cursors);
+            self.scan_keys(&servers[server], &pattern, cursor, limit).await
+        };
+        let mut known = self.known_cursors(&servers[server]).await?;
+        let mut page = scan(known.cursors).await?;
+        if known.process.is_some() && page.process != known.process {
+            // It was started again, maybe as another version, whose cursors mean something else.
+            known = self.ask_cursors(&servers[server]).await?;
+            page = scan(known.cursors).await?;
+        }
+        let KeyPage { cursor, keys, .. } = page;
+        let next = order.position(server, cursor, known.cursors);
         if next.is_some_and(|next| next <= from) {
             return Err(Error::unavailable(CURSORS));
         }
@@ -92,24 +105,47 @@ impl Redis {
     async fn sample_order(&self, servers: &[AnyServer]) -> Result<SampleOrder, Error> {
         let router = self.router().await?;
         if let Router::Single(_) = router {
-            return Ok(SampleOrder::new(Cursors::OneTable, vec![vec![Slot(0)]]));
+            return Ok(SampleOrder::new(vec![vec![Slot(0)]]));
         }
         let slots_of = |server: &AnyServer| {
             let slots = self.partitions.all().map(|partition| self.partitions.slot(partition));
             slots.filter(|slot| router.has(server, *slot)).collect()
         };
-        let cursors = match self.cursors.get() {
-            Some(cursors) => *cursors,
-            None => {
-                let mut info = redis::cmd("INFO");
-                info.arg("server");
-                let info: Option<String> = router.query_if_allowed(&servers[0], info).await?;
-                let cursors = info.as_deref().and_then(cursors_of).ok_or_else(|| Error::unavailable(VERSION))?;
-                *self.cursors.get_or_init(|| cursors)
-            }
-        };
-        Ok(SampleOrder::new(cursors, servers.iter().map(slots_of).collect()))
+        Ok(SampleOrder::new(servers.iter().map(slots_of).collect()))
     }
+
+    /// Returns how a server makes its cursors. One that was scanned last is not asked again.
+    async fn known_cursors(&self, server: &AnyServer) -> Result<KnownCursors, Error> {
+        let known = self.known_cursors.lock().clone();
+        match known.filter(|known| known.address == self.router.address(server)) {
+            Some(known) => Ok(known),
+            None => self.ask_cursors(server).await,
+        }
+    }
+
+    /// Asks a server for its version. A single server needs not be asked: it has one table in each version.
+    async fn ask_cursors(&self, server: &AnyServer) -> Result<KnownCursors, Error> {
+        let address = self.router.address(server);
+        let AnyServer::Node(_) = server else {
+            return Ok(KnownCursors { address, process: None, cursors: Cursors::OneTable });
+        };
+        let mut info = redis::cmd("INFO");
+        info.arg("server");
+        let info: Option<String> = self.router.query_if_allowed(server, info).await?;
+        let cursors = info.as_deref().and_then(cursors_of).ok_or_else(|| Error::unavailable(VERSION))?;
+        let known = KnownCursors { address, process: info.as_deref().and_then(ProcessId::read), cursors };
+        *self.known_cursors.lock() = Some(known.clone());
+        Ok(known)
+    }
+}
+
+/// How the server that was scanned last makes its cursors.
+#[derive(Clone, Debug)]
+pub(in crate::store::redis) struct KnownCursors {
+    address: Arc<str>,
+    /// `None`: a single server, which was not asked.
+    process: Option<ProcessId>,
+    cursors: Cursors,
 }
 
 /// Finds out by its version, in the answer to INFO, how a node of a cluster makes cursors.

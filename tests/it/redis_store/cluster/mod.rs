@@ -14,6 +14,7 @@ mod moves;
 mod nodes;
 mod redirections;
 mod revocations;
+mod scan_versions;
 mod scans;
 mod scripted;
 mod seeds;
