@@ -210,9 +210,17 @@ pub(super) fn check_unused(folder: &Path) -> Result<(), LogError> {
         // One that is missing, or that cannot be opened, is judged later. To be locked over NFS, it has to be open for writing.
         if let Ok(file) = OpenOptions::new().read(true).write(true).open(&path) {
             lock(&file, &path)?;
+            unlock(&file);
         }
     }
     Ok(())
+}
+
+/// Unlocks a file at once. To close it is not enough: a process that this one starts at the moment has it open too, until it
+/// runs another program.
+fn unlock(file: &File) {
+    // Without a lock there is nothing to do, and closing unlocks it as well.
+    let _ = file.unlock();
 }
 
 fn lock(file: &File, path: &Path) -> Result<(), LogError> {
@@ -255,6 +263,12 @@ struct Run {
     first: u64,
     last: u64,
     changes: RowChanges,
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        unlock(&self.file);
+    }
 }
 
 impl Segment {
@@ -521,6 +535,8 @@ mod tests {
         let (log, _) = open(home.path(), 0).unwrap();
 
         assert!(matches!(open(home.path(), 0), Err(LogError::InUse(_))));
+        // As a process that is started at the moment has it.
+        let _copy = log.segments[0].file.try_clone().unwrap();
         drop(log);
         open(home.path(), 0).unwrap();
     }
