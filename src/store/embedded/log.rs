@@ -309,7 +309,7 @@ impl Segment {
         // The last frame may be cut by a crash, for each is on disk before the next. A frame that has others after it was
         // damaged later.
         if has_frame_after(last.unwrap_or(0).max(committed), rest, identity) {
-            return Err(LogError::Damaged(segment.path));
+            return Err(LogError::Damaged(segment.path.clone()));
         }
         Ok((segment, run))
     }
