@@ -122,7 +122,8 @@ SOAK_ATOMIC_MOVES = $(valkey_as_redis) && PATH="$(CURDIR)/.tools/valkey:$$PATH" 
 FAILOVER_ROUNDS := 10
 FAILOVER_SERVERS := redis valkey
 FAILOVERS := redis_store::cluster::faults::a_primary redis_store::sentinel::a_primary_that_is_killed \
-	redis_store::sentinel::a_primary_that_hung redis_store::sentinel::sentinels_that_are_all_down
+	redis_store::sentinel::a_primary_that_hung redis_store::sentinel::sentinels_that_are_all_down \
+	redis_store::failover::a_primary_that_hung
 
 failovers: tools ## Kills and hangs servers of Sentinels and clusters, with nothing else on this machine, and judges gaps, errors and losses.
 	@$(foreach server,$(filter-out redis valkey redis-8 valkey-8,$(FAILOVER_SERVERS)),$(error there is no server $(server): FAILOVER_SERVERS takes redis, valkey, redis-8 and valkey-8))$(valkey_as_redis) && mkdir -p target && echo '|rounds|longest gap|ready|errors|gap elsewhere|errors|writes|lost|twice' >target/failovers

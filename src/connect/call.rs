@@ -91,12 +91,12 @@ fn unary_body(parts: &mut Parts, message: Bytes) -> Body {
 async fn unary_message(body: Body, codec: Codec, rpc: Option<&Rpc>) -> Result<Bytes, Status> {
     let message = collect(body).await?;
     match (codec, rpc) {
-        (Codec::Proto, _) => Ok(envelope::seal(message)),
-        (Codec::Json, None) => Ok(envelope::seal(envelope::buffer(0))),
+        (Codec::Proto, _) => Ok(envelope::finish(message)),
+        (Codec::Json, None) => Ok(envelope::finish(envelope::buffer(0))),
         (Codec::Json, Some(rpc)) => {
             let mut encoded = envelope::buffer(message.len());
             encode_json(&rpc.request, &message[PREFIX..], &mut encoded).map_err(Rejection::RequestMalformed)?;
-            Ok(envelope::seal(encoded))
+            Ok(envelope::finish(encoded))
         }
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn buffer(message_length: usize) -> BytesMut {
 }
 
 /// Writes the prefix of the message that was put into such a buffer.
-pub(super) fn seal(mut buffer: BytesMut) -> Bytes {
+pub(super) fn finish(mut buffer: BytesMut) -> Bytes {
     let length = u32::try_from(buffer.len() - PREFIX).unwrap_or(u32::MAX);
     buffer[1..PREFIX].copy_from_slice(&length.to_be_bytes());
     buffer.freeze()
@@ -34,7 +34,7 @@ pub(super) fn seal(mut buffer: BytesMut) -> Bytes {
 pub(super) fn of(message: &impl Message) -> Bytes {
     let mut buffer = buffer(message.encoded_len());
     message.encode(&mut buffer).expect("the buffer grows");
-    seal(buffer)
+    finish(buffer)
 }
 
 /// Takes the next whole envelope from the front: its flag and its message.
@@ -62,7 +62,7 @@ pub(super) fn end(error: Option<&Status>, trailers: &HeaderMap) -> Bytes {
     let mut buffer = buffer(json.len());
     buffer.put_slice(&json);
     buffer[0] = END_OF_STREAM;
-    seal(buffer)
+    finish(buffer)
 }
 
 /// The JSON in the last envelope of a stream.
@@ -83,7 +83,7 @@ mod tests {
         let message = |text: &[u8]| {
             let mut buffer = buffer(text.len());
             buffer.put_slice(text);
-            seal(buffer)
+            finish(buffer)
         };
         let bytes = [message(b"one"), message(b""), message(&[7; 300])].concat();
 

@@ -49,7 +49,7 @@ impl JsonRequest {
             }
             let mut frame = envelope::buffer(text.len());
             encode_json(&self.message, &text, &mut frame).map_err(Rejection::RequestMalformed)?;
-            frames.extend_from_slice(&envelope::seal(frame));
+            frames.extend_from_slice(&envelope::finish(frame));
         }
         // Nobody else refuses a message before it is whole.
         if let Some(bytes) = envelope::declared_length(&self.buffer).filter(|bytes| *bytes > self.max_bytes) {
@@ -101,7 +101,7 @@ impl StreamResponse {
             let text = json(message, encoded)?;
             let mut envelope = envelope::buffer(text.len());
             envelope.put_slice(&text);
-            envelopes.extend_from_slice(&envelope::seal(envelope));
+            envelopes.extend_from_slice(&envelope::finish(envelope));
         }
         Ok(envelopes.freeze())
     }

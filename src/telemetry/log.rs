@@ -114,9 +114,9 @@ pub mod capture {
 
     /// Collects what is written.
     #[derive(Clone, Default)]
-    struct Written(Arc<Mutex<Vec<u8>>>);
+    struct SharedBytes(Arc<Mutex<Vec<u8>>>);
 
-    impl io::Write for Written {
+    impl io::Write for SharedBytes {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -133,7 +133,7 @@ pub mod capture {
     }
 
     pub(super) fn lines_of(format: LogFormat, terminal: Option<Colors>, act: impl FnOnce()) -> Vec<String> {
-        let written = Written::default();
+        let written = SharedBytes::default();
         let writer = written.clone();
         let subscriber = tracing_subscriber::registry().with(lines(format, terminal, move || writer.clone()));
         tracing::subscriber::with_default(subscriber, act);

@@ -82,6 +82,12 @@ fn no_retired_word_is_left() {
     none(words::check(&Tree::read()));
 }
 
+#[test]
+fn the_readme_is_read_in_three_minutes() {
+    let lines = include_str!("../../README.md").lines().count();
+    assert!(lines <= 180, "{lines} lines, and at most 180 are read: move something to docs/");
+}
+
 /// Fails with all findings at once.
 #[track_caller]
 fn none(findings: Vec<Finding>) {

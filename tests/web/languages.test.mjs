@@ -1,4 +1,4 @@
-// One login for applications in four languages, with their own clients, in a browser.
+// One login for four applications in three languages, each with its own client, in a browser.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { App, launchBrowser, Service } from './fixtures.mjs';

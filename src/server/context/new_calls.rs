@@ -24,7 +24,7 @@ impl NewCall {
 
     /// Whether so many have to begin that less is read meanwhile.
     pub(super) fn are_many() -> bool {
-        COUNT.get() >= MANY
+        COUNT.get() >= MAX_UNBEGUN
     }
 }
 
@@ -35,4 +35,4 @@ impl Drop for NewCall {
 }
 
 /// On one thread. They use less than a MiB, and one more read may bring as much.
-const MANY: u32 = 128;
+const MAX_UNBEGUN: u32 = 128;

@@ -206,7 +206,7 @@ pub(super) struct Checkpointer {
 }
 
 /// What the thread does next.
-enum Work {
+enum CheckpointTask {
     Checkpoint(Follows),
     Reopen,
 }
@@ -226,10 +226,10 @@ impl Checkpointer {
     }
 
     fn run(mut self) {
-        while let Some(work) = self.await_work() {
+        while let Some(work) = self.await_task() {
             match work {
-                Work::Checkpoint(follows) => self.make_checkpoint(follows),
-                Work::Reopen => self.reopen_after_read(),
+                CheckpointTask::Checkpoint(follows) => self.make_checkpoint(follows),
+                CheckpointTask::Reopen => self.reopen_after_read(),
             }
         }
         // No read may use the file while the database closes it.
@@ -266,7 +266,7 @@ impl Checkpointer {
     }
 
     /// Waits for frozen changes, for the time to try them again, or for a read that failed. `None`: the thread is to end.
-    fn await_work(&self) -> Option<Work> {
+    fn await_task(&self) -> Option<CheckpointTask> {
         let mut status = self.shared.status.lock();
         let retry_time = Instant::now() + RETRY_INTERVAL;
         loop {
@@ -277,11 +277,11 @@ impl Checkpointer {
             if status.is_pending && is_due {
                 status.retry_now = false;
                 let follows = if status.is_stopping { Follows::Nothing } else { Follows::Frames };
-                return Some(Work::Checkpoint(follows));
+                return Some(CheckpointTask::Checkpoint(follows));
             }
             if status.reopen && Instant::now() >= self.reopen_time {
                 status.reopen = false;
-                return Some(Work::Reopen);
+                return Some(CheckpointTask::Reopen);
             }
             if status.reopen {
                 self.shared.changed.wait_until(&mut status, retry_time.min(self.reopen_time));

@@ -51,12 +51,12 @@ impl Index for Redis {
     async fn remove_from_index(&self, subject_ref: &SubjectRef, entry: &IndexEntry) -> Result<(), Error> {
         let mut script = self.call_on_index(&self.scripts.remove_from_index, subject_ref);
         script.arg(entry.id.as_bytes()).arg(&encode_index_entry(entry)[..]);
-        self.one(script).await
+        self.query(script).await
     }
 
     async fn remove_session_from_index(&self, subject_ref: &SubjectRef, id: SessionId) -> Result<(), Error> {
         let (key, slot) = self.index_key(subject_ref);
-        self.one(Sequence::write(slot, redis::Cmd::hdel(key, id.as_bytes()))).await
+        self.query(Sequence::write(slot, redis::Cmd::hdel(key, id.as_bytes()))).await
     }
 
     async fn list_index(&self, subject_ref: &SubjectRef, from: &Cursor) -> Result<IndexPage, Error> {
@@ -65,14 +65,14 @@ impl Index for Redis {
         let mut script = self.call_on_index(&self.scripts.list_index, subject_ref);
         script.arg(INDEX_PAGE_ENTRIES).arg(server).arg(cursor);
         let sequence = Sequence { repeat: Repeat::IfClosed, ..script.into() };
-        let (fields, server, cursor): (Fields, String, u64) = self.one(sequence).await?;
+        let (fields, server, cursor): (Fields, String, u64) = self.query(sequence).await?;
         let next = (cursor != 0).then(|| Cursor(format!("{server}:{cursor}").into_bytes()));
         Ok(IndexPage { entries: index_entries(&fields)?, next })
     }
 
     async fn has_more_entries(&self, subject_ref: &SubjectRef, count: usize) -> Result<bool, Error> {
         let (key, slot) = self.index_key(subject_ref);
-        let fields: usize = self.one(Sequence::read(slot, [redis::Cmd::hlen(key)])).await?;
+        let fields: usize = self.query(Sequence::read(slot, [redis::Cmd::hlen(key)])).await?;
         Ok(fields > count)
     }
 
@@ -85,7 +85,7 @@ impl Index for Redis {
     async fn load_revocation(&self, subject_ref: &SubjectRef) -> Result<Option<Revocation>, Error> {
         let (key, slot) = self.index_key(subject_ref);
         let sequence = Sequence::read(slot, [redis::Cmd::hget(key, REVOCATION)]);
-        let revocation: Option<Vec<u8>> = self.one(sequence).await?;
+        let revocation: Option<Vec<u8>> = self.query(sequence).await?;
         revocation.map(|bytes| decode_revocation(&bytes).ok_or(Error::Corrupt)).transpose()
     }
 }

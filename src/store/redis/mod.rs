@@ -42,7 +42,7 @@ pub use self::acknowledge::Acknowledge;
 use self::acknowledge::WriteKind;
 use self::answer::parse_one;
 use self::arguments::optional_context;
-use self::cluster::written::Written;
+use self::cluster::answered_write::AnsweredWrite;
 pub(super) use self::connection::connections::Connections;
 pub(super) use self::connection::target::ServerRole;
 use self::connection::waiter::{is_elsewhere, not_acknowledged};
@@ -141,9 +141,9 @@ impl Redis {
     }
 
     /// Does one command.
-    async fn one<T: FromRedisValue>(&self, sequence: impl Into<Sequence<'_>>) -> Result<T, Error> {
+    async fn query<T: FromRedisValue>(&self, sequence: impl Into<Sequence<'_>>) -> Result<T, Error> {
         let sequence = sequence.into();
-        self.router_to(sequence.slot).await?.one(sequence).await
+        self.router_to(sequence.slot).await?.query(sequence).await
     }
 
     /// Does one command that writes, and waits until that is acknowledged.
@@ -164,7 +164,7 @@ impl Redis {
         let sequence = sequence.into();
         let router = self.router_to(sequence.slot).await?;
         if !router.waits(kind) {
-            return Ok((router.one(sequence).await?, Ok(())));
+            return Ok((router.query(sequence).await?, Ok(())));
         }
         let (answers, written) = router.write(&sequence).await?;
         let acknowledged = self.acknowledge(kind, written).await;
@@ -180,7 +180,7 @@ impl Redis {
         let sequence = sequence.into();
         let router = self.router_to(sequence.slot).await?;
         if !router.waits(kind) {
-            return router.one_unless_split(sequence).await;
+            return router.query_unless_split(sequence).await;
         }
         let Some((answers, written)) = router.write_unless_split(&sequence).await? else { return Ok(None) };
         self.acknowledge(kind, written).await?;
@@ -220,14 +220,14 @@ impl Redis {
         Ok(results)
     }
 
-    async fn acknowledge(&self, kind: WriteKind, written: Written) -> Result<(), Error> {
+    async fn acknowledge(&self, kind: WriteKind, written: AnsweredWrite) -> Result<(), Error> {
         self.metrics.measure(kind.operation(), self.await_acknowledgement(kind, written).map_err(Error::from)).await
     }
 
     async fn await_acknowledgement(
         &self,
         kind: WriteKind,
-        Written { node, slot, receipt }: Written,
+        AnsweredWrite { node, slot, receipt }: AnsweredWrite,
     ) -> Result<(), Failure> {
         let Some(node) = node else {
             let key = [self.prefix.as_bytes(), b":waited"].concat();
@@ -307,7 +307,7 @@ impl Redis {
         // The slot is being moved, and the two keys may be at two nodes until all of it has been. With the generation of
         // this moment the script needs one key. A revocation that comes in between counts as later than this save.
         let read = Sequence::read(slot, [key_command("GET", &generation)]);
-        let generation = self.one(read).await?;
+        let generation = self.query(read).await?;
         let mut call = ScriptCall::new(&self.scripts.set, slot, &[&record]);
         arguments::push_set(
             &mut call.command,
@@ -337,7 +337,7 @@ impl Store for Redis {
     async fn load(&self, session_key: &SessionKey) -> Result<Option<Snapshot>, Error> {
         let sequence = self.load_sequence(session_key);
         let slot = sequence.slot;
-        let SnapshotReply(snapshot) = self.router_to(slot).await?.several(sequence).await?;
+        let SnapshotReply(snapshot) = self.router_to(slot).await?.query_several(sequence).await?;
         if snapshot.is_none() {
             // Another server may have answered than the one whose layout was known.
             self.router_to(slot).await?;
@@ -406,7 +406,7 @@ impl Store for Redis {
         let mut script = ScriptCall::new(&self.scripts.touch, self.slot(session_key), &[&key]);
         script.arg(touch.verifier_hash.as_bytes()).arg(touch.used.millis());
         script.arg(optional_context(touch.context.as_ref()));
-        self.one(script).await
+        self.query(script).await
     }
 
     async fn revoke_app(&self, app: &AppName, now: Time) -> Result<(), Error> {

@@ -7,8 +7,8 @@ use redis::{Cmd, FromRedisValue, Pipeline, ServerErrorKind, Value};
 use super::acknowledge::{Acknowledge, WriteKind};
 use super::answer::{parse, parse_one, parse_several, server_error};
 use super::cluster::Cluster;
+use super::cluster::answered_write::AnsweredWrite;
 use super::cluster::slots::Node;
-use super::cluster::written::Written;
 use super::connection::connections::Connections;
 use super::connection::process_id::ProcessId;
 use super::connection::target::ServerRole;
@@ -63,17 +63,17 @@ impl Router {
     }
 
     /// Does one command.
-    pub(super) async fn one<T: FromRedisValue>(&self, sequence: impl Into<Sequence<'_>>) -> Result<T, Error> {
+    pub(super) async fn query<T: FromRedisValue>(&self, sequence: impl Into<Sequence<'_>>) -> Result<T, Error> {
         parse_one(self.run(&sequence.into()).await?)
     }
 
     /// Does one command; `None` if its slot is being moved and its keys are at two nodes.
-    pub(super) async fn one_unless_split<T: FromRedisValue>(
+    pub(super) async fn query_unless_split<T: FromRedisValue>(
         &self,
         sequence: impl Into<Sequence<'_>>,
     ) -> Result<Option<T>, Error> {
         match self {
-            Self::Single(_) => self.one(sequence).await.map(Some),
+            Self::Single(_) => self.query(sequence).await.map(Some),
             Self::Cluster(cluster) => {
                 cluster.refresh_at_times();
                 cluster.run_unless_split(&sequence.into()).await?.map(parse_one).transpose()
@@ -82,7 +82,7 @@ impl Router {
     }
 
     /// Does several commands, and reads all answers together.
-    pub(super) async fn several<T: FromRedisValue>(&self, sequence: Sequence<'_>) -> Result<T, Error> {
+    pub(super) async fn query_several<T: FromRedisValue>(&self, sequence: Sequence<'_>) -> Result<T, Error> {
         parse_several(self.run(&sequence).await?)
     }
 
@@ -141,11 +141,11 @@ impl Router {
     }
 
     /// Does a sequence that writes. Returns the answers, and what [`Self::acknowledge()`] needs.
-    pub(super) async fn write(&self, sequence: &Sequence<'_>) -> Result<(Vec<Value>, Written), Failure> {
+    pub(super) async fn write(&self, sequence: &Sequence<'_>) -> Result<(Vec<Value>, AnsweredWrite), Failure> {
         match self {
             Self::Single(connections) => {
                 let (answers, receipt) = run_checked(connections, sequence).await?;
-                Ok((answers, Written { node: None, slot: sequence.slot, receipt }))
+                Ok((answers, AnsweredWrite { node: None, slot: sequence.slot, receipt }))
             }
             Self::Cluster(cluster) => {
                 cluster.refresh_at_times();
@@ -158,7 +158,7 @@ impl Router {
     pub(super) async fn write_unless_split(
         &self,
         sequence: &Sequence<'_>,
-    ) -> Result<Option<(Vec<Value>, Written)>, Failure> {
+    ) -> Result<Option<(Vec<Value>, AnsweredWrite)>, Failure> {
         match self {
             Self::Single(_) => self.write(sequence).await.map(Some),
             Self::Cluster(cluster) => {
@@ -169,7 +169,10 @@ impl Router {
     }
 
     /// The same for many sequences, which all call the same script, in one round trip to each server.
-    pub(super) async fn write_all(&self, sequences: &[Sequence<'_>]) -> Vec<Result<(Vec<Value>, Written), Failure>> {
+    pub(super) async fn write_all(
+        &self,
+        sequences: &[Sequence<'_>],
+    ) -> Vec<Result<(Vec<Value>, AnsweredWrite), Failure>> {
         let connections = match self {
             Self::Single(connections) => connections,
             Self::Cluster(cluster) => {
@@ -179,7 +182,7 @@ impl Router {
         };
         match run_all(connections, sequences).await {
             Ok((results, receipt)) => {
-                let written = |slot| Written { node: None, slot, receipt: receipt.clone() };
+                let written = |slot| AnsweredWrite { node: None, slot, receipt: receipt.clone() };
                 let results = results.into_iter().zip(sequences);
                 results.map(|(result, sequence)| Ok((result?, written(sequence.slot)))).collect()
             }

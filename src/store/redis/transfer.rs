@@ -119,7 +119,7 @@ impl Redis {
         let stored = self.load(session_key).await?;
         let sequence = self.revocation_sequence(&session_key.app, self.partitions.of(&session_key.id));
         let (generation, time): (Option<u32>, Option<u64>) =
-            self.router_to(sequence.slot).await?.several(sequence).await?;
+            self.router_to(sequence.slot).await?.query_several(sequence).await?;
         let generation = Generation(generation.unwrap_or_default());
         Ok((stored, AppRevocation { generation, time: time.map(Time::from_millis) }))
     }

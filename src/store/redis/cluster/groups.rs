@@ -9,9 +9,9 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::Cluster;
+use super::answered_write::AnsweredWrite;
 use super::sequence_run::{Next, SequenceRun};
 use super::slots::{Node, SlotTable};
-use super::written::Written;
 use crate::store::redis::failure::Failure;
 use crate::store::redis::scripts::Script;
 use crate::store::redis::sequence::{Sequence, pipeline};
@@ -97,7 +97,7 @@ impl Cluster {
     pub(in crate::store::redis) async fn write_all(
         self: &Arc<Self>,
         sequences: &[Sequence<'_>],
-    ) -> Vec<Result<(Vec<Value>, Written), Failure>> {
+    ) -> Vec<Result<(Vec<Value>, AnsweredWrite), Failure>> {
         let deadline = Instant::now() + self.target.timeout;
         let finished = self.finish_all(sequences, deadline).await;
         finished.into_iter().map(|run| run.and_then(|run| self.written(run, deadline))).collect()
@@ -147,7 +147,7 @@ impl Cluster {
                     let count = run.sequence.len();
                     match self.take(&mut run, node, open.term(), answers.by_ref().take(count).collect())? {
                         Next::Moved(address) => self.follow(run.sequence.slot, &address),
-                        Next::Done | Next::Again | Next::Asked(_) => {}
+                        Next::Done | Next::Again | Next::FollowAsk(_) => {}
                         Next::Split(_) | Next::Wait(_) => self.refresh_soon(),
                     }
                     Ok(run)

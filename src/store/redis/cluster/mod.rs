@@ -4,6 +4,7 @@
 //! send it on, or if it only reads and the connection was closed. A command that may have been done is never repeated.
 //! No lock is held while a node is waited for.
 
+pub(super) mod answered_write;
 mod asked_nodes;
 mod discovery;
 pub(super) mod feed_timeout;
@@ -13,7 +14,6 @@ mod redirection;
 mod sequence_run;
 pub(super) mod slot_nodes;
 pub(super) mod slots;
-pub(super) mod written;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,6 +23,7 @@ use redis::Value;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use self::answered_write::AnsweredWrite;
 use self::asked_nodes::AskedNodes;
 use self::discovery::Discovery;
 use self::feed_timeout::FeedTimeout;
@@ -30,7 +31,6 @@ use self::followed::Followed;
 use self::redirection::Redirections;
 use self::sequence_run::{DoneBy, Next, SequenceRun};
 use self::slots::{Node, SlotTable};
-use self::written::Written;
 use super::answer::server_error;
 use super::connection::connections::{Connections, OpenConnection};
 use super::connection::target::{ServerRole, Target};
@@ -98,7 +98,7 @@ impl Cluster {
     pub(in crate::store::redis) async fn write(
         self: &Arc<Self>,
         sequence: &Sequence<'_>,
-    ) -> Result<(Vec<Value>, Written), Failure> {
+    ) -> Result<(Vec<Value>, AnsweredWrite), Failure> {
         let deadline = Instant::now() + self.target.timeout;
         self.written(self.finish_one(Ok(SequenceRun::new(sequence)), deadline).await?, deadline)
     }
@@ -117,7 +117,7 @@ impl Cluster {
     pub(in crate::store::redis) async fn write_unless_split(
         self: &Arc<Self>,
         sequence: &Sequence<'_>,
-    ) -> Result<Option<(Vec<Value>, Written)>, Failure> {
+    ) -> Result<Option<(Vec<Value>, AnsweredWrite)>, Failure> {
         let deadline = Instant::now() + self.target.timeout;
         let finished = self.finish(SequenceRun::new(sequence), deadline, WhenSplit::Return).await?;
         finished.map(|run| self.written(run, deadline)).transpose()
@@ -132,12 +132,12 @@ impl Cluster {
     }
 
     /// Tells the answers of a write from what it waits for.
-    fn written(&self, run: SequenceRun<'_, '_>, deadline: Instant) -> Result<(Vec<Value>, Written), Failure> {
+    fn written(&self, run: SequenceRun<'_, '_>, deadline: Instant) -> Result<(Vec<Value>, AnsweredWrite), Failure> {
         let slot = run.sequence.slot;
         let (answers, done_by) = run.into_parts();
         let was_replica = || not_acknowledged(&self.target.address, "its node was a replica a moment ago");
         let DoneBy { node, term } = done_by.ok_or_else(was_replica)?;
-        Ok((answers, Written { node: Some(node), slot, receipt: Receipt { term: Some(term), deadline } }))
+        Ok((answers, AnsweredWrite { node: Some(node), slot, receipt: Receipt { term: Some(term), deadline } }))
     }
 
     /// Sends what is left of a sequence until all of it is answered.
@@ -161,7 +161,7 @@ impl Cluster {
                         followed.note(&node.address, "MOVED", &address);
                         None
                     }
-                    Next::Asked(address) => {
+                    Next::FollowAsk(address) => {
                         followed.note(&node.address, "ASK", &address);
                         None
                     }

@@ -42,7 +42,7 @@ pub(in crate::store::redis) enum Next {
     /// Another node has the slot.
     Moved(ServerAddress),
     /// The key may be at this node, which is asked next.
-    Asked(ServerAddress),
+    FollowAsk(ServerAddress),
     /// The keys of the next command are at two nodes.
     Split(Failure),
     Wait(Failure),
@@ -99,7 +99,7 @@ impl<'q, 's> SequenceRun<'q, 's> {
             Some(Redirection::Moved(address)) => Ok(Next::Moved(address)),
             Some(Redirection::Ask(address)) => {
                 self.asked = Some(address.clone());
-                Ok(Next::Asked(address))
+                Ok(Next::FollowAsk(address))
             }
             Some(Redirection::NoScript) if self.sequence.script.is_some() => {
                 // It was loaded, and somebody flushed the scripts before the call.

@@ -221,7 +221,7 @@ impl Connections {
         commands: &Pipeline,
         deadline: Instant,
     ) -> Result<Vec<Value>, Unanswered> {
-        let (mark, begin) = (connection.mark(), Instant::now());
+        let (before, begin) = (connection.progress(), Instant::now());
         let mut handle = connection.commands();
         let answered = timeout_at(deadline, handle.send_packed_commands(commands, 0, commands.len())).await;
         if !matches!(answered, Ok(Ok(_))) {
@@ -239,7 +239,7 @@ impl Connections {
                     connection.leave();
                 }
                 reconnecting.check();
-                let was_not_sent = is_of_network && !connection.has_sent_since(mark);
+                let was_not_sent = is_of_network && !connection.has_sent_since(before);
                 let failure = failure(connection, error.into());
                 Err(if was_not_sent { Unanswered::NotSent(failure) } else { Unanswered::Closed(failure) })
             }
@@ -247,7 +247,7 @@ impl Connections {
                 // Not the short rest of a deadline, and not a connection that was opened meanwhile.
                 let had_its_time =
                     begin.elapsed() >= self.target.timeout / 2 && connection.opened.elapsed() >= self.target.timeout;
-                if had_its_time && self.rounds.leave_unanswered(connection, mark, "a command was not answered") {
+                if had_its_time && self.rounds.leave_unanswered(connection, before, "a command was not answered") {
                     reconnecting.check();
                 }
                 Err(Unanswered::TimedOut(failure(connection, Cause::NoAnswer(self.target.timeout))))

@@ -324,7 +324,7 @@ impl Opener {
     }
 
     async fn check(&self, connection: &Connection) {
-        let mark = connection.mark();
+        let before = connection.progress();
         let mut info = redis::cmd("INFO");
         info.arg("replication");
         let mut commands = connection.commands();
@@ -356,7 +356,7 @@ impl Opener {
             }
             Err(_) => {
                 self.rounds.count_failure();
-                self.rounds.leave_unanswered(connection, mark, "a check was not answered");
+                self.rounds.leave_unanswered(connection, before, "a check was not answered");
             }
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tracing::debug;
 
-use super::{Connection, Mark};
+use super::{Connection, ConnectionProgress};
 
 /// The number of the current round. All connections of earlier rounds are left.
 #[derive(Debug)]
@@ -77,7 +77,12 @@ impl Rounds {
     }
 
     /// As [`Self::leave_all()`], because no command was answered since then, which is as long as an operation may take.
-    pub(in crate::store::redis) fn leave_unanswered(&self, connection: &Connection, since: Mark, why: &str) -> bool {
+    pub(in crate::store::redis) fn leave_unanswered(
+        &self,
+        connection: &Connection,
+        since: ConnectionProgress,
+        why: &str,
+    ) -> bool {
         if connection.has_answered_since(since) {
             return false;
         }

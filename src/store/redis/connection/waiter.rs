@@ -214,7 +214,7 @@ impl WaiterLoop {
             let Ok(Ok(connection)) = connected else {
                 return Err(self.reconnecting.failure().unwrap_or_else(|| self.not_connected()));
             };
-            let (mark, begin) = (connection.mark(), Instant::now());
+            let (before, begin) = (connection.progress(), Instant::now());
             let error = match timeout_at(deadline, self.ask(&connection, key, slot, deadline)).await {
                 Ok(Ok(answers)) => {
                     connection.record_answer();
@@ -224,7 +224,7 @@ impl WaiterLoop {
                 Err(_) => {
                     self.rounds.count_failure();
                     let had_its_time = begin.elapsed() >= self.target.timeout / 2;
-                    if had_its_time && !connection.has_received_since(mark) {
+                    if had_its_time && !connection.has_received_since(before) {
                         self.rounds.leave_all(&connection, "a wait was not answered");
                         self.reconnecting.check();
                     }

@@ -65,7 +65,7 @@ impl Redis {
             Router::Single(_) => {
                 let mut command = redis::cmd("MGET");
                 command.arg(&keys);
-                let counts: Vec<Option<u64>> = router.one(Sequence::read(Slot(0), [command])).await?;
+                let counts: Vec<Option<u64>> = router.query(Sequence::read(Slot(0), [command])).await?;
                 counts.into_iter().map(Some).collect()
             }
             Router::Cluster(_) => {

@@ -25,14 +25,14 @@ use crate::store::redis::{Redis, key_command};
 /// What is known of the layout.
 #[derive(Debug, Default)]
 pub(in crate::store::redis) struct Layout {
-    /// A [`Proof`] in the lowest two bits, and above them how often the server had changed when it was found.
-    proof: AtomicU64,
+    /// A [`LayoutEvidence`] in the lowest two bits, and above them how often the server had changed when it was found.
+    evidence: AtomicU64,
     last_search: Mutex<Option<Instant>>,
 }
 
 /// What shows that the number of partitions is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(in crate::store::redis) enum Proof {
+pub(in crate::store::redis) enum LayoutEvidence {
     None = 0,
     /// Sessions at some nodes of a cluster, but not at that of the marker.
     Sessions = 1,
@@ -41,18 +41,18 @@ pub(in crate::store::redis) enum Proof {
 
 impl Layout {
     /// Returns what was found at the server after so many changes. What another server had says nothing of this one.
-    fn proof(&self, server_changes: u64) -> Proof {
-        let found = self.proof.load(Ordering::Relaxed);
-        match found & PROOF_BITS {
-            _ if found >> PROOF_BITS.count_ones() != server_changes => Proof::None,
-            0 => Proof::None,
-            1 => Proof::Sessions,
-            _ => Proof::Marker,
+    fn evidence(&self, server_changes: u64) -> LayoutEvidence {
+        let found = self.evidence.load(Ordering::Relaxed);
+        match found & EVIDENCE_BITS {
+            _ if found >> EVIDENCE_BITS.count_ones() != server_changes => LayoutEvidence::None,
+            0 => LayoutEvidence::None,
+            1 => LayoutEvidence::Sessions,
+            _ => LayoutEvidence::Marker,
         }
     }
 
-    fn set(&self, proof: Proof, server_changes: u64) {
-        self.proof.store(server_changes << PROOF_BITS.count_ones() | proof as u64, Ordering::Relaxed);
+    fn set(&self, evidence: LayoutEvidence, server_changes: u64) {
+        self.evidence.store(server_changes << EVIDENCE_BITS.count_ones() | evidence as u64, Ordering::Relaxed);
     }
 
     /// Whether sessions may be looked for now. A Redis without any is not searched by each call.
@@ -79,7 +79,7 @@ struct UnknownLayout {
 impl Redis {
     /// Returns the way to Redis, once the layout there is known to be this one.
     pub(in crate::store::redis) async fn router(&self) -> Result<&Router, Error> {
-        if self.layout_proof() == Proof::None {
+        if self.layout_evidence() == LayoutEvidence::None {
             self.check_layout().await?;
         }
         Ok(&self.router)
@@ -87,15 +87,15 @@ impl Redis {
 
     /// The same for an operation on keys in this slot.
     pub(in crate::store::redis) async fn router_to(&self, slot: Slot) -> Result<&Router, Error> {
-        if self.layout_proof() == Proof::Sessions && self.router.are_at_one_node(slot, self.marker_slot()) {
+        if self.layout_evidence() == LayoutEvidence::Sessions && self.router.are_at_one_node(slot, self.marker_slot()) {
             self.check_marker().await?;
         }
         self.router().await
     }
 
     /// What is known of the layout at the server that connections lead to now.
-    pub(in crate::store::redis) fn layout_proof(&self) -> Proof {
-        self.layout.proof(self.router.server_changes())
+    pub(in crate::store::redis) fn layout_evidence(&self) -> LayoutEvidence {
+        self.layout.evidence(self.router.server_changes())
     }
 
     /// Checks the marker, or else the keys of sessions, if the node of the marker does not answer.
@@ -104,12 +104,12 @@ impl Redis {
             Err(error @ (Error::Unavailable(_) | Error::Refused(_))) if !is_of_every_node(&error) => error,
             result => return result,
         };
-        if !matches!(self.router, Router::Cluster(_)) || self.layout_proof() != Proof::None {
+        if !matches!(self.router, Router::Cluster(_)) || self.layout_evidence() != LayoutEvidence::None {
             return Err(unread);
         }
         let server_changes = self.router.server_changes();
         if self.layout.begin_search() && self.is_shown_by_sessions().await? {
-            self.layout.set(Proof::Sessions, server_changes);
+            self.layout.set(LayoutEvidence::Sessions, server_changes);
             return Ok(());
         }
         match unread {
@@ -124,14 +124,14 @@ impl Redis {
         // Before the read: if the server changes meanwhile, the marker is read again.
         let server_changes = self.router.server_changes();
         let read = || Sequence::read(slot, [key_command("GET", key.as_bytes())]);
-        let mut found: Option<String> = self.router.one(read()).await?;
+        let mut found: Option<String> = self.router.query(read()).await?;
         if found.is_none() {
             self.check_for_other_layout().await?;
             let mut write = redis::cmd("SET");
             write.arg(&key).arg(self.partitions.count()).arg("NX");
-            match self.router.one::<Value>(Sequence::write(slot, write)).await {
+            match self.router.query::<Value>(Sequence::write(slot, write)).await {
                 // Another replica may have been faster.
-                Ok(_) => found = self.router.one(read()).await?,
+                Ok(_) => found = self.router.query(read()).await?,
                 // A Redis that takes no writes can be read, and full it can end sessions. What there is without a marker
                 // is in 64 partitions.
                 Err(Error::Full(_) | Error::Refused(_)) if self.partitions.count() == 64 => return Ok(()),
@@ -140,7 +140,7 @@ impl Redis {
         }
         let count = self.partitions.count().to_string();
         let is_right = found.as_deref() == Some(&count);
-        self.layout.set(if is_right { Proof::Marker } else { Proof::None }, server_changes);
+        self.layout.set(if is_right { LayoutEvidence::Marker } else { LayoutEvidence::None }, server_changes);
         if is_right {
             return Ok(());
         }
@@ -243,7 +243,7 @@ impl Redis {
     }
 }
 
-const PROOF_BITS: u64 = 0b11;
+const EVIDENCE_BITS: u64 = 0b11;
 
 /// About how many keys are looked at, in one command.
 const SAMPLE: usize = 1000;

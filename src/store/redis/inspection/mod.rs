@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use redis::{Cmd, ServerError, ServerErrorKind, Value};
 use tokio::time::{Instant, sleep};
 
-use self::layout::Proof;
+use self::layout::LayoutEvidence;
 use self::server_info::{Eviction, ServerAnswer, ServerClock, ServerInfo};
 use super::Redis;
 use super::answer::{field, parse_one, server_error};
@@ -116,7 +116,7 @@ impl Redis {
     }
 
     async fn check_write(&self, probed: Probed) -> Result<Probed, Error> {
-        match self.router.one::<Value>(probed.write()).await {
+        match self.router.query::<Value>(probed.write()).await {
             // The connection of this task says nothing of those of the workers.
             Ok(_) => self.router.check_connections(&probed.server).map(|()| probed).map_err(Error::from),
             // What kind of Redis it is may explain the refusal better.
@@ -148,7 +148,7 @@ impl Redis {
         // The one node that has the marker may be down, and then the marker was right before, or sessions show it.
         let marker = self.marker_slot();
         let is_there = probed.iter().any(|probed| self.router.has(&probed.server, marker));
-        if is_there || self.layout_proof() == Proof::None { self.check_layout().await } else { Ok(()) }
+        if is_there || self.layout_evidence() == LayoutEvidence::None { self.check_layout().await } else { Ok(()) }
     }
 
     /// Checks that the user may ask a node of a cluster for keys of a slot that is being moved.

@@ -8,7 +8,7 @@ use crate::store::redis::partitions::Slot;
 
 /// A write that was done, and where.
 #[derive(Debug)]
-pub(in crate::store::redis) struct Written {
+pub(in crate::store::redis) struct AnsweredWrite {
     /// `None`: there is one server.
     pub(in crate::store::redis) node: Option<Arc<Node>>,
     pub(in crate::store::redis) slot: Slot,
