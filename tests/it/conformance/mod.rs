@@ -182,7 +182,7 @@ mod equivalence;
 mod expiry;
 mod feed;
 pub(crate) mod fixtures;
-mod full;
+pub(crate) mod full;
 mod idempotency;
 mod import;
 mod index;

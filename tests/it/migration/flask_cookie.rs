@@ -6,9 +6,7 @@ use cloakroom::token::Key;
 use cloakroom::types::{Clock as _, Time};
 
 use super::*;
-use crate::support::browser::Browser;
 use crate::support::calls::{ChangesExt as _, save, save_cookie, set_cookies};
-use crate::support::frontend::{log_in, request};
 use crate::support::sessions::{MINUTE, SECOND, millis};
 
 #[apply(on_every_store)]
@@ -246,19 +244,6 @@ async fn a_browser_that_lost_the_new_token_gets_a_new_session_later(store: Store
     assert_eq!(saved.outcome(), Outcome::Created);
     assert_ne!(saved.session.unwrap().id, id);
     assert!(service.is_live(&logged_in).await);
-}
-
-#[apply(on_every_store)]
-async fn after_a_login_whose_answer_was_lost_the_next_login_by_the_legacy_cookie_works(store: StoreKind) {
-    let service = service(store).await;
-    for (n, wait) in [0, 1, 29, 30, 601].into_iter().enumerate() {
-        let mut browser = Browser::with(&service.sign_now(&[("n", &n.to_string())]));
-        request(&service, &browser, Changes::default().subject("anna")).await;
-
-        service.advance(wait * SECOND);
-
-        log_in(&service, &mut browser, "anna").await;
-    }
 }
 
 #[apply(on_every_store)]

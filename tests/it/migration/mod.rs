@@ -5,6 +5,7 @@ mod django_session;
 mod express_session;
 mod flask_cookie;
 mod flask_session;
+mod lost_answers;
 mod races;
 mod real_flask;
 mod record_tls;

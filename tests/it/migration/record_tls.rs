@@ -12,20 +12,20 @@ use crate::support::tls_redis::TlsRedis;
 use crate::{express, scs};
 
 /// A source, and one of its sessions.
-struct Source {
-    name: &'static str,
+pub(super) struct Source {
+    pub(super) name: &'static str,
     /// The keys that sign its cookies.
-    keys: Option<Vec<String>>,
+    pub(super) keys: Option<Vec<String>>,
     /// The name of its record.
-    key: String,
-    record: Vec<u8>,
+    pub(super) key: String,
+    pub(super) record: Vec<u8>,
     /// The header by which a browser presents it.
-    cookie_header: String,
+    pub(super) cookie_header: String,
     /// When it is valid.
-    time: Time,
+    pub(super) time: Time,
 }
 
-fn sources() -> [Source; 4] {
+pub(super) fn sources() -> [Source; 4] {
     let of_express = express::vectors();
     let express = of_express.sessions.into_iter().find(|vector| vector.name == "max_age").unwrap();
     let scs = scs::vectors().into_iter().find(|vector| vector.name == "plain").unwrap();
@@ -69,7 +69,7 @@ fn sources() -> [Source; 4] {
 
 impl Source {
     /// A service that imports from this source alone, at a Redis with these settings.
-    async fn service(&self, mut redis: Value) -> TestService {
+    pub(super) async fn service(&self, mut redis: Value) -> TestService {
         if let Some(keys) = &self.keys {
             redis["keys"] = json!(keys);
         }

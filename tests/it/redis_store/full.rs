@@ -1,14 +1,46 @@
 //! A Redis that has no room: whatever ends a session works, and everything else that writes is refused.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use cloakroom::grpc::wire::{Changes, Outcome};
+use cloakroom::store::{PartitionCount, Redis, RedisSettings};
 use tonic::Code;
 
 use super::service;
+use crate::conformance::full::a_full_store_ends_sessions;
 use crate::support::calls::{ChangesExt as _, reason, refused, save};
+use crate::support::cluster::Cluster;
 use crate::support::redis::RedisServer;
 
 fn set_maxmemory(redis: &RedisServer, bytes: &str) {
     assert_eq!(redis.cli(&["config", "set", "maxmemory", bytes]), "OK\n");
+}
+
+/// Leaves room for some sessions.
+fn leave_little_room(redis: &RedisServer) {
+    let used = redis.cli(&["info", "memory"]);
+    let used = used.lines().find_map(|line| line.strip_prefix("used_memory:")).unwrap().trim().parse::<u64>().unwrap();
+    set_maxmemory(redis, &(used + (4 << 20)).to_string());
+}
+
+#[tokio::test]
+async fn a_full_redis_ends_sessions_in_each_layout() {
+    for partitions in [PartitionCount::P64, PartitionCount::P1024] {
+        let redis = RedisServer::start();
+        let settings = RedisSettings { url: redis.url(), partitions: Some(partitions), ..Default::default() };
+        leave_little_room(&redis);
+
+        a_full_store_ends_sessions(&Arc::new(Redis::new(&settings).unwrap())).await;
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_with_full_nodes_ends_sessions() {
+    let cluster = Cluster::start(3, 0, Duration::from_secs(5));
+    cluster.nodes.iter().for_each(|node| leave_little_room(&node.redis));
+
+    a_full_store_ends_sessions(&Arc::new(Redis::new(&cluster.settings()).unwrap())).await;
 }
 
 #[tokio::test]
