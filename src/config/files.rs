@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -73,8 +74,13 @@ impl FileState {
 }
 
 /// Whether there is something other than a file. Does not open it, because opening a pipe waits for a writer.
-pub(super) fn is_not_a_file(path: &Path) -> bool {
+fn is_not_a_file(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
+}
+
+/// Whether there is a pipe, which can be read only once.
+pub(super) fn is_pipe(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
 }
 
 fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {

@@ -24,13 +24,12 @@ pub fn load(file: Option<&Path>) -> Result<LoadedConfig, Error> {
 ///
 /// Refuses a pipe: it can be read only once, and is empty now.
 pub fn load_again(file: Option<&Path>) -> (Result<LoadedConfig, Error>, WatchedFiles) {
-    match file.filter(|path| files::is_not_a_file(path)) {
+    match file.filter(|path| files::is_pipe(path)) {
         Some(path) => {
             let problem = Problem {
                 source: Source::File { path: path.to_owned(), line: None },
                 key: ConfigKey::default(),
-                message: "this is a pipe or a device, which can be read only once; restart the service instead"
-                    .to_owned(),
+                message: "this is a pipe, which can be read only once; restart the service instead".to_owned(),
             };
             let files = WatchedFiles::default();
             files.watch(path);

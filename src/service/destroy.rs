@@ -75,8 +75,14 @@ impl Service {
             }
         };
         let presented = self.read_cookie_header(call, header, None).await?;
-        let has_token = presented.iter().any(|presented| presented.text.is_some());
+        // Beside a token nothing is imported, and after this logout there is none beside the legacy credentials.
+        let mut imports =
+            presented.iter().any(|presented| presented.text.is_some()) && call.has_legacy_credential(header);
         for PresentedToken { token, .. } in presented {
+            if imports && let Some(snapshot) = self.store.load(&call.session_key(token)).await? {
+                // The credential of an imported session leads to that session.
+                imports = snapshot.record.head.imported_from.is_none();
+            }
             let (ended, is_current) = self.destroy_one(call, token, fingerprint).await?;
             add(ended);
             // A token that was superseded a short time ago still ends its session, and leads to a recovery session as well.
@@ -87,8 +93,7 @@ impl Service {
                 add(self.destroy_one(call, recovery.token, fingerprint).await?.0);
             }
         }
-        if has_token {
-            // Beside a token nothing is imported, and after this logout there is none beside the legacy credentials.
+        if imports {
             for PresentedToken { token, .. } in Box::pin(self.import_legacy_sessions(call, header, None)).await? {
                 add(self.destroy_one(call, token, fingerprint).await?.0);
             }

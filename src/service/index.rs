@@ -71,7 +71,7 @@ impl Service {
         if !self.audit_log.is_on() {
             let result = self.store.apply(session_key, precondition, write).await;
             if let Some(done) = done(&result) {
-                self.note_end(session_key, done).await;
+                self.note_end(session_key, done, result.is_ok()).await;
             }
             return Ok(result?);
         }
@@ -81,7 +81,7 @@ impl Service {
             let result = service.store.apply(&session_key, &precondition, &write).await;
             if let Some(done) = done(&result) {
                 service.audit(&session_key, precondition.now, &write, done);
-                service.note_end(&session_key, done).await;
+                service.note_end(&session_key, done, result.is_ok()).await;
             }
             Ok(result?)
         };
@@ -89,11 +89,13 @@ impl Service {
     }
 
     /// Counts the end that a write has made, if it has, and removes the ended session from its subject's index.
-    async fn note_end(&self, session_key: &SessionKey, done: &Done) {
+    ///
+    /// One that is not acknowledged stays in the index: after a failover it may live again.
+    async fn note_end(&self, session_key: &SessionKey, done: &Done, is_acknowledged: bool) {
         let Some(end) = done.head.end else { return };
         self.stats.count_ended(&session_key.app, end.reason);
         debug!(app = %session_key.app, session.id = %session_key.id, end.reason = end.reason.as_str(), "a session ended");
-        if let Some(subject) = done.subject_before.clone() {
+        if let Some(subject) = done.subject_before.clone().filter(|_| is_acknowledged) {
             let subject_ref = SubjectRef { app: session_key.app.clone(), subject };
             let removing = self.store.remove_session_from_index(&subject_ref, session_key.id);
             let removed = timeout(CLEANUP_TIMEOUT, removing).await;

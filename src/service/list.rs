@@ -1,12 +1,14 @@
 //! Listing: the sessions of a subject or of an app, for operators and for the page of a user's devices.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 
-use super::index::{WithEntries, subject_ref};
+use super::index::{SubjectSession, WithEntries, subject_ref};
 use super::liveness::{Liveness, is_live, liveness};
 use super::{Error, Service};
+use crate::app::App;
 use crate::session::{EndReason, Entries, Record, Subject};
-use crate::store::{Cursor, IndexPage, SessionKey, Snapshot};
+use crate::store::{Cursor, INDEX_PAGE_ENTRIES, IndexEntry, IndexPage, SessionKey, Snapshot, SubjectRef};
 use crate::token::SessionId;
 
 /// A session as an operator sees it.
@@ -44,30 +46,62 @@ impl Service {
     ) -> Result<SessionPage, Error> {
         let app = self.stored_app(app, "ListSessions")?;
         let subject_ref = subject_ref(&app, subject);
-        let PageStart { page, first } = PageStart::decode(from);
-        let IndexPage { mut entries, next } = self.store.list_index(&subject_ref, &page).await?;
-        entries.retain(|entry| first.is_none_or(|first| entry.id >= first));
-        // By their ids, so that the next call finds where this one stops, whatever is added or removed meanwhile.
-        entries.sort_unstable_by_key(|entry| entry.id);
-        let most_loaded = match with_entries {
-            WithEntries::No => entries.len(),
-            WithEntries::Yes => MAX_LOADED,
-        };
-        let (mut sessions, mut bytes, mut rest) = (Vec::new(), 0, entries.as_slice());
-        while !rest.is_empty() && bytes < MAX_PAGE_BYTES {
-            let (chunk, others) = rest.split_at(rest.len().min(most_loaded));
-            let loaded = self.resolve_entries(&subject_ref, chunk.to_vec(), with_entries, self.clock.now()).await?;
-            bytes += loaded.iter().map(|session| session.record.entries.bytes()).sum::<u32>();
-            sessions.extend(loaded);
-            rest = others;
-        }
-        let next = match rest {
-            [] => next.map(|page| PageStart { page, first: None }),
-            [entry, ..] => Some(PageStart { page, first: Some(entry.id) }),
+        let (mut sessions, next) = match with_entries {
+            WithEntries::No => self.subject_sessions(&subject_ref, from, self.clock.now()).await?,
+            WithEntries::Yes => {
+                let (sessions, last) = self.subject_sessions_with_entries(&app, &subject_ref, last_of(from)).await?;
+                (sessions, last.map(cursor_after))
+            }
         };
         sessions.sort_unstable_by_key(|session| Reverse((session.record.head.access_time, session.id)));
         let sessions = sessions.into_iter().map(|session| info(session.id, session.record, None, with_entries));
-        Ok(SessionPage { sessions: sessions.collect(), next: next.map(|next| next.encode()) })
+        Ok(SessionPage { sessions: sessions.collect(), next })
+    }
+
+    /// Returns a page of a subject's live sessions, those with the lowest ids after `last`, and the last id that was looked at;
+    /// `None` at the end.
+    ///
+    /// The pages of the index are no pages of this: in Redis, one of them may be another the next time.
+    async fn subject_sessions_with_entries(
+        &self,
+        app: &App,
+        subject_ref: &SubjectRef,
+        last: Option<SessionId>,
+    ) -> Result<(Vec<SubjectSession>, Option<SessionId>), Error> {
+        let (entries, mut has_more) = self.lowest_index_entries(subject_ref, last).await?;
+        let (mut sessions, mut bytes, mut seen) = (Vec::new(), 0, None);
+        for chunk in entries.chunks(most_loaded(app)) {
+            if bytes >= MAX_PAGE_BYTES {
+                has_more = true;
+                break;
+            }
+            seen = chunk.last().map(|entry| entry.id);
+            let loaded = self.resolve_entries(subject_ref, chunk.to_vec(), WithEntries::Yes, self.clock.now()).await?;
+            bytes += loaded.iter().map(|session| session.record.entries.bytes()).sum::<u32>();
+            sessions.extend(loaded);
+        }
+        Ok((sessions, seen.filter(|_| has_more)))
+    }
+
+    /// Returns the index entries with the lowest ids after `last`, at most [`INDEX_PAGE_ENTRIES`], sorted, and whether there
+    /// are more.
+    async fn lowest_index_entries(
+        &self,
+        subject_ref: &SubjectRef,
+        last: Option<SessionId>,
+    ) -> Result<(Vec<IndexEntry>, bool), Error> {
+        let (mut lowest, mut has_more, mut from) = (BTreeMap::new(), false, Cursor::default());
+        loop {
+            let IndexPage { entries, next } = self.store.list_index(subject_ref, &from).await?;
+            let rest = entries.into_iter().filter(|entry| last.is_none_or(|last| entry.id > last));
+            lowest.extend(rest.map(|entry| (entry.id, entry)));
+            while lowest.len() > INDEX_PAGE_ENTRIES {
+                lowest.pop_last();
+                has_more = true;
+            }
+            let Some(next) = next else { return Ok((lowest.into_values().collect(), has_more)) };
+            from = next;
+        }
     }
 
     /// Returns a page of an app's live sessions: about `limit` records are read for it, or fewer if their entries are large.
@@ -84,7 +118,7 @@ impl Service {
         let now = self.clock.now();
         let most_loaded = match with_entries {
             WithEntries::No => limit,
-            WithEntries::Yes => limit.min(MAX_LOADED),
+            WithEntries::Yes => limit.min(most_loaded(&app)),
         };
         let (mut sessions, mut bytes, mut read, mut from) = (Vec::new(), 0, 0, from.clone());
         loop {
@@ -117,41 +151,30 @@ impl Service {
     }
 }
 
-/// Where a page of a subject's sessions begins.
-struct PageStart {
-    /// The page of the index.
-    page: Cursor,
-    /// The first session of it; `None`: all of them.
-    first: Option<SessionId>,
+/// The cursor of the page after a session.
+fn cursor_after(last: SessionId) -> Cursor {
+    Cursor([&[AFTER], last.as_bytes().as_slice()].concat())
 }
 
-impl PageStart {
-    fn encode(self) -> Cursor {
-        match self.first {
-            Some(first) => Cursor([&[WITH_FIRST], first.as_bytes().as_slice(), &self.page.0].concat()),
-            None => self.page,
-        }
-    }
-
-    fn decode(cursor: &Cursor) -> Self {
-        if let Some((&WITH_FIRST, rest)) = cursor.0.split_first()
-            && let Some((first, page)) = rest.split_first_chunk()
-        {
-            return Self { page: Cursor(page.to_vec()), first: Some(SessionId::from_bytes(*first)) };
-        }
-        Self { page: cursor.clone(), first: None }
-    }
+/// The session that a cursor is after; `None` for the begin, and for a cursor of another kind of listing.
+fn last_of(cursor: &Cursor) -> Option<SessionId> {
+    let last = cursor.0.strip_prefix(&[AFTER])?;
+    Some(SessionId::from_bytes(last.try_into().ok()?))
 }
 
-/// No store begins the cursor of an index with it, but for an id of 16 bytes that stands alone.
-const WITH_FIRST: u8 = 0xff;
+/// How many sessions of an app are loaded at once with their entries, so that they are no more than a page.
+fn most_loaded(app: &App) -> usize {
+    usize::try_from(MAX_PAGE_BYTES / app.limits.max_bytes.max(1)).unwrap_or(MAX_LOADED).clamp(1, MAX_LOADED)
+}
 
-/// The entries of a page are this much, and those of the last [`MAX_LOADED`] sessions: far less than a listener may have in
-/// memory for its callers.
+/// No store begins the cursor of an index with it and goes on with 16 bytes.
+const AFTER: u8 = 0xff;
+
+/// A page ends when its entries are this much. With those that were loaded last they may be twice as much, which is less than
+/// clients of gRPC accept by default, and far less than a listener may have in memory for its callers.
 const MAX_PAGE_BYTES: u32 = 2 << 20;
 
-/// The sessions that are loaded at once with their entries. One may have 1 MiB.
-const MAX_LOADED: usize = 8;
+const MAX_LOADED: usize = 64;
 
 pub(super) fn info(
     id: SessionId,

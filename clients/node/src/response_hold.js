@@ -278,6 +278,8 @@ class ResponseHold {
       this.#methods[name] = (/** @type {any[]} */ ...args) => {
         if (isHandlerDone || answering.getStore() === this) return method.apply(response, args);
         isHandlerDone = name === 'end';
+        // It is told that all is written, for it may wait for that.
+        if (typeof args.at(-1) === 'function') process.nextTick(args.at(-1));
         return name === 'write' ? true : response;
       };
     }

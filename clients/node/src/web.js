@@ -61,7 +61,7 @@ class Sessions {
       return await session.respond(unsent);
     } catch (error) {
       // Whatever its body reads from would stay open. What is locked cannot be cancelled here.
-      unsent?.body?.cancel().catch(() => {});
+      unsent?.body?.cancel?.().catch(() => {});
       if (!(error instanceof SessionUnavailable)) throw error;
       const response = await this.#answer(error, request);
       // The cookie that an earlier save has set: the browser's is worth nothing any more.

@@ -52,6 +52,11 @@ impl AppCall<'_> {
         self.app.migration.as_ref().filter(|migration| self.now < migration.until)
     }
 
+    /// Whether a header has a cookie that may be a legacy credential, while the app imports.
+    pub(in crate::service) fn has_legacy_credential(&self, header: &str) -> bool {
+        self.open_migration().is_some_and(|migration| !self.legacy_credentials(migration, header).is_empty())
+    }
+
     /// Returns the cookies of a header that may be legacy credentials, each with the source that it is shaped for.
     ///
     /// A text that is shaped like a token or a ticket, valid or not, is no legacy credential.

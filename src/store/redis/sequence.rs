@@ -41,12 +41,13 @@ impl<'s> Sequence<'s> {
         self.commands.len()
     }
 
-    /// The commands after the first so many.
+    /// The commands after the first so many. Once some are done only a few of them, because the others were redirected, and
+    /// those after them may be, too.
     pub(super) fn after(&self, done: usize) -> Cow<'_, Pipeline> {
         if done == 0 {
             return Cow::Borrowed(&self.commands);
         }
-        Cow::Owned(pipeline(self.commands.cmd_iter().skip(done).cloned()))
+        Cow::Owned(pipeline(self.commands.cmd_iter().skip(done).take(MAX_REPEATED).cloned()))
     }
 
     /// One of the commands, to be done by a node that does not have the slot yet.
@@ -96,3 +97,6 @@ pub(super) fn pipeline(commands: impl IntoIterator<Item = Cmd>) -> Pipeline {
     commands.for_each(|command| _ = pipeline.add_command(command));
     pipeline
 }
+
+/// How many commands are sent together to a node that has redirected one of their sequence.
+const MAX_REPEATED: usize = 16;

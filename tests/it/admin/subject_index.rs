@@ -1,9 +1,10 @@
 //! The index of subjects: it lists every live session, its outdated entries are removed, and its cost is bounded.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use cloakroom::app;
-use cloakroom::grpc::wire::{Changes, SaveSessionRequest};
+use cloakroom::grpc::wire::{Changes, ListSessionsRequest, SaveSessionRequest};
 use cloakroom::service::{Credential, SaveRequest, Service};
 use cloakroom::session::{self, Subject, SubjectChange};
 use cloakroom::store::{Cursor, Handle, INDEX_CLEANUP_MIN, INDEX_SAMPLE, IndexEntry, Redis, RedisSettings, SubjectRef};
@@ -49,6 +50,44 @@ async fn a_login_that_crashed_is_not_listed_and_its_entry_is_removed_after_five_
     assert!(service.ids_of("alice").await.is_empty());
     assert!(entries(&service, "alice").await.is_empty());
     assert_eq!(service.ids_of("bob").await, [of_bob]);
+}
+
+#[tokio::test]
+async fn a_list_with_entries_misses_no_session_of_a_long_index_that_changes_meanwhile() {
+    let settings = app::Settings { max_sessions_per_subject: 0, ..app_settings() };
+    let service = TestService::with_apps(StoreKind::Redis, [("default", settings)]).await;
+    let large = format!("\"{}\"", "x".repeat(60_000));
+    let mut sessions = Vec::new();
+    // More than Redis answers at once.
+    for n in 0..2300 {
+        let changes = Changes::default().set("a", if n % 30 == 0 { &large } else { "1" }).subject("robot");
+        let new = service.open_new().await.token;
+        sessions.push(service.save(save(&new, changes)).await.session.unwrap());
+    }
+    let page = async |page_token: String| {
+        let subject = "robot".to_owned();
+        let request = ListSessionsRequest { subject, page_token, with_entries: true, ..Default::default() };
+        service.try_list(request).await.unwrap()
+    };
+
+    let mut next = page(String::new()).await;
+    let (mut listed, mut pages) = (Vec::new(), 0);
+    for session in sessions.iter().step_by(3) {
+        service.destroy(&session.token).await;
+    }
+    loop {
+        pages += 1;
+        listed.extend(next.sessions.into_iter().map(|session| session.id));
+        if next.next_page_token.is_empty() {
+            break;
+        }
+        next = page(next.next_page_token).await;
+    }
+
+    let found: BTreeSet<&String> = listed.iter().collect();
+    let live = sessions.iter().enumerate().filter(|(n, _)| n % 3 != 0).map(|(_, session)| &session.id);
+    let missing: Vec<_> = live.filter(|id| !found.contains(id)).collect();
+    assert!(pages >= 3 && missing.is_empty() && found.len() == listed.len(), "{pages} pages without {missing:?}");
 }
 
 #[apply(on_every_store)]

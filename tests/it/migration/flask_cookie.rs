@@ -153,6 +153,19 @@ async fn a_logout_ends_a_legacy_session_beside_the_token_too(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
+async fn a_logout_of_an_imported_session_refuses_no_credential(store: StoreKind) {
+    let service = service(store).await;
+    let old = service.sign_now(&[("user", "1")]);
+    let (_, token) = service.import(&old).await;
+
+    let destroyed = service.destroy_header(&format!("session={old}; session={token}")).await;
+
+    assert_eq!(destroyed.outcome(), Outcome::Deleted);
+    assert_eq!(service.rejections("flask_cookie").await, BTreeMap::new());
+    assert!(service.opens_nothing(&old).await);
+}
+
+#[apply(on_every_store)]
 async fn a_value_in_the_form_of_a_token_is_no_legacy_cookie(store: StoreKind) {
     let service = service(store).await;
     for value in ["v1.AAAA.BBBB", "t1.AAAA.BBBB", "v1.x"] {

@@ -209,9 +209,10 @@ async fn a_file_that_can_be_read_only_once_is_refused() {
     let config = format!("{BY_SIGNAL}[apps.default]\nkeys = [\"{}\"]\n[apps.shop]\n", Key::generate());
     let server = ConnectedProcess::start(&config, &[]).await;
     let session = server.stored("").await;
-    // As a pipe that was read to its end.
-    std::fs::remove_file(server.process.path("cloakroom.toml")).unwrap();
-    std::os::unix::fs::symlink("/dev/null", server.process.path("cloakroom.toml")).unwrap();
+    let path = server.process.path("cloakroom.toml");
+    std::fs::remove_file(&path).unwrap();
+    let made = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(made.success());
 
     server.process.signal("-HUP");
 

@@ -126,7 +126,8 @@ impl Cluster {
 
     /// Asks the nodes of the settings.
     ///
-    /// Their connections stay open for the next time: while none of them tells the slots, that is every 50 ms.
+    /// Their connections stay open for the next times, unless they are older than the timeout: while none of them tells the
+    /// slots, that is every 50 ms.
     async fn ask_seeds(&self) -> Result<SlotRanges, Failure> {
         let node = |address: &ServerAddress| self.named_node(address);
         self.target.refresh().await;
@@ -194,6 +195,8 @@ async fn ask(node: &Node) -> Result<SlotRanges, Failure> {
     let ranges = answers.pop().and_then(|answer| SlotRanges::parse(answer, &node.address));
     let ranges = ranges.ok_or_else(|| node.connections.unsuitable(MALFORMED.to_owned()))?;
     if ranges.is_empty() {
+        // Its name may lead to another node as well, which knows the slots.
+        node.connections.leave(&open, "the node has no slots");
         return Err(node.connections.unsuitable(NO_SLOTS.to_owned()));
     }
     Ok(ranges)

@@ -255,6 +255,12 @@ impl Connections {
         }
     }
 
+    /// Leaves all connections, if this one is not new.
+    pub(in crate::store::redis) fn leave(&self, open: &OpenConnection, why: &str) {
+        self.rounds.leave_all(&open.connection, why);
+        open.connections.connections[open.index].check();
+    }
+
     /// Leaves all connections, because the server refuses. Returns whether another one may be tried.
     fn leave_wrong_server(&self, reconnecting: &Reconnecting, connection: &Connection) -> bool {
         let is_left = self.rounds.leave_all(connection, "the server refuses");

@@ -54,7 +54,7 @@ impl Rounds {
     }
 
     pub(in crate::store::redis) fn server_changes(&self) -> u64 {
-        self.server_changes.load(Ordering::Relaxed)
+        self.server_changes.load(Ordering::Acquire)
     }
 
     /// Whether calls may use a connection.
@@ -71,8 +71,9 @@ impl Rounds {
         let before = std::mem::replace(&mut *self.server.lock(), server.clone());
         if before.is_some() && before != server {
             debug!(address = %connection.address, "the url leads to another Redis; opening all connections anew");
-            self.server_changes.fetch_add(1, Ordering::Relaxed);
+            // In this order: who sees the new number of changes takes no connection to the old server any more.
             connection.round = self.current.fetch_add(1, Ordering::Relaxed) + 1;
+            self.server_changes.fetch_add(1, Ordering::Release);
         }
     }
 

@@ -1,7 +1,8 @@
 //! Cursors whose last entries are known to be in the streams still.
 //!
 //! A primary that takes the place of another one may have other entries in the same numbers. Only a new connection
-//! leads to it, so what was read since the last one was opened is still there.
+//! leads to it, so what was read since the last one was opened is still there. Connections of other workers may lead to the
+//! old primary for up to a second after that; what is read by them meanwhile is not found out.
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
