@@ -62,7 +62,7 @@ const RETIRED: &[(In, &str, &[&str])] = &[
     (In::Code, "AnsweredWrite", &["Written"]),
     (In::Code, "FollowAsk", &["Next::Asked"]),
     (In::Code, "CheckpointTask", &["enum Work"]),
-    (In::Code, "ConnectionProgress", &["struct Mark"]),
+    (In::Code, "ConnectionCounts", &["struct Mark"]),
     (In::Code, "LayoutEvidence", &["Proof"]),
     (In::Code, "finish", &["fn seal", "envelope::seal"]),
     (In::Code, "query", &["fn one"]),

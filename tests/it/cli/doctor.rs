@@ -248,7 +248,10 @@ fn a_redis_that_evicts_or_keeps_nothing_is_told() {
 
 #[test]
 fn a_replica_is_told_from_a_primary() {
-    let replica = RedisServer::start_with("--replicaof 127.0.0.1 1");
+    let replica = RedisServer::start();
+    // One that never had the data of the service is not read at all.
+    replica.cli(&["set", "cloakroom:layout", "64"]);
+    replica.cli(&["replicaof", "127.0.0.1", "1"]);
 
     let findings = on_redis(&replica.url());
 

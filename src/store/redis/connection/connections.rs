@@ -221,7 +221,7 @@ impl Connections {
         commands: &Pipeline,
         deadline: Instant,
     ) -> Result<Vec<Value>, Unanswered> {
-        let (before, begin) = (connection.progress(), Instant::now());
+        let (before, begin) = (connection.counts(), Instant::now());
         let mut handle = connection.commands();
         let answered = timeout_at(deadline, handle.send_packed_commands(commands, 0, commands.len())).await;
         if !matches!(answered, Ok(Ok(_))) {

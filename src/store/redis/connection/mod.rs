@@ -54,7 +54,7 @@ pub(in crate::store::redis) struct Connection {
 
 /// What was on a connection when an operation began. See [`Connection::has_sent_since()`].
 #[derive(Clone, Copy, Debug)]
-pub(in crate::store::redis) struct ConnectionProgress {
+pub(in crate::store::redis) struct ConnectionCounts {
     sent: u64,
     received: u64,
     answered: u64,
@@ -222,20 +222,20 @@ impl Connection {
         self.commands.clone()
     }
 
-    pub(in crate::store::redis) fn progress(&self) -> ConnectionProgress {
+    pub(in crate::store::redis) fn counts(&self) -> ConnectionCounts {
         let ConnectionProgress { sent, received, answered, .. } = &*self.progress;
         let [sent, received, answered] = [sent, received, answered].map(|count| count.load(Ordering::Relaxed));
-        ConnectionProgress { sent, received, answered }
+        ConnectionCounts { sent, received, answered }
     }
 
     /// Whether bytes of any command were sent since then. If not, no command that began since then was sent.
-    pub(in crate::store::redis) fn has_sent_since(&self, before: ConnectionProgress) -> bool {
-        self.progress().sent != before.sent
+    pub(in crate::store::redis) fn has_sent_since(&self, before: ConnectionCounts) -> bool {
+        self.counts().sent != before.sent
     }
 
     /// Whether Redis has sent anything since then.
-    pub(in crate::store::redis) fn has_received_since(&self, before: ConnectionProgress) -> bool {
-        self.progress().received != before.received
+    pub(in crate::store::redis) fn has_received_since(&self, before: ConnectionCounts) -> bool {
+        self.counts().received != before.received
     }
 
     /// Records that commands were answered whole.
@@ -245,8 +245,8 @@ impl Connection {
 
     /// Whether any commands were answered whole since then. A server that hangs in the middle of an answer, or sends it
     /// byte by byte, answers none.
-    pub(in crate::store::redis) fn has_answered_since(&self, before: ConnectionProgress) -> bool {
-        self.progress().answered != before.answered
+    pub(in crate::store::redis) fn has_answered_since(&self, before: ConnectionCounts) -> bool {
+        self.counts().answered != before.answered
     }
 
     /// Whether calls may use it: it is not closed, and nobody has left it.

@@ -324,7 +324,7 @@ impl Opener {
     }
 
     async fn check(&self, connection: &Connection) {
-        let before = connection.progress();
+        let before = connection.counts();
         let mut info = redis::cmd("INFO");
         info.arg("replication");
         let mut commands = connection.commands();

@@ -10,7 +10,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tracing::debug;
 
-use super::{Connection, ConnectionProgress};
+use super::{Connection, ConnectionCounts};
 
 /// The number of the current round. All connections of earlier rounds are left.
 #[derive(Debug)]
@@ -81,7 +81,7 @@ impl Rounds {
     pub(in crate::store::redis) fn leave_unanswered(
         &self,
         connection: &Connection,
-        since: ConnectionProgress,
+        since: ConnectionCounts,
         why: &str,
     ) -> bool {
         if connection.has_answered_since(since) {

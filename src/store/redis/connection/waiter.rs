@@ -214,7 +214,7 @@ impl WaiterLoop {
             let Ok(Ok(connection)) = connected else {
                 return Err(self.reconnecting.failure().unwrap_or_else(|| self.not_connected()));
             };
-            let (before, begin) = (connection.progress(), Instant::now());
+            let (before, begin) = (connection.counts(), Instant::now());
             let error = match timeout_at(deadline, self.ask(&connection, key, slot, deadline)).await {
                 Ok(Ok(answers)) => {
                     connection.record_answer();
