@@ -139,7 +139,10 @@ class ResponseHold {
   /** @param {any[]} args */
   write(args) {
     const { write } = this.#methods;
-    if (this.#isForgotten) return true;
+    if (this.#isForgotten) {
+      callBack(args);
+      return true;
+    }
     if (this.#passes()) return write.apply(this.#response, args);
     return this.#waitOrDo(() => write.apply(this.#response, args), false);
   }
@@ -147,7 +150,10 @@ class ResponseHold {
   /** @param {any[]} args */
   end(args) {
     const { end } = this.#methods;
-    if (this.#isForgotten) return this.#response;
+    if (this.#isForgotten) {
+      callBack(args);
+      return this.#response;
+    }
     if (this.#passes() && !this.#hasLateChanges()) return end.apply(this.#response, args);
     // As express-session does: a second end is no error while the first one waits.
     if (this.#holdsEnd) return this.#response;
@@ -278,12 +284,17 @@ class ResponseHold {
       this.#methods[name] = (/** @type {any[]} */ ...args) => {
         if (isHandlerDone || answering.getStore() === this) return method.apply(response, args);
         isHandlerDone = name === 'end';
-        // It is told that all is written, for it may wait for that.
-        if (typeof args.at(-1) === 'function') process.nextTick(args.at(-1));
+        callBack(args);
         return name === 'write' ? true : response;
       };
     }
   }
+}
+
+/** Says that all is written to who may wait for that. @param {any[]} args */
+function callBack(args) {
+  const callback = args.at(-1);
+  if (typeof callback === 'function') process.nextTick(callback);
 }
 
 /** Runs what answers a request whose handler still writes. @type {AsyncLocalStorage<ResponseHold>} */

@@ -212,3 +212,25 @@ test('the body of a Response that the Web client does not send because a save fa
 
   assert.deepEqual([status, isLetGo()], [503, true]);
 });
+
+for (const [name, start] of Object.entries(APPS)) {
+  test(`a handler of ${name} that waits for what it writes after its failed save comes to its end`, async (t) => {
+    t.mock.method(console, 'warn', () => {});
+    const ended = gate();
+    const { url, stop } = await start({
+      '/': async (session, response) => {
+        session.n = 1;
+        response.write('row 0');
+        await waitUntil('the failure is answered', () => response.writableEnded);
+        await new Promise((resolve) => { response.write('row 1', resolve); });
+        response.end('row 2', ended.open);
+      },
+    });
+    t.after(stop);
+
+    const response = await fetch(url);
+
+    assert.equal(response.status, 503);
+    await ended.opened;
+  });
+}
