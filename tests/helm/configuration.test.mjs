@@ -54,9 +54,9 @@ for (const [name, rendered] of [['the chart', renderChart('embedded')], ['kustom
     try {
       const all = await Promise.resolve(rendered).then(commands);
       await service.whileRunning(waitUntil('the service serves', async () => await probe(all[1]) === 0));
-      fs.appendFileSync(file, '[apps.default]\nkeys = ["no key"]\n');
+      fs.writeFileSync(file, '[server]\nlisten = "nowhere"\n');
 
-      assert.equal((await attempt(CLOAKROOM, ['healthcheck', '--live'], { env })).code, 78, 'the configuration is wrong');
+      assert.equal((await attempt(CLOAKROOM, ['healthcheck', '--live'], { env })).code, 78, 'the listeners are wrong');
       for (const command of all) assert.equal(await probe(command), 0, command.join(' '));
     } finally {
       await service.stop();
