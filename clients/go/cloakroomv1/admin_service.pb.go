@@ -352,7 +352,7 @@ type ListSessionsRequest struct {
 	Subject string `protobuf:"bytes,2,opt,name=subject,proto3" json:"subject,omitempty"`
 	// The number of sessions on a page. 0 means 100. The limit is 1000, and a greater number counts as 1000. With Redis a
 	// page may have a few sessions more. For a subject, the field has no effect: a page has up to about 2000 sessions.
-	// With with_entries, a page ends after about 2 MiB of entries.
+	// With with_entries, a page ends after about 2 MiB of entries, or with Redis some sessions later if it is of an app.
 	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
 	// The next_page_token of the previous page. Empty for the first page.
 	PageToken string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
