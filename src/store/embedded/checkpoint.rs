@@ -226,8 +226,8 @@ impl Checkpointer {
     }
 
     fn run(mut self) {
-        while let Some(work) = self.await_task() {
-            match work {
+        while let Some(task) = self.await_task() {
+            match task {
                 CheckpointTask::Checkpoint(follows) => self.make_checkpoint(follows),
                 CheckpointTask::Reopen => self.reopen_after_read(),
             }
