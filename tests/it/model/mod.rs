@@ -113,6 +113,8 @@ trait RandomSteps {
 /// A run goes on until each case has happened: one that never happens is not tested.
 async fn run(mut simulation: impl RandomSteps, must_happen: &[&str], default_steps: u64, seed: u64) {
     let wanted_steps = environment::number("CLOAKROOM_TEST_STEPS");
+    // Shown if the model itself panics.
+    println!("CLOAKROOM_TEST_SEED={seed}");
     let mut last = VecDeque::new();
     for number in 1..=wanted_steps.unwrap_or(MAX_EXTENSION * default_steps) {
         match simulation.step().await {

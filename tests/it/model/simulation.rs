@@ -134,10 +134,8 @@ impl<S: IntoHandle> Simulation<S> {
                 }
             };
             if !is_next {
-                let expected = self.sessions.get_mut(&number).ok_or("no such session")?;
                 if expected.state(now) == State::Forgotten {
-                    let id = std::mem::take(&mut expected.id);
-                    *expected = ExpectedSession::new_recovery(id, now);
+                    self.begin_again(number, now);
                 }
                 return Ok(Some(Recovery { number, sets_cookie: now >= rotated + COOKIE_DELAY }));
             }
@@ -145,6 +143,17 @@ impl<S: IntoHandle> Simulation<S> {
             key = (number, 0);
         }
         Ok(Some(Recovery { number: self.new_recovery(now), sets_cookie: now >= rotated + COOKIE_DELAY }))
+    }
+
+    /// Begins a recovery session anew whose tombstone is purged. The browsers lose the tokens of the earlier one.
+    fn begin_again(&mut self, number: u64, now: u64) {
+        let id = self.sessions[&number].id.clone();
+        self.sessions.insert(number, ExpectedSession::new_recovery(id, now));
+        // The first token is derived from the superseded one, so it is the same again.
+        self.recoveries.retain(|(session, token), _| *session != number || *token == 0);
+        for held in self.browsers.iter_mut().filter(|held| held.is_some_and(|held| held.session == number)) {
+            *held = None;
+        }
     }
 
     fn new_recovery(&mut self, now: u64) -> u64 {
@@ -157,6 +166,13 @@ impl<S: IntoHandle> Simulation<S> {
         let id = SessionId::parse(&self.sessions[&number].id).ok_or("no id")?;
         let stored = self.store.load(&SessionKey { app: app_name(), id }).await.map_err(|error| error.to_string())?;
         Ok(stored.is_some())
+    }
+
+    fn has_token(&self, held: HeldToken) -> bool {
+        match held.token {
+            PresentedToken::Ticket => true,
+            PresentedToken::Token(token) => token < self.sessions[&held.session].tokens.len(),
+        }
     }
 
     fn token_of(&self, held: HeldToken) -> String {
@@ -180,6 +196,8 @@ impl<S: IntoHandle> Simulation<S> {
         for held in held {
             recoveries.extend(self.recovery(*held, "").await?);
         }
+        // One of them may belong to a session that began again just now.
+        let held: Vec<HeldToken> = held.iter().copied().filter(|held| self.has_token(*held)).collect();
         let tokens: Vec<String> = held.iter().map(|held| self.token_of(*held)).collect();
         let header = tokens.iter().map(|token| format!("session={token}")).collect::<Vec<_>>().join("; ");
         let credential = match (&*tokens, sent_as) {
@@ -191,7 +209,7 @@ impl<S: IntoHandle> Simulation<S> {
         let opened =
             self.service.open(OpenRequest { credential, max_authenticate_age, ..OpenRequest::default() }).await;
         let opened = opened.map_err(|error| format!("an open fails: {error}"))?;
-        self.check_open(browser, (held, &recoveries), max_age, (&opened, now))
+        self.check_open(browser, (&held, &recoveries), max_age, (&opened, now))
     }
 
     /// Saves, rotates or destroys by this token, or without one.
