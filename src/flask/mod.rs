@@ -16,7 +16,7 @@ mod value;
 mod write;
 
 pub use digest::Digest;
-pub use payload::NotAnEntry;
+pub use payload::{NotAnEntry, SignError};
 pub use read::{JsonError, JsonFlaw, MAX_DEPTH, MAX_DIGITS};
 pub use signer::{CookieRejection, DEFAULT_SALT, Signer, VerifiedCookie};
 

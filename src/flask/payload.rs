@@ -12,7 +12,7 @@ use super::text::PyText;
 use super::value::{PyValue, to_dict};
 use super::write::{to_text, write_dict};
 use crate::session::{Entries, PERMANENT, ValueKind};
-use crate::signing::decode_payload;
+use crate::signing::{MAX_JSON_BYTES, decode_payload};
 
 /// The session in a payload.
 pub(super) struct DecodedPayload {
@@ -24,24 +24,36 @@ pub(super) struct DecodedPayload {
 pub(super) fn decode(payload: &str) -> Result<DecodedPayload, CookieRejection> {
     let json = decode_payload(payload)?;
     let json = std::str::from_utf8(&json).map_err(|_| CookieRejection::Payload)?;
-    // The session itself is one level more than the values in it.
-    let session = read(json, MAX_DEPTH + 1).map_err(|_| CookieRejection::Payload)?;
+    // The session itself is one level more than the values in it, and `encode` writes a level more than clients send.
+    let session = read(json, MAX_DEPTH + 2).map_err(|_| CookieRejection::Payload)?;
     content(items(session)?)
 }
 
-/// Writes the payload that Flask writes for the same session.
-pub(super) fn encode(entries: &Entries, permanent: Option<bool>) -> Result<String, NotAnEntry> {
+/// Writes the payload that Flask writes for the same session. [`decode`] reads each of them.
+pub(super) fn encode(entries: &Entries, permanent: Option<bool>) -> Result<String, SignError> {
     let permanent = permanent.map(|permanent| (PyText::from(PERMANENT), PyValue::Bool(permanent)));
     let named = entries.iter().filter(|(name, _)| *name != PERMANENT);
     let named = named.map(|(name, stored)| Ok((PyText::from(name), value(name, stored)?)));
     let items = named.chain(permanent.map(Ok)).collect::<Result<Vec<_>, NotAnEntry>>()?;
     let mut json = String::new();
     write_dict(&mut json, &items.iter().map(|(name, value)| (name, value)).collect::<Vec<_>>());
-
+    if json.len() > MAX_JSON_BYTES {
+        return Err(SignError::TooLarge { bytes: json.len() });
+    }
     Ok(match deflate(json.as_bytes()) {
         Some(compressed) => format!(".{}", URL_SAFE_NO_PAD.encode(compressed)),
         None => URL_SAFE_NO_PAD.encode(json),
     })
+}
+
+/// Why a session cannot be signed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SignError {
+    #[error(transparent)]
+    NotAnEntry(#[from] NotAnEntry),
+    /// Its JSON has more than [`MAX_JSON_BYTES`], and nobody would read the cookie.
+    #[error("the JSON of the session has {bytes} bytes; the limit is {MAX_JSON_BYTES}")]
+    TooLarge { bytes: usize },
 }
 
 /// The entry is one that Flask could not load.

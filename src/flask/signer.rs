@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::digest::{DerivedKey, Digest};
-use super::payload::{self, NotAnEntry};
+use super::payload::{self, SignError};
 use crate::session::Entries;
 use crate::signing::{KeysError, MAX_JSON_BYTES, PayloadError, key_ids};
 use crate::token::KeyId;
@@ -141,7 +141,7 @@ impl Signer {
     ///
     /// It equals Flask's own byte for byte unless it is compressed, for implementations of zlib differ. An entry
     /// `_permanent` is ignored: `permanent` is written in its place.
-    pub fn sign(&self, entries: &Entries, permanent: Option<bool>, now: Time) -> Result<String, NotAnEntry> {
+    pub fn sign(&self, entries: &Entries, permanent: Option<bool>, now: Time) -> Result<String, SignError> {
         let mut text = payload::encode(entries, permanent)?;
         text.push('.');
         let seconds = now.seconds().to_be_bytes();

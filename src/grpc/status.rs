@@ -9,6 +9,7 @@ use tracing::{error, warn};
 use super::Rejection;
 use super::request_error::RequestError;
 use crate::cookie::CookieChangesError;
+use crate::flask::SignError;
 use crate::service::Error;
 use crate::session::{ChangesError, EditError};
 use crate::telemetry::LogThrottle;
@@ -57,8 +58,10 @@ fn service_error(error: &Error) -> (Code, &'static str) {
         Error::KeyNeeded(_) | Error::KeyNotAccepted => (Code::FailedPrecondition, "CREDENTIAL_NOT_OF_KIND"),
         Error::NotInExternalKind(_) => (Code::FailedPrecondition, "NOT_IN_EXTERNAL_KIND"),
         Error::NotInCookieKind(_) => (Code::FailedPrecondition, "NOT_IN_COOKIE_KIND"),
-        Error::NotAnEntry(_) => (Code::InvalidArgument, "VALUE_INVALID"),
-        Error::CookieTooLarge { .. } => (Code::FailedPrecondition, "SESSION_TOO_LARGE"),
+        Error::Sign(SignError::NotAnEntry(_)) => (Code::InvalidArgument, "VALUE_INVALID"),
+        Error::Sign(SignError::TooLarge { .. }) | Error::CookieTooLarge { .. } => {
+            (Code::FailedPrecondition, "SESSION_TOO_LARGE")
+        }
         Error::CookieHeaderTooLarge { .. } => (Code::InvalidArgument, "COOKIE_HEADER_TOO_LARGE"),
         Error::CookieChanges(CookieChangesError::Name(_)) => (Code::InvalidArgument, "COOKIE_NAME_INVALID"),
         Error::CookieChanges(CookieChangesError::Attributes(_)) => (Code::InvalidArgument, "COOKIE_ATTRIBUTES_INVALID"),

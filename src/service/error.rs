@@ -57,9 +57,9 @@ pub enum Error {
          kind = \"stored\""
     )]
     NotInCookieKind(&'static str),
-    /// A value that Flask could not load.
+    /// A value that Flask could not load, or a session that is too large to be read again.
     #[error("changes.set: {0}")]
-    NotAnEntry(#[from] flask::NotAnEntry),
+    Sign(#[from] flask::SignError),
     /// The session of an app of kind `cookie` does not fit into its cookie.
     #[error(
         "name and value of the cookie would have {bytes} bytes, and browsers drop one over 4096; keep less in the \

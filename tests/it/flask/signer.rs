@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use cloakroom::flask::{CookieRejection, Digest, KeysError, MAX_JSON_BYTES, Signer, bytes_to_json, normalise};
-use cloakroom::session::Entries;
+use cloakroom::flask::{
+    CookieRejection, Digest, KeysError, MAX_JSON_BYTES, SignError, Signer, bytes_to_json, normalise,
+};
+use cloakroom::session::{Entries, Value};
 use cloakroom::types::Time;
 use flate2::Compression;
 use flate2::write::ZlibEncoder;
@@ -103,7 +105,7 @@ fn an_invalid_entry_is_named_in_the_error() {
 
     let error = signer().sign(&entries, None, now()).unwrap_err();
 
-    assert_eq!(error.name, "wrong");
+    assert!(matches!(error, SignError::NotAnEntry(error) if error.name == "wrong"));
 }
 
 #[test]
@@ -122,4 +124,26 @@ fn values_are_written_as_python_writes_them() {
         assert_eq!(normalise(json).unwrap(), python);
     }
     assert_eq!(bytes_to_json(b"\xff\x00\xfe"), "{\" b\":\"/wD+\"}");
+}
+
+#[test]
+fn a_signed_session_is_verified_however_deep_it_is() {
+    let nested = |levels, json: &str| format!("{}{json}{}", "[".repeat(levels), "]".repeat(levels));
+    // A client may send 127 levels, and the text of a tuple becomes one more.
+    for json in [nested(127, ""), nested(126, r#"{" t":["a"]}"#)] {
+        let entries = Entries::pack([("a", json.as_bytes())]);
+        let cookie = signer().sign(&entries, None, now()).unwrap();
+
+        assert_eq!(signer().verify(&cookie, Duration::ZERO, now()).map(|verified| verified.entries), Ok(entries));
+    }
+}
+
+#[test]
+fn a_session_that_nobody_could_verify_is_not_signed() {
+    let [fits, too_large] =
+        [700_000, 900_000].map(|bytes| Entries::pack([("a", Value::raw(&vec![7; bytes]).stored())]));
+
+    let cookie = signer().sign(&fits, None, now()).unwrap();
+    assert!(signer().verify(&cookie, Duration::ZERO, now()).is_ok());
+    assert!(matches!(signer().sign(&too_large, None, now()), Err(SignError::TooLarge { bytes: 1_200_000.. })));
 }
