@@ -58,7 +58,8 @@ func (s *Session) Destroy() error {
 		request := &pb.DestroySessionRequest{
 			CookieName: s.of.cookieName, CookieAttributes: s.of.cookieAttributes, RequestId: newRequestID(),
 		}
-		if s.isTokenUsed {
+		// Until a save, the cookies also lead to a login whose answer the browser does not have yet.
+		if s.isTokenUsed && (s.hasAnswered || s.cookieHeader == "") {
 			request.Credential = &pb.DestroySessionRequest_Token{Token: s.token}
 		} else {
 			request.Credential = &pb.DestroySessionRequest_CookieHeader{CookieHeader: s.cookieHeader}

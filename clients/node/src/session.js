@@ -281,10 +281,11 @@ class Session {
       this.#beginAnew();
       this.#checkWritable();
       if (!isEmpty(this.#credential)) {
-        const { cookieName, cookieAttributes } = this.#requestInfo;
-        const request = {
-          app: this.#client.app, cookieName, cookieAttributes, requestId: newRequestId(), ...this.#credential,
-        };
+        const { cookieName, cookieAttributes, cookieHeader = '' } = this.#requestInfo;
+        // The cookies may also lead to a login whose answer the browser does not have yet.
+        const isUnsaved = this.#headers === undefined && cookieHeader !== '';
+        const credential = isUnsaved ? { cookieHeader } : this.#credential;
+        const request = { app: this.#client.app, cookieName, cookieAttributes, requestId: newRequestId(), ...credential };
         const { headers } = await this.#client.destroy(request);
         this.#headers = headers;
       }
