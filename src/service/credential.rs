@@ -226,6 +226,7 @@ impl Service {
         &self,
         call: &AppCall<'_>,
         credential: Credential<'r>,
+        request_id: Option<[u8; 8]>,
     ) -> Result<Option<ResolvedCredential<'r>>, Error> {
         match credential {
             Credential::Absent | Credential::Token("") => Err(Error::TokenMissing),
@@ -251,7 +252,7 @@ impl Service {
                 let presented = match *self.read_cookie_header(call, header, None).await? {
                     [] => None,
                     [presented] => Some(presented),
-                    ref several => self.select_token(call, several).await?,
+                    ref several => self.select_token(call, several, request_id).await?,
                 };
                 Ok(presented.map(|PresentedToken { token, text, note }| {
                     let text = text.filter(|_| note == CookieNote::None);
@@ -263,17 +264,23 @@ impl Service {
 
     /// Selects the token with the highest relevance. Fails if the tokens name two live sessions.
     ///
-    /// Of several superseded tokens it is the one whose recovery session an open finds.
+    /// Of several superseded tokens it is the one whose recovery session an open finds. A call that is repeated with its
+    /// `request_id`, of which this is the hash, gets the token of the session that it was done in.
     async fn select_token<'r>(
         &self,
         call: &AppCall<'_>,
         several: &[PresentedToken<'r>],
+        request_id: Option<[u8; 8]>,
     ) -> Result<Option<PresentedToken<'r>>, Error> {
         let mut best: Option<(Relevance, PresentedToken<'r>)> = None;
         let mut superseded = Vec::new();
         for presented in several {
             let token = presented.token;
             let snapshot = self.store.load(&call.session_key(token)).await?;
+            let has_done = |id| snapshot.as_ref()?.record.head.idempotency.find(&id, call.now);
+            if request_id.and_then(has_done).is_some() {
+                return Ok(Some(*presented));
+            }
             let state = call.token_state(token, snapshot);
             let relevance = state.relevance();
             if let TokenState::Superseded(token, _) = state {
@@ -293,7 +300,7 @@ impl Service {
         if superseded.len() > 1 && best.is_some_and(|(highest, _)| highest == Relevance::Superseded) {
             for (token, presented) in superseded {
                 // In a box, because nearly no save does this.
-                if Box::pin(self.find_recovery(call, token, None)).await?.record.is_some() {
+                if Box::pin(self.find_recovery(call, token, request_id)).await?.record.is_some() {
                     return Ok(Some(presented));
                 }
             }

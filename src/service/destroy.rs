@@ -43,16 +43,20 @@ impl Service {
         }
         let call = self.begin_call(&app, destroy.cookie)?;
         let fingerprint = fingerprint(destroy.request_id, || vec![b'd']);
-        let outcome = match destroy.credential {
-            Credential::CookieHeader(header) => self.destroy_all(&call, header, fingerprint).await?,
-            credential => match self.resolve_credential(&call, credential).await? {
-                Some(ResolvedCredential { token, .. }) => self.destroy_one(&call, token, fingerprint).await?.0,
-                None => Outcome::Gone(None),
+        let (outcome, note) = match destroy.credential {
+            Credential::CookieHeader(header) => (self.destroy_all(&call, header, fingerprint).await?, CookieNote::None),
+            credential => match self.resolve_credential(&call, credential, None).await? {
+                Some(ResolvedCredential { token, note, .. }) => {
+                    (self.destroy_one(&call, token, fingerprint).await?.0, note)
+                }
+                None => (Outcome::Gone(None), CookieNote::None),
             },
         };
         let headers = match destroy.credential {
             // The browser may hold the current token in a cookie of the same name, which must stay.
             _ if outcome == Outcome::Gone(Some(EndReason::Superseded)) => Vec::new(),
+            // The browser may be about to get the cookie of a login.
+            _ if note == CookieNote::Keep => Vec::new(),
             Credential::CookieHeader(header) => call.delete_cookie_headers(header),
             Credential::Absent | Credential::Token(_) | Credential::Key(_) => call.delete_cookie(),
         };

@@ -20,7 +20,14 @@ impl<'r> PreparedWrite<'r> {
         save: SaveRequest<'_>,
         credential: ResolvedCredential<'r>,
     ) -> Result<Self, Error> {
-        let changes = save.changes.map(|changes| changes.check(call.app.subject_key.as_ref())).transpose()?;
+        let mut changes = save.changes.map(|changes| changes.check(call.app.subject_key.as_ref())).transpose()?;
+        if let Some(changes) = &mut changes
+            && save.rotate
+            && changes.authentication == AuthenticationChange::IfOtherSubject
+        {
+            // Frameworks rotate at a login, also at one of the same user.
+            changes.authentication = AuthenticationChange::Keep;
+        }
         let rotation: Option<fn(Replacement) -> Rotation> = match &changes {
             // The framework makes another key instead.
             _ if call.tokens.is_none() => None,
@@ -39,8 +46,11 @@ impl<'r> PreparedWrite<'r> {
             content
         });
         let limits = LifetimeLimits { authenticated: call.app.lifetimes, anonymous: call.app.anonymous_lifetimes };
+        let lifetime = changes.as_ref().map(|changes| changes.lifetime).unwrap_or_default();
+        // A repetition of the save that set this deadline gets its answer. Another save must write nothing.
+        let etag = if call.has_passed(lifetime) { Some(Version::IMPOSSIBLE) } else { save.etag };
         let edit = Edit {
-            lifetime: changes.as_ref().map_or(Ok(None), |changes| call.new_lifetime(changes.lifetime))?,
+            lifetime: call.new_lifetime(lifetime),
             lifetime_limits: (limits.authenticated != limits.anonymous).then_some(limits),
             changes,
             rotation: Rotation::Keep,
@@ -49,7 +59,7 @@ impl<'r> PreparedWrite<'r> {
             context: save.context,
         };
         let write = Self::new(credential, Write::Edit(Box::new(edit)));
-        Ok(Self { etag: save.etag, fingerprint, rotation, ..write })
+        Ok(Self { etag, fingerprint, rotation, ..write })
     }
 
     /// Makes the save with the ticket of another session, again without a rotation.
@@ -58,6 +68,11 @@ impl<'r> PreparedWrite<'r> {
         if let Write::Edit(edit) = &mut self.operation {
             edit.rotation = Rotation::Keep;
         }
+    }
+
+    /// The error if the session does not have the etag.
+    pub(super) fn etag_error(&self) -> Error {
+        if self.etag == Some(Version::IMPOSSIBLE) { Error::DeadlinePassed } else { Error::EtagMismatch }
     }
 
     /// Whether the etag lets the save create a session.
@@ -110,16 +125,20 @@ impl<'r> PreparedWrite<'r> {
 }
 
 impl AppCall<'_> {
+    /// Whether the deadline that a save sets is not in the future.
+    fn has_passed(&self, change: LifetimeChange) -> bool {
+        matches!(change, LifetimeChange::Until(time) if time <= self.now)
+    }
+
     /// The lifetime that a save sets, within the app's own; `None` if it sets none.
-    fn new_lifetime(&self, change: LifetimeChange) -> Result<Option<NewLifetime>, Error> {
+    fn new_lifetime(&self, change: LifetimeChange) -> Option<NewLifetime> {
         let Lifetimes { idle_timeout, absolute_timeout } = self.app.lifetimes;
         let (idle_timeout, cap) = match change {
-            LifetimeChange::Keep => return Ok(None),
+            LifetimeChange::Keep => return None,
             LifetimeChange::Default => (idle_timeout, None),
             LifetimeChange::Idle(shorter) => (shorter.min(idle_timeout), None),
-            LifetimeChange::Until(time) if time <= self.now => return Err(Error::DeadlinePassed),
             LifetimeChange::Until(time) => (absolute_timeout, Some(time)),
         };
-        Ok(Some(NewLifetime { idle_timeout, absolute_timeout, cap }))
+        Some(NewLifetime { idle_timeout, absolute_timeout, cap })
     }
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::credential::{ResolvedCredential, SupersededToken, TokenState};
 use super::{AppCall, Error, Service};
-use crate::session::{Fingerprint, Record};
+use crate::session::Record;
 use crate::store::Snapshot;
 use crate::token::{CookieNote, SplitToken};
 use crate::types::Time;
@@ -20,7 +20,7 @@ use crate::types::Time;
 #[derive(Debug)]
 pub(super) struct Recovery {
     pub(super) token: SplitToken,
-    /// `None`: it is not stored yet, or has done the very call that looks for it.
+    /// `None`: it is not stored yet.
     pub(super) record: Option<Box<Record>>,
     pub(super) note: CookieNote,
 }
@@ -42,9 +42,9 @@ impl Service {
         &self,
         call: &AppCall<'_>,
         token: SplitToken,
-        fingerprint: Option<&Fingerprint>,
+        request_id: Option<[u8; 8]>,
     ) -> Result<ResolvedCredential<'static>, Error> {
-        let recovery = self.recovery_credential(call, token, fingerprint).await?;
+        let recovery = self.recovery_credential(call, token, request_id).await?;
         Ok(recovery.unwrap_or_else(|| ResolvedCredential::ticket(SplitToken::random(), CookieNote::None)))
     }
 
@@ -53,11 +53,11 @@ impl Service {
         &self,
         call: &AppCall<'_>,
         token: SplitToken,
-        fingerprint: Option<&Fingerprint>,
+        request_id: Option<[u8; 8]>,
     ) -> Result<Option<ResolvedCredential<'static>>, Error> {
         let snapshot = self.store.load(&call.session_key(token)).await?;
         let TokenState::Superseded(superseded, _) = call.token_state(token, snapshot) else { return Ok(None) };
-        let Recovery { token, note, .. } = self.find_recovery(call, superseded, fingerprint).await?;
+        let Recovery { token, note, .. } = self.find_recovery(call, superseded, request_id).await?;
         Ok(Some(ResolvedCredential::ticket(token, note)))
     }
 
@@ -72,7 +72,7 @@ impl Service {
         &self,
         call: &AppCall<'_>,
         superseded: SupersededToken,
-        fingerprint: Option<&Fingerprint>,
+        request_id: Option<[u8; 8]>,
     ) -> Result<Recovery, Error> {
         let SupersededToken { mut token, mut rotate_time } = superseded;
         // `token` is that of session number `over`, or the superseded one itself.
@@ -91,7 +91,7 @@ impl Service {
             }
             let next = (over..number).fold(token, |token, _| token.recovery(&call.app.name));
             let snapshot = self.store.load(&call.session_key(next)).await?;
-            match call.recovery_state(next, snapshot, fingerprint) {
+            match call.recovery_state(next, snapshot, request_id) {
                 RecoveryState::Usable(recovery) => found = Some((number, recovery)),
                 RecoveryState::Over(time) => {
                     (over, token, rotate_time) = (number, next, rotate_time.max(time.unwrap_or(rotate_time)));
@@ -106,18 +106,16 @@ impl AppCall<'_> {
         &self,
         token: SplitToken,
         snapshot: Option<Snapshot>,
-        fingerprint: Option<&Fingerprint>,
+        request_id: Option<[u8; 8]>,
     ) -> RecoveryState {
-        let without_record = RecoveryState::Usable(Recovery { token, record: None, note: CookieNote::None });
-        let Some(snapshot) = snapshot else { return without_record };
+        let usable = |token, record| RecoveryState::Usable(Recovery { token, record, note: CookieNote::None });
+        let Some(snapshot) = snapshot else { return usable(token, None) };
         let calls = &snapshot.record.head.idempotency;
-        if fingerprint.is_some_and(|call| calls.find(&call.request_id, self.now).is_some()) {
-            return without_record;
+        if request_id.is_some_and(|request_id| calls.find(&request_id, self.now).is_some()) {
+            return usable(token, Some(Box::new(snapshot.record)));
         }
         match self.token_state(token, Some(snapshot)) {
-            TokenState::Live { record, token } => {
-                RecoveryState::Usable(Recovery { token, record: Some(record), note: CookieNote::None })
-            }
+            TokenState::Live { record, token } => usable(token, Some(record)),
             TokenState::Superseded(superseded, _) => RecoveryState::Over(Some(superseded.rotate_time)),
             TokenState::Gone(_) => RecoveryState::Over(None),
         }

@@ -6,8 +6,11 @@ use super::outcome::Outcome;
 use super::write::{PreparedWrite, WriteResult, fingerprint};
 use super::{AppCall, Credential, Error, SaveRequest, Saved, Service};
 use crate::cookie::CookieChanges;
-use crate::session::{Counters, Edit, Head, Replacement, ReplacementCause, RequestContext, Rotation, WhenEmpty};
-use crate::store::Write;
+use crate::session::{
+    Authority, Counters, Edit, Fingerprint, Head, Precondition, Record, Replacement, ReplacementCause, RequestContext,
+    Rotation, WhenEmpty, judge,
+};
+use crate::store::{Snapshot, Write};
 use crate::token::{CookieNote, SplitToken};
 
 /// A request for a new token.
@@ -48,19 +51,25 @@ impl Service {
         if call.tokens.is_none() {
             return Err(Error::NotInExternalKind("RotateSession"));
         }
-        let Some(credential) = self.resolve_credential(&call, rotate.credential).await? else {
+        let content = || vec![b'r', u8::from(rotate.cause == RotationCause::Renewal)];
+        let fingerprint = fingerprint(rotate.request_id, content);
+        let request_id = fingerprint.map(|call| call.request_id);
+        let Some(credential) = self.resolve_credential(&call, rotate.credential, request_id).await? else {
             return Ok(Saved::gone(None, false));
         };
         if rotate.cause == RotationCause::Renewal && credential.note == CookieNote::Keep {
             // The cookie of the renewal could replace that of a login.
             return self.save_unmodified(&call, credential, &SaveRequest::default()).await;
         }
+        if rotate.cause == RotationCause::Renewal
+            && let Some(head) = self.find_renewed(&call, credential.token, fingerprint).await?
+        {
+            return call.rotated(Outcome::Updated, credential.token, &head, Some(credential.token));
+        }
         let cause = match rotate.cause {
             RotationCause::Privilege => ReplacementCause::Privilege,
             RotationCause::Renewal => ReplacementCause::Renewal { grace: app.rotation_grace },
         };
-        let content = || vec![b'r', u8::from(rotate.cause == RotationCause::Renewal)];
-        let fingerprint = fingerprint(rotate.request_id, content);
         let write = Write::Edit(Box::new(Edit {
             changes: None,
             lifetime: None,
@@ -86,6 +95,30 @@ impl Service {
             WriteResult::Missing => Ok(Saved::gone(None, false)),
             WriteResult::Gone(reason) => Ok(Saved::gone(reason, false)),
         }
+    }
+}
+
+impl Service {
+    /// Returns the head of the session if a renewal has made this its token, and the token before is still in its grace.
+    ///
+    /// Another renewal would end that grace, and with it the requests under way that have the token before. This token
+    /// exists since the renewal was stored, so this look cannot come too early.
+    async fn find_renewed(
+        &self,
+        call: &AppCall<'_>,
+        token: SplitToken,
+        fingerprint: Option<Fingerprint>,
+    ) -> Result<Option<Box<Head>>, Error> {
+        let Some(Snapshot { record: Record { head, .. }, generation }) =
+            self.store.load(&call.session_key(token)).await?
+        else {
+            return Ok(None);
+        };
+        let authority = Authority::Token(token.verifier_hash(&call.app.name));
+        let precondition = Precondition { fingerprint, ..Precondition::unconditional(authority, call.now) };
+        let is_current = judge(&head, generation, &precondition).is_ok();
+        let is_in_grace = head.previous.as_ref().is_some_and(|previous| previous.is_in_grace(call.now));
+        Ok((is_current && is_in_grace).then(|| Box::new(head)))
     }
 }
 

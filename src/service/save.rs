@@ -10,8 +10,8 @@ use super::write::{PreparedWrite, WriteResult};
 use super::{AppCall, Credential, Error, Header, ServedApp, Service, SessionView};
 use crate::cookie::CookieChanges;
 use crate::session::{
-    Changes, Counters, EndReason, LifetimeChange, PermanentChange, RequestContext, Subject, SubjectChange, SubjectKey,
-    Version,
+    Changes, Counters, EndReason, Fingerprint, LifetimeChange, PermanentChange, RequestContext, Subject, SubjectChange,
+    SubjectKey, Version,
 };
 use crate::store::{Created, IndexEntry};
 use crate::token::{CookieNote, SplitToken};
@@ -94,7 +94,8 @@ impl Service {
             // The framework writes the headers, Vary as well.
             save.accessed = false;
         }
-        let credential = match self.resolve_credential(call, save.credential).await {
+        let request_id = (!save.request_id.is_empty()).then(|| Fingerprint::request_id(save.request_id.as_bytes()));
+        let credential = match self.resolve_credential(call, save.credential, request_id).await {
             Err(Error::CookiesAmbiguous) if leaves_nothing(&save, call.app.subject_key.as_ref()) => {
                 return self.save_ambiguous(call, save).await;
             }
@@ -122,7 +123,7 @@ impl Service {
         let mut prepared = PreparedWrite::of_save(call, save, credential)?;
         // What would be refused ends nothing.
         if !prepared.may_create() {
-            return Err(Error::EtagMismatch);
+            return Err(prepared.etag_error());
         }
         prepared.first_record(call)?;
         self.destroy_all(call, header, None).await?;
@@ -153,9 +154,8 @@ impl Service {
                 break result;
             }
             // In a box, because few saves do this.
-            prepared.set_credential(
-                Box::pin(self.begin_anew(call, prepared.credential.token, prepared.fingerprint.as_ref())).await?,
-            );
+            let request_id = prepared.fingerprint.map(|call| call.request_id);
+            prepared.set_credential(Box::pin(self.begin_anew(call, prepared.credential.token, request_id)).await?);
         };
         if let WriteResult::Done { head: Some(head), .. } = &result
             && let Some(subject) = &head.subject
@@ -244,7 +244,7 @@ impl Service {
     ) -> Result<WriteResult, Error> {
         let may_create = prepared.may_create();
         let missing = match prepared.first_record(call) {
-            _ if !may_create => Err(Error::EtagMismatch),
+            _ if !may_create => Err(prepared.etag_error()),
             Ok(Some((record, counters))) => {
                 let token = prepared.credential.token;
                 if self.store.create(&call.session_key(token), &record).await? == Created::Stored {

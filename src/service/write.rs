@@ -149,7 +149,7 @@ impl Service {
                 Applied::Missing => return Ok(WriteResult::Missing),
                 Applied::Refused(edit_error) => return Err(Error::refused(edit_error, call.app.limits)),
                 Applied::Denied(Denial::Replay(effect)) => return self.replay(call, prepared, effect).await,
-                Applied::Denied(Denial::EtagMismatch) => return Err(Error::EtagMismatch),
+                Applied::Denied(Denial::EtagMismatch) => return Err(prepared.etag_error()),
                 Applied::Denied(Denial::RequestIdReused) => return Err(Error::RequestIdReused),
                 Applied::Denied(Denial::Gone(reason)) => return Ok(WriteResult::Gone(reason)),
                 Applied::Denied(Denial::Grace(previous)) => previous,
@@ -270,7 +270,7 @@ mod tests {
         // The login comes between the two steps of the second renewal: the write, and the load of the next token.
         rotate(&next, RotationCause::Privilege).await.unwrap();
         let call = service.begin_call(&app, CookieChanges::default()).unwrap();
-        let next = service.resolve_credential(&call, Credential::Token(&next)).await.unwrap().unwrap().token;
+        let next = service.resolve_credential(&call, Credential::Token(&next), None).await.unwrap().unwrap().token;
         let repeated = service.repeat_renewal(&call, next).await.unwrap();
 
         assert!(matches!(repeated, WriteResult::Gone(Some(EndReason::Superseded))));

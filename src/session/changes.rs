@@ -62,6 +62,8 @@ pub enum AuthenticationChange {
     Keep,
     /// The subject has just authenticated again. Refused for a session without a subject.
     Now,
+    /// The change of subject is one of a part of an entry: the subject that the session has already did not authenticate.
+    IfOtherSubject,
 }
 
 /// A change of the session's lifetime.
@@ -138,7 +140,7 @@ impl Changes {
             SubjectChange::Remove => add(b'o', &[]),
         }
         match self.authentication {
-            AuthenticationChange::Keep => {}
+            AuthenticationChange::Keep | AuthenticationChange::IfOtherSubject => {}
             AuthenticationChange::Now => add(b'a', &[]),
         }
         match self.lifetime {
@@ -188,7 +190,14 @@ impl Changes {
     fn resolve_subject(&mut self, key: &SubjectKey) -> Result<(), ChangesError> {
         match (&self.subject, key.subject_change(self)?) {
             (_, SubjectChange::Keep) => {}
-            (SubjectChange::Keep, alias) => self.subject = alias,
+            (SubjectChange::Keep, alias) => {
+                self.subject = alias;
+                // A new display name beside the user's id is no login.
+                let is_part = self.new_subject().is_some() && !self.set.contains_key(key.as_str());
+                if is_part && !self.clear && self.authentication == AuthenticationChange::Keep {
+                    self.authentication = AuthenticationChange::IfOtherSubject;
+                }
+            }
             (field, alias) if *field == alias => {}
             _ => return Err(ChangesError::Repeated { name: key.as_str().to_owned() }),
         }

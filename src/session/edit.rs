@@ -203,6 +203,8 @@ fn entries_after(record: &Record, changes: &Changes, clears: bool) -> Result<(En
 
 /// Applies the changes to the head, except for subject and sizes.
 fn change_head(head: &mut Head, changes: &Changes, clears: bool, now: Time) {
+    let is_other = changes.new_subject() != head.subject.as_ref();
+    let authenticates = changes.authentication != AuthenticationChange::IfOtherSubject || is_other;
     head.version = head.version.next();
     if clears {
         head.permanent = None;
@@ -215,6 +217,7 @@ fn change_head(head: &mut Head, changes: &Changes, clears: bool, now: Time) {
     }
     match changes.subject {
         SubjectChange::Keep => {}
+        SubjectChange::Set(_) if !authenticates => {}
         SubjectChange::Set(_) => head.authenticate_time = Some(now),
         SubjectChange::Remove => head.authenticate_time = None,
     }

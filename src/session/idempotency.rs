@@ -25,7 +25,12 @@ pub struct Fingerprint {
 impl Fingerprint {
     /// Computes the fingerprint of a call; `request` is the whole request in canonical form.
     pub fn new(request_id: &[u8], request: &[u8]) -> Self {
-        Self { request_id: hash(request_id), request: hash(request) }
+        Self { request_id: Self::request_id(request_id), request: hash(request) }
+    }
+
+    /// Computes the hash of a request_id.
+    pub fn request_id(request_id: &[u8]) -> [u8; 8] {
+        hash(request_id)
     }
 
     /// Both hashes, one after the other.

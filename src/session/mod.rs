@@ -35,7 +35,7 @@ pub use lifetime::{LifetimeLimits, Lifetimes, NewLifetime};
 pub use previous_token::{PREVIOUS_TOKEN_TTL, PreviousToken, ReplacementCause};
 pub use request_context::RequestContext;
 pub use subject::{Subject, SubjectError};
-pub use subject_key::{SubjectKey, subject_of};
+pub use subject_key::{SubjectKey, find_child, subject_of};
 pub(crate) use value::line_and_column;
 pub use value::{Value, ValueError, ValueKind, counter};
 pub use version::{Generation, Version};

@@ -10,6 +10,9 @@ impl Version {
     /// The version of a session that was never saved.
     pub const NEW: Self = Self(0);
 
+    /// A version that no session ever has: with it as its etag, a call writes nothing.
+    pub const IMPOSSIBLE: Self = Self(u64::MAX);
+
     /// The version after one more save.
     pub const fn next(self) -> Self {
         Self(self.0 + 1)

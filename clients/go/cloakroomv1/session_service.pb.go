@@ -721,7 +721,8 @@ func (*Value_Raw) isValue_Kind() {}
 //   - The subject entry is an alias of subject. It is the entry that the app's subject_key names. Its value in set has to
 //     be a JSON string, an integer or null. An integer stands for its decimal digits. Null and an empty string remove the
 //     subject, and so does unset. If subject_key is a path, such as `passport.user`, the same holds for what the entry has
-//     at that path. An entry that has nothing there removes the subject.
+//     at that path. An entry that has nothing there removes the subject. With a path, the subject that the session has
+//     already sets no authenticate_time, unless the save also has clear or rotate: something beside it may have changed.
 type Changes struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// True to remove all entries, permanent, subject and authenticate_time, and to rotate the token. Kind EXTERNAL: the key

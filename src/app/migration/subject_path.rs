@@ -1,13 +1,9 @@
 //! The place of the subject in the entries of an imported session.
 
-use std::collections::BTreeMap;
-
-use serde_json::value::RawValue;
-
-use crate::session::Entries;
+use crate::session::{Entries, find_child};
 use crate::types::SettingError;
 
-/// The name of an entry, then those of members of objects, such as `passport.user`.
+/// The name of an entry, then those of members of objects or the numbers of elements, such as `passport.user`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubjectPath {
     entry: Box<str>,
@@ -31,8 +27,7 @@ impl SubjectPath {
         let (_, stored) = entries.iter().find(|(name, _)| *name == &*self.entry)?;
         let mut json = std::str::from_utf8(stored).ok()?;
         for name in &self.members {
-            let object: BTreeMap<String, &RawValue> = serde_json::from_str(json).ok()?;
-            json = object.get(&**name)?.get();
+            json = find_child(json, name)?;
         }
         Some(json)
     }

@@ -79,6 +79,7 @@ pub(super) fn push_edit(script: &mut Cmd, precondition: &Precondition, edit: &Ed
     call.u8(match changes.authentication {
         AuthenticationChange::Keep => b'-',
         AuthenticationChange::Now => b'n',
+        AuthenticationChange::IfOtherSubject => b'o',
     });
     call.u32(edit.limits.max_entries).u32(edit.limits.max_bytes);
     match &changes.subject {

@@ -367,7 +367,11 @@ fn changes() -> impl Strategy<Value = Changes> {
         1 => Just(SubjectChange::Remove),
     ];
     let clear = proptest::bool::weighted(0.1);
-    let authentication = prop_oneof![4 => Just(AuthenticationChange::Keep), 1 => Just(AuthenticationChange::Now)];
+    let authentication = prop_oneof![
+        4 => Just(AuthenticationChange::Keep),
+        1 => Just(AuthenticationChange::Now),
+        2 => Just(AuthenticationChange::IfOtherSubject),
+    ];
     let parts = (clear, vec(name(), 0..2), btree_map(name(), value, 0..3), btree_map(name(), delta, 0..2));
     let identity = (subject, authentication);
     (parts, permanent, identity).prop_map(

@@ -1,9 +1,11 @@
 //! Late retries: a request is repeated after its session or its token has changed.
 
 use cloakroom::grpc::wire::{Changes, EndReason, Outcome, RotationCause, SaveSessionRequest};
+use cloakroom::types::Time;
+use tonic::Code;
 
-use crate::support::calls::{ChangesExt as _, save, set_cookies};
-use crate::support::sessions::{HOUR, MILLI, MINUTE, SECOND, SaveExt as _, gone};
+use crate::support::calls::{ChangesExt as _, save, save_cookie, set_cookies};
+use crate::support::sessions::{HOUR, LifetimeExt as _, MILLI, MINUTE, SECOND, SaveExt as _, gone};
 use crate::support::{StoreKind, TestService};
 
 const ID: &str = "0123456789abcdef";
@@ -187,4 +189,68 @@ async fn a_login_during_the_grace_can_be_repeated_with_the_old_token(store: Stor
 
     assert_eq!(first, again);
     assert!(service.is_live(&first).await && !service.is_live(&renewed).await && !service.is_live(&token).await);
+}
+
+#[apply(on_every_store)]
+async fn a_repeated_save_whose_deadline_has_passed_answers_as_the_first_one(store: StoreKind) {
+    let service = TestService::new(store).await;
+    let (stored, ticket) = (service.stored(&[("a", "1")]).await, service.open_new().await.token);
+    let deadline = service.millis() + 1000;
+
+    for (token, outcome) in [(&stored, Outcome::Updated), (&ticket, Outcome::Created)] {
+        let request = |id| save(token, Changes::default().set("b", "2").deadline(deadline)).request_id(id);
+        assert_eq!(service.save(request(ID)).await.outcome(), outcome);
+        service.advance(2 * SECOND);
+
+        let again = service.save(request(ID)).await;
+
+        assert_eq!((again.outcome(), again.session.is_none()), (outcome, true));
+        service.clock.set(Time::from_millis(deadline - 1000));
+    }
+    service.advance(SECOND);
+    let live = service.stored(&[("a", "1")]).await;
+    for token in [&live, &service.open_new().await.token] {
+        let late = save(token, Changes::default().set("b", "2").deadline(deadline)).request_id("another request_id");
+        assert_eq!(service.refusal(late).await, (Code::InvalidArgument, "LIFETIME_INVALID".to_owned()));
+    }
+    assert_eq!(service.entries(&live).await.len(), 1);
+}
+
+/// Two sessions; the token of the first is superseded, and the session has ended since. Returns the header with both.
+async fn superseded_beside(service: &TestService, other: &str) -> String {
+    let superseded = service.stored(&[("b", "1")]).await;
+    let next = service.rotate(&superseded, RotationCause::Privilege, "").await.session.unwrap().token;
+    service.destroy(&next).await;
+    format!("session={superseded}; session={other}")
+}
+
+#[apply(on_every_store)]
+async fn a_login_repeated_beside_a_superseded_cookie_is_one_login(store: StoreKind) {
+    let service = TestService::new(store).await;
+    let header = superseded_beside(&service, &service.stored(&[("cart", "1")]).await).await;
+    let login = || save_cookie(&header, Changes::default().subject("ann").increment("logins", 1)).request_id(ID);
+
+    let [first, again] = [service.save(login()).await, service.save(login()).await];
+
+    assert_eq!([first.outcome(), again.outcome()], [Outcome::Updated; 2]);
+    assert_eq!(set_cookies(&first.headers), set_cookies(&again.headers));
+    let token = again.session.unwrap().token;
+    assert_eq!(service.entries(&token).await["logins"], "1");
+    assert_eq!(service.entries(&token).await["cart"], "1");
+}
+
+#[apply(on_every_store)]
+async fn a_login_repeated_beside_two_superseded_cookies_is_one_login(store: StoreKind) {
+    let service = TestService::new(store).await;
+    let second = service.stored(&[("a", "1")]).await;
+    service.rotate(&second, RotationCause::Privilege, "").await;
+    service.save(save_cookie(&format!("session={second}"), Changes::default().set("csrf", "1"))).await;
+    let header = superseded_beside(&service, &second).await;
+    let login = || save_cookie(&header, Changes::default().subject("ann").increment("logins", 1)).request_id(ID);
+
+    let [first, again] = [service.save(login()).await, service.save(login()).await];
+
+    assert_eq!([first.outcome(), again.outcome()], [Outcome::Updated; 2]);
+    assert_eq!(set_cookies(&first.headers), set_cookies(&again.headers));
+    assert_eq!(service.entries(&again.session.unwrap().token).await["logins"], "1");
 }

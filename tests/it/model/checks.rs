@@ -245,10 +245,10 @@ impl<S: IntoHandle> Simulation<S> {
         let now = self.now();
         let Some(held) = held else { return same("outcome", answer.map_err(error_text)?.outcome, Outcome::Gone(None)) };
         let expected = self.sessions.get_mut(&held.session).ok_or("no such session")?;
-        let token = match held.token {
+        let (token, cookie) = match held.token {
             PresentedToken::Ticket if !expected.ticket_is_good(now) => return check_refused(answer, "token"),
-            PresentedToken::Ticket => 0,
-            PresentedToken::Token(token) => token,
+            PresentedToken::Ticket => (0, Cookie::of_ticket(&expected.ticket)),
+            PresentedToken::Token(token) => (token, Cookie::AsUsual),
         };
         let mut outcome = match expected.write(token, request, now) {
             ExpectedWrite::Refused(why) => return check_refused(answer, why),
@@ -271,6 +271,7 @@ impl<S: IntoHandle> Simulation<S> {
         same("outcome", answer.outcome, outcome)?;
         match outcome {
             Outcome::Gone(Some(EndReason::Superseded)) => same("headers", answer.headers.len(), 0),
+            _ if cookie == Cookie::Keep => same("headers", answer.headers.len(), 0),
             _ => {
                 self.browsers[browser] = None;
                 answer.deletes_the_cookie()

@@ -280,7 +280,11 @@ impl ExpectedSession {
         if let Some(reason) = reason {
             return ExpectedWrite::Gone(reason);
         }
+        let in_grace = self.previous.as_ref().is_some_and(|previous| now < previous.time + previous.grace);
         match (self.match_token(token, now), &request.operation) {
+            (TokenMatch::Current, Operation::Rotate(RotationCause::Renewal)) if in_grace => {
+                return ExpectedWrite::Renewed;
+            }
             (TokenMatch::Current, _)
             | (TokenMatch::InGrace | TokenMatch::Previous | TokenMatch::Replaced, Operation::Destroy) => {}
             (TokenMatch::InGrace, Operation::Rotate(RotationCause::Renewal)) => return ExpectedWrite::Renewed,

@@ -472,3 +472,20 @@ async fn of_two_logins_after_a_lost_answer_one_works(store: StoreKind) {
     })
     .await;
 }
+
+#[apply(on_every_store)]
+async fn a_logout_by_the_token_of_a_recovery_session_leaves_the_cookie_of_the_login(store: StoreKind) {
+    let service = TestService::new(store).await;
+    for has_form in [false, true] {
+        let browser = Browser::with(&service.stored(&[("a", "1")]).await);
+        request(&service, &browser, Changes::default().subject("anna")).await;
+        if has_form {
+            request(&service, &browser, Changes::default().set("csrf", "1")).await;
+        }
+        let recovery = service.open(open_cookie(&header(&browser))).await.session.unwrap().token;
+
+        let destroyed = service.destroy(&recovery).await;
+
+        assert_eq!(set_cookies(&destroyed.headers), [""; 0]);
+    }
+}

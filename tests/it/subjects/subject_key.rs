@@ -5,6 +5,7 @@ use cloakroom::grpc::wire::{Changes, Outcome};
 use tonic::Code;
 
 use crate::support::calls::{ChangesExt as _, save};
+use crate::support::sessions::{MINUTE, SaveExt as _, millis};
 use crate::support::{StoreKind, TestService, app_settings};
 
 /// Flask-Login's entry.
@@ -170,4 +171,35 @@ async fn a_subject_has_at_most_256_bytes(store: StoreKind) {
 
     assert_eq!(refusal, (Code::InvalidArgument, "SUBJECT_INVALID".to_owned()));
     assert_eq!(fits.subject.len(), 256);
+}
+
+#[apply(on_every_store)]
+async fn a_change_beside_the_same_subject_in_an_entry_is_no_authentication(store: StoreKind) {
+    let subject_key = "passport.user".to_owned();
+    let service = TestService::with_apps(store, [("default", app::Settings { subject_key, ..app_settings() })]).await;
+    let passport = |json: &str| Changes::default().set("passport", json);
+    let login = service.update(&service.stored(&[("a", "1")]).await, passport(r#"{"user":"ann"}"#)).await;
+
+    service.advance(MINUTE);
+    let beside = service.update(&login.token, passport(r#"{"user":"ann","theme":"dark"}"#)).await;
+
+    assert_eq!((&beside.token, beside.authenticate_time), (&login.token, login.authenticate_time));
+    let again = save(&login.token, passport(r#"{"user":"ann"}"#)).rotate();
+    let again = service.save(again).await.session.unwrap();
+    let other = service.update(&again.token, passport(r#"{"user":"bob"}"#)).await;
+    for session in [again, other] {
+        assert_eq!(millis(&session.authenticate_time), service.millis());
+    }
+}
+
+#[apply(on_every_store)]
+async fn what_is_beside_the_subject_may_be_any_json(store: StoreKind) {
+    let subject_key = "passport.user".to_owned();
+    let service = TestService::with_apps(store, [("default", app::Settings { subject_key, ..app_settings() })]).await;
+    let bio_cut_in_an_emoji = r#"{"user":123456789012345678901234567890,"bio":"\ud83d","n":1e400}"#;
+
+    let token = service.stored(&[("a", "1")]).await;
+    let session = service.update(&token, Changes::default().set("passport", bio_cut_in_an_emoji)).await;
+
+    assert_eq!(session.subject, "123456789012345678901234567890");
 }

@@ -161,18 +161,6 @@ async fn a_grace_of_zero_supersedes_at_once(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
-async fn only_one_previous_token_is_remembered(store: StoreKind) {
-    let service = TestService::with_grace(store, HOUR).await;
-    let (first, second) = renewed(&service).await;
-
-    let third = service.rotate(&second, RotationCause::Renewal, "").await.session.unwrap().token;
-
-    assert!(!service.is_live(&first).await);
-    assert_eq!(service.session(&second).await.token, third);
-    assert_eq!(gone(&service.save(save(&first, Changes::default().set("b", "2"))).await), EndReason::Superseded);
-}
-
-#[apply(on_every_store)]
 async fn a_grace_can_be_longer_than_10_minutes(store: StoreKind) {
     let service = TestService::with_grace(store, HOUR).await;
     let (old, next) = renewed(&service).await;
@@ -194,4 +182,22 @@ async fn the_old_and_the_next_cookie_open_one_session(store: StoreKind) {
 
         assert_eq!([opened.session.unwrap().token, saved.session.unwrap().token], [next.clone(), next.clone()]);
     }
+}
+
+#[apply(on_every_store)]
+async fn a_second_renewal_during_the_grace_leaves_the_old_token_valid(store: StoreKind) {
+    let service = TestService::new(store).await;
+    let (old, next) = renewed(&service).await;
+
+    service.advance(30 * SECOND - MILLI);
+    let again = service.rotate(&next, RotationCause::Renewal, "").await;
+
+    assert_eq!(again.outcome(), Outcome::Updated);
+    assert_eq!(set_cookies(&again.headers), [cookie(&next)]);
+    assert_eq!(again.session.unwrap().token, next);
+    assert!(service.is_live(&old).await);
+
+    service.advance(MILLI);
+    let renewed = service.rotate(&next, RotationCause::Renewal, "").await.session.unwrap().token;
+    assert_ne!(renewed, next);
 }

@@ -1,10 +1,11 @@
 -- A save or a rotation.
 -- ARGV[1] goes on with: changes ('-' none, 's' some, 'c' with clear), permanent (its byte, or 3 to leave it), when
---   empty ('d' delete, 'k' keep), authentication ('-' leave it, 'n' now), most entries, most bytes; then, each after
---   its length, subject ('' leave it, '-' remove it, '=...' set it), lifetime ('' leave it, else idle timeout, absolute
---   timeout and latest deadline or 0), rotation ('' none, 's...' if the subject changes, 'a...' always, then verifier
---   hash and previous token), context ('' leave it, '=...' set it), the app's limits ('' none, else idle and absolute
---   timeout with a subject, and without); and how many fields to unset, to set and to increment.
+--   empty ('d' delete, 'k' keep), authentication ('-' if a subject is set, 'o' if it is another one, 'n' always), most
+--   entries, most bytes; then, each after its length, subject ('' leave it, '-' remove it, '=...' set it), lifetime (''
+--   leave it, else idle timeout, absolute timeout and latest deadline or 0), rotation ('' none, 's...' if the subject
+--   changes, 'a...' always, then verifier hash and previous token), context ('' leave it, '=...' set it), the app's
+--   limits ('' none, else idle and absolute timeout with a subject, and without); and how many fields to unset, to set
+--   and to increment.
 -- Then ARGV: fields to unset; fields and values to set; fields and deltas to increment.
 -- Returns when done {1, the head's m, u and s, x, subject before, counters}, or only the head's m, u and s as one string
 --   if the subject is the same and there are no counters; {3, name} not a counter, {4, count} too many entries,
@@ -93,7 +94,9 @@ if changes ~= '-' then
   if clears then permanent, authenticate_time = 0, 0 end
   if new_permanent ~= 3 then permanent = new_permanent end
   if new_subject == '-' then authenticate_time = 0
-  elseif new_subject ~= '' or authentication == 'n' then authenticate_time = now end
+  elseif authentication == 'n' or new_subject ~= '' and (authentication ~= 'o' or subject ~= subject_before) then
+    authenticate_time = now
+  end
   if count == 0 and subject == '' and permanent == 0 and when_empty == 'd' then
     local meta = struct.pack(
       META_FORMAT, version, verifier_hash, create_time, idle_timeout, deadline, 0, 0, 0, 0, generation)

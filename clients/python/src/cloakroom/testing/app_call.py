@@ -101,13 +101,19 @@ class AppCall:
         if kind == "token":
             return self.verify(request.token)
         presented = self.in_header(request.cookie_header)
-        return self._select(presented) if len(presented) > 1 else presented[0] if presented else None
+        if len(presented) > 1:
+            return self._select(presented, getattr(request, "request_id", ""))
+        return presented[0] if presented else None
 
-    def _select(self, presented: list[Presented]) -> Presented | None:
-        """Selects the token that a write can learn most from."""
+    def _select(self, presented: list[Presented], request_id: str) -> Presented | None:
+        """Selects the token that a write can learn most from; of a repeated call that of the first time."""
+        call = Fingerprint(request_id, b"") if request_id else None
         best: tuple[int, Presented] | None = None
         superseded: list[tuple[Superseded, Presented]] = []
         for each in presented:
+            record = self.load(each.token)
+            if record is not None and record.find_call(call, self.now) is not None:
+                return each
             state = self.state(each.token)
             relevance = _relevance(state)
             if isinstance(state, Superseded):
@@ -119,7 +125,7 @@ class AppCall:
         if best is not None and best[0] == _SUPERSEDED:
             # As an open does.
             for token_state, each in superseded:
-                if self.find_recovery(token_state).record is not None:
+                if self.find_recovery(token_state, call).record is not None:
                     return each
         return best[1] if best else None
 
@@ -164,7 +170,7 @@ class AppCall:
             token = token.recovery(self.app.name)
             record = self.load(token)
             if record is None or record.find_call(fingerprint, self.now) is not None:
-                return Recovery(token, None, self._recovery_note(rotate_time))
+                return Recovery(token, record, self._recovery_note(rotate_time))
             state = self.state(token)
             if isinstance(state, Live):
                 return Recovery(state.token, state.record, self._recovery_note(rotate_time))

@@ -199,7 +199,7 @@ def _subject_of(stored: bytes) -> str | None:
         raise _subject_invalid() from None
     if value is None or value == "":
         return None
-    is_integer = type(value) is int and -(2**63) <= value < 2**64 and stored.strip(b" \t\n\r") != b"-0"
+    is_integer = type(value) is int
     text = str(value) if is_integer else value
     if not isinstance(text, str) or not _is_unicode(text) or len(text.encode()) > _MAX_SUBJECT:
         raise _subject_invalid()

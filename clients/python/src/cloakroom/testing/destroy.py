@@ -6,20 +6,22 @@ from ..messages import session_service_pb2 as pb
 from . import view
 from .app_call import AppCall, require_credential
 from .record import Fingerprint, Gone
-from .tokens import Token
+from .tokens import Note, Token
 from .write import Done, Write, fingerprint_of, write
 
 
 def destroy_session(call: AppCall, request: pb.DestroySessionRequest) -> pb.DestroySessionResponse:
     fingerprint = fingerprint_of(request.request_id, b"d")
     if require_credential(request) == "token":
-        ended = _destroy_one(call, call.verify(request.token).token, fingerprint)
+        presented = call.verify(request.token)
+        ended, note = _destroy_one(call, presented.token, fingerprint), presented.note
     else:
+        note = Note.NONE
         ended = destroy_all(call, request.cookie_header, fingerprint)
     outcome, reason = ended
-    # The browser may have the current token in a cookie of the same name, which must stay.
+    # The browser may have the current token in a cookie of the same name, or be about to get that of a login.
     is_superseded = outcome == pb.OUTCOME_GONE and reason == pb.END_REASON_SUPERSEDED
-    headers = [] if is_superseded else [call.app.delete_cookie(), view.vary()]
+    headers = [] if is_superseded or note is Note.KEEP else [call.app.delete_cookie(), view.vary()]
     return pb.DestroySessionResponse(outcome=outcome, end_reason=reason, headers=headers)
 
 

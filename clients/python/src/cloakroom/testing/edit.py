@@ -60,12 +60,10 @@ class Edited(NamedTuple):
     counters: dict[str, int]
 
 
-def new_lifetime(app: App, changes: Changes, now: int) -> Lifetimes | None:
-    """Returns the lifetime that the changes ask for, within the app's own. Raises `CallFailed`."""
+def new_lifetime(app: App, changes: Changes) -> Lifetimes | None:
+    """Returns the lifetime that the changes ask for, within the app's own."""
     own = lifetimes(app)
     if changes.deadline_time is not None:
-        if changes.deadline_time <= now:
-            raise CallFailed("INVALID_ARGUMENT", "LIFETIME_INVALID", "changes.deadline_time is not in the future")
         return Lifetimes(own.absolute_timeout, own.absolute_timeout, changes.deadline_time)
     if isinstance(changes.idle_timeout, Lifetime):
         return own

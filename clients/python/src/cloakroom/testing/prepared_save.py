@@ -10,7 +10,7 @@ from .changes import KEEP, Changes, Message
 from .edit import Edit, anonymous_lifetimes, edit, new_lifetime
 from .record import Record
 from .tokens import Note
-from .write import Write, fingerprint_of
+from .write import IMPOSSIBLE_ETAG, Write, fingerprint_of
 
 
 @dataclass
@@ -46,10 +46,13 @@ def prepare(
     work = Edit(
         app=call.app,
         changes=changes,
-        lifetime=new_lifetime(call.app, changes, call.now) if changes else None,
+        lifetime=new_lifetime(call.app, changes) if changes else None,
         keep_empty=request.keep_empty,
         context=request.context if request.HasField("context") else None,
     )
+    if changes and changes.deadline_time is not None and changes.deadline_time <= call.now:
+        # A repetition of the save that set this deadline gets its answer. Another save must write nothing.
+        etag = IMPOSSIBLE_ETAG
     prepared = Write(presented.token, work, etag, fingerprint_of(request.request_id, b"s" + content))
     return PreparedSave(
         presented=presented,

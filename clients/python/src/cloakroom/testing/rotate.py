@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..messages import session_service_pb2 as pb
 from .app_call import AppCall, Live
 from .edit import Edit
-from .record import Gone, Record
+from .record import Authority, Fingerprint, Gone, Precondition, Record, judge
 from .responses import gone, new_session, response_headers, stored_session
 from .save import save_unmodified
 from .store import Missing
@@ -22,9 +22,12 @@ def rotate_session(call: AppCall, request: pb.RotateSessionRequest) -> pb.SaveSe
     if is_renewal and presented.note is Note.KEEP:
         # The cookie of the renewal could replace that of a login.
         return save_unmodified(call, presented, None, varies=False)
+    fingerprint = fingerprint_of(request.request_id, b"r" + bytes([is_renewal]))
+    renewed = _find_renewed(call, presented.token, fingerprint) if is_renewal else None
+    if renewed is not None:
+        return _rotated(call, pb.OUTCOME_UPDATED, renewed, presented.token, presented.token)
     context = request.context if request.HasField("context") else None
     work = Edit(app=call.app, changes=None, lifetime=None, keep_empty=True, context=context)
-    fingerprint = fingerprint_of(request.request_id, b"r" + bytes([is_renewal]))
     grace = milliseconds(call.app.rotation_grace) if is_renewal else 0
     prepared = Write(presented.token, work, fingerprint=fingerprint).rotating(grace, call.now)
     result: WriteResult | Token
@@ -43,6 +46,15 @@ def rotate_session(call: AppCall, request: pb.RotateSessionRequest) -> pb.SaveSe
         saved.outcome = result.outcome
         return saved
     return _rotated(call, result.outcome, result.record, result.token, presented.token)
+
+
+def _find_renewed(call: AppCall, token: Token, fingerprint: Fingerprint | None) -> Record | None:
+    """Returns the record if a renewal has made this its token, and the token before is still in its grace."""
+    record = call.load(token)
+    if record is None or record.previous is None or not record.previous.is_in_grace(call.now):
+        return None
+    precondition = Precondition(Authority(token.verifier), call.now, None, fingerprint)
+    return record if judge(record, call.store.generation(call.app.name), precondition) is None else None
 
 
 def _answer_renewal(call: AppCall, token: Token) -> pb.SaveSessionResponse:

@@ -27,8 +27,8 @@ def save_session(
             raise
         prepared = prepare(call, request, message, etag, new_ticket())
         # What would be refused ends nothing.
-        if etag not in (None, 0):
-            raise etag_mismatch() from None
+        if prepared.write.etag not in (None, 0):
+            raise etag_mismatch(prepared.write.etag) from None
         first_record(call, prepared)
         destroy_all(call, request.cookie_header, None)
         return _save_prepared(call, prepared, varies=request.accessed)
@@ -78,7 +78,7 @@ def _try_save(call: AppCall, prepared: PreparedSave) -> WriteResult | None:
     if not isinstance(result, Missing):
         return result
     if not may_create:
-        raise etag_mismatch()
+        raise etag_mismatch(prepared.write.etag)
     if refused is not None:
         raise refused
     return None

@@ -92,11 +92,15 @@ def try_write(call: AppCall, prepared: Write, token: Token) -> WriteResult | Tok
     if isinstance(applied, Grace):
         return token._replace(verifier=applied.previous.next_verifier)
     if isinstance(applied, EtagMismatch):
-        raise etag_mismatch()
+        raise etag_mismatch(prepared.etag)
     if isinstance(applied, RequestIdReused):
         message = "this request_id was used for another call on this session; make a new one for each save"
         raise CallFailed("ABORTED", "REQUEST_ID_REUSED", message)
     return applied
+
+
+#: A version that no session ever has.
+IMPOSSIBLE_ETAG = -1
 
 
 def fingerprint_of(request_id: str, content: bytes) -> Fingerprint | None:
@@ -104,7 +108,9 @@ def fingerprint_of(request_id: str, content: bytes) -> Fingerprint | None:
     return Fingerprint(request_id, content) if request_id else None
 
 
-def etag_mismatch() -> CallFailed:
+def etag_mismatch(etag: int | None) -> CallFailed:
+    if etag == IMPOSSIBLE_ETAG:
+        return CallFailed("INVALID_ARGUMENT", "LIFETIME_INVALID", "changes.deadline_time is not in the future")
     message = "the session has another etag by now; open it again and decide anew"
     return CallFailed("ABORTED", "ETAG_MISMATCH", message)
 
