@@ -23,7 +23,7 @@ final class SessionHandler implements
     private readonly \Closure $onGone;
     private ?Entries $entries = null;
     private ?LoadedSession $loaded = null;
-    /** An id that this request has made and not saved: the service does not know it. */
+    /** An id that this handler has made, and of which it has sent no save: the service does not know it. */
     private ?string $created = null;
     /** What `validateId` could not do. `read` fails for it. */
     private ?ServiceError $failure = null;
@@ -180,11 +180,12 @@ final class SessionHandler implements
         // Without a change, the call finds out whether the session still lives.
         $isNeeded = $loaded->exists ? self::isIdChanging() : $this->keepEmpty;
         if ($changes === [] && !$isNeeded) return true;
+        // The service may know the id from here on, also if there is no answer.
+        $this->created = null;
         $answer = $this->client->call('SaveSession', [
             'key' => base64_encode($loaded->id), 'requestId' => self::requestId(), 'changes' => (object) $changes,
             'keepEmpty' => $this->keepEmpty, ...$this->context(),
         ]);
-        $this->created = null;
         if (!$this->wasLive($answer)) return false;
         [$loaded->exists, $loaded->entries] = [true, $entries];
         return true;

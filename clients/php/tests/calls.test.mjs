@@ -40,8 +40,16 @@ class Counter {
     this.lines = createInterface({ input: this.child.stdout })[Symbol.asyncIterator]();
   }
 
-  async count(id = '') {
-    this.child.stdin.write(`${id}\n`);
+  count(id = '') {
+    return this.ask(id);
+  }
+
+  destroy(id) {
+    return this.ask(`destroy ${id}`);
+  }
+
+  async ask(line) {
+    this.child.stdin.write(`${line}\n`);
     const { value } = await this.lines.next();
     if (value === undefined) throw new Error(await this.errors);
     return JSON.parse(value);
@@ -121,6 +129,36 @@ for (const fate of ['lose', 'cut', 502, 503, 'hang']) {
     assert.equal((await count({ service: service.address }, id)).count, 3);
   });
 }
+
+// A process whose first save reached the service, and got the answer of a proxy in place of the service's.
+async function countWithLostAnswer() {
+  const proxy = await startProxy((call, calls) => (isSave(call) && calls.filter(isSave).length === 1 ? 404 : 'pass'));
+  const counter = new Counter({ service: proxy.address });
+  const { id, warnings } = await counter.count();
+  assert.match(warnings[0], /HTTP status 404/);
+  return { proxy, counter, id };
+}
+
+test('a session whose first save got no answer goes on in the same process', async () => {
+  const { proxy, counter, id } = await countWithLostAnswer();
+
+  const counted = await counter.count(id);
+
+  await counter.end();
+  proxy.stop();
+  assert.deepEqual(counted, { started: true, id, count: 2, warnings: [] });
+});
+
+test('a session whose first save got no answer can be ended', async () => {
+  const { proxy, counter, id } = await countWithLostAnswer();
+
+  const destroyed = await counter.destroy(id);
+
+  await counter.end();
+  proxy.stop();
+  assert.deepEqual(destroyed, { destroyed: true });
+  assert.equal((await count({ service: service.address }, id)).count, 1, 'another session has begun');
+});
 
 test('a call whose repeat has no time left says why it was repeated', async () => {
   const sockets = [];

@@ -2,6 +2,8 @@
 // Adds one to a member of a session for each line of its input, and prints what happened.
 //
 //   php count.php OPTIONS    OPTIONS: the arguments of the handler as JSON. A line is a session id, or empty for a new one.
+//
+// A line `destroy ID` tells the handler to end that session.
 declare(strict_types=1);
 
 use Cloakroom\Session\SessionHandler;
@@ -14,9 +16,13 @@ set_error_handler(static function (int $level, string $message) use (&$warnings)
     return true;
 });
 foreach (['use_cookies' => '0', 'use_only_cookies' => '0', 'cache_limiter' => ''] as $name => $value) ini_set("session.$name", $value);
-(new SessionHandler(...json_decode($argv[1], true)))->register();
+$handler = (new SessionHandler(...json_decode($argv[1], true)))->register();
 while (($line = fgets(STDIN)) !== false) {
     $warnings = [];
+    if (str_starts_with($line, 'destroy ')) {
+        fwrite(STDOUT, json_encode(['destroyed' => $handler->destroy(trim(substr($line, 8)))]) . "\n");
+        continue;
+    }
     session_id(trim($line));
     $started = session_start();
     $id = session_id();
