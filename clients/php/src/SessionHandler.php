@@ -90,11 +90,14 @@ final class SessionHandler implements
     {
         // A browser may send anything.
         if ($id === $this->created || strlen($id) < 16 || strlen($id) > 256) return false;
+        // While a session is open, `session_create_id` asks for another id, which nothing reads.
+        $isOpening = $this->loaded === null || $this->loaded->id === $id;
         try {
-            $this->loaded = $this->load($id);
-            return $this->loaded->exists;
+            $found = $this->load($id);
+            if ($isOpening) $this->loaded = $found;
+            return $found->exists;
         } catch (ServiceError $error) {
-            $this->failure = $error;
+            if ($isOpening) $this->failure = $error;
             return true;
         }
     }

@@ -1,6 +1,6 @@
 // The way of a call: lost answers, a service that hangs, TLS and caller tokens.
 import assert from 'node:assert/strict';
-import { execFileSync, spawn } from 'node:child_process';
+import { execFile, execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import fs from 'node:fs';
@@ -10,8 +10,10 @@ import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { Service } from '../../node/tests/service.mjs';
 
+const execFileAsync = promisify(execFile);
 const SCRIPT = fileURLToPath(new URL('count.php', import.meta.url));
 const APPS = '[apps.php]\nkind = "external"\n';
 const TOKEN = 'a-caller-token-of-the-tests-0123456789abcdef';
@@ -158,6 +160,26 @@ test('a session whose first save got no answer can be ended', async () => {
   proxy.stop();
   assert.deepEqual(destroyed, { destroyed: true });
   assert.equal((await count({ service: service.address }, id)).count, 1, 'another session has begun');
+});
+
+test('session_create_id that got no answer does not fail the next session_start', async () => {
+  const isOpen = ({ head }) => head.includes('/OpenSession ');
+  // The second one is that of session_create_id.
+  const proxy = await startProxy((call, calls) => (isOpen(call) && calls.filter(isOpen).length === 2 ? 404 : 'pass'));
+  const script = path.join(service.folder, 'create_id.php');
+  fs.writeFileSync(script, `<?php require '${import.meta.dirname}/wrapper.php';
+Wrapper::register(new Cloakroom\\Session\\SessionHandler('${proxy.address}', 'php', deadline: 30_000));
+session_start();
+session_create_id();
+$_SESSION['a'] = 1;
+session_write_close();
+session_start();
+fwrite(STDOUT, json_encode($_SESSION));`);
+
+  const { stdout } = await execFileAsync('php', ['-d', 'display_errors=stderr', script]);
+
+  proxy.stop();
+  assert.equal(stdout, '{"a":1}');
 });
 
 test('a call whose repeat has no time left says why it was repeated', async () => {

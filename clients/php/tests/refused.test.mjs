@@ -102,28 +102,19 @@ var_dump(session_start());`);
   assert.match(printed, /^session.use_strict_mode is off.*call register\(\)\n.*\nbool\(false\)\n$/);
 });
 
-test('a handler that another one calls does not revive a session either', async () => {
-  const server = await serve();
-  const script = `${server.folder}/wrapped.php`;
-  fs.writeFileSync(script, `<?php require '${import.meta.dirname}/../autoload.php';
-// As those of frameworks, it makes no ids.
-final class Wrapper implements SessionHandlerInterface, SessionUpdateTimestampHandlerInterface
-{
-    public function __construct(private Cloakroom\\Session\\SessionHandler $inner) {}
-    public function open(string $path, string $name): bool { return $this->inner->open($path, $name); }
-    public function close(): bool { return $this->inner->close(); }
-    public function read(string $id): string|false { return $this->inner->read($id); }
-    public function write(string $id, string $data): bool { return $this->inner->write($id, $data); }
-    public function destroy(string $id): bool { return $this->inner->destroy($id); }
-    public function gc(int $lifetime): int|false { return $this->inner->gc($lifetime); }
-    public function validateId(string $id): bool { return $this->inner->validateId($id); }
-    public function updateTimestamp(string $id, string $data): bool { return $this->inner->updateTimestamp($id, $data); }
-}
-foreach (['use_strict_mode' => '1', 'use_cookies' => '0', 'cache_limiter' => ''] as $name => $value) ini_set("session.$name", $value);
+// Runs a script in which another handler calls that of Cloakroom, and returns what it prints as JSON.
+function runWrapped(name, code) {
+  const script = `${service.folder}/${name}.php`;
+  fs.writeFileSync(script, `<?php require '${import.meta.dirname}/wrapper.php';
 [$service, $app] = ['${service.address}', 'php'];
-session_set_save_handler(new Wrapper(new Cloakroom\\Session\\SessionHandler($service, $app, onGone: static fn () => null)));
+Wrapper::register(new Cloakroom\\Session\\SessionHandler($service, $app, onGone: static fn () => null));
 session_start();
-$results = [session_regenerate_id(true)];
+${code}`);
+  return JSON.parse(execFileSync('php', [script], { encoding: 'utf8' }));
+}
+
+test('a handler that another one calls does not revive a session either', () => {
+  const results = runWrapped('revive', `$results = [session_regenerate_id(true)];
 $_SESSION['a'] = 1;
 session_write_close();
 session_start();
@@ -131,7 +122,31 @@ $other = new Cloakroom\\Session\\Client($service, $app);
 $other->call('DestroySession', ['key' => base64_encode(session_id()), 'requestId' => str_repeat('r', 16)]);
 $results[] = @session_regenerate_id(true);
 echo json_encode($results);`);
-  assert.equal(execFileSync('php', [script], { encoding: 'utf8' }), '[true,false]');
+  assert.deepEqual(results, [true, false]);
+});
+
+test('a handler that another one calls saves only what changed, also after session_create_id', () => {
+  const entries = runWrapped('create_id', `$_SESSION = ['user' => 'ann', 'cart' => [1]];
+session_write_close();
+session_start();
+session_create_id();
+unset($_SESSION['user']);
+session_write_close();
+session_start();
+echo json_encode($_SESSION);`);
+  assert.deepEqual(entries, { cart: [1] });
+});
+
+test('session_reset has what another request has saved meanwhile', () => {
+  const entries = runWrapped('reset', `$_SESSION['a'] = 1;
+session_write_close();
+session_start();
+$other = new Cloakroom\\Session\\Client($service, $app);
+$changes = ['set' => ['b' => ['json' => '2']]];
+$other->call('SaveSession', ['key' => base64_encode(session_id()), 'requestId' => str_repeat('r', 16), 'changes' => $changes]);
+session_reset();
+echo json_encode($_SESSION);`);
+  assert.deepEqual(entries, { a: 1, b: 2 });
 });
 
 test('setSubject names the user, and the name moves to another id', async () => {
