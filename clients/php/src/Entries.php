@@ -21,6 +21,8 @@ final class Entries
     /** No name of another member begins with it. */
     private const RESERVED = 'php:';
     private const LONGEST_NAME = 256;
+    /** The text of a session without members in the format `igbinary`. Those of the other formats need no check. */
+    private const EMPTY_IGBINARY = "\0\0\0\2\x14\0";
 
     /** @param string $format the setting `session.serialize_handler` */
     public function __construct(private readonly string $format)
@@ -35,7 +37,7 @@ final class Entries
      */
     public function split(#[\SensitiveParameter] string $text, #[\SensitiveParameter] array $known = []): array
     {
-        if ($text === '') return [];
+        if ($text === '' || $text === self::EMPTY_IGBINARY) return [];
         $refers = preg_match('/[;|][rR]:\d/', $text) === 1;
         try {
             $pairs = $this->pairs($text, $refers ? [] : $known);

@@ -119,7 +119,7 @@ final class SessionHandler implements
     {
         if ($this->loaded?->id !== $id) $this->loaded = new LoadedSession($id);
         try {
-            $isLive = $this->save($this->loaded, $this->format()->split($data, $this->loaded->entries));
+            $isLive = $this->save($this->loaded, $this->split($data, $this->loaded->entries));
             return $isLive || !self::isIdChanging();
         } catch (ServiceError $error) {
             return self::warn($error->getMessage());
@@ -176,6 +176,16 @@ final class SessionHandler implements
         return $loaded;
     }
 
+    /** @param array<array-key, string> $known @return array<array-key, string> */
+    private function split(#[\SensitiveParameter] string $data, #[\SensitiveParameter] array $known): array
+    {
+        $entries = $this->format()->split($data, $known);
+        $subject = $_SESSION[self::SUBJECT] ?? null;
+        // Nobody finds the subject inside of a session that is one entry, so it is an entry beside it.
+        if (isset($entries[Entries::WHOLE]) && is_string($subject)) $entries[self::SUBJECT] = serialize($subject);
+        return $entries;
+    }
+
     /** Returns false if the session had ended. @param array<array-key, string> $entries */
     private function save(LoadedSession $loaded, #[\SensitiveParameter] array $entries): bool
     {
@@ -190,7 +200,9 @@ final class SessionHandler implements
             'keepEmpty' => $this->keepEmpty, ...$this->context(),
         ]);
         if (!$this->wasLive($answer)) return false;
+        $wasWhole = isset($loaded->entries[Entries::WHOLE]);
         [$loaded->exists, $loaded->entries] = [true, $entries];
+        if (!$wasWhole && isset($entries[Entries::WHOLE]) && !isset($entries[self::SUBJECT])) self::noteWhole();
         return true;
     }
 
@@ -250,6 +262,12 @@ final class SessionHandler implements
     private static function noteGone(string $reason): void
     {
         trigger_error("the session had ended ($reason) before it was saved; nothing was written", E_USER_NOTICE);
+    }
+
+    private static function noteWhole(): void
+    {
+        $advice = 'in an app without subject_key, name the user by setSubject()';
+        trigger_error("the session is stored as one entry, in which the service finds no user; $advice", E_USER_NOTICE);
     }
 
     /** PHP says in a warning of its own which of its functions has failed. */

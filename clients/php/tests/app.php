@@ -20,6 +20,15 @@ final class Note
     }
 }
 
+// PHP says that the interface of this class is deprecated, which is no error of a request.
+spl_autoload_register(static function (string $class): void {
+    if ($class !== 'OldNote') return;
+    $level = error_reporting(E_ALL & ~E_DEPRECATED);
+    require __DIR__ . '/old_note.php';
+    error_reporting($level);
+    error_clear_last();
+});
+
 function handler(): ?SessionHandler
 {
     if (getenv('HANDLER') !== 'cloakroom') return null;
@@ -65,6 +74,7 @@ match ($do) {
     'unset' => $_SESSION = array_diff_key($_SESSION, [$name => true]),
     'clear' => $_SESSION = [],
     'object' => $_SESSION[$name] = new Note($value),
+    'old_object' => $_SESSION[$name] = new OldNote($value),
     'link' => $_SESSION['link'] = [$_SESSION[$name]],
     'linked' => $result = $_SESSION['link'][0] === $_SESSION[$name] ? $_SESSION[$name]->text : null,
     'count' => $_SESSION[$name] = ($_SESSION[$name] ?? 0) + 1,

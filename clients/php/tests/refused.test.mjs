@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
-import { after, before, test } from 'node:test';
+import { after, afterEach, before, test } from 'node:test';
 import { Service } from '../../node/tests/service.mjs';
 import { CliServer } from './servers.mjs';
 
@@ -22,8 +22,11 @@ before(async () => {
   service = await Service.start({ more: APPS });
 });
 
+afterEach(async () => {
+  for (const server of servers.splice(0)) await server.stop();
+});
+
 after(async () => {
-  for (const server of servers) await server.stop();
   await service?.remove();
 });
 
@@ -161,6 +164,63 @@ test('setSubject names the user, and the name moves to another id', async () => 
   await browser.get('forget');
   assert.equal(subjects(), 0);
   assert.equal((await browser.get('read')).entries.user, 'ann');
+});
+
+test('a visitor without content is not stored in the format igbinary either', async () => {
+  const before = service.sessions('--app', 'php', 'list').length;
+  const { error, entries } = await (await serve({}, { 'session.serialize_handler': 'igbinary' })).browser().get('read');
+  assert.deepEqual([error, entries], [null, {}]);
+  assert.equal(service.sessions('--app', 'php', 'list').length, before);
+});
+
+const isUser = (name) => service.sessions('--app', 'php', 'list', '--subject', name).length === 1;
+
+for (const format of ['php_binary', 'igbinary']) {
+  test(`setSubject names the user of a session in the format ${format}`, async () => {
+    const browser = (await serve({}, { 'session.serialize_handler': format })).browser();
+    await set(browser, 'cart', [1]);
+
+    const { error } = await browser.get('login', { value: format });
+    const found = [isUser(format)];
+    await set(browser, 'cart', [1, 2]);
+    await browser.get('regenerate', { name: 'b', value: 'x', delete: '1' });
+    found.push(isUser(format));
+    await browser.get('forget');
+    found.push(isUser(format));
+
+    assert.deepEqual(found, [true, true, false]);
+    assert.doesNotMatch(String(error), /one entry/);
+    assert.deepEqual((await browser.get('read')).entries, { cart: [1, 2], user: format, b: 'x' });
+  });
+}
+
+test('the user stays when a session becomes one entry, and when it no longer is', async () => {
+  const browser = (await serve()).browser();
+  await browser.get('login', { value: 'bob' });
+
+  const { error } = await browser.get('old_object', { name: 'old', value: 'text' });
+  const found = [isUser('bob')];
+  await browser.get('regenerate', { name: 'b', value: 'x', delete: '1' });
+  found.push(isUser('bob'));
+  const { entries } = await browser.get('unset', { name: 'old' });
+  found.push(isUser('bob'));
+
+  assert.deepEqual(found, [true, true, true]);
+  assert.doesNotMatch(String(error), /one entry/);
+  assert.deepEqual((await browser.get('read')).entries, entries);
+  assert.deepEqual(entries, { 'php:subject': 'bob', user: 'bob', b: 'x' });
+});
+
+test('a session that becomes one entry without a user is a notice, once', async () => {
+  const browser = (await serve()).browser();
+  await set(browser, 'user', 'kim');
+
+  const { error: first } = await browser.get('old_object', { name: 'old', value: 'text' });
+  const { error: second } = await set(browser, 'a', 1);
+
+  assert.match(first, /^the session is stored as one entry, in which the service finds no user; .* setSubject/);
+  assert.doesNotMatch(String(second), /one entry/);
+  assert.deepEqual((await browser.get('read')).entries, { user: 'kim', old: { text: 'text' }, a: 1 });
 });
 
 test('with keepEmpty a session without content is stored, and the end of it is a notice by default', async () => {
