@@ -58,6 +58,11 @@ public final class CloakroomClient {
         return sessions.call(SESSIONS + "DestroySession", named(key).put("requestId", requestId()));
     }
 
+    /** Returns the limits of the app. */
+    JsonNode policy() {
+        return sessions.call(SESSIONS + "GetAppPolicy", named());
+    }
+
     /** Returns a page of the sessions of a user. The token is that of the page before, and empty for the first one. */
     JsonNode list(String subject, String pageToken) {
         ObjectNode request = named().put("subject", subject).put("withEntries", true).put("pageToken", pageToken);

@@ -21,6 +21,8 @@ public final class CloakroomSession implements Session {
     private boolean hasEnded;
     private boolean isReadOnly;
     private boolean isLifetimeChanged;
+    /** Whether the interval is what the service has said, which may be less than what the application has set. */
+    private boolean isIntervalLoaded;
     private Instant lastAccessedTime;
     private Duration maxInactiveInterval;
     /** The failure of the last call, or null if something has changed since. */
@@ -42,6 +44,7 @@ public final class CloakroomSession implements Session {
 
     CloakroomSession asStored() {
         isStored = true;
+        isIntervalLoaded = true;
         return this;
     }
 
@@ -124,9 +127,15 @@ public final class CloakroomSession implements Session {
 
     @Override
     public void setMaxInactiveInterval(Duration interval) {
-        maxInactiveInterval = interval;
-        isLifetimeChanged = true;
+        setInterval(interval);
         flush();
+    }
+
+    /** Sets the interval for the next save. */
+    void setInterval(Duration interval) {
+        maxInactiveInterval = interval;
+        isIntervalLoaded = false;
+        isLifetimeChanged = true;
     }
 
     @Override
@@ -166,6 +175,10 @@ public final class CloakroomSession implements Session {
 
     boolean isReadOnly() {
         return isReadOnly;
+    }
+
+    boolean isIntervalLoaded() {
+        return isIntervalLoaded;
     }
 
     boolean isLifetimeChanged() {

@@ -214,6 +214,9 @@ public final class CloakroomSessionRepository
         if (session.isStored() && changed.isEmpty() && !session.isLifetimeChanged()) {
             return;
         }
+        if (session.subject().isEmpty() && !subject.isEmpty()) {
+            setIntervalOfUser(session);
+        }
         JsonNode saved = call(session, () -> client.save(session.getId(), changes(session, changed, subject)));
         if (session.hasEnded()) {
             return;
@@ -222,6 +225,21 @@ public final class CloakroomSessionRepository
             remember(session.getId(), saved.path("session"), saved.path("outcome").asText().equals("OUTCOME_CREATED"));
         }
         session.saved(subject);
+    }
+
+    /**
+     * Sets the interval of a session that gains a user. It has to be sent even if it stays, because the service gives such a
+     * session the app's limits. One that the service has cut to the limit of anonymous sessions becomes the default.
+     */
+    private void setIntervalOfUser(CloakroomSession session) {
+        Duration interval = session.getMaxInactiveInterval();
+        boolean maybeCut = session.isIntervalLoaded()
+                && (isEndless(defaultMaxInactiveInterval) || interval.compareTo(defaultMaxInactiveInterval) < 0);
+        session.setInterval(maybeCut && interval.equals(anonymousLimit(session)) ? defaultMaxInactiveInterval : interval);
+    }
+
+    private Duration anonymousLimit(CloakroomSession session) {
+        return Durations.parse(call(session, client::policy).path("anonymousIdleTimeout").asText());
     }
 
     private static void requireKey(CloakroomSession session) {
@@ -346,9 +364,14 @@ public final class CloakroomSessionRepository
         return changes;
     }
 
+    /** Whether Spring Session would never end a session with this interval. */
+    private static boolean isEndless(Duration interval) {
+        return interval.isZero() || interval.isNegative();
+    }
+
     /** A session without an end, in the words of Spring Session, lives as long as the app lets it. */
     private static void putLifetime(ObjectNode changes, Duration interval) {
-        if (interval.isZero() || interval.isNegative()) {
+        if (isEndless(interval)) {
             changes.put("defaultLifetime", true);
         } else {
             Duration longEnough = interval.compareTo(SHORTEST_IDLE_TIMEOUT) < 0 ? SHORTEST_IDLE_TIMEOUT : interval;
