@@ -89,26 +89,34 @@ final class Transport {
     /** Begins a call that answers with a stream. Nothing repeats it. */
     ResponseStream stream(String method, ObjectNode request) {
         ResponseStream stream = new ResponseStream(method);
-        stream.begin(http, request(method, "application/connect+json").POST(ResponseStream.body(request)).build());
+        stream.begin(http, request(method, "application/connect+json", nextTurn()).POST(ResponseStream.body(request)).build());
         return stream;
     }
 
     private JsonNode repeat(String method, byte[] body, Deadline deadline) throws InterruptedException {
         long pause = FIRST_PAUSE_MILLIS;
         SessionUnavailableException before = null;
-        while (true) {
+        // A turn of its own: with that of all calls, a repeat could go to the same replica again.
+        int first = nextTurn();
+        for (int attempt = 0;; attempt++) {
             try {
-                return attempt(method, body, deadline);
+                return attempt(method, body, first + attempt, deadline);
             } catch (SessionUnavailableException failure) {
-                long shortened = ThreadLocalRandom.current().nextLong(pause / 2, pause + 1);
+                boolean isOneLeft = attempt + 1 < services.size();
+                long shortened = isOneLeft ? 0 : ThreadLocalRandom.current().nextLong(pause / 2, pause + 1);
                 if (isLasting(failure) || deadline.leftMillis() <= shortened) {
                     throw isLate(failure) && before != null ? withReason(failure, before) : failure;
                 }
                 before = isLate(failure) ? before : failure;
                 Thread.sleep(shortened);
-                pause = Math.min(2 * pause, LONGEST_PAUSE_MILLIS);
+                pause = isOneLeft ? pause : Math.min(2 * pause, LONGEST_PAUSE_MILLIS);
             }
         }
+    }
+
+    /** Returns the turn of a call, so that all replicas get calls. */
+    private int nextTurn() {
+        return next.getAndIncrement();
     }
 
     /** Returns whether another attempt would fail too. Another replica may have a certificate that is trusted. */
@@ -128,10 +136,11 @@ final class Transport {
                 + before.getMessage(), before);
     }
 
-    private JsonNode attempt(String method, byte[] body, Deadline deadline) throws InterruptedException {
+    private JsonNode attempt(String method, byte[] body, int turn, Deadline deadline) throws InterruptedException {
         long left = Math.max(1, deadline.leftMillis());
         long limit = left <= 2 * SHORTEST_ATTEMPT_MILLIS ? left : left / 2;
-        CompletableFuture<HttpResponse<byte[]>> call = http.sendAsync(request(method, body, limit), BodyHandlers.ofByteArray());
+        CompletableFuture<HttpResponse<byte[]>> call = http.sendAsync(request(method, body, turn, limit),
+                BodyHandlers.ofByteArray());
         try {
             return read(method, call.get(limit, TimeUnit.MILLISECONDS));
         } catch (TimeoutException failure) {
@@ -144,13 +153,13 @@ final class Transport {
         }
     }
 
-    private HttpRequest request(String method, byte[] body, long limitMillis) {
-        return request(method, "application/json").header("connect-timeout-ms", Long.toString(limitMillis))
+    private HttpRequest request(String method, byte[] body, int turn, long limitMillis) {
+        return request(method, "application/json", turn).header("connect-timeout-ms", Long.toString(limitMillis))
                 .POST(HttpRequest.BodyPublishers.ofByteArray(body)).build();
     }
 
-    private HttpRequest.Builder request(String method, String contentType) {
-        URI service = services.get(Math.floorMod(next.getAndIncrement(), services.size()));
+    private HttpRequest.Builder request(String method, String contentType, int turn) {
+        URI service = services.get(Math.floorMod(turn, services.size()));
         HttpRequest.Builder request = HttpRequest.newBuilder(service.resolve(method)).header("content-type", contentType);
         String token = options.token.get();
         return token == null ? request : request.header("authorization", "Bearer " + token);

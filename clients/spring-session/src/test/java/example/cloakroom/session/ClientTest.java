@@ -14,10 +14,12 @@ import java.security.KeyStore;
 import java.security.MessageDigest;
 import java.time.Duration;
 import java.util.Base64;
+import java.util.Collections;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -185,6 +187,30 @@ class ClientTest {
         for (int call = 0; call < 4; call++) {
             assertThat(client.open("x".repeat(32)).path("session").path("new").asBoolean()).isTrue();
         }
+    }
+
+    @Test
+    void a_repeat_goes_to_another_replica_whatever_other_calls_do() throws Exception {
+        AtomicReference<CloakroomClient> client = new AtomicReference<>();
+        try (FakeService live = FakeService.start(request -> new FakeService.Answer(200, "{\"session\": {\"new\": true}}"));
+                FakeService away = FakeService.start(request -> {
+                    // Another call of the process comes between a call and its repeat.
+                    client.get().open("another-key-of-a-session");
+                    return new FakeService.Answer(503, "{}");
+                })) {
+            client.set(CloakroomClient.builder().service(away.address(), live.address()).deadline(Duration.ofSeconds(10)).build());
+            assertThat(client.get().open("the-key-of-a-session").path("session").path("new").asBoolean()).isTrue();
+        }
+    }
+
+    @Test
+    void a_call_asks_every_replica_before_it_waits() {
+        // The waits between so many attempts would take longer than the deadline.
+        String[] addresses = Collections.nCopies(31, "127.0.0.1:1").toArray(String[]::new);
+        addresses[30] = service.address();
+        CloakroomClient client = service.builder().service(addresses).caFile(folder.resolve("tls.crt")).token(TOKEN)
+                .deadline(Duration.ofSeconds(12)).build();
+        assertThat(client.open("x".repeat(32)).path("session").path("new").asBoolean()).isTrue();
     }
 
     @Test
