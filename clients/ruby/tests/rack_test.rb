@@ -72,6 +72,18 @@ class RackTest < Minitest::Test
     assert_equal '{"counter"=>2}', get(moved).body
   end
 
+  def test_renew_with_a_value_that_is_refused_leaves_the_session_as_it_was
+    cookie = get['Set-Cookie']
+    odd = lambda do |env|
+      env['rack.session']['odd'] = :symbol
+      [200, {}, []]
+    end
+
+    assert_raises(Rack::Session::Cloakroom::ValueRefused) { get(cookie, with({ renew: true }, odd)) }
+
+    assert_equal '{"counter"=>2}', get(cookie).body
+  end
+
   def test_destroy_ends_the_session_and_what_follows_has_another_id
     cookie = get['Set-Cookie']
     destroying = lambda do |env|

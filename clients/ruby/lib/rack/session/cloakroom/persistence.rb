@@ -71,6 +71,8 @@ module Rack
         def delete_session(request, sid, options)
           # The entries go on with the next id, so they have to be loaded before the end.
           moved = options[:renew] ? request.get_header(RACK_SESSION).to_hash : {}
+          # A value that cannot be saved has to fail before the old session ends. Rack leaves out nil.
+          @entries.encode(moved.compact)
           ended = @client.destroy(sid.private_id) if sid && stored?(request)
           return warn_of_end(request) if ended && ended['outcome'] == 'OUTCOME_GONE' && !moved.empty?
 
