@@ -172,6 +172,31 @@ class RackTest < Minitest::Test
     assert_includes lifetimes, 1234
   end
 
+  def test_a_chosen_lifetime_goes_back_to_the_default_if_the_next_request_does_not_choose_it
+    store = store_of(counting, expire_after: 3456)
+    cookie = get(nil, with(expire_after: 2345), store)['Set-Cookie']
+    chosen = lifetimes
+
+    get(cookie, counting, store)
+
+    assert_includes chosen, 2345
+    refute_includes lifetimes, 2345
+    assert_includes lifetimes, 3456
+  end
+
+  def test_a_lifetime_that_each_request_chooses_from_an_entry_stays
+    store = store_of(counting, expire_after: 3456)
+    remembering = lambda do |env|
+      env['rack.session']['lifetime'] ||= 2222
+      with({ expire_after: env['rack.session']['lifetime'] }).call(env)
+    end
+    cookie = get(nil, remembering, store)['Set-Cookie']
+
+    get(cookie, remembering, store)
+
+    assert_includes lifetimes, 2222
+  end
+
   def test_the_cookie_has_the_attributes_that_the_options_name
     { none: 'None', lax: 'Lax' }.each do |name, text|
       [name, ->(_request, _response) { name }].each do |same_site|
