@@ -214,6 +214,13 @@ class MonitoringTest(unittest.TestCase):
                     compared = re.sub(r" (>|<|==) [0-9.e+]+$", "", rule["query"])
                     self.assertTrue(self.query(compared), compared)
 
+    def test_the_rules_work_with_one_sample_a_minute(self):
+        ranges = re.findall(r"\[(\w+)\]", RULES.read_text())
+        self.assertGreater(len(ranges), 15)
+        for minutes in ranges:
+            # A rate needs two samples, also if one scrape fails.
+            self.assertGreaterEqual(int(minutes.removesuffix("m")), 3, minutes)
+
     def test_only_the_alert_for_suspicious_cookies_fires(self):
         alerts = json.loads(get(f"http://127.0.0.1:{self.prometheus}/api/v1/alerts"))["data"]["alerts"]
         # How long calls take says nothing here, for others use the machine too.
