@@ -4,12 +4,11 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
-import { attempt, run } from '../deploy/engine.mjs';
+import { attempt, ROOT, run } from '../deploy/engine.mjs';
 import { staticProgram } from '../deploy/volume.mjs';
 import { Process, waitUntil } from '../web/processes.mjs';
 import { createSession, released, sessionEntries } from './release.mjs';
 
-const PACKAGE = released(/\.deb$/);
 const UNIT = '/usr/lib/systemd/system/cloakroom.service';
 const CONFIG = '/etc/cloakroom/cloakroom.toml';
 // Without root, as root of a user namespace.
@@ -19,6 +18,9 @@ const folders = [];
 after(() => {
   for (const folder of folders) fs.rmSync(folder, { recursive: true, force: true });
 });
+
+// A function, because some tests need no package.
+const builtPackage = () => released(/\.deb$/);
 
 // A folder with an empty database of packages.
 function emptyRoot() {
@@ -41,7 +43,7 @@ function dpkg(root, ...args) {
 
 function installed() {
   const root = emptyRoot();
-  return dpkg(root, '--install', PACKAGE).then(() => root);
+  return dpkg(root, '--install', builtPackage()).then(() => root);
 }
 
 const exists = (root, file) => fs.lstatSync(path.join(root, file), { throwIfNoEntry: false }) !== undefined;
@@ -66,7 +68,7 @@ test('a changed configuration survives an upgrade', async () => {
   const root = await installed();
   fs.appendFileSync(path.join(root, CONFIG), '\n# changed\n');
 
-  await dpkg(root, '--install', PACKAGE);
+  await dpkg(root, '--install', builtPackage());
 
   assert.match(fs.readFileSync(path.join(root, CONFIG), 'utf8'), /# changed/);
 });
@@ -131,6 +133,17 @@ test('systemd accepts the unit and finds it well protected', async () => {
   assert.doesNotMatch(stderr, /cloakroom\.service/);
   // The highest exposure that passes, in tenths.
   await run('systemd-analyze', ['security', '--offline=true', '--threshold=20', '--no-pager', unit]);
+});
+
+test('systemd starts the service again after each failure that can pass', () => {
+  const text = fs.readFileSync(path.join(ROOT, 'deploy/systemd/cloakroom.service'), 'utf8');
+  const [, unit, service] = text.match(/^\[Unit\]\n(.*)^\[Service\]\n(.*)^\[Install\]$/ms);
+
+  // Otherwise five failures within 10 seconds are the last.
+  assert.match(unit, /^StartLimitIntervalSec=0$/m);
+  assert.match(service, /^Restart=on-failure$/m);
+  // A command line or a configuration that is wrong does not pass.
+  assert.match(service, /^RestartPreventExitStatus=2 78$/m);
 });
 
 test('shells can read the completions', async () => {
