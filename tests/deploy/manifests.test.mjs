@@ -16,6 +16,21 @@ for (const name of ['base', 'redis', 'redis-sentinel', 'redis-cluster']) {
   });
 }
 
+test('Redis refuses writes before Kubernetes ends it for its memory', async () => {
+  const folders = ['base', 'redis', 'redis-sentinel', 'redis-cluster'];
+  const manifests = (await Promise.all(folders.map((name) => render(`deploy/kubernetes/${name}`)))).flat();
+  const containers = manifests.flatMap(({ spec }) => spec?.template?.spec.containers ?? []);
+  const servers = containers.filter(({ args }) => args?.includes('redis-server'));
+
+  assert.notDeepEqual(servers, []);
+  for (const { args, resources } of servers) {
+    const maxmemory = args.join(' ').match(/ --maxmemory (\d+)gb /)?.[1];
+    const limit = resources.limits.memory.match(/^(\d+)Gi$/)[1];
+    // The other half is for copies during snapshots and for replication.
+    assert.ok(maxmemory * 2 <= limit, `${maxmemory} of ${limit} GiB`);
+  }
+});
+
 test('with monitoring only Prometheus can reach the admin port', async () => {
   const documents = await withMonitoring('deploy/kubernetes/redis');
   const [monitor] = documents.filter(({ kind }) => kind === 'ServiceMonitor');
