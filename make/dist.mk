@@ -16,7 +16,7 @@ dist: dist-tools packages ## Builds all files of a release into target/dist-file
 
 # Around the program of `make static`, which is not optimized.
 test-dist: lint-dist dist-tools deploy-tools packages static ## Tests the files of a release, with the program of `make static`.
-	@$(call apt,systemd zsh fish)
+	@$(call apt,openssl systemd zsh fish)
 	@# A package that is quick to make is enough here.
 	DPKG_DEB_COMPRESSOR_LEVEL=1 $(DIST_BUILD) target/container/cloakroom target/dist-test
 	DPKG_DEB_COMPRESSOR_LEVEL=1 node --test --test-concurrency=1 --test-reporter=spec tests/dist/*.test.mjs
