@@ -9,7 +9,7 @@ export class Certificates {
 
   constructor() {
     this.#openssl('req', '-x509', '-subj', '/CN=ca', ...KEY, ...AUTHORITY, '-keyout', 'ca.key', '-out', 'ca.crt');
-    fs.writeFileSync(this.file('ext'), 'subjectAltName=DNS:localhost,DNS:client.example\nbasicConstraints=CA:FALSE\n');
+    fs.writeFileSync(this.file('ext'), 'subjectAltName=DNS:localhost,IP:127.0.0.2,DNS:client.example\nbasicConstraints=CA:FALSE\n');
     for (const name of ['server', 'client']) {
       this.#openssl('req', '-subj', `/CN=${name}`, ...KEY, '-keyout', `${name}.key`, '-out', `${name}.csr`);
       this.#openssl('x509', '-req', '-in', `${name}.csr`, '-CA', 'ca.crt', '-CAkey', 'ca.key', '-CAcreateserial',

@@ -296,6 +296,21 @@ describe('TLS and callers', () => {
     assert.match(nobody.code, /^(UNAVAILABLE|UNAUTHENTICATED)$/);
   });
 
+  test('a call to an IP address works if the certificate names it, and sends no address as the name of the server', async (t) => {
+    const own = await Service.start({ host: '127.0.0.2', more: certificates.settings });
+    t.after(() => own.remove());
+    const options = { service: `https://${own.address}`, app: 'shop', transport: 'grpc', credentials: certificates.mutual };
+
+    // Node before 26 only warns of such a name.
+    const printed = run(`
+      const { Client } = require('cloakroom-sessions');
+      new Client(${JSON.stringify(options)}).open({ app: 'shop' })
+        .then(({ session }) => console.log(session.new), (error) => console.log(error.message));`,
+    { NODE_OPTIONS: '--throw-deprecation' });
+
+    assert.equal(printed, 'true\n');
+  });
+
   test('a certificate that is not trusted is an error at once', () => failsAtOnce(clientOf, secure.port, certificates));
 
   test('files that have changed are read again', async () => {

@@ -1,6 +1,8 @@
 // The connection to one endpoint by gRPC.
 'use strict';
 
+const net = require('node:net');
+const tls = require('node:tls');
 const { now } = require('../clock.js');
 const { CallFailed } = require('../errors.js');
 const { callFailed } = require('./failure.js');
@@ -101,8 +103,12 @@ class Channel {
     const target = path === '' ? tcp : `unix:${path}`;
     if (tlsName === '') return new Client(target, credentials.createInsecure(), options);
     // Whatever the environment says about certificates.
-    const secure = credentials.createFromSecureContext(this.#tls.context(), { rejectUnauthorized: true });
-    return new Client(target, secure, { ...options, 'grpc.ssl_target_name_override': tlsName });
+    const secure = credentials.createFromSecureContext(this.#tls.context(), {
+      rejectUnauthorized: true,
+      checkServerIdentity: (_, certificate) => tls.checkServerIdentity(tlsName, certificate),
+    });
+    const serverName = net.isIP(tlsName) === 0 ? tlsName : NO_NAME;
+    return new Client(target, secure, { ...options, 'grpc.ssl_target_name_override': serverName });
   }
 }
 
@@ -116,6 +122,8 @@ const asItIs = (message) => message;
 const decoderOf = (method) => (/** @type {Buffer} */ bytes) => method.response.decode(bytes);
 
 const UNANSWERED = ['UNAVAILABLE', 'DEADLINE_EXCEEDED', 'CANCELLED', 'INTERNAL'];
+/** gRPC always sends a server name. TLS has none for IP addresses, and Node 26 sends no address in its place. */
+const NO_NAME = 'address.invalid';
 const OPTIONS = {
   // Calls carry tokens.
   'grpc.enable_http_proxy': 0,
