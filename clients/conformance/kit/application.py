@@ -6,6 +6,7 @@ import json
 import pathlib
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 from .process import Process, free_port
 
@@ -54,7 +55,7 @@ class Manifest:
 
     @classmethod
     def read(cls, file: pathlib.Path) -> Manifest:
-        text = json.loads(file.read_text(encoding="utf-8"))
+        text = _fields(file)
         unknown = set(text) - {"command", "app", "deadline", "environment", "lacks", "fails"}
         if unknown:
             raise ValueError(f"{file.name}: unknown fields: {', '.join(sorted(unknown))}")
@@ -101,6 +102,13 @@ class Application:
 
     def stop(self) -> None:
         self.process.stop()
+
+
+def _fields(file: pathlib.Path) -> dict[str, Any]:
+    """Returns what a manifest says, and what the one that it extends says besides."""
+    own: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    extended = own.pop("extends", None)
+    return own if extended is None else {**_fields(file.with_name(f"{extended}.json")), **own}
 
 
 def _fill(text: str, places: dict[str, str]) -> str:

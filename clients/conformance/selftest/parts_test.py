@@ -14,7 +14,7 @@ from unittest import mock
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from kit import browser, hpack  # noqa: E402
-from kit.application import ROOT  # noqa: E402
+from kit.application import ROOT, Manifest  # noqa: E402
 from kit.messages import Contract, varint, write  # noqa: E402
 from kit.service import Services  # noqa: E402
 
@@ -43,6 +43,19 @@ class HpackTest(unittest.TestCase):
     def test_what_is_written_is_read(self):
         headers = {":status": "200", "long": "x" * 300}
         self.assertEqual(hpack.Decoder().decode(hpack.encode(list(headers.items()))), headers)
+
+
+class ManifestTest(unittest.TestCase):
+    def test_a_manifest_has_what_it_does_not_say_from_the_one_that_it_extends(self):
+        with tempfile.TemporaryDirectory() as folder:
+            base, own = pathlib.Path(folder, "base.json"), pathlib.Path(folder, "own.json")
+            base.write_text('{"command": ["a"], "app": "shop", "lacks": {"stream": "it sends each page whole"}}')
+            own.write_text('{"extends": "base", "command": ["b"]}')
+
+            manifest = Manifest.read(own)
+
+        self.assertEqual((manifest.name, manifest.command, manifest.app), ("own", ["b"], "shop"))
+        self.assertEqual(list(manifest.lacks), ["stream"])
 
 
 class MessagesTest(unittest.TestCase):
