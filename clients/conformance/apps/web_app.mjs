@@ -1,5 +1,4 @@
 // Sessions of `clients/node` for the Web's Request and Response, in Hono. With KIT_LAZY they are opened at their first use.
-import { serve } from '../../node/node_modules/@hono/node-server/dist/index.mjs';
 import { Hono } from '../../node/node_modules/hono/dist/index.js';
 import client from '../../node/src/web.js';
 import { LAZY, OPTIONS, partsOf, runOperations, statusOf } from './operations.mjs';
@@ -29,4 +28,8 @@ app.onError((error, c) => {
   return c.text(error.message, statusOf(error));
 });
 
-serve({ fetch: app.fetch, port: Number(process.env.PORT), hostname: '127.0.0.1' });
+// By the runtime's own server. Node has none for Request and Response.
+const options = { port: Number(process.env.PORT), hostname: '127.0.0.1' };
+if (globalThis.Bun) Bun.serve({ ...options, fetch: app.fetch });
+else if (globalThis.Deno) Deno.serve(options, app.fetch);
+else (await import('../../node/node_modules/@hono/node-server/dist/index.mjs')).serve({ ...options, fetch: app.fetch });
