@@ -6,6 +6,10 @@ STORE_INSTALLED := clients/connect-cloakroom/node_modules/.package-lock.json
 
 test-node: redis lint-node node-packages ## Tests the Node client, with Express, Connect, Fastify, Koa, Hono and real packages.
 	cd clients/node && node --test --test-reporter=spec tests/*.test.mjs
+	cd clients/node && node-26 --test --test-reporter=spec $(TESTS_OF_SOCKETS)
+
+# What depends on the sockets and the TLS of Node. The conformance kit, which runs there too, has no TLS.
+TESTS_OF_SOCKETS := tests/connections.test.mjs tests/grpc.test.mjs
 
 soak-node: node-packages $(NODE_INSTALLED) ## Reads many generated responses as Node does, and makes many random calls.
 	cd clients/node && CLOAKROOM_TEST_ANSWERS=300000 CLOAKROOM_TEST_MESSAGES=20000 CLOAKROOM_TEST_STEPS=20000 \

@@ -9,6 +9,8 @@ web-deps: $(DENO) $(BUN)
 
 kit-packages: $(DENO) $(BUN) $(NEWEST_NODE)
 
+test-node: $(NEWEST_NODE)
+
 $(DENO): package := deno
 $(DENO): program := @deno/*/deno
 $(BUN): package := bun
