@@ -1,22 +1,36 @@
 // The Node client as it is, in Deno and Bun.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { Certificates } from '../../clients/node/tests/certificates.mjs';
+import { Service as SecureService } from '../../clients/node/tests/service.mjs';
 import { cookieOf, get, post } from './client.mjs';
 import { Service } from './fixtures.mjs';
 import { freePort, isListening, Process, waitUntil } from './processes.mjs';
 
 const TOOLS = fileURLToPath(new URL('../../.tools/bin', import.meta.url));
-const APP = fileURLToPath(new URL('runtime_app.mjs', import.meta.url));
 // The arguments before the program.
 const RUNTIMES = { deno: ['run', '--allow-net', '--allow-env', '--allow-read'], bun: [] };
+// Otherwise Deno asks for its newest version.
+const ENVIRONMENT = { ...process.env, DENO_NO_UPDATE_CHECK: '1' };
 
 let service;
+let certificates;
+let secure;
 
-before(async () => { service = await Service.start(); });
+before(async () => {
+  service = await Service.start();
+  certificates = new Certificates();
+  secure = await SecureService.start({ more: certificates.settings });
+});
 
-after(() => service?.stop());
+after(async () => {
+  await service?.stop();
+  await secure?.remove();
+  certificates?.remove();
+});
 
 for (const [name, args] of Object.entries(RUNTIMES)) {
   describe(name, () => {
@@ -25,9 +39,8 @@ for (const [name, args] of Object.entries(RUNTIMES)) {
 
     before(async () => {
       const port = await freePort();
-      // Otherwise Deno asks for its newest version.
-      const env = { ...process.env, CLOAKROOM_ADDRESS: service.address, PORT: String(port), DENO_NO_UPDATE_CHECK: '1' };
-      app = new Process(path.join(TOOLS, name), [...args, APP], { env });
+      const env = { ...ENVIRONMENT, CLOAKROOM_ADDRESS: service.address, PORT: String(port) };
+      app = new Process(path.join(TOOLS, name), [...args, 'runtime_app.mjs'], { env, cwd: import.meta.dirname });
       url = `http://127.0.0.1:${port}/`;
       await app.whileRunning(waitUntil(`${name} listens`, () => isListening(port)));
     });
@@ -64,6 +77,24 @@ for (const [name, args] of Object.entries(RUNTIMES)) {
       });
 
       assert.equal((await lines.next()).value, 'DESTROYED');
+    });
+
+    test('a call by TLS works, and fails at once if the certificate is not trusted or has another name', () => {
+      const [trusted, otherName] = [`https://localhost:${secure.port}`, `https://127.0.0.1:${secure.port}`];
+      const { mutual } = certificates;
+      const otherAuthority = { ...mutual, caFile: mutual.certificateFile };
+      const env = { ...ENVIRONMENT, CALLS: JSON.stringify([
+        { service: trusted, credentials: mutual },
+        { service: trusted, credentials: otherAuthority },
+        { service: otherName, credentials: mutual },
+      ]) };
+
+      const printed = execFileSync(path.join(TOOLS, name), [...args, 'runtime_tls.mjs'],
+        { env, cwd: import.meta.dirname, encoding: 'utf8', timeout: 30_000 });
+
+      const [opened, ...refused] = printed.trim().split('\n');
+      assert.deepEqual([opened, refused.length], ['opened', 2]);
+      for (const line of refused) assert.match(line, /^SessionUnavailable: .*; set caFile to the authority/);
     });
   });
 }

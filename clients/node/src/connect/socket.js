@@ -38,11 +38,11 @@ function connectSocket({ path, ip, port, tlsName }, context, end, protocols, rec
       }));
     if (receive !== undefined && onread === undefined) socket.on('data', receive);
     const timer = setTimeout(() => fail(new TimedOut('no connection in time')), timeUntil(end));
-    /** @param {Error} error */
+    /** @param {NodeJS.ErrnoException} error */
     const fail = (error) => {
       clearTimeout(timer);
       socket.destroy();
-      const isUntrusted = socket instanceof tls.TLSSocket && Boolean(socket.authorizationError);
+      const isUntrusted = socket instanceof tls.TLSSocket && (Boolean(socket.authorizationError) || isOfCertificate(error));
       reject(isUntrusted ? new UntrustedCertificate(error.message) : error);
     };
     socket.on('error', fail);
@@ -56,6 +56,9 @@ function connectSocket({ path, ip, port, tlsName }, context, end, protocols, rec
     });
   });
 }
+
+/** Whether a certificate has failed. Deno tells it in no other way. @param {NodeJS.ErrnoException} error */
+const isOfCertificate = ({ code }) => /^(CERT|DEPTH_ZERO|SELF_SIGNED|UNABLE_TO)_/.test(code ?? '');
 
 /**
  * Has a socket read into one buffer. Otherwise it allocates 64 KiB for each read: 5 to 10 % of what a call costs.
