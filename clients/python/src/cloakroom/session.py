@@ -108,7 +108,7 @@ class SessionState(MutableMapping[str, Any]):
     unavailable: errors.SessionUnavailable | None = None
     #: When a read makes a call again after that.
     _open_retry_time = 0.0
-    #: Why this session cannot be written. Every write raises it.
+    #: Why this session cannot be written. Every write raises it; what was written before it was known stays.
     _write_error: errors.CloakroomError | None = None
     #: A save whose result is unknown, exactly as it was sent.
     _unconfirmed_save: pb.SaveSessionRequest | None = None
@@ -362,7 +362,7 @@ class SessionState(MutableMapping[str, Any]):
         raise NotImplementedError
 
     def has_unsaved_changes(self) -> bool:
-        """Whether a save would send something. Changes of a session that cannot be written do not count."""
+        """Whether a save would send something."""
         return self._unconfirmed_save is not None or self._has_changes()
 
     def _needs_open(self) -> bool:
@@ -394,7 +394,8 @@ class SessionState(MutableMapping[str, Any]):
         if token:
             self._credential = {"token": token}
             self._cookie_outdated = opened.cookie_outdated
-        elif session.HasField("null_session"):
+        elif session.HasField("null_session") and not self.has_unsaved_changes():
+            # What was changed before is still sent: the service refuses it, or it is a login, which ends both sessions.
             null = session.null_session
             self._write_error = errors.SessionRefused(null.message, "FAILED_PRECONDITION", null.reason)
         if not self._entries.is_complete:
@@ -638,9 +639,7 @@ class SessionState(MutableMapping[str, Any]):
             )
 
     def _has_changes(self) -> bool:
-        if self._is_save_suppressed or self._write_error is not None:
-            return False
-        return self._needs_save or self._entries.has_changes()
+        return not self._is_save_suppressed and (self._needs_save or self._entries.has_changes())
 
     def _build_save(self) -> pb.SaveSessionRequest | None:
         """Builds the request that saves the changes since the last save. None: there are none, or only refused ones."""

@@ -23,8 +23,7 @@ class RequestSession(Session):
     @property
     def is_ambiguous(self) -> bool:
         """Whether the request has the cookies of two live sessions."""
-        self._load_info()
-        return self._write_error is not None and getattr(self._write_error, "reason", "") == COOKIES_AMBIGUOUS
+        return self._load_info().null_session.reason == COOKIES_AMBIGUOUS
 
     @property
     def is_stored(self) -> bool:
@@ -88,7 +87,6 @@ class RequestSession(Session):
         if self._needs_token():
             _refuse_in_event_loop()
             self._call_open()
-            self._check_before_save()
 
     def destroy(self) -> None:
         _refuse_in_event_loop()
@@ -117,7 +115,6 @@ class RequestSession(Session):
         if self._needs_token():
             async with self._calls_in_turn():
                 await self._aopen_now()
-            self._check_before_save()
 
     async def adestroy(self) -> None:
         async with self._calls_in_turn():
@@ -139,12 +136,6 @@ class RequestSession(Session):
     def _needs_token(self) -> bool:
         is_null = self._opened is not None and self._opened.session.HasField("null_session")
         return "token" not in self._credential and not is_null
-
-    def _check_before_save(self) -> None:
-        if self.is_ambiguous:
-            # The service knows whether the changes leave anything of either session.
-            self._begin_anew()
-        self._check_writable()
 
     async def _aopen_now(self, *, may_be_new: bool = False) -> None:
         try:

@@ -359,8 +359,10 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
     def _cycle(self) -> None:
         current = self._now()
         if current.is_ambiguous:
-            # Nothing of either session may stay, and nothing of them is known.
+            # Nothing of either session may stay. The entries that are known are those that this request has written.
+            written = dict(current)
             current.clear()
+            current.update(written)
         else:
             current.rotate()
         current.keep_empty()

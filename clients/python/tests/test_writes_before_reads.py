@@ -1,0 +1,235 @@
+"""A request that writes before its first read: what the read finds out about the session does not lose the write."""
+
+from __future__ import annotations
+
+import django_app
+import pytest
+from django.contrib import auth
+from django.test import AsyncClient as AsyncDjangoClient
+from django.test import Client as DjangoClient
+from django.test import override_settings
+from flask import Flask
+from flask import session as flask_session
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+from werkzeug.test import Client
+
+from cloakroom import SessionRefused, flask, starlette, wsgi
+
+#: The app whose `subject_key` is `_user_id`.
+APP = "login"
+
+
+def read(session):
+    return session.get("theme"), session.id
+
+
+class InFlask:
+    """Sends requests to an application of Flask. `changes` are made one after the other, with a read after each."""
+
+    user_key = "_user_id"
+
+    def __init__(self, address, app=APP, **settings):
+        self.flask = Flask(__name__)
+        self.flask.session_interface = flask.CloakroomSessionInterface(address, app=app, **settings)
+        self.flask.add_url_rule("/", "view", lambda: self.view())
+
+    def send(self, *changes, headers=None):
+        def view():
+            for change in changes:
+                change(flask_session)
+                read(flask_session)
+            return repr(dict(flask_session))
+
+        self.view = view
+        response = self.flask.test_client(use_cookies=False).get("/", headers=headers)
+        return response.status_code, response.text, response.headers.getlist("Set-Cookie")
+
+
+class InWsgi:
+    """The same for an application of WSGI."""
+
+    user_key = "_user_id"
+
+    def __init__(self, address, app=APP):
+        self.middleware = wsgi.CloakroomMiddleware(self.respond, address, app=app)
+
+    def respond(self, environ, start_response):
+        session = environ[wsgi.SESSION]
+        for change in self.changes:
+            change(session)
+            read(session)
+        text = repr(dict(session))
+        start_response("200 OK", [])
+        return [text.encode()]
+
+    def send(self, *changes, headers=None):
+        self.changes = changes
+        response = Client(self.middleware, use_cookies=False).get("/", headers=headers)
+        return response.status_code, response.text, response.headers.getlist("Set-Cookie")
+
+
+class InStarlette:
+    """The same for an application of Starlette that opens its sessions itself."""
+
+    user_key = "_user_id"
+
+    def __init__(self, address, app=APP, **settings):
+        self.starlette = starlette.CloakroomMiddleware(
+            Starlette(routes=[Route("/", self.view)]), address, app=app, lazy=True, **settings
+        )
+
+    async def view(self, request):
+        for change in self.changes:
+            change(request.session)
+            await request.session.open()
+            read(request.session)
+        await request.session.open()
+        return PlainTextResponse(repr(dict(request.session)))
+
+    def send(self, *changes, headers=None):
+        self.changes = changes
+        response = TestClient(self.starlette).get("/", headers=headers)
+        return response.status_code, response.text, response.headers.get_list("Set-Cookie")
+
+
+class InDjango:
+    """The same for a view of Django."""
+
+    user_key = auth.SESSION_KEY
+
+    def __init__(self, address):
+        pass
+
+    def send(self, *changes, headers=None):
+        def view(request):
+            for change in changes:
+                change(request.session)
+                request.session.get("theme")
+            return django_app.HttpResponse(repr(dict(request.session.items())))
+
+        return _of_django(django_app.get(DjangoClient(), view, headers=headers))
+
+
+class InAsyncDjango(InDjango):
+    """The same for an async view of Django."""
+
+    def send(self, *changes, headers=None):
+        async def view(request):
+            for change in changes:
+                change(request.session)
+                await request.session.aget("theme")
+            return django_app.HttpResponse(repr(dict(await request.session.aitems())))
+
+        return _of_django(django_app.run(django_app.aget(AsyncDjangoClient(), view, headers=headers)))
+
+
+def _of_django(response):
+    return response.status_code, response.content.decode(), [each.OutputString() for each in response.cookies.values()]
+
+
+needs_async_django = pytest.mark.skipif(
+    django_app.django.VERSION < (5, 1), reason="Django 5.1 has made sessions awaitable"
+)
+INTEGRATIONS = [InFlask, InWsgi, InStarlette, InDjango, pytest.param(InAsyncDjango, marks=needs_async_django)]
+
+
+@pytest.fixture
+def application(request, service):
+    with override_settings(CLOAKROOM={"SERVICE": service.address, "APP": "django"}):
+        yield request.param(service.address)
+
+
+def fill(session):
+    session["cart"] = [1]
+
+
+def cookie(set_cookie):
+    return set_cookie.partition(";")[0]
+
+
+def two_cookies(application):
+    """Returns the cookies of two live sessions."""
+    return [cookie(application.send(fill)[2][0]) for _ in range(2)]
+
+
+def increment(session):
+    session.increment("visits")
+
+
+def change_user_key(application):
+    return lambda session: session.update({application.user_key: "bob"})
+
+
+def change_subject(application):
+    return lambda session: setattr(session, "subject", "bob")
+
+
+def clear(application):
+    return lambda session: (session.clear(), session.update({"theme": "dark"}))
+
+
+@pytest.mark.parametrize("change", [fill, increment])
+@pytest.mark.parametrize("application", INTEGRATIONS, indirect=True)
+def test_a_read_after_a_write_beside_the_cookies_of_two_live_sessions_leaves_the_400(application, change):
+    both = two_cookies(application)
+
+    status, _, set_cookies = application.send(change, headers={"Cookie": "; ".join(both)})
+
+    assert (status, set_cookies) == (400, [])
+    assert [application.send(headers={"Cookie": each})[1] for each in both] == ["{'cart': [1]}"] * 2
+
+
+@pytest.mark.parametrize(
+    ("application", "way"),
+    [
+        *((integration, way) for integration in INTEGRATIONS[:3] for way in (change_user_key, change_subject, clear)),
+        *((integration, way) for integration in [InDjango] for way in (change_user_key, clear)),
+        *(pytest.param(InAsyncDjango, way, marks=needs_async_django) for way in (change_user_key, clear)),
+    ],
+    indirect=["application"],
+)
+def test_reads_and_writes_after_a_login_or_a_clear_beside_two_live_sessions_leave_it_as_it_is(application, way):
+    both = two_cookies(application)
+
+    status, _, set_cookies = application.send(way(application), increment, headers={"Cookie": "; ".join(both)})
+
+    assert (status, len(set_cookies)) == (200, 1)
+    assert "'visits': 1" in application.send(headers={"Cookie": cookie(set_cookies[0])})[1]
+    assert [application.send(headers={"Cookie": each})[1] for each in both] == ["{}"] * 2
+
+
+@pytest.mark.parametrize("application", [InDjango], indirect=True)
+def test_a_login_of_django_beside_two_live_sessions_keeps_what_the_request_has_written(application):
+    header = "; ".join(two_cookies(application))
+
+    with django_app.user() as anna:
+        _, text, _ = application.send(fill, lambda session: session.cycle_key(), headers={"Cookie": header})
+        login = django_app.get(
+            DjangoClient(),
+            lambda request: (fill(request.session), auth.login(request, anna)),
+            headers={"Cookie": header},
+        )
+
+    assert (text, login.status_code) == ("{'cart': [1]}", 200)
+    saved = application.send(headers={"Cookie": login.cookies["sessionid"].OutputString().partition(";")[0]})
+    assert "'cart': [1]" in saved[1]
+
+
+@pytest.mark.parametrize("integration", [InWsgi, InStarlette])
+def test_a_write_in_an_app_without_a_key_is_refused_although_a_read_follows(service, integration):
+    with pytest.raises(SessionRefused, match="key"):
+        integration(service.address, "keyless").send(fill)
+
+
+@pytest.mark.parametrize("integration", [InFlask, InStarlette])
+def test_a_write_before_a_read_that_finds_no_service_is_a_503(own_service, integration):
+    application = integration(own_service.address, unavailable="null", deadline=0.3)
+    _, _, [set_cookie] = application.send(fill)
+    own_service.stop()
+
+    headers = {"Cookie": cookie(set_cookie)}
+    assert application.send(headers=headers)[:2] == (200, "{}")
+    assert application.send(fill, headers=headers)[0] == 503
