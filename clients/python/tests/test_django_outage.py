@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import signal
 
 import django_app
 import pytest
 from django.contrib import auth
+from django.core.exceptions import SynchronousOnlyOperation
 from django.test import AsyncClient, Client, override_settings
 from django_app import aget, cookie, get, run
 from lossy_proxy import LossyProxy
@@ -15,6 +18,7 @@ from service import Service, wait_until
 
 from cloakroom import SessionUnavailable
 from cloakroom.django import SessionMiddleware
+from cloakroom.transport import CallFailed
 
 APPS = """
 [apps.django]
@@ -259,6 +263,68 @@ def test_an_outage_is_503_in_an_async_view(client, outage, caplog):
         other.cookies = client.cookies
         assert run(aget(other, view)).status_code == 503
         assert is_only_line(caplog)
+
+
+class SilentService:
+    """A transport whose calls fail at their deadline. It notes those that would block an event loop."""
+
+    def __init__(self):
+        self.calls, self.blocking_calls = [], []
+
+    def call(self, method, request, timeout):
+        self.calls.append(method.name)
+        with contextlib.suppress(RuntimeError):
+            asyncio.get_running_loop()
+            self.blocking_calls.append(method.name)
+        raise CallFailed("DEADLINE_EXCEEDED", "", "no answer within the deadline")
+
+
+@pytest.fixture
+def silent_service():
+    """The service of a worker that has begun without it, and so does not know the app's policy."""
+    service = SilentService()
+    with override_settings(CLOAKROOM={"SERVICE": service, "APP": "django"}, SESSION_SAVE_EVERY_REQUEST=True):
+        yield service
+
+
+async def untouched(request):
+    return None
+
+
+@pytest.mark.skipif(django_app.django.VERSION < (5, 1), reason="Django 5.1 has made sessions awaitable")
+@pytest.mark.parametrize("name", ["sessionid", "csrftoken"])
+@pytest.mark.parametrize(
+    ("view", "status"),
+    [
+        (untouched, 200),
+        (lambda request: request.session.aflush(), 503),
+        (lambda request: request.session.adelete(), 503),
+    ],
+    ids=["untouched", "flush", "delete"],
+)
+def test_a_worker_that_began_in_an_outage_blocks_no_event_loop_and_waits_once(silent_service, view, status, name):
+    assert run(aget(AsyncClient(), view, headers={"Cookie": f"{name}=x"})).status_code == status
+    assert (silent_service.calls, silent_service.blocking_calls) == (["GetAppPolicy"], [])
+
+
+@pytest.mark.parametrize("name", ["sessionid", "csrftoken"])
+@pytest.mark.parametrize(
+    ("view", "status"), [(lambda request: None, 200), (lambda request: request.session.flush(), 503)]
+)
+def test_a_worker_that_began_in_an_outage_waits_once(silent_service, view, status, name):
+    assert get(Client(), view, headers={"Cookie": f"{name}=x"}).status_code == status
+    assert len(silent_service.calls) == 1
+
+
+@pytest.mark.skipif(django_app.django.VERSION < (5, 1), reason="Django 5.1 has made sessions awaitable")
+def test_a_property_that_would_fetch_the_policy_in_an_event_loop_is_refused(silent_service):
+    async def view(request):
+        with pytest.raises(SynchronousOnlyOperation):
+            request.session.is_empty()
+
+    with override_settings(SESSION_SAVE_EVERY_REQUEST=False):
+        assert run(aget(AsyncClient(), view, headers={"Cookie": "csrftoken=x"})).status_code == 200
+    assert silent_service.calls == []
 
 
 def test_a_new_session_is_stored_once_even_if_answers_are_lost(service):

@@ -60,12 +60,10 @@ class RequestInfo:
         """Whether a Cookie header has a cookie that may name a session."""
         if not cookie_header:
             return False
-        policy = self.policy()
-        name = self.cookie_name or policy.cookie_name
-        if cookie_header.startswith(f"{name}="):
+        name = self.cookie_name or self.policy().cookie_name
+        if cookie_header.startswith(f"{name}=") or cookie.cookie_values(cookie_header, name):
             return True
-        names = (name, *policy.legacy_cookie_names)
-        return any(cookie.cookie_values(cookie_header, name) for name in names)
+        return any(cookie.cookie_values(cookie_header, each) for each in self.policy().legacy_cookie_names)
 
     def sent_tokens(self) -> list[str]:
         """Returns the values that the browser sent for this cookie."""

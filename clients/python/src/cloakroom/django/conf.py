@@ -23,6 +23,7 @@ from ..connect import Credentials
 from ..connect.address import parse
 from ..messages import session_service_pb2 as pb
 from ..transport import Method, Request, Response, Transport
+from .event_loop import refuse_in_event_loop
 
 log = logging.getLogger("cloakroom")
 
@@ -88,6 +89,7 @@ def async_client() -> AsyncClient:
 def policy() -> pb.GetAppPolicyResponse:
     """Returns the app's policy. Fetches it once per process, and then looks whether it fits Django's settings."""
     if not _policy:
+        refuse_in_event_loop()
         found = client().policy()
         _check_policy(found)
         _policy.append(found)

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from typing import NoReturn
-
-from django.core.exceptions import SynchronousOnlyOperation
 
 from ..cookie import CookieDecision
 from ..errors import COOKIES_AMBIGUOUS, CloakroomError, SessionUnavailable
 from ..session import Session
 from . import conf
 from .errors import http_error
+from .event_loop import refuse_in_event_loop
 
 
 class RequestSession(Session):
@@ -33,10 +31,14 @@ class RequestSession(Session):
 
     @property
     def may_be_stored(self) -> bool:
-        """Whether there may be a stored session, as far as that is known without a call."""
+        """Whether there may be a stored session, as far as that is known without an open."""
         if self.is_opened:
             return self.is_stored or self.is_ambiguous
-        return self._request_info.may_name_session(str(self._credential.get("cookie_header", "")))
+        try:
+            return self._request_info.may_name_session(str(self._credential.get("cookie_header", "")))
+        except SessionUnavailable as error:
+            self._note_unavailable(error)
+            raise
 
     @property
     def is_opened(self) -> bool:
@@ -54,7 +56,7 @@ class RequestSession(Session):
         return self._load_info().token if self.is_stored else ""
 
     def is_empty(self) -> bool:
-        """Whether there is no stored session and nothing to store, as far as that is known without a call."""
+        """Whether there is no stored session and nothing to store, as far as that is known without an open."""
         if self.is_opened:
             return not self.is_stored and len(self) == 0
         return not self.may_be_stored and not self.has_unsaved_changes()
@@ -85,11 +87,11 @@ class RequestSession(Session):
         The lifetime may be one of the entries. And a save that is repeated by a token stores a new session only once.
         """
         if self._needs_token():
-            _refuse_in_event_loop()
+            refuse_in_event_loop()
             self._call_open()
 
     def destroy(self) -> None:
-        _refuse_in_event_loop()
+        refuse_in_event_loop()
         try:
             super().destroy()
         except SessionUnavailable as error:
@@ -98,10 +100,19 @@ class RequestSession(Session):
 
     def finish(self, *, is_read: bool = True) -> CookieDecision:
         if self.has_unsaved_changes():
-            _refuse_in_event_loop()
+            refuse_in_event_loop()
         return super().finish(is_read=is_read)
 
     # Calls that are awaited.
+
+    async def afetch_policy(self) -> None:
+        """Fetches the app's policy if `may_be_stored` may need it, which would block the event loop by that call."""
+        if not self.is_opened and self._credential.get("cookie_header"):
+            try:
+                await conf.apolicy()
+            except SessionUnavailable as error:
+                self._note_unavailable(error)
+                raise
 
     async def aopen(self) -> None:
         if not self._needs_open():
@@ -162,7 +173,7 @@ class RequestSession(Session):
 
     def _open_now(self) -> None:
         self._check_available()
-        _refuse_in_event_loop()
+        refuse_in_event_loop()
         try:
             if self._open_without_call():
                 return
@@ -176,16 +187,3 @@ class RequestSession(Session):
         if raised is error:
             raise error
         raise raised from error
-
-
-def _refuse_in_event_loop() -> None:
-    """Raises SynchronousOnlyOperation where a call would block an event loop, as Django's database does."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    if not os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE"):
-        raise SynchronousOnlyOperation(
-            "this would block the event loop by a call to the session service: await the session's method that begins "
-            "with an a, such as aget(), or use a thread or sync_to_async"
-        )

@@ -214,6 +214,7 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
             self._now().begin_empty()
 
     async def aflush(self) -> None:
+        await self._now().afetch_policy()
         if self._now().may_be_stored:
             await self._now().adestroy()
         else:
@@ -255,6 +256,7 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
 
     async def adelete(self, session_key: str | None = None) -> None:
         if session_key is None:
+            await self._now().afetch_policy()
             if self._now().may_be_stored:
                 await self._now().adestroy()
             return
@@ -310,6 +312,8 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
         return current.finish()
 
     async def afinish(self, *, is_saved: bool) -> CookieDecision:
+        if is_saved and settings.SESSION_SAVE_EVERY_REQUEST:
+            await self._now().afetch_policy()
         current = self._begin_finish(is_saved=is_saved)
         if current is None:
             return CookieDecision()
