@@ -81,19 +81,16 @@ class AsyncClient:
                 raise
         return self._policy
 
-    async def policy_if_available(self) -> pb.GetAppPolicyResponse | None:
-        """Returns the app's policy, or None while the service is unavailable.
-
-        After a failure it waits a few seconds before it calls the service again.
-        """
-        if self._policy is None and now() >= self._policy_retry_time:
-            # Requests that come before the answer fetch it too, because they cannot go on without it.
-            try:
-                return await self.policy()
-            except errors.SessionUnavailable:
-                self._policy_retry_time = now() + POLICY_RETRY_DELAY
-                return None
-        return self._policy
+    async def policy_if_due(self) -> pb.GetAppPolicyResponse | None:
+        """Returns the app's policy, or None if fetching it has failed in the last few seconds."""
+        if self._policy is None and now() < self._policy_retry_time:
+            return None
+        # Requests that come before the answer fetch it too, because they cannot go on without it.
+        try:
+            return await self.policy()
+        except errors.SessionUnavailable:
+            self._policy_retry_time = now() + POLICY_RETRY_DELAY
+            raise
 
     def known_policy(self) -> pb.GetAppPolicyResponse:
         """Returns the app's policy without a call.

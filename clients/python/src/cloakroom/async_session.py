@@ -34,7 +34,8 @@ class AsyncSession(SessionState):
         async with self._calls_in_turn():
             if not self._needs_open():
                 return
-            self._check_available()
+            if self._fails_without_call():
+                return
             try:
                 if not self._client.knows_policy:
                     await self._client.policy()

@@ -63,24 +63,23 @@ class Client:
     def destroy(self, request: pb.DestroySessionRequest) -> pb.DestroySessionResponse:
         return self.call(methods.DESTROY, request)
 
+    @property
+    def knows_policy(self) -> bool:
+        """Whether `policy` makes no call."""
+        return self._policy is not None
+
     def policy(self) -> pb.GetAppPolicyResponse:
         """Returns the app's policy. Fetches it once per process; forked children inherit it."""
         if self._policy is None:
             self._policy = self.call(self._policy_method, pb.GetAppPolicyRequest(app=self.app))
         return self._policy
 
-    def policy_if_available(self) -> pb.GetAppPolicyResponse | None:
-        """Returns the app's policy, or None while the service is unavailable.
-
-        After a failure it waits a few seconds before it calls the service again.
-        """
-        if self._policy is None and now() >= self._policy_retry_time:
-            self._policy_retry_time = now() + POLICY_RETRY_DELAY
-            try:
-                return self.policy()
-            except errors.SessionUnavailable:
-                return None
-        return self._policy
+    def policy_if_due(self) -> pb.GetAppPolicyResponse | None:
+        """Returns the app's policy, or None if another request has begun to fetch it in the last few seconds."""
+        if self._policy is None and now() < self._policy_retry_time:
+            return None
+        self._policy_retry_time = now() + POLICY_RETRY_DELAY
+        return self.policy()
 
     def call(self, method: Method[Request, Response], request: Request) -> Response:
         """Makes a call that may be repeated, and repeats it until the deadline."""
@@ -186,5 +185,5 @@ _FIRST_DELAY = 0.05
 _LAST_DELAY = 0.2
 #: The last delay if the service has answered.
 _LAST_DELAY_OF_ANSWERED = 1.0
-#: Seconds before the app's policy is fetched again after a failure.
+#: Seconds before `policy_if_due` fetches the app's policy again after a failure.
 POLICY_RETRY_DELAY = 5.0

@@ -64,6 +64,7 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
         ValueError: `unavailable` is neither "raise" nor "null".
     """
 
+    client: Client
     session_class = CloakroomSession
     _default_expiration_time = SessionInterface.get_expiration_time
 
@@ -93,10 +94,14 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
 
     def open_session(self, app: Flask, request: Request) -> Any:
         """Creates the request's session. Makes no call, except once per process for the app's policy."""
+        failed: errors.SessionUnavailable | None = None
         if app.config["PERMANENT_SESSION_LIFETIME"] is not self._checked_setting:
-            policy = self.client.policy_if_available()
-            if policy is not None:
-                self._apply_policy(app, policy)
+            try:
+                policy = self.client.policy_if_due()
+                if policy is not None:
+                    self._apply_policy(app, policy)
+            except errors.SessionUnavailable as error:
+                failed = error
         if self._has_null_session:
             return None
         environ = request.environ
@@ -104,7 +109,10 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
         def context() -> pb.RequestContext:
             return browser_input.request_context(environ.get("HTTP_USER_AGENT", ""), request.remote_addr or "")
 
-        return self.session_class(self.client, AppRequestInfo(self, app, environ.get("HTTP_COOKIE", ""), context))
+        session = self.session_class(self.client, AppRequestInfo(self, app, environ.get("HTTP_COOKIE", ""), context))
+        if failed is not None:
+            session.note_unavailable(failed)
+        return session
 
     def save_session(self, app: Flask, session: SessionMixin | None, response: Response) -> None:
         """Saves the changes, and sets or deletes the cookie if needed."""

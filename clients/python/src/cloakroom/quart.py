@@ -86,6 +86,7 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
         ValueError: `unavailable` is neither "raise" nor "null".
     """
 
+    client: AsyncClient
     session_class = CloakroomSession
     _default_expiration_time = SessionInterface.get_expiration_time
 
@@ -113,10 +114,14 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
 
     async def open_session(self, app: Quart, request: Any) -> Any:
         """Opens the session of a request or of a websocket."""
+        failed: errors.SessionUnavailable | None = None
         if app.config["PERMANENT_SESSION_LIFETIME"] is not self._checked_setting:
-            policy = await self.client.policy_if_available()
-            if policy is not None:
-                self._apply_policy(app, policy)
+            try:
+                policy = await self.client.policy_if_due()
+                if policy is not None:
+                    self._apply_policy(app, policy)
+            except errors.SessionUnavailable as error:
+                failed = error
         if self._has_null_session:
             return None
         headers = request.headers
@@ -127,6 +132,8 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
         session = self.session_class(
             self.client, AppRequestInfo(self, app, "; ".join(headers.getlist("Cookie")), context)
         )
+        if failed is not None:
+            session.note_unavailable(failed)
         # If it is unavailable, the first read raises it. A request that does not read does not fail.
         with contextlib.suppress(errors.SessionUnavailable):
             await session.open()

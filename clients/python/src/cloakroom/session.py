@@ -41,6 +41,8 @@ class RequestInfo:
     cookie_header: str = field(default="", repr=False)
     #: The cookie's name, if it differs from the one in the app's policy.
     cookie_name: str = ""
+    #: Returns whether `policy` makes no call.
+    knows_policy: Callable[[], bool] = lambda: True
     #: Returns where the request comes from. Called only if there is a call to make.
     context: Callable[[], pb.RequestContext] = lambda: pb.RequestContext()
     #: While the service is unavailable, reads find an empty session and writes raise. Otherwise both raise.
@@ -413,16 +415,25 @@ class SessionState(MutableMapping[str, Any]):
         self._apply_open(_null_session_response(null_session) if null_session.reason else _new_session_response())
         return True
 
-    def _note_unavailable(self, error: errors.SessionUnavailable) -> None:
+    def note_unavailable(self, error: errors.SessionUnavailable) -> None:
+        """Has the reads of the next seconds fail without a call: the request has waited for the service."""
         self.unavailable, self._open_retry_time = error, now() + OPEN_RETRY_DELAY
 
-    def _check_available(self) -> None:
-        """Raises the error of a call that has just failed, so that a request waits for the service once."""
-        if self.unavailable is not None and now() < self._open_retry_time:
-            self._raise(self.unavailable)
+    def _fails_without_call(self) -> bool:
+        """Whether a call has just failed. Then an open fails as well, so that a request waits for the service once.
+
+        Raises the error of that call, unless reads find an empty session.
+        """
+        if self.unavailable is None or now() >= self._open_retry_time:
+            return False
+        self._fail_open(self.unavailable)
+        return True
 
     def _handle_unavailable_open(self, error: errors.SessionUnavailable) -> None:
-        self._note_unavailable(error)
+        self.note_unavailable(error)
+        self._fail_open(error)
+
+    def _fail_open(self, error: errors.SessionUnavailable) -> None:
         if not self._request_info.null_when_unavailable:
             self._raise(error)
         self._write_error = error
@@ -484,7 +495,7 @@ class SessionState(MutableMapping[str, Any]):
 
     def _handle_failed_save(self, error: errors.CloakroomError) -> None:
         if isinstance(error, errors.SessionUnavailable):
-            self._note_unavailable(error)
+            self.note_unavailable(error)
         else:
             refused, self._unconfirmed_save = self._unconfirmed_save, None
             if isinstance(error, errors.SessionRefused):
@@ -610,12 +621,15 @@ class SessionState(MutableMapping[str, Any]):
 
     def _begin_anew(self) -> None:
         """Allows writes again if the cookies name two live sessions: what follows leaves nothing of either."""
-        if self._write_error is not None and self._write_error.reason == errors.COOKIES_AMBIGUOUS:
+        if self._is_refused_as_ambiguous():
             self._write_error = None
+
+    def _is_refused_as_ambiguous(self) -> bool:
+        return self._write_error is not None and self._write_error.reason == errors.COOKIES_AMBIGUOUS
 
     def _begin_anew_with(self, keys: Iterable[str]) -> None:
         """Does so if one of the keys is that of an entry that may have the subject."""
-        if self._write_error is not None:
+        if self._is_refused_as_ambiguous():
             subject_key = self._request_info.policy().subject_key
             if any(may_be_in(key, subject_key) for key in keys):
                 self._begin_anew()
@@ -629,7 +643,19 @@ class SessionState(MutableMapping[str, Any]):
         raise error
 
     def _require_stored_kind(self, attribute: str) -> None:
-        if self._request_info.policy().kind == pb.APP_KIND_COOKIE:
+        """Raises `NotInCookieKind` in such an app. If its policy cannot be fetched, that is an open that has failed."""
+        info = self._request_info
+        if not info.knows_policy():
+            # As for a read, so that the end of the request handles the outage.
+            self.accessed = True
+            if self._fails_without_call():
+                return
+        try:
+            kind = info.policy().kind
+        except errors.SessionUnavailable as error:
+            self._handle_unavailable_open(error)
+            return
+        if kind == pb.APP_KIND_COOKIE:
             raise errors.NotInCookieKind(
                 f"session.{attribute} needs a session in a store, and this app keeps its sessions in the cookie itself",
                 "FAILED_PRECONDITION",
@@ -740,6 +766,7 @@ class Session(SessionState):
         `NotInCookieKind` if the app's kind is `cookie`.
         """
         try:
+            self._client.policy()
             return SessionWatch(self._client, self._watch_request())
         except (errors.SessionUnavailable, errors.SessionRefused) as error:
             self._raise(error)
@@ -769,8 +796,8 @@ class Session(SessionState):
         return self._decide(is_read=is_read)
 
     def _open_now(self) -> None:
-        self._check_available()
-        self._call_open()
+        if not self._fails_without_call():
+            self._call_open()
 
     def _call_open(self) -> None:
         try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from datetime import datetime, timedelta
-from typing import Any, Callable, NoReturn
+from typing import TYPE_CHECKING, Any, Callable, NoReturn
 
 from flask.json.tag import TaggedJSONSerializer
 from werkzeug.exceptions import BadRequest, ServiceUnavailable
@@ -25,6 +25,10 @@ try:
     session_gone: Signal | None = Signal()
 except ImportError:  # Flask before 2.3 does not need blinker.
     session_gone = None
+
+if TYPE_CHECKING:
+    from .async_client import AsyncClient
+    from .client import Client
 
 log = logging.getLogger("cloakroom")
 
@@ -102,6 +106,9 @@ class AppRequestInfo(RequestInfo):
         self.null_when_unavailable = interface._null_when_unavailable
         self.max_authenticate_age = interface._max_authenticate_age
 
+    def knows_policy(self) -> bool:
+        return self._interface.client.knows_policy
+
     def idle_timeout(self) -> timedelta | None:
         return self._interface._idle_timeout(self._framework_app)
 
@@ -114,6 +121,7 @@ class AppRequestInfo(RequestInfo):
 class InterfaceBase:
     """A session interface without the calls."""
 
+    client: Client | AsyncClient
     #: Those of the framework's interface.
     get_cookie_name: Callable[[Any], str]
     get_cookie_domain: Callable[[Any], Any]

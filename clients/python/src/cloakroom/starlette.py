@@ -208,7 +208,10 @@ class CloakroomMiddleware:
     async def _open(self, scope: Scope, session: AsyncSession) -> None:
         """Opens the session, if that is not left to the application."""
         if self._is_lazy:
-            await self.client.policy_if_available()
+            try:
+                await self.client.policy_if_due()
+            except SessionUnavailable as error:
+                session.note_unavailable(error)
             return
         try:
             await session.open()

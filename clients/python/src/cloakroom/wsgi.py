@@ -101,6 +101,7 @@ class CloakroomMiddleware:
         return RequestInfo(
             app=self.client.app,
             policy=self.client.policy,
+            knows_policy=lambda: self.client.knows_policy,
             codec=self._codec,
             idle_timeout=lambda: self._idle_timeout,
             cookie_attributes=to_message(self._cookie_attributes(environ)) if self._cookie_attributes else None,

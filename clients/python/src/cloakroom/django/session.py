@@ -37,7 +37,7 @@ class RequestSession(Session):
         try:
             return self._request_info.may_name_session(str(self._credential.get("cookie_header", "")))
         except SessionUnavailable as error:
-            self._note_unavailable(error)
+            self.note_unavailable(error)
             raise
 
     @property
@@ -95,7 +95,7 @@ class RequestSession(Session):
         try:
             super().destroy()
         except SessionUnavailable as error:
-            self._note_unavailable(error)
+            self.note_unavailable(error)
             raise
 
     def finish(self, *, is_read: bool = True) -> CookieDecision:
@@ -111,15 +111,14 @@ class RequestSession(Session):
             try:
                 await conf.apolicy()
             except SessionUnavailable as error:
-                self._note_unavailable(error)
+                self.note_unavailable(error)
                 raise
 
     async def aopen(self) -> None:
         if not self._needs_open():
             return
         async with self._calls_in_turn():
-            if self._needs_open():
-                self._check_available()
+            if self._needs_open() and not self._fails_without_call():
                 await self._aopen_now(may_be_new=True)
 
     async def aopen_for_save(self) -> None:
@@ -133,7 +132,7 @@ class RequestSession(Session):
                 await conf.apolicy()
                 self._apply_destroy(await conf.async_client().destroy(self._destroy_request()))
             except SessionUnavailable as error:
-                self._note_unavailable(error)
+                self.note_unavailable(error)
                 raise
 
     async def afinish(self, *, is_read: bool = True) -> CookieDecision:
@@ -172,7 +171,8 @@ class RequestSession(Session):
         return self._lock
 
     def _open_now(self) -> None:
-        self._check_available()
+        if self._fails_without_call():
+            return
         refuse_in_event_loop()
         try:
             if self._open_without_call():
