@@ -13,7 +13,16 @@ from . import errors, methods
 from .clock import now
 from .connect import Credentials, shared_transport
 from .messages import session_service_pb2 as pb
-from .transport import CallFailed, Method, Request, Response, ResponseStream, Transport, Untrusted
+from .transport import (
+    REQUEST_TOO_LARGE,
+    CallFailed,
+    Method,
+    Request,
+    Response,
+    ResponseStream,
+    Transport,
+    Untrusted,
+)
 
 T = TypeVar("T")
 
@@ -161,6 +170,8 @@ def error_of(failed: CallFailed) -> errors.CloakroomError:
 
 
 def _error_class(failed: CallFailed) -> type[errors.CloakroomError]:
+    if failed.reason == REQUEST_TOO_LARGE:
+        return errors.SessionRefused
     is_unavailable = failed.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "CANCELLED")
     if is_unavailable or _is_broken_connection(failed):
         return errors.SessionUnavailable

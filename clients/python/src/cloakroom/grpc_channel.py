@@ -18,7 +18,7 @@ import grpc  # noqa: E402
 
 from . import grpc_status  # noqa: E402
 from .clock import now  # noqa: E402
-from .transport import CallFailed, Method, Untrusted  # noqa: E402
+from .transport import CallFailed, Method, Untrusted, serialize  # noqa: E402
 
 
 @dataclass(frozen=True)
@@ -55,25 +55,20 @@ class GrpcChannel:
             channel = grpc.secure_channel(address, settings.credentials, pairs)
             self._channel = lambda: channel
 
-    def call(self, method: Method[Any, Any], request: object, timeout: float) -> Any:
+    def call(self, method: Method[Any, Any], request: Any, timeout: float) -> Any:
         """Makes one call. Raises `CallFailed`."""
         try:
-            return self._callable(method)(request, timeout=timeout, metadata=self._metadata)
+            return self._callable(method)(serialize(request), timeout=timeout, metadata=self._metadata)
         except grpc.RpcError as error:
             raise _call_failed(error) from error
 
     def _callable(self, method: Method[Any, Any]) -> Callable[..., Any]:
         known = self._methods.get(method.path)
         if known is None:
-            known = self._channel().unary_unary(method.path, _serialize, method.read)
+            known = self._channel().unary_unary(method.path, None, method.read)
             # Of two threads at the first call, both use the one that is kept.
             return self._methods.setdefault(method.path, known)
         return known
-
-
-def _serialize(request: Any) -> bytes:
-    serialized: bytes = request.SerializeToString()
-    return serialized
 
 
 def _unix_options(address: str) -> dict[str, Any]:

@@ -42,6 +42,21 @@ class Untrusted(CallFailed):
         super().__init__("UNAVAILABLE", "", message)
 
 
+def serialize(request: Message) -> bytes:
+    """Returns the bytes of a request. Raises `CallFailed` if the service would not take so many.
+
+    It may refuse such a request before it has read the whole, and then its answer is lost.
+    """
+    message: bytes = request.SerializeToString()
+    if len(message) > _MAX_REQUEST:
+        raise CallFailed(
+            "RESOURCE_EXHAUSTED",
+            REQUEST_TOO_LARGE,
+            f"the request is {len(message)} bytes; the limit is {_MAX_REQUEST}",
+        )
+    return message
+
+
 class Method(Generic[Request, Response]):
     """One RPC of the service."""
 
@@ -105,3 +120,9 @@ class AsyncResponseStream(Protocol[ResponseT_co]):
     async def next(self, timeout: float | None = None) -> ResponseT_co | None: ...
 
     def close(self) -> None: ...
+
+
+#: The reason if a request is larger than the service takes. A repeat would fail as well.
+REQUEST_TOO_LARGE = "REQUEST_TOO_LARGE"
+#: Bytes of a request's message. The service has the same limit.
+_MAX_REQUEST = 4 * 1024 * 1024

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..clock import now
-from ..transport import CallFailed, Method, Request, Response
+from ..transport import CallFailed, Method, Request, Response, serialize
 from .address import Endpoint, parse
 from .async_connection import AsyncConnection, connect
 from .async_lookup import AsyncLookups
@@ -140,7 +140,7 @@ class _LoopTransport:
     async def call(self, method: Method[Request, Response], request: Request, timeout: float) -> Response:
         start = now()
         end = start + timeout
-        message = request.SerializeToString()
+        message = serialize(request)
         replicas = self._replicas
         if replicas.names:
             await self._lookups.look_up_due_names(end)
@@ -202,6 +202,7 @@ class _LoopTransport:
     async def stream(
         self, method: Method[Request, Response], request: Request, timeout: float
     ) -> AsyncStream[Response]:
+        message = write_envelope(serialize(request))
         end = now() + timeout
         if len(self._streams) + self._beginning_streams >= MAX_STREAMS:
             raise CallFailed("RESOURCE_EXHAUSTED", "", f"{MAX_STREAMS} streams are open already")
@@ -218,7 +219,6 @@ class _LoopTransport:
             self._streams.add(stream)
         finally:
             self._beginning_streams -= 1
-        message = write_envelope(request.SerializeToString())
         try:
             await stream.begin(replica.peer.writer.write(method, message, max(end - now(), 0), CONTENT_TYPE), end)
         except CallFailed as failed:

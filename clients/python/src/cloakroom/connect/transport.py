@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Callable
 
 from ..clock import now
-from ..transport import CallFailed, Method, Request, Response
+from ..transport import CallFailed, Method, Request, Response, serialize
 from .address import Endpoint
 from .connection import TIMEOUTS, Connection, connect
 from .credentials import Credentials, TlsContexts
@@ -46,7 +46,7 @@ class ConnectTransport:
     def call(self, method: Method[Request, Response], request: Request, timeout: float) -> Response:
         start = now()
         end = start + timeout
-        message = request.SerializeToString()
+        message = serialize(request)
         replicas = self._replicas
         if replicas.names:
             self._lookups.look_up_due_names(end)
@@ -75,6 +75,7 @@ class ConnectTransport:
 
         Raises `CallFailed` if the stream did not begin within `timeout` seconds.
         """
+        message = write_envelope(serialize(request))
         end = now() + timeout
         if self._replicas.names:
             self._lookups.look_up_due_names(end)
@@ -83,7 +84,6 @@ class ConnectTransport:
             connection = replica.peer.connect(end)
         except OSError as error:
             raise self._replicas.not_connected(replica, error) from error
-        message = write_envelope(request.SerializeToString())
         stream = Stream(connection, method)
         try:
             stream.begin(replica.peer.writer.write(method, message, max(end - now(), 0), CONTENT_TYPE), end)
