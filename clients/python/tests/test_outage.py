@@ -79,6 +79,25 @@ def test_an_outage_is_answered_by_503_and_logs_no_user_out(own_service, caplog):
     assert client.get("/read").text == "1"
 
 
+@pytest.mark.parametrize("unavailable", ["raise", "null"])
+def test_a_page_that_does_not_use_its_session_stays_although_the_session_cannot_be_refreshed(
+    service, caplog, unavailable
+):
+    transport = RecordingTransport(service.address)
+    app = make_app(transport, refresh_untouched=True, unavailable=unavailable)
+    app.add_url_rule("/fail", "fail", lambda: ("the page of an error", 500))
+    client = app.test_client()
+    client.get("/write")
+    fail_at_deadline(transport, "OpenSession")
+    for path, status, text in (("/untouched", 200, "untouched"), ("/fail", 500, "the page of an error")):
+        caplog.clear()
+        transport.take_calls()
+        response = client.get(path)
+        assert (response.status_code, response.text, response.headers.get("Set-Cookie")) == (status, text, None)
+        assert transport.take_calls() == ["OpenSession"]
+        assert "the session service does not answer" in caplog.text
+
+
 def test_an_application_answers_an_outage_as_it_likes(own_service):
     class Interface(CloakroomSessionInterface):
         def on_unavailable(self, app, session, error, response):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from datetime import timedelta
 from typing import Any, Literal, cast
 
@@ -28,6 +30,8 @@ from .session_interface import (
     vary_by_cookie,
 )
 from .transport import Transport
+
+log = logging.getLogger("cloakroom")
 
 
 class CloakroomSession(HttpErrors, Session, SessionMixin):  # type: ignore[override, unused-ignore]
@@ -122,7 +126,12 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
         if not is_read:
             if not (self._refresh_untouched and session._request_info.sent_tokens()):
                 return
-            session.open()
+            with contextlib.suppress(errors.SessionUnavailable):
+                session.open()
+            if session.unavailable is not None:
+                # The response does not depend on the session, and the cookie stays as it is.
+                log.warning("the session service does not answer: %s", session.unavailable)
+                return
         if is_read:
             vary_by_cookie(response)
         if session.unavailable is not None:
