@@ -77,3 +77,19 @@ def fail_at_deadline(transport: RecordingTransport, method: str) -> None:
         raise CallFailed("DEADLINE_EXCEEDED", "", "no answer within the deadline")
 
     transport.instead[method] = fail
+
+
+#: Headers that describe the body of a response, or where it is.
+BODY_HEADERS = {
+    "Accept-Ranges": "bytes",
+    "Cache-Control": "public, max-age=3600",
+    "Content-Disposition": "attachment",
+    "Content-Encoding": "gzip",
+    "Content-Language": "de",
+    "Content-Location": "/page.de",
+    "Content-Range": "bytes 0-9/100",
+    "ETag": '"1"',
+    "Expires": "Fri, 01 Jan 2100 00:00:00 GMT",
+    "Last-Modified": "Fri, 01 Jan 2021 00:00:00 GMT",
+    "Location": "/next",
+}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import gzip
 import signal
 import threading
 import time
@@ -10,7 +11,7 @@ import time
 import pytest
 from flask import Flask, get_flashed_messages, session
 from lossy_proxy import LossyProxy
-from recording_transport import RecordingTransport, fail_at_deadline
+from recording_transport import BODY_HEADERS, RecordingTransport, fail_at_deadline
 from service import TIMEOUT
 
 from cloakroom import SessionUnavailable
@@ -113,6 +114,26 @@ def test_an_application_answers_an_outage_as_it_likes(own_service):
     for path, text in {"/read": "no sessions now", "/write": "None"}.items():
         response = client.get(path)
         assert (response.status_code, response.headers["Retry-After"], response.text) == (503, "60", text)
+
+
+def test_the_503_has_no_header_that_describes_the_body_it_replaces(service):
+    transport = RecordingTransport(service.address)
+    app = make_app(transport)
+
+    @app.after_request
+    def compress(response):
+        response.set_data(gzip.compress(response.get_data()))
+        response.headers.update(BODY_HEADERS)
+        response.headers["Access-Control-Allow-Origin"] = "https://example.com"
+        return response
+
+    fail_at_deadline(transport, "SaveSession")
+    response = app.test_client().get("/write")
+    assert (response.status_code, b"unable to service" in response.data) == (503, True)
+    assert [name for name in BODY_HEADERS if name in response.headers] == ["Cache-Control"]
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert response.headers["Access-Control-Allow-Origin"] == "https://example.com"
 
 
 def test_a_page_that_an_application_makes_of_an_outage_stays_if_nothing_is_lost_by_it(own_service):

@@ -9,7 +9,7 @@ import pytest
 from event_loop import in_event_loop, until
 from flask_app import VALUES
 from quart import Quart, flash, get_flashed_messages, session, websocket
-from recording_transport import AsyncRecordingTransport, fail_at_deadline
+from recording_transport import BODY_HEADERS, AsyncRecordingTransport, fail_at_deadline
 
 from cloakroom.quart import CloakroomSessionInterface, SessionUnavailable, session_gone
 
@@ -190,6 +190,22 @@ async def test_an_outage_is_a_503_with_retry_after_and_one_log_line(own_service,
     assert await (await client.get("/untouched")).get_data(as_text=True) == "untouched"
     own_service.launch()
     assert await (await client.get("/write")).get_json() == {"a": 2}
+
+
+@in_event_loop
+async def test_the_503_has_no_header_that_describes_the_body_it_replaces(transport):
+    app = make_app(transport)
+
+    @app.after_request
+    async def describe(response):
+        response.headers.update(BODY_HEADERS)
+        return response
+
+    fail_at_deadline(transport, "SaveSession")
+    response = await app.test_client().get("/blind")
+    assert response.status_code == 503
+    assert [name for name in BODY_HEADERS if name in response.headers] == ["Cache-Control"]
+    assert response.headers["Cache-Control"] == "no-store"
 
 
 @in_event_loop

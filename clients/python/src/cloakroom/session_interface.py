@@ -274,11 +274,27 @@ def vary_by_cookie(response: Any) -> None:
 
 
 def replace(response: Any, other: Any) -> None:
-    """Makes a response another one. Headers of the application stay, such as those for CORS."""
+    """Makes a response another one. Headers of the application stay, such as those for CORS, but not its body's."""
+    for name in _BODY_HEADERS:
+        response.headers.pop(name, None)
+    response.headers["Cache-Control"] = "no-store"
     response.status = other.status
     response.headers.update(other.headers)
     response.set_data(other.get_data())
 
 
+#: Headers that are about the body of a response, or about where it is.
+_BODY_HEADERS = (
+    "Accept-Ranges",
+    "Content-Disposition",
+    "Content-Encoding",
+    "Content-Language",
+    "Content-Location",
+    "Content-Range",
+    "ETag",
+    "Expires",
+    "Last-Modified",
+    "Location",
+)
 #: The service accepts no shorter idle timeout.
 _SHORTEST_LIFETIME = timedelta(seconds=1)
