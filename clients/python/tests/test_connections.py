@@ -421,6 +421,42 @@ def test_calls_of_many_threads_share_the_first_look_up_of_a_name(service):
     sys.setswitchinterval(interval)
 
 
+class UnstartableThread(threading.Thread):
+    """A thread of a process that may have no more of them."""
+
+    def start(self):
+        raise RuntimeError("can't start new thread")
+
+
+def test_a_look_up_works_again_after_its_thread_could_not_be_started(service, monkeypatch):
+    client = Client(ConnectTransport(f"localhost:{service.port}"), app="shop", deadline=0.2)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading, "Thread", UnstartableThread)
+        with pytest.raises(SessionUnavailable, match="cannot look up 'localhost': can't start new thread"):
+            read(client)
+    client.deadline = TIMEOUT
+    assert read(client).session.new
+
+
+def test_a_call_goes_to_the_known_addresses_although_the_thread_of_a_look_up_could_not_be_started(service, monkeypatch):
+    transport = ConnectTransport(f"localhost:{service.port}")
+    client = Client(transport, app="shop", deadline=TIMEOUT)
+    read(client)
+    [name] = transport._replicas.names
+    monkeypatch.setattr(name, "is_due", lambda: True)
+    monkeypatch.setattr(threading, "Thread", UnstartableThread)
+    assert read(client).session.new
+
+
+def test_a_look_up_without_an_answer_says_so(monkeypatch):
+    ended = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: ended.wait(TIMEOUT) and [])
+    client = Client(ConnectTransport("localhost:1"), app="shop", deadline=0.1)
+    with pytest.raises(SessionUnavailable, match="cannot look up 'localhost': no answer in time"):
+        read(client)
+    ended.set()
+
+
 def test_a_name_server_that_does_not_answer_holds_no_call_beyond_its_deadline(tmp_path):
     (tmp_path / "hosts").write_text("")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:

@@ -32,7 +32,7 @@ class Lookups:
                 self._start(name).result(max(end - now(), 0))
             except (OSError, UnicodeError, concurrent.futures.TimeoutError) as error:
                 if not self._replicas.all:
-                    message = f"cannot look up {name.address.host!r}: {error or 'no answer in time'}"
+                    message = f"cannot look up {name.address.host!r}: {str(error) or 'no answer in time'}"
                     raise CallFailed("UNAVAILABLE", "", message) from error
 
     def _start(self, name: Name) -> concurrent.futures.Future[None]:
@@ -40,7 +40,11 @@ class Lookups:
         running = self._running.setdefault(key, future)
         if running is future:
             name.attempt_time = now()
-            threading.Thread(target=self._look_up, args=(name, key, future), daemon=True).start()
+            try:
+                threading.Thread(target=self._look_up, args=(name, key, future), daemon=True).start()
+            except RuntimeError as error:  # The process may have no more threads.
+                del self._running[key]
+                future.set_exception(OSError(str(error)))
         return running
 
     def _look_up(self, name: Name, key: tuple[int, Name], future: concurrent.futures.Future[None]) -> None:
