@@ -241,3 +241,26 @@ def test_a_refusal_after_an_outage_ends_the_outage(browser):
         session.save()
 
     assert session.unavailable is None
+
+
+@pytest.mark.parametrize("value", ["text", 1.5, True, [1], None])
+@pytest.mark.parametrize(
+    "read", [lambda session: None, lambda session: session["old"], dict], ids=["nothing", "the entry", "all entries"]
+)
+def test_an_increment_of_an_entry_that_is_no_counter_is_refused_whatever_was_read_before(browser, value, read):
+    browser.write(old=value)
+    session = browser.session()
+    read(session)
+    session.increment("old", 2)
+    assert session["old"] == value
+
+    for _ in range(2):
+        with pytest.raises(SessionRefused) as refused:
+            session.save()
+        assert refused.value.reason == "NOT_A_COUNTER"
+
+    assert session["old"] == value
+    del session["old"]
+    session.increment("visits")
+    browser.finish(session)
+    assert dict(browser.session()) == {"cart": [1], "visits": 2}

@@ -86,9 +86,9 @@ class Entries:
             if not self.is_complete:
                 return UNKNOWN
             return self._increments.get(key, MISSING)
-        value = raw if isinstance(raw, bytes) else self._codec.loads(raw)
         if key in self._increments:
-            return value + self._increments[key]
+            return self._decoded(_increased(raw, self._increments[key]))
+        value = self._decoded(raw)
         self._values[key] = value
         return value
 
@@ -176,7 +176,7 @@ class Entries:
         for name, by in self._increments.items():
             raw = self._raw(name)
             if raw is not None or self.is_complete:
-                self._taken[name] = str(int(raw or "0") + by)
+                self._taken[name] = _increased(raw or "0", by)
         self._saved = (self._written_keys, self._removed_keys, self._increments)
         self._written_keys, self._removed_keys, self._increments = {}, {}, {}
         self._ever_removed.clear()
@@ -206,7 +206,7 @@ class Entries:
         else:
             for name, by in self._increments.items():
                 if name in self._taken:
-                    self._taken[name] = str(int(self._taken[name]) - by)
+                    self._taken[name] = _increased(self._taken[name], -by)
         for key in later_removed:
             self.remove(key)
         for key, value in later_written.items():
@@ -217,6 +217,9 @@ class Entries:
     def update_counters(self, counters: Iterable[tuple[str, int]]) -> None:
         """Sets counters to the values that a save returned."""
         self._taken.update((name, str(value)) for name, value in counters)
+
+    def _decoded(self, raw: RawValue) -> Any:
+        return raw if isinstance(raw, bytes) else self._codec.loads(raw)
 
     def _raw(self, key: Any) -> RawValue | None:
         """Returns the stored form of a value, if it is known."""
@@ -272,6 +275,14 @@ class Entries:
         # A client in another language may have written the same value as a different JSON text.
         is_same = text == raw or text == self._codec.dumps(self._codec.loads(raw))
         return None if is_same else text
+
+
+def _increased(raw: RawValue, by: int) -> RawValue:
+    """Returns the stored form of a counter after an increment. What is no counter stays: the service refuses that."""
+    try:
+        return raw if isinstance(raw, bytes) else str(int(raw) + by)
+    except ValueError:
+        return raw
 
 
 def _permanent_text(session: pb.Session) -> str | None:
