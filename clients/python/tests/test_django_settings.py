@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import django_app
 import pytest
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.test import Client, override_settings
 
-from cloakroom.django import SessionStore
+from cloakroom.django import SessionStore, conf
 
 
 class Pickles:
@@ -48,6 +50,10 @@ def test_a_mistake_is_an_error_of_the_checks_and_of_the_first_request(settings, 
         assert [each for each in problems() if text in each and each.startswith("cloakroom.E002")]
         with pytest.raises(ImproperlyConfigured, match=text.replace("[", r"\[")):
             django_app.get(Client(), lambda request: request.session.get("a"))
+
+
+def test_the_keys_that_are_checked_are_those_that_there_are():
+    assert list(conf._TYPES) == [field.name.upper() for field in dataclasses.fields(conf.Settings)]
 
 
 @override_settings(MIDDLEWARE=["django.contrib.sessions.middleware.SessionMiddleware"])

@@ -223,5 +223,4 @@ _TYPES: dict[str, tuple[type, ...]] = {
     "KEY_FILE": (str,),
     "RETRY_AFTER": (int,),
     "SEND_CONTEXT": (bool,),
-    "LEGACY_COOKIE_NAMES": (list, tuple),
 }
