@@ -19,6 +19,7 @@ from lossy_proxy import LossyProxy
 from service import TIMEOUT, Service, free_port, listening, wait_until
 
 from cloakroom import AsyncClient, Client, ConnectTransport, SessionUnavailable
+from cloakroom.clock import now
 from cloakroom.connect import connection as connections
 from cloakroom.connect import pool as pools
 from cloakroom.grpc_transport import GrpcTransport
@@ -419,6 +420,51 @@ def test_calls_of_many_threads_share_the_first_look_up_of_a_name(service):
 
             assert all(call.result() for call in [executor.submit(call) for _ in range(16)])
     sys.setswitchinterval(interval)
+
+
+class IdleConnection:
+    """A connection without a socket, on which nothing arrives."""
+
+    is_closed = False
+
+    def __init__(self):
+        self.last_use = now()
+
+    def is_silent(self):
+        return True
+
+    def close(self):
+        self.is_closed = True
+
+
+def test_a_connection_that_is_given_back_while_the_idle_ones_are_dropped_can_be_taken_again(monkeypatch):
+    class ListOfAnotherThread(list):
+        """Lets another thread drop the idle connections when this one has just got the list."""
+
+        def append(self, connection):
+            pool.drop_idle()
+            super().append(connection)
+
+    pool = pools.Pool(lambda end: IdleConnection())
+    monkeypatch.setattr(pools, "MAX_CONNECTIONS", 1)
+    connection = pool.take(now() + TIMEOUT)
+    pool._idle = ListOfAnotherThread()
+
+    pool.put(connection)
+
+    assert pool.take(now() + 0.2) is connection
+
+
+def test_the_connections_that_are_idle_are_dropped_and_not_those_in_calls():
+    pool = pools.Pool(lambda end: IdleConnection())
+    idle, used = [[pool.take(now() + TIMEOUT) for _ in range(3)] for _ in range(2)]
+    for connection in idle:
+        pool.put(connection)
+
+    pool.drop_idle()
+
+    assert [each.is_closed for each in (*idle, *used)] == [True] * 3 + [False] * 3
+    assert pool.take_idle(now()) is None
 
 
 class UnstartableThread(threading.Thread):

@@ -125,11 +125,11 @@ class Pool:
 
     def drop_idle(self) -> None:
         """Closes all connections that no call uses."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        while idle:
-            # One by one, for a thread that saw this list may take one as well.
-            self.drop(idle.pop())
+        idle = self._idle
+        # The list stays, for another thread may be about to put a connection there. The oldest are at its beginning.
+        with contextlib.suppress(IndexError):  # Another thread has taken some.
+            for _ in range(len(idle)):
+                self.drop(idle.pop(0))
 
     def close(self) -> None:
         """Closes all connections; those in use after their calls."""
