@@ -24,8 +24,8 @@ path_of_valkey := $(CURDIR)/.tools/valkey:
 path_of_redis-8 := $(CURDIR)/.tools/servers/redis:
 path_of_valkey-8 := $(CURDIR)/.tools/servers/valkey:
 
-# What a version may do in its own way, besides what all stores share.
-of_a_version = on_redis $(addprefix redis_store::,acknowledge contents counters failover:: fsync full health rights \
+# What a version may do in its own way, besides what all stores share. The tests over the wire run on Valkey 9 as well.
+of_a_version = $(addprefix redis_store::,acknowledge contents counters failover:: fsync full health rights \
 	scans sentinel:: versions)
 # The contract of stores and the model, on a single Redis with 64 partitions.
 of_a_store = ::redis --skip redis_cluster --skip redis_with_1024_partitions

@@ -543,13 +543,16 @@ class SessionState(MutableMapping[str, Any]):
     def _destroy_request(self) -> pb.DestroySessionRequest:
         self._begin_anew()
         self._check_writable()
-        info = self._request_info
+        info, credential = self._request_info, self._credential
+        if self._cookie_decision is None and info.cookie_header:
+            # Until a save, the cookies also lead to a login whose answer the browser does not have yet.
+            credential = {"cookie_header": info.cookie_header}
         return pb.DestroySessionRequest(
             app=info.app,
             request_id=_new_request_id(),
             cookie_name=info.cookie_name_override(),
             cookie_attributes=info.cookie_attributes,
-            **self._credential,
+            **credential,
         )
 
     def _apply_destroy(self, destroyed: pb.DestroySessionResponse) -> None:
