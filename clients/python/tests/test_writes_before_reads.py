@@ -10,6 +10,7 @@ from django.test import Client as DjangoClient
 from django.test import override_settings
 from flask import Flask
 from flask import session as flask_session
+from recording_transport import AsyncRecordingTransport, RecordingTransport, fail_at_deadline
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
@@ -224,12 +225,18 @@ def test_a_write_in_an_app_without_a_key_is_refused_although_a_read_follows(serv
         integration(service.address, "keyless").send(fill)
 
 
-@pytest.mark.parametrize("integration", [InFlask, InStarlette])
-def test_a_write_before_a_read_that_finds_no_service_is_a_503(own_service, integration):
-    application = integration(own_service.address, unavailable="null", deadline=0.3)
+@pytest.mark.parametrize(
+    ("integration", "transport"), [(InFlask, RecordingTransport), (InStarlette, AsyncRecordingTransport)]
+)
+def test_a_write_before_a_read_that_finds_no_service_is_a_503(service, integration, transport):
+    transport = transport(service.address)
+    application = integration(transport, unavailable="null")
     _, _, [set_cookie] = application.send(fill)
-    own_service.stop()
-
     headers = {"Cookie": cookie(set_cookie)}
+    transport.take_calls()
+
+    fail_at_deadline(transport, "OpenSession")
+
     assert application.send(headers=headers)[:2] == (200, "{}")
     assert application.send(fill, headers=headers)[0] == 503
+    assert transport.take_calls() == ["OpenSession"] * 2

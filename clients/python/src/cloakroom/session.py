@@ -116,6 +116,8 @@ class SessionState(MutableMapping[str, Any]):
     _refused_save: pb.SaveSessionRequest | None = None
     #: Whether the browser does not have the token of the open yet, so that a save sets it.
     _cookie_outdated = False
+    #: The Cookie header by which the session was opened, until something is saved.
+    _opened_header = ""
     #: What the saves and the end of the session mean for the cookie. None before the first of them.
     _cookie_decision: CookieDecision | None = None
     _gone: str | None = None
@@ -392,6 +394,7 @@ class SessionState(MutableMapping[str, Any]):
         session = self._info
         token = session.token
         if token:
+            self._opened_header = self._credential.get("cookie_header", self._opened_header)
             self._credential = {"token": token}
             self._cookie_outdated = opened.cookie_outdated
         elif session.HasField("null_session") and not self.has_unsaved_changes():
@@ -469,6 +472,7 @@ class SessionState(MutableMapping[str, Any]):
     def _apply_save(self, saved: pb.SaveSessionResponse) -> None:
         request, self._unconfirmed_save, self.unavailable = self._unconfirmed_save, None, None
         assert request is not None
+        self._opened_header = ""
         if saved.outcome == pb.OUTCOME_GONE:
             if self._replaces_session(request):
                 self._unconfirmed_save = _for_new_session(request)
@@ -544,9 +548,9 @@ class SessionState(MutableMapping[str, Any]):
         self._begin_anew()
         self._check_writable()
         info, credential = self._request_info, self._credential
-        if self._cookie_decision is None and info.cookie_header:
-            # Until a save, the cookies also lead to a login whose answer the browser does not have yet.
-            credential = {"cookie_header": info.cookie_header}
+        if self._opened_header:
+            # It also leads to a login whose answer the browser does not have yet.
+            credential = {"cookie_header": self._opened_header}
         return pb.DestroySessionRequest(
             app=info.app,
             request_id=_new_request_id(),
@@ -568,7 +572,7 @@ class SessionState(MutableMapping[str, Any]):
         self._rotate_requested = self._needs_save = self._keep_empty = False
         self._opened, self._info, self._unconfirmed_save, self._refused_save = None, pb.Session(), None, None
         self._gone, self._is_gone_read = None, False
-        self._credential, self._cookie_outdated = {"cookie_header": ""}, False
+        self._credential, self._cookie_outdated, self._opened_header = {"cookie_header": ""}, False, ""
         self.accessed = self._modified = True
 
     def _watch_request(self) -> pb.WatchSessionRequest:

@@ -41,6 +41,11 @@ class RequestSession(Session):
             raise
 
     @property
+    def may_end(self) -> bool:
+        """Whether a logout may end something: this session, or the one whose cookie a login has replaced meanwhile."""
+        return self.may_be_stored or self._request_info.may_name_session(self._opened_header)
+
+    @property
     def is_opened(self) -> bool:
         """Whether the service has answered what the session is."""
         return self._info is not None

@@ -208,14 +208,14 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
 
     def flush(self) -> None:
         """Ends the session at once. What is written after that begins a new one."""
-        if self._now().may_be_stored:
+        if self._now().may_end:
             self._now().destroy()
         else:
             self._now().begin_empty()
 
     async def aflush(self) -> None:
         await self._now().afetch_policy()
-        if self._now().may_be_stored:
+        if self._now().may_end:
             await self._now().adestroy()
         else:
             self._now().begin_empty()
@@ -245,7 +245,7 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
         The text of a session_key needs CLOAKROOM["ADMIN_SERVICE"].
         """
         if session_key is None:
-            if self._now().may_be_stored:
+            if self._now().may_end:
                 self._now().destroy()
             return
         found = self._find(session_key)
@@ -257,7 +257,7 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
     async def adelete(self, session_key: str | None = None) -> None:
         if session_key is None:
             await self._now().afetch_policy()
-            if self._now().may_be_stored:
+            if self._now().may_end:
                 await self._now().adestroy()
             return
         found = self._find(session_key)
