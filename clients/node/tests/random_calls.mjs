@@ -43,8 +43,13 @@ export const CONFIGURATION = APPS.map(([{ name }, more]) => `[apps.${name}]\nkey
 const NAMES = APPS.map(([{ name }]) => name);
 const COOKIE_NAMES = new Map(APPS.map(([{ name, cookieName = 'session' }]) => [name, cookieName]));
 const ENTRIES = ['a', 'b', 'c', 'user', '_permanent'];
-const VALUES = ['1', '-7', 'true', 'false', 'null', '"ada"', '"bob"', '7', '9223372036854775807', '1.5', '[1, {}]', '""', ' 2'];
-const BAD_VALUES = ['', '{', 'NaN', '01', '"\t"', '['.repeat(128) + ']'.repeat(128), "'a'", `"${'x'.repeat(2000)}"`];
+const VALUES = [
+  '1', '-7', 'true', 'false', 'null', '"ada"', '"bob"', '7', '9223372036854775807', '1.5', '[1, {}]', '""', ' 2', '-0 ',
+  '9'.repeat(30), '"\\ud83d"', '1e400',
+];
+const BAD_VALUES = [
+  '', '{', 'NaN', '01', '"\t"', '['.repeat(128) + ']'.repeat(128), "'a'", `"${'x'.repeat(2000)}"`, '9'.repeat(257),
+];
 const ATTRIBUTES = {
   domain: ['', 'tenant.example', 'a.b-c.example', '-a', 'a..b', 'a:1', 'x'.repeat(64)],
   path: ['/', '/a;b', 'a', '', '/shop/', `/${'x'.repeat(1024)}`],

@@ -245,6 +245,84 @@ test('a recovery session sets no cookie for 30 seconds except at a login', async
   assert.notEqual((await open(transport, old)).session.id, later.session.id);
 });
 
+test('a logout by the token of a recovery session leaves the cookie of the login', async () => {
+  const transport = new MemoryTransport();
+  for (const isStored of [false, true]) {
+    const old = await newToken(transport);
+    await save(transport, { token: old, subject: 'ada' });
+    if (isStored) await save(transport, { more: { cookieHeader: `session=${old}` } });
+    const { session: { token } } = await open(transport, old);
+    const { outcome, headers } = await transport.call(DESTROY, { app: 'shop', token });
+    assert.deepEqual([outcome, headers], [isStored ? 'DELETED' : 'GONE', []]);
+  }
+});
+
+test('an integer is a subject by its digits, and a text cut inside of an emoji is none', async () => {
+  const transport = new MemoryTransport({ name: 'shop', subjectKey: 'user' });
+  const subjectOf = async (json) => (await save(transport, { set: { user: { json } } })).session.subject;
+  for (const [json, subject] of [['123456789012345678901234567890', '123456789012345678901234567890'], ['-7', '-7'], [' -0 ', '0']]) {
+    assert.equal(await subjectOf(json), subject);
+  }
+  for (const json of ['1.5', '1e3', '"\\ud83d"', '1'.repeat(257), '{"id":1e400}']) {
+    await assert.rejects(subjectOf(json), { reason: 'SUBJECT_INVALID' }, json);
+  }
+});
+
+// Counts a login, as a request repeats it that never got the answer.
+async function logInTwice(transport, cookieHeader) {
+  const login = () => save(transport, {
+    subject: 'ada', set: {}, increment: new Map([['logins', 1]]), more: { cookieHeader, requestId: 'once' },
+  });
+  const answers = [await login(), await login()];
+  assert.deepEqual(answers.map(({ outcome, counters }) => [outcome, counters.get('logins')]), [['UPDATED', 1], ['UPDATED', 1]]);
+  assert.deepEqual(answers[1].headers, answers[0].headers);
+}
+
+// Returns the token of a session that had another one when it ended.
+async function supersededToken(transport) {
+  const token = await newToken(transport);
+  const { session } = await save(transport, { token, more: { rotate: true } });
+  await transport.call(DESTROY, { app: 'shop', token: session.token });
+  return token;
+}
+
+test('a login repeated beside a superseded cookie is one login', async () => {
+  const transport = new MemoryTransport();
+  await logInTwice(transport, `session=${await supersededToken(transport)}; session=${await newToken(transport)}`);
+});
+
+test('a login repeated beside two superseded cookies is one login', async () => {
+  const transport = new MemoryTransport();
+  const second = await newToken(transport);
+  await save(transport, { token: second, more: { rotate: true } });
+  await save(transport, { more: { cookieHeader: `session=${second}` } });
+  await logInTwice(transport, `session=${await supersededToken(transport)}; session=${second}`);
+});
+
+test('a repeated save whose deadline has passed is answered as the first one, and another one writes nothing', async () => {
+  const transport = new MemoryTransport();
+  let begin = Date.now();
+  const saveUntil = (token, requestId, json = '1') =>
+    save(transport, { token, set: { b: { json } }, deadlineTime: begin + MINUTE, more: { requestId } });
+  const newTicket = async () => (await open(transport, '')).session.token;
+  for (const [token, outcome] of [[await newToken(transport), 'UPDATED'], [await newTicket(), 'CREATED']]) {
+    assert.equal((await saveUntil(token, 'once')).outcome, outcome);
+    transport.advance(2 * MINUTE);
+    const again = await saveUntil(token, 'once');
+    assert.deepEqual([again.outcome, again.session], [outcome, undefined]);
+    await assert.rejects(saveUntil(token, 'once', '2'), { reason: 'REQUEST_ID_REUSED' });
+    begin += 2 * MINUTE;
+  }
+  begin -= 2 * MINUTE;
+  const token = await newToken(transport);
+  for (const each of [token, await newTicket()]) {
+    await assert.rejects(saveUntil(each, 'another'), { reason: 'LIFETIME_INVALID' });
+  }
+  assert.equal((await open(transport, token)).session.entries.size, 1);
+  await transport.call(DESTROY, { app: 'shop', token });
+  assert.equal((await saveUntil(token, 'another')).endReason, 'DESTROYED');
+});
+
 test('a session without a subject may have a shorter life', async () => {
   const hours = { anonymousIdleTimeout: HOUR, anonymousAbsoluteTimeout: 2 * HOUR };
   const transport = new MemoryTransport({ name: 'shop', ...hours });

@@ -81,9 +81,10 @@ class Call {
     return { record: verdict === 'allowed' ? record : undefined, reason, isReplaced, rotated, isKnown: true };
   }
 
-  /** Returns the token that a write is made with. Undefined: the request has no session.
+  /** Returns the token that a write is made with: to a repeated one, that of the session that it was done in. Undefined:
+   * the request has no session.
    * @param {any} request @returns {Presented | undefined} */
-  ofWrite({ cookieHeader, token }) {
+  ofWrite({ cookieHeader, token, requestId }) {
     if (cookieHeader === undefined) {
       if (!token) throw invalid('TOKEN_MISSING', 'set token to what OpenSession gave, or cookie_header to the Cookie header');
       return this.verify(token);
@@ -94,6 +95,7 @@ class Call {
     /** @type {{ each: Presented, rotated: number }[]} */
     const superseded = [];
     for (const each of this.inHeader(cookieHeader)) {
+      if (this.#hasDone(each.token, requestId)) return each;
       const state = this.state(each.token);
       const relevance = relevanceOf(state);
       if (relevance === SUPERSEDED) superseded.push({ each, rotated: state.rotated });
@@ -103,16 +105,21 @@ class Call {
     }
     if (bestRelevance !== SUPERSEDED) return best;
     // As an open does.
-    return superseded.find(({ each, rotated }) => this.findRecovery(each.token, rotated).record !== undefined)?.each ?? best;
+    const found = superseded.find(({ each, rotated }) => this.findRecovery(each.token, rotated, requestId).record !== undefined);
+    return found?.each ?? best;
   }
 
-  /** @param {Token} of @param {number} lastRotation @param {import('./record.js').Fingerprint} [by] @returns {Recovery} */
-  findRecovery(of, lastRotation, by) {
+  /** Whether the session of a token remembers a call. @param {Token} token @param {string} [requestId] */
+  #hasDone(token, requestId = '') {
+    return this.load(token)?.findCall(requestId, this.now) !== undefined;
+  }
+
+  /** @param {Token} of @param {number} lastRotation @param {string} [requestId] @returns {Recovery} */
+  findRecovery(of, lastRotation, requestId) {
     let [token, rotated] = [of, lastRotation];
     for (let i = 0; i < MAX_RECOVERIES; i += 1) {
       token = recoveryTokenOf(this.app.name, token);
-      const hasDoneIt = by !== undefined && this.load(token)?.findCall(by, this.now) !== undefined;
-      if (hasDoneIt) return { token, note: this.#recoveryNote(rotated) };
+      if (this.#hasDone(token, requestId)) return { token, record: this.load(token), note: this.#recoveryNote(rotated) };
       const { record, isReplaced, isKnown, rotated: time } = this.state(token);
       if (!isKnown || record !== undefined) return { token, record, note: this.#recoveryNote(rotated) };
       if (isReplaced) rotated = Math.max(rotated, time);
@@ -121,18 +128,18 @@ class Call {
   }
 
   /** Returns the credential of a token's recovery session. Undefined: the token is not superseded.
-   * @param {Token} of @param {import('./record.js').Fingerprint} [by] @returns {Presented | undefined} */
-  recoveryOf(of, by) {
+   * @param {Token} of @param {string} [requestId] @returns {Presented | undefined} */
+  recoveryOf(of, requestId) {
     const { record, isReplaced, rotated } = this.state(of);
     if (record !== undefined || !isReplaced) return undefined;
-    const { token, note } = this.findRecovery(of, rotated, by);
+    const { token, note } = this.findRecovery(of, rotated, requestId);
     return { token, note, isTicket: true, isCookie: false };
   }
 
   /** Returns the credential of the session that a dead cookie gets: to a repeated save, the one that it was done in.
-   * @param {Token} token @param {import('./record.js').Fingerprint} [by] */
-  beginAnew(token, by) {
-    return this.recoveryOf(token, by) ?? newTicket();
+   * @param {Token} token @param {string} [requestId] */
+  beginAnew(token, requestId) {
+    return this.recoveryOf(token, requestId) ?? newTicket();
   }
 
   /** @param {number} rotated */

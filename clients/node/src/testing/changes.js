@@ -113,10 +113,12 @@ function lifetimeOf({ idleTimeout, deadlineTime, defaultLifetime }) {
 /** Reads a value as a subject: a string as it is, an integer as its digits, and null as none. @param {Value} value */
 function subjectIn({ json }) {
   const text = trim(json);
-  if (INTEGER.test(text)) return text;
-  const found = text === '' ? undefined : JSON.parse(text);
-  if (found === null) return '';
-  if (typeof found !== 'string' || Buffer.byteLength(found) > MAX_SUBJECT) throw subjectInvalid();
+  if (text === 'null') return '';
+  if (text === '-0') return '0';
+  const isString = text.startsWith('"');
+  if (!isString && !INTEGER.test(text)) throw subjectInvalid();
+  const found = isString ? JSON.parse(text) : text;
+  if (LONE_SURROGATE.test(found) || Buffer.byteLength(found) > MAX_SUBJECT) throw subjectInvalid();
   return found;
 }
 
@@ -141,6 +143,7 @@ function isJson(text) {
 const PERMANENT = '_permanent';
 const PERMANENT_VALUES = new Map([['true', true], ['false', false]]);
 const INTEGER = /^(?:0|-?[1-9][0-9]*)$/;
+const LONE_SURROGATE = /\p{Surrogate}/u;
 const MAX_NAMES = 8192;
 const MAX_DEPTH = 127;
 /** Bytes. */

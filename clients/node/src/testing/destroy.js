@@ -1,6 +1,7 @@
 // DestroySession: ends the sessions that a request names.
 'use strict';
 
+const { NOTE } = require('./token.js');
 const { VARY } = require('./view.js');
 const { checkRequestId, fingerprintOf, writeTo } = require('./write.js');
 
@@ -12,16 +13,11 @@ function destroy(call, request) {
   checkRequestId(request.requestId);
   call.accept(request);
   const by = fingerprintOf(request.requestId, 'destroy');
-  const end = request.cookieHeader === undefined ? destroyNamed(call, request, by) : destroyAll(call, request.cookieHeader, by);
-  // The browser may have the current token in a cookie of the same name, which must stay.
-  const keepsCookie = end.outcome === 'GONE' && end.endReason === 'SUPERSEDED';
+  const named = request.cookieHeader === undefined ? call.ofWrite(request) : undefined;
+  const end = named === undefined ? destroyAll(call, request.cookieHeader, by) : destroyOne(call, named.token, by);
+  // The browser may have the current token in a cookie of the same name, or be about to get the one of a login.
+  const keepsCookie = (end.outcome === 'GONE' && end.endReason === 'SUPERSEDED') || named?.note === NOTE.keep;
   return { ...end, headers: keepsCookie ? [] : [call.app.deleteCookie(), VARY] };
-}
-
-/** @param {Call} call @param {any} request @param {import('./record.js').Fingerprint} by */
-function destroyNamed(call, request, by) {
-  const { token } = /** @type {import('./call.js').Presented} */ (call.ofWrite(request));
-  return destroyOne(call, token, by);
 }
 
 /** Ends all sessions in a header. The answer prefers a session that this call ended, and a reason to none.

@@ -1,7 +1,7 @@
 // The work of a save: what it makes of a record.
 'use strict';
 
-const { invalid, refused } = require('./refusals.js');
+const { refused } = require('./refusals.js');
 
 /** @typedef {import('./app.js').App} App */
 /** @typedef {import('./changes.js').Changes} Changes */
@@ -15,14 +15,14 @@ class Edit {
 
   /**
    * @param {App} app @param {Changes | undefined} changes Undefined: the call only rotates.
-   * @param {{ keepEmpty: boolean, context?: any, now: number }} how
+   * @param {{ keepEmpty: boolean, context?: any }} how
    */
-  constructor(app, changes, { keepEmpty, context, now }) {
+  constructor(app, changes, { keepEmpty, context }) {
     this.app = app;
     this.changes = changes;
     this.keepEmpty = keepEmpty;
     this.context = context;
-    this.lifetime = changes && newLifetime(app, changes, now);
+    this.lifetime = changes && newLifetime(app, changes);
   }
 
   /** @param {import('./record.js').Rotation} rotation @param {boolean} onlyForSubject */
@@ -116,13 +116,10 @@ function checkLimits(before, after, { maxEntries, maxSessionBytes }) {
 }
 
 /** Returns the lifetime that the changes ask for, within the app's own. Undefined: it stays as it is.
- * @param {App} app @param {Changes} changes @param {number} now @returns {Lifetime | undefined} */
-function newLifetime({ own }, { lifetime: { idleTimeout, deadlineTime, defaultLifetime } }, now) {
+ * @param {App} app @param {Changes} changes @returns {Lifetime | undefined} */
+function newLifetime({ own }, { lifetime: { idleTimeout, deadlineTime, defaultLifetime } }) {
   if (idleTimeout !== undefined) return { idle: Math.min(idleTimeout, own.idle), absolute: own.absolute };
-  if (deadlineTime !== undefined) {
-    if (deadlineTime <= now) throw invalid('LIFETIME_INVALID', 'changes.deadline_time is not in the future');
-    return { idle: own.absolute, absolute: own.absolute, latest: deadlineTime };
-  }
+  if (deadlineTime !== undefined) return { idle: own.absolute, absolute: own.absolute, latest: deadlineTime };
   return defaultLifetime ? own : undefined;
 }
 

@@ -20,9 +20,9 @@ function enforceLimit(call, prepared) {
 }
 
 /** Whether the save would be written but for the limit. @param {Call} call @param {PreparedSave} prepared */
-function wouldWrite(call, { presented, write }) {
+function wouldWrite(call, { presented, write, mayCreate }) {
   const record = call.load(presented.token);
-  if (record === undefined) return presented.isTicket && (write.etag ?? 0) === 0;
+  if (record === undefined) return presented.isTicket && mayCreate;
   return record.judge(call.store.generation(call.app.name), preconditionOf(write, call.now)).verdict === 'allowed';
 }
 

@@ -3,7 +3,7 @@
 
 const { Changes } = require('./changes.js');
 const { Edit } = require('./edit.js');
-const { fingerprintOf, rotating } = require('./write.js');
+const { IMPOSSIBLE_ETAG, fingerprintOf, rotating } = require('./write.js');
 
 /** @typedef {import('./call.js').Call} Call */
 /** @typedef {import('./call.js').Presented} Presented */
@@ -20,12 +20,14 @@ class PreparedSave {
     this.rotation = rotation;
   }
 
-  /** @param {Call} call @param {any} request @param {number | undefined} etag @param {Presented} presented */
-  static of({ app, now }, request, etag, presented) {
+  /** @param {Call} call @param {any} request @param {number | undefined} wanted @param {Presented} presented */
+  static of({ app, now }, request, wanted, presented) {
     const changes = request.changes && new Changes(request.changes, app.settings.subjectKey);
-    const edit = new Edit(app, changes, { keepEmpty: request.keepEmpty, context: request.context, now });
+    const edit = new Edit(app, changes, { keepEmpty: request.keepEmpty, context: request.context });
     const rotates = request.rotate || Boolean(changes?.clear || changes?.authenticated);
     const content = JSON.stringify(['save', request.rotate, request.keepEmpty, changes?.canonical()]);
+    // A repetition of the save that set this deadline gets its answer. Another save must write nothing.
+    const etag = (changes?.lifetime.deadlineTime ?? Infinity) > now ? wanted : IMPOSSIBLE_ETAG;
     const write = { token: presented.token, edit, etag, by: fingerprintOf(request.requestId, content) };
     const isLogin = changes?.subject !== undefined;
     return new PreparedSave(presented, write, { mayRotate: rotates || isLogin, onlyForSubject: !rotates });
@@ -38,6 +40,11 @@ class PreparedSave {
 
   get changes() {
     return this.edit.changes;
+  }
+
+  /** Whether the etag lets the save create a session. */
+  get mayCreate() {
+    return (this.write.etag ?? 0) === 0;
   }
 
   /** Returns the user whom the save logs in, or an empty text. */

@@ -100,15 +100,15 @@ class Record {
     return rotation?.replaced === verifier && now < rotation.time + IDEMPOTENCY_TTL ? rotation : undefined;
   }
 
-  /** Returns the last call with this request_id, if it is still known. @param {Fingerprint} by @param {number} now */
-  findCall({ requestId }, now) {
+  /** Returns the last call with this request_id, if it is still known. @param {string} requestId @param {number} now */
+  findCall(requestId, now) {
     return this.calls.findLast(({ fingerprint, time }) =>
       requestId !== '' && fingerprint.requestId === requestId && now < time + IDEMPOTENCY_TTL);
   }
 
   /** @param {number} generation @param {Precondition} on @returns {Judgement} */
   judge(generation, { verifier, mayOnlyEnd = false, etag, by = NO_FINGERPRINT, now }) {
-    const same = this.findCall(by, now);
+    const same = this.findCall(by.requestId, now);
     if (same !== undefined) {
       return same.fingerprint.content === by.content ? { verdict: 'replayed', effect: same.effect } : { verdict: 'reused' };
     }

@@ -20,9 +20,13 @@ const subjectInvalid = () => invalid('SUBJECT_INVALID', 'a subject is a string o
 const repeatedEntry = (name) =>
   invalid('ENTRY_REPEATED', `"${name}" is in two of unset, set and increment, or contradicts its field`);
 
+const deadlinePassed = () => invalid('LIFETIME_INVALID', 'changes.deadline_time is not in the future');
+
 const etagMismatch = () => aborted('ETAG_MISMATCH', 'the session has another etag by now; open it again and decide anew');
 
 const AMBIGUOUS = 'The request\'s cookies name two live sessions, so one of them may have been planted. If the cookie\'s '
   + 'path or domain was changed, rename the cookie as well.';
 
-module.exports = { AMBIGUOUS, aborted, etagMismatch, invalid, permanentInvalid, refused, repeatedEntry, subjectInvalid };
+module.exports = {
+  AMBIGUOUS, aborted, deadlinePassed, etagMismatch, invalid, permanentInvalid, refused, repeatedEntry, subjectInvalid,
+};

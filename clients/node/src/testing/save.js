@@ -8,10 +8,9 @@ const { destroyAll } = require('./destroy.js');
 const { enforceLimit, evict } = require('./limit.js');
 const { PreparedSave } = require('./prepared_save.js');
 const { NO_FINGERPRINT, Record } = require('./record.js');
-const { etagMismatch } = require('./refusals.js');
 const { NOTE, idOf, isSame } = require('./token.js');
 const { VARY, headersOf, newSession, storedSession } = require('./view.js');
-const { checkRequestId, etagIn, writeTo } = require('./write.js');
+const { checkRequestId, etagError, etagIn, writeTo } = require('./write.js');
 
 /** @typedef {import('./call.js').Call} Call */
 /** @typedef {import('./call.js').Presented} Presented */
@@ -32,7 +31,7 @@ function save(call, request) {
     if (!isAmbiguous || !mayBeginAnew(request.changes, call.app.settings.subjectKey)) throw error;
     const prepared = PreparedSave.of(call, request, etag, newTicket());
     // What would be refused ends nothing.
-    if ((etag ?? 0) !== 0) throw etagMismatch();
+    if (!prepared.mayCreate) throw etagError(prepared.write);
     const { refusal } = firstRecord(call, prepared);
     if (refusal !== undefined) throw refusal;
     destroyAll(call, request.cookieHeader, NO_FINGERPRINT);
@@ -51,7 +50,7 @@ function savePrepared(call, first, varies) {
   let done = trySave(call, prepared);
   if (done !== undefined && done.verdict !== 'allowed' && prepared.presented.isCookie) {
     // A save by cookie_header is an open and a save in one step.
-    prepared = prepared.with(call.beginAnew(prepared.presented.token, prepared.write.by));
+    prepared = prepared.with(call.beginAnew(prepared.presented.token, prepared.write.by.requestId));
     done = trySave(call, prepared);
   }
   const { changes, presented } = prepared;
@@ -72,15 +71,14 @@ function trySave(call, prepared) {
   const { app, store, now } = call;
   const { token, isTicket } = prepared.presented;
   if (!isTicket) return writeTo(call, prepared.rotating(now));
-  const mayCreate = (prepared.write.etag ?? 0) === 0;
   const { first, refusal } = firstRecord(call, prepared);
-  if (first !== undefined && mayCreate && store.create(app.name, idOf(app.name, token), first.record, now)) {
+  if (first !== undefined && prepared.mayCreate && store.create(app.name, idOf(app.name, token), first.record, now)) {
     const { record, counters } = first;
     return { verdict: 'allowed', outcome: 'CREATED', record, token: { ...token, verifier: record.verifier }, counters };
   }
   const done = writeTo(call, prepared.rotating(now));
   if (done.verdict !== 'missing') return done;
-  if (!mayCreate) throw etagMismatch();
+  if (!prepared.mayCreate) throw etagError(prepared.write);
   if (refusal !== undefined) throw refusal;
   return undefined;
 }

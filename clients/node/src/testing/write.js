@@ -1,7 +1,7 @@
 // A write by the holder of a token: an edit, or the end of the session.
 'use strict';
 
-const { aborted, etagMismatch, invalid } = require('./refusals.js');
+const { aborted, deadlinePassed, etagMismatch, invalid } = require('./refusals.js');
 const { counterIn } = require('./edit.js');
 const { idOf, randomHalf } = require('./token.js');
 
@@ -41,7 +41,7 @@ function writeTo(call, write) {
   }
   const { verdict, reason, effect = '' } = result.judged;
   if (verdict === 'replayed') return replay(call, write, effect);
-  if (verdict === 'otherEtag') throw etagMismatch();
+  if (verdict === 'otherEtag') throw etagError(write);
   if (verdict === 'reused') {
     const message = 'this request_id was used for another call on this session; make a new one for each save';
     throw aborted('REQUEST_ID_REUSED', message);
@@ -72,6 +72,9 @@ function tokenNow(record, token, by, now) {
   return rotation && isOwn ? { ...token, verifier: rotation.next } : undefined;
 }
 
+/** Returns the error if the session does not have the etag. @param {Write} write */
+const etagError = ({ etag }) => (etag === IMPOSSIBLE_ETAG ? deadlinePassed() : etagMismatch());
+
 /** @param {string} text */
 function etagIn(text) {
   if (text === '') return undefined;
@@ -92,4 +95,7 @@ function checkRequestId(requestId) {
   if (Buffer.byteLength(requestId) > 64) throw invalid('REQUEST_ID_INVALID', 'request_id: the limit is 64 bytes');
 }
 
-module.exports = { checkRequestId, etagIn, fingerprintOf, preconditionOf, rotating, writeTo };
+/** The etag that no session ever has: with it, a save whose deadline has passed writes nothing. */
+const IMPOSSIBLE_ETAG = Infinity;
+
+module.exports = { IMPOSSIBLE_ETAG, checkRequestId, etagError, etagIn, fingerprintOf, preconditionOf, rotating, writeTo };
