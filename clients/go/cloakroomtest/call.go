@@ -139,8 +139,9 @@ func (c *call) accept(request interface {
 	return err
 }
 
-// ofWrite returns the token that a write is made with; nil: the request has no session.
-func (c *call) ofWrite(request credential, isHeader bool) (*presented, error) {
+// ofWrite returns the token that a write is made with: to a repeated one, that of the session that it was done in; nil: the
+// request has no session.
+func (c *call) ofWrite(request credential, isHeader bool, requestID string) (*presented, error) {
 	if !isHeader {
 		if request.GetToken() == "" {
 			return nil, invalid("TOKEN_MISSING", "set token to what OpenSession gave, or cookie_header to the Cookie header")
@@ -153,6 +154,9 @@ func (c *call) ofWrite(request credential, isHeader bool) (*presented, error) {
 	all := c.inHeader(request.GetCookieHeader())
 	states := make([]state, len(all))
 	for i := range all {
+		if r := c.load(all[i].token); r != nil && r.findCall(requestID, c.now) != nil {
+			return &all[i], nil
+		}
 		states[i] = c.state(all[i].token)
 		relevance := states[i].relevance()
 		if best != nil && relevance == relevanceOfLive && bestRelevance == relevance && best.token.selector != all[i].token.selector {
@@ -165,7 +169,7 @@ func (c *call) ofWrite(request credential, isHeader bool) (*presented, error) {
 	for i := range all {
 		// As an open does.
 		isSuperseded := bestRelevance == relevanceOfSuperseded && states[i].relevance() == bestRelevance
-		if isSuperseded && c.findRecovery(all[i].token, states[i].rotated, fingerprint{}).record != nil {
+		if isSuperseded && c.findRecovery(all[i].token, states[i].rotated, requestID).record != nil {
 			return &all[i], nil
 		}
 	}
@@ -198,12 +202,12 @@ type recovery struct {
 }
 
 // findRecovery finds the recovery session of a superseded token. For a call that is repeated it is the one that has done it.
-func (c *call) findRecovery(of token, rotated time.Time, by fingerprint) recovery {
+func (c *call) findRecovery(of token, rotated time.Time, requestID string) recovery {
 	t := of
 	for range maxRecoveries {
 		t = t.recovery(c.app.Name)
-		if r := c.load(t); r == nil || r.findCall(by, c.now) != nil {
-			return recovery{t, nil, c.recoveryNote(rotated)}
+		if r := c.load(t); r == nil || r.findCall(requestID, c.now) != nil {
+			return recovery{t, r, c.recoveryNote(rotated)}
 		}
 		switch s := c.state(t); {
 		case s.record != nil:
@@ -223,18 +227,18 @@ func (c *call) recoveryNote(rotated time.Time) note {
 }
 
 // recoveryOf returns the credential of a token's recovery session; nil: the token is not superseded.
-func (c *call) recoveryOf(t token, by fingerprint) *presented {
+func (c *call) recoveryOf(t token, requestID string) *presented {
 	s := c.state(t)
 	if s.record != nil || !s.isReplaced {
 		return nil
 	}
-	found := c.findRecovery(t, s.rotated, by)
+	found := c.findRecovery(t, s.rotated, requestID)
 	return &presented{token: found.token, note: found.note, isTicket: true}
 }
 
 // beginAnew returns the credential of the session that a dead cookie gets.
-func (c *call) beginAnew(t token, by fingerprint) presented {
-	if found := c.recoveryOf(t, by); found != nil {
+func (c *call) beginAnew(t token, requestID string) presented {
+	if found := c.recoveryOf(t, requestID); found != nil {
 		return *found
 	}
 	return newTicket()

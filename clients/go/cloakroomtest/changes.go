@@ -194,6 +194,9 @@ var integer = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
 // subjectOf reads a value as a subject: a string as it is, an integer as its digits, and null as none.
 func subjectOf(value *pb.Value) (string, error) {
 	text := strings.Trim(value.GetJson(), " \t\n\r")
+	if text == "-0" {
+		return "0", nil
+	}
 	var subject *string
 	if integer.MatchString(text) {
 		subject = &text
@@ -203,10 +206,17 @@ func subjectOf(value *pb.Value) (string, error) {
 	if subject == nil {
 		return "", nil
 	}
-	if len(*subject) > 256 {
+	if len(*subject) > 256 || hasLoneSurrogate(text) {
 		return "", subjectInvalid()
 	}
 	return *subject, nil
+}
+
+var escape = regexp.MustCompile(`(?i)\\(?:[^u]|ud[89ab]..\\ud[c-f]..|(ud[89a-f]..)|u....)`)
+
+// hasLoneSurrogate tells whether a JSON text was cut inside of a character. encoding/json replaces what is left of it.
+func hasLoneSurrogate(text string) bool {
+	return slices.ContainsFunc(escape.FindAllStringSubmatch(text, -1), func(found []string) bool { return found[1] != "" })
 }
 
 func stored(value *pb.Value) string {

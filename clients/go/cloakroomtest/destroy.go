@@ -16,19 +16,18 @@ func (c *call) destroy(request *pb.DestroySessionRequest) (*pb.DestroySessionRes
 	}
 	response := &pb.DestroySessionResponse{}
 	var err error
+	shown := &presented{}
 	if header, isHeader := request.Credential.(*pb.DestroySessionRequest_CookieHeader); isHeader {
 		response.Outcome, response.EndReason, err = c.destroyAll(header.CookieHeader, by)
-	} else {
-		var shown *presented
-		if shown, err = c.ofWrite(request, false); err == nil {
-			response.Outcome, response.EndReason, err = c.destroyOne(shown.token, by)
-		}
+	} else if shown, err = c.ofWrite(request, false, ""); err == nil {
+		response.Outcome, response.EndReason, err = c.destroyOne(shown.token, by)
 	}
 	if err != nil {
 		return nil, err
 	}
-	// The browser may have the current token in a cookie of the same name, which must stay.
-	if response.Outcome != pb.Outcome_OUTCOME_GONE || response.EndReason != pb.EndReason_END_REASON_SUPERSEDED {
+	// The browser may have the current token in a cookie of the same name, or be about to get the one of a login.
+	isSuperseded := response.Outcome == pb.Outcome_OUTCOME_GONE && response.EndReason == pb.EndReason_END_REASON_SUPERSEDED
+	if !isSuperseded && shown.note != noteKeep {
 		response.Headers = []*pb.Header{c.app.deleteCookie(), vary()}
 	}
 	return response, nil
@@ -49,7 +48,7 @@ func (c *call) destroyAll(header string, by fingerprint) (pb.Outcome, pb.EndReas
 			continue
 		}
 		// A token that was superseded a short time ago still ends its session, and leads to a recovery session as well.
-		if recovery := c.recoveryOf(shown.token, fingerprint{}); recovery != nil {
+		if recovery := c.recoveryOf(shown.token, ""); recovery != nil {
 			ended, why, err := c.destroyOne(recovery.token, by)
 			if err != nil {
 				return 0, 0, err

@@ -13,6 +13,7 @@
 //   - Apps are of kind `stored`. There are none of kind `cookie`, none without a key, and no migration.
 //   - There is one signing key, for as long as the service in memory lives. Tokens have another form than the service's;
 //     they are as hard to guess, and no service accepts them.
+//   - App.SubjectKey is the name of an entry, and no path into one.
 //   - Cookies are always HttpOnly and never Partitioned.
 //   - RotateSession with its grace is missing, and so are WatchEvents, GetStats, ExplainCredential and the calls that only
 //     Flask needs. Package sessions and package admin need none of them.

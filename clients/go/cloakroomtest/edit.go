@@ -29,19 +29,16 @@ func (a App) anonymous() lifetime {
 }
 
 // newLifetime returns the lifetime that the changes ask for, within the app's own.
-func newLifetime(app App, c *changes, now time.Time) (lifetime, error) {
+func newLifetime(app App, c *changes) lifetime {
 	switch {
 	case !c.deadline.IsZero():
-		if !c.deadline.After(now) {
-			return lifetime{}, invalid("LIFETIME_INVALID", "changes.deadline_time is not in the future")
-		}
-		return lifetime{app.AbsoluteTimeout, app.AbsoluteTimeout, c.deadline}, nil
+		return lifetime{app.AbsoluteTimeout, app.AbsoluteTimeout, c.deadline}
 	case c.isDefaultLifetime:
-		return app.own(), nil
+		return app.own()
 	case c.idleTimeout != 0:
-		return lifetime{idle: min(c.idleTimeout, app.IdleTimeout), absolute: app.AbsoluteTimeout}, nil
+		return lifetime{idle: min(c.idleTimeout, app.IdleTimeout), absolute: app.AbsoluteTimeout}
 	}
-	return lifetime{}, nil
+	return lifetime{}
 }
 
 // edit is the work of a save.

@@ -27,7 +27,7 @@ func (c *call) enforceLimit(prepared preparedSave) error {
 func (c *call) wouldWrite(prepared preparedSave) bool {
 	r := c.load(prepared.presented.token)
 	if r == nil {
-		return prepared.presented.isTicket && (prepared.write.etag == nil || *prepared.write.etag == 0)
+		return prepared.presented.isTicket && prepared.write.mayCreate()
 	}
 	return r.judge(c.store.generations[c.app.Name], prepared.write.precondition(c.now)).verdict == allowed
 }

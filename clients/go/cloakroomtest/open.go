@@ -42,7 +42,7 @@ func (c *call) open(request *pb.OpenSessionRequest) (*pb.OpenSessionResponse, er
 	}
 	fresh := recovery{token: randomToken()}
 	for i, each := range replaced {
-		found := c.findRecovery(each.token, states[i].rotated, fingerprint{})
+		found := c.findRecovery(each.token, states[i].rotated, "")
 		if found.record != nil {
 			return c.openLive(found.token, found.note, request), nil
 		}

@@ -151,9 +151,9 @@ type judgement struct {
 }
 
 // findCall returns the last call with this request_id; nil if there is none that is still known.
-func (r *record) findCall(by fingerprint, now time.Time) *rememberedCall {
-	for i := len(r.calls) - 1; i >= 0 && by.requestID != ""; i-- {
-		if call := &r.calls[i]; call.fingerprint.requestID == by.requestID && now.Before(call.time.Add(idempotencyTTL)) {
+func (r *record) findCall(requestID string, now time.Time) *rememberedCall {
+	for i := len(r.calls) - 1; i >= 0 && requestID != ""; i-- {
+		if call := &r.calls[i]; call.fingerprint.requestID == requestID && now.Before(call.time.Add(idempotencyTTL)) {
 			return call
 		}
 	}
@@ -161,7 +161,7 @@ func (r *record) findCall(by fingerprint, now time.Time) *rememberedCall {
 }
 
 func (r *record) judge(generation int, on precondition) judgement {
-	if call := r.findCall(on.by, on.now); call != nil {
+	if call := r.findCall(on.by.requestID, on.now); call != nil {
 		if call.fingerprint == on.by {
 			return judgement{verdict: replayed, effect: call.effect}
 		}

@@ -43,7 +43,7 @@ func (c *call) save(request *pb.SaveSessionRequest) (*pb.SaveSessionResponse, er
 		return nil, err
 	}
 	_, isHeader := request.Credential.(*pb.SaveSessionRequest_CookieHeader)
-	found, err := c.ofWrite(request, isHeader)
+	found, err := c.ofWrite(request, isHeader, request.RequestId)
 	if failed, isOurs := err.(*cloakroom.Error); isOurs {
 		if failed.Reason != "COOKIES_AMBIGUOUS" || !mayBeginAnew(request.Changes, c.app.SubjectKey) {
 			return nil, err
@@ -53,8 +53,8 @@ func (c *call) save(request *pb.SaveSessionRequest) (*pb.SaveSessionResponse, er
 			return nil, err
 		}
 		// What would be refused ends nothing.
-		if etag != nil && *etag != 0 {
-			return nil, etagMismatch()
+		if !prepared.write.mayCreate() {
+			return nil, prepared.write.etagError()
 		}
 		if _, _, err := c.firstRecord(prepared); err != nil {
 			return nil, err
@@ -90,10 +90,11 @@ func (c *call) prepare(request *pb.SaveSessionRequest, etag *int64, shown presen
 		if err != nil {
 			return preparedSave{}, err
 		}
-		if work.lifetime, err = newLifetime(c.app, checked, c.now); err != nil {
-			return preparedSave{}, err
+		if !checked.deadline.IsZero() && !checked.deadline.After(c.now) {
+			// A repetition of the save that set this deadline gets its answer. Another save must write nothing.
+			etag = &impossibleEtag
 		}
-		work.changes = checked
+		work.changes, work.lifetime = checked, newLifetime(c.app, checked)
 		rotates = rotates || checked.clear || checked.authenticated
 		isLogin = checked.changesSubject
 		content += checked.canonical()
@@ -112,7 +113,7 @@ func (c *call) savePrepared(prepared preparedSave, varies bool) (*pb.SaveSession
 	result, isStored, err := c.trySave(prepared)
 	if err == nil && isStored && result.verdict != allowed && prepared.presented.isCookie {
 		// A save by cookie_header is an open and a save in one step.
-		prepared = prepared.with(c.beginAnew(prepared.presented.token, prepared.write.by))
+		prepared = prepared.with(c.beginAnew(prepared.presented.token, prepared.write.by.requestID))
 		result, isStored, err = c.trySave(prepared)
 	}
 	if err != nil {
@@ -140,17 +141,16 @@ func (c *call) trySave(prepared preparedSave) (done, bool, error) {
 		return result, true, err
 	}
 	t := prepared.presented.token
-	mayCreate := prepared.write.etag == nil || *prepared.write.etag == 0
 	first, counters, refusal := c.firstRecord(prepared)
-	if refusal == nil && first != nil && mayCreate && c.store.create(c.app.Name, t.id(c.app.Name), first, c.now) {
+	if refusal == nil && first != nil && prepared.write.mayCreate() && c.store.create(c.app.Name, t.id(c.app.Name), first, c.now) {
 		return done{outcome: pb.Outcome_OUTCOME_CREATED, record: first, token: &token{t.selector, first.verifier}, counters: counters}, true, nil
 	}
 	result, err := c.write(prepared.rotating(c))
 	if err != nil || result.verdict != missing {
 		return result, true, err
 	}
-	if !mayCreate {
-		return done{}, false, etagMismatch()
+	if !prepared.write.mayCreate() {
+		return done{}, false, prepared.write.etagError()
 	}
 	return done{}, false, refusal
 }
@@ -186,7 +186,7 @@ func (c *call) firstRecord(prepared preparedSave) (*record, map[string]int64, er
 func (c *call) saveUnmodified(shown presented, request *pb.SaveSessionRequest) *pb.SaveSessionResponse {
 	s := c.state(shown.token)
 	if shown.isCookie && s.record == nil {
-		shown = c.beginAnew(shown.token, fingerprint{})
+		shown = c.beginAnew(shown.token, "")
 		s = c.state(shown.token)
 	}
 	if s.record != nil {

@@ -77,7 +77,7 @@ func (w *watchStream) look() (*pb.WatchSessionResponse, <-chan struct{}, error) 
 		return nil, nil, err
 	}
 	_, isHeader := w.request.Credential.(*pb.WatchSessionRequest_CookieHeader)
-	shown, err := c.ofWrite(w.request, isHeader)
+	shown, err := c.ofWrite(w.request, isHeader, "")
 	if err != nil {
 		return nil, nil, err
 	}

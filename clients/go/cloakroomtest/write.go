@@ -58,7 +58,7 @@ func (c *call) write(w write) (done, error) {
 	case replayed:
 		return c.replay(w, judged.effect), nil
 	case otherEtag:
-		return done{}, etagMismatch()
+		return done{}, w.etagError()
 	case reused:
 		message := "this request_id was used for another call on this session; make a new one for each save"
 		return done{}, cloakroom.NewError("ABORTED", "REQUEST_ID_REUSED", message, nil)
@@ -94,7 +94,17 @@ func (c *call) replay(w write, effect pb.Outcome) done {
 	return again
 }
 
-func etagMismatch() error {
+// impossibleEtag is the etag that no session ever has: with it, a save whose deadline has passed writes nothing.
+var impossibleEtag = int64(-1)
+
+// mayCreate tells whether the etag lets the write create a session.
+func (w write) mayCreate() bool { return w.etag == nil || *w.etag == 0 }
+
+// etagError returns the error if the session does not have the etag.
+func (w write) etagError() error {
+	if *w.etag == impossibleEtag {
+		return invalid("LIFETIME_INVALID", "changes.deadline_time is not in the future")
+	}
 	return cloakroom.NewError("ABORTED", "ETAG_MISMATCH", "the session has another etag by now; open it again and decide anew", nil)
 }
 

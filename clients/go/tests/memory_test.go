@@ -387,10 +387,14 @@ func (p *player) newCredential() (text, bool) {
 	return header, false
 }
 
-var memoryValues = []string{"1", "-7", "true", "false", "null", `"ada"`, `"bob"`, "7", "9223372036854775807", "1.5", "[1, {}]", `""`, " 2"}
+var memoryValues = []string{
+	"1", "-7", "true", "false", "null", `"ada"`, `"bob"`, "7", "9223372036854775807", "1.5", "[1, {}]", `""`, " 2", "-0 ",
+	strings.Repeat("9", 30), `"\ud83d"`, "1e400",
+}
 
 var badMemoryValues = []string{
 	"", "{", "NaN", "01", "\"\t\"", strings.Repeat("[", 128) + strings.Repeat("]", 128), "'a'", `"` + strings.Repeat("x", 2000) + `"`,
+	strings.Repeat("9", 257),
 }
 
 func (p *player) changes() *pb.Changes {
