@@ -3,7 +3,7 @@
 use std::ops::Bound;
 
 use super::rows::{KeyRange, RowsError, Table, View};
-use super::tables::Tables;
+use super::tables::{TIME_BYTES, Tables};
 use crate::store::encoding::{
     decode_index_entry, decode_revocation, encode_index_entry, encode_revocation, subject_hash,
 };
@@ -109,24 +109,24 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// Removes up to `most` expired entries and revocations. Returns whether there may be more.
-    pub(super) fn sweep_index(&mut self, now: Time, most: usize) -> Result<bool, RowsError> {
-        let after = (now.millis() + 1).to_be_bytes();
-        let expired = (Bound::Unbounded, Bound::Excluded(after.as_slice()));
-        let expired = self.first_keys(Table::IndexExpiries, expired, most)?;
-        for expiry_key in &expired {
-            self.remove(Table::IndexExpiries, expiry_key);
-            let (_, key) = expiry_key.split_first_chunk::<8>().ok_or(RowsError::Corrupt)?;
-            let until = self.get(Table::Index, key)?.and_then(|times| match &key[HASH_BYTES..] {
-                [] => Some(decode_revocation(&times)?.until),
-                id => Some(decode_index_entry(id, &times)?.until),
-            });
-            // The entry may have been replaced since then. It expires later then, and has another row for that.
-            if until.is_some_and(|until| until <= now) {
-                self.remove(Table::Index, key);
-            }
+    /// Removes some of the expired entries and revocations. Returns whether there may be more.
+    pub(super) fn sweep_index(&mut self, now: Time) -> Result<bool, RowsError> {
+        self.for_each_due(Table::IndexExpiries, now, |tables, expiry_key| tables.remove_expired(expiry_key, now))
+    }
+
+    /// Removes a row of [`Table::IndexExpiries`], and its entry or revocation if that has expired.
+    fn remove_expired(&mut self, expiry_key: &[u8], now: Time) -> Result<(), RowsError> {
+        let (_, key) = expiry_key.split_first_chunk::<TIME_BYTES>().ok_or(RowsError::Corrupt)?;
+        let until = self.get(Table::Index, key)?.and_then(|times| match &key[HASH_BYTES..] {
+            [] => Some(decode_revocation(&times)?.until),
+            id => Some(decode_index_entry(id, &times)?.until),
+        });
+        // The entry may have been replaced since then. It expires later then, and has another row for that.
+        if until.is_some_and(|until| until <= now) {
+            self.remove(Table::Index, key);
         }
-        Ok(expired.len() == most)
+        self.remove(Table::IndexExpiries, expiry_key);
+        Ok(())
     }
 }
 

@@ -122,6 +122,23 @@ impl Embedded {
     }
 }
 
+impl Embedded {
+    async fn sweep_records(&self, now: Time) -> Result<usize, Error> {
+        loop {
+            match self.writer.write(WritePurpose::Cleanup, move |tables| tables.sweep_records(now)).await? {
+                // Every record that it checked has a later purge time by now. Others may still be due.
+                Swept { deleted: 0, has_more: true } => {}
+                swept => return Ok(swept.deleted),
+            }
+        }
+    }
+
+    async fn sweep_index(&self, now: Time) -> Result<(), Error> {
+        while self.writer.write(WritePurpose::Cleanup, move |tables| tables.sweep_index(now)).await? {}
+        Ok(())
+    }
+}
+
 impl Store for Embedded {
     async fn load(&self, session_key: &SessionKey) -> Result<Option<Snapshot>, Error> {
         // Reads on the thread of the caller. Measured: 2 us if the cache is hot, 9 us in a file that is larger than the
@@ -162,12 +179,11 @@ impl Store for Embedded {
     }
 
     async fn sweep(&self, now: Time) -> Result<usize, Error> {
-        loop {
-            match self.writer.write(WritePurpose::Cleanup, move |tables| tables.sweep(now)).await? {
-                // Every record that it checked has a later purge time by now. Others may still be due.
-                Swept { deleted: 0, has_more: true } => {}
-                swept => return Ok(swept.deleted),
-            }
+        // Damage in the one table does not keep the other from being swept.
+        let index = self.sweep_index(now).await;
+        match self.sweep_records(now).await? {
+            0 => index.map(|()| 0),
+            deleted => Ok(deleted),
         }
     }
 

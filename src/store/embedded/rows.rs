@@ -314,6 +314,13 @@ pub(super) enum RowsError {
     Corrupt,
 }
 
+impl RowsError {
+    /// Whether the rows that were read are damaged. Other rows can be read.
+    pub(super) const fn is_damage(&self) -> bool {
+        matches!(self, Self::Corrupt | Self::Storage(redb::Error::Corrupted(_)))
+    }
+}
+
 impl From<RowsError> for Error {
     fn from(error: RowsError) -> Self {
         match error {

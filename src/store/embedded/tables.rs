@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 use std::ops::Bound;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use super::rows::{KeyRange, Row, RowChanges, RowsError, Table, View};
 use crate::session::{Event, EventKind, Generation, Head, Precondition, Record};
@@ -13,6 +15,7 @@ use crate::store::{
     AppRevocation, Applied, Created, Cursor, FeedEntry, SessionKey, Snapshot, SubjectRef, Touch, Write, apply_touch,
     apply_write,
 };
+use crate::telemetry::LogThrottle;
 use crate::token::SessionId;
 use crate::types::{AppName, Time};
 
@@ -23,12 +26,12 @@ pub(super) struct Tables<'t> {
     changes: RowChanges,
 }
 
-/// What one step of a sweep did.
+/// What one step of a sweep of the records did.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Swept {
     /// The number of records.
     pub(super) deleted: usize,
-    /// Whether more records or index entries may be due.
+    /// Whether more records may be due.
     pub(super) has_more: bool,
 }
 
@@ -132,41 +135,79 @@ impl<'t> Tables<'t> {
         self.insert(Table::Generations, app.as_bytes(), &bytes);
     }
 
-    /// See [`crate::store::Store::sweep`]. Checks at most [`MAX_SWEEP`] records and as many index entries.
-    pub(super) fn sweep(&mut self, now: Time) -> Result<Swept, RowsError> {
-        let after = (now.millis() + 1).to_be_bytes();
-        let due = (Bound::Unbounded, Bound::Excluded(after.as_slice()));
-        let due = self.first_keys(Table::Purges, due, MAX_SWEEP)?;
+    /// Deletes some of the records whose time has come. See [`crate::store::Store::sweep`].
+    pub(super) fn sweep_records(&mut self, now: Time) -> Result<Swept, RowsError> {
         let mut deleted = 0;
-        for purge_key in &due {
-            deleted += usize::from(self.purge(purge_key, now)?);
+        let has_more = self.for_each_due(Table::Purges, now, |tables, purge_key| {
+            deleted += usize::from(tables.purge(purge_key, now)?);
+            Ok(())
+        })?;
+        Ok(Swept { deleted, has_more })
+    }
+
+    /// Calls `remove` for the first [`MAX_SWEEP`] rows that are due: the key of a row begins with its time. Returns whether
+    /// there may be more.
+    ///
+    /// `remove` must read everything before its first change. A row at which it meets damage is then as it was, and is moved
+    /// to a later time, so that the others are removed.
+    pub(super) fn for_each_due(
+        &mut self,
+        table: Table,
+        now: Time,
+        mut remove: impl FnMut(&mut Self, &[u8]) -> Result<(), RowsError>,
+    ) -> Result<bool, RowsError> {
+        let after = (now.millis() + 1).to_be_bytes();
+        let due = self.first_keys(table, (Bound::Unbounded, Bound::Excluded(after.as_slice())), MAX_SWEEP)?;
+        for row_key in &due {
+            // The database panics at some kinds of damage.
+            let removed = catch_unwind(AssertUnwindSafe(|| remove(self, row_key)));
+            match removed.unwrap_or(Err(RowsError::Corrupt)) {
+                Ok(()) => {}
+                Err(error) if error.is_damage() => self.postpone(table, row_key, now),
+                Err(error) => return Err(error),
+            }
         }
-        let index_has_more = self.sweep_index(now, MAX_SWEEP)?;
-        Ok(Swept { deleted, has_more: due.len() == MAX_SWEEP || index_has_more })
+        Ok(due.len() == MAX_SWEEP)
+    }
+
+    /// Moves a row whose key begins with its time to a later time.
+    fn postpone(&mut self, table: Table, row_key: &[u8], now: Time) {
+        static THROTTLE: LogThrottle = LogThrottle::new();
+        if let Some(count) = THROTTLE.count() {
+            tracing::error!(
+                count,
+                "what has expired cannot be read, and is left for a day: the data file may be damaged"
+            );
+        }
+        let key = row_key.get(TIME_BYTES..).unwrap_or_default();
+        self.remove(table, row_key);
+        self.insert(table, &[&(now + DAMAGE_RETRY).millis().to_be_bytes(), key].concat(), &[]);
     }
 
     /// Deletes the record of a row of the table, or moves the row to a later time. Returns whether it deleted a record.
     fn purge(&mut self, purge_key: &[u8], now: Time) -> Result<bool, RowsError> {
-        self.remove(Table::Purges, purge_key);
         let key = purge_key.get(TIME_BYTES..).ok_or(RowsError::Corrupt)?;
-        let Some(head) = self.get(Table::Sessions, key)?.map(|bytes| decode_head(&bytes)) else { return Ok(false) };
-        match head {
-            Some(head) if now < head.purge_time() => {
+        let head = self.get(Table::Sessions, key)?.map(|bytes| decode_head(&bytes));
+        let is_deleted = match head {
+            Some(Some(head)) if now < head.purge_time() => {
                 self.schedule_purge(key, &head);
-                Ok(false)
+                false
             }
-            Some(head) => {
-                self.remove(Table::Sessions, key);
+            Some(Some(head)) => {
                 if let (Some(subject), Some(SessionKey { app, id })) = (head.subject, decode_key(key)) {
                     self.remove_purged_from_index(&SubjectRef { app, subject }, id, now)?;
                 }
-                Ok(true)
+                self.remove(Table::Sessions, key);
+                true
             }
-            None => {
+            Some(None) => {
                 tracing::warn!("a record to forget is no session; it is left where it is");
-                Ok(false)
+                false
             }
-        }
+            None => false,
+        };
+        self.remove(Table::Purges, purge_key);
+        Ok(is_deleted)
     }
 
     fn append_event(&mut self, session_key: &SessionKey, kind: EventKind, time: Time) -> Result<(), RowsError> {
@@ -241,21 +282,31 @@ fn decode_key(key: &[u8]) -> Option<SessionKey> {
     Some(SessionKey { app, id: SessionId::from_bytes(*id) })
 }
 
-const TIME_BYTES: usize = 8;
+/// The length of a time at the beginning of a key.
+pub(super) const TIME_BYTES: usize = 8;
 
 /// The most rows of other apps that one call reads in search of those of an app.
 pub(super) const MAX_FOREIGN: usize = 1000;
 
-/// The most records that one step of a sweep checks, so that other writes do not wait for long.
+/// The most rows that one step of a sweep checks, so that other writes do not wait for long.
 const MAX_SWEEP: usize = 1000;
+
+/// When a sweep tries again to remove what is damaged.
+const DAMAGE_RETRY: Duration = Duration::from_hours(24);
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileExt as _;
+    use std::path::Path;
+
+    use futures_util::future::join_all;
+
     use super::super::log::WritePurpose;
     use super::super::{Embedded, Settings};
     use super::*;
-    use crate::session::{Authority, EndReason};
-    use crate::store::{Error, Store as _};
+    use crate::session::{Authority, EndReason, Entries, Subject};
+    use crate::store::encoding::subject_hash;
+    use crate::store::{Error, Index as _, IndexEntry, Store as _};
     use crate::token::{SessionId, VerifierHash};
 
     #[tokio::test]
@@ -306,6 +357,116 @@ mod tests {
             |key: &str| store.shared.read(|view| Ok(view.get(Table::Generations, key.as_bytes())?.is_some()));
         assert_eq!(["before", "damaged", "after"].map(|key| is_written(key).unwrap()), [true, false, true]);
     }
+
+    #[tokio::test]
+    async fn a_write_that_fails_leaves_nothing_of_itself() {
+        let home = tempfile::tempdir().unwrap();
+        let open = || Embedded::open(&Settings { path: home.path().to_owned(), ..Settings::default() }).unwrap();
+        let is_written = |store: &Embedded| store.shared.read(|view| Ok(view.get(Table::Feed, b"half")?.is_some()));
+        let store = open();
+
+        let write = |tables: &mut Tables<'_>| -> Result<(), _> {
+            tables.insert(Table::Feed, b"half", &[]);
+            Err(RowsError::Corrupt)
+        };
+        let failed = store.writer.write(WritePurpose::Ordinary, write).await;
+
+        assert!(matches!(failed, Err(Error::Corrupt)), "{failed:?}");
+        assert!(!is_written(&store).unwrap());
+        drop(store);
+        assert!(!is_written(&open()).unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_damaged_page_keeps_no_session_of_another_page_from_being_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let settings = Settings { path: home.path().to_owned(), ..Settings::default() };
+        let store = Embedded::open(&settings).unwrap();
+        let create = async |n| {
+            store.create(&session_key(n), &record(n)).await.unwrap();
+            store.add_to_index(&subject_ref(n), &index_entry(n)).await.unwrap();
+        };
+        join_all((0..200).map(create)).await;
+        drop(store);
+        let store = Embedded::open(&Settings { cache_bytes: 0, ..settings.clone() }).unwrap();
+        zero_page(&settings.data_file(), subject_ref(150).subject.as_str().as_bytes());
+        let mut damaged = Vec::new();
+        for n in 0..200 {
+            if store.load(&session_key(n)).await.is_err() {
+                damaged.push(n);
+            }
+        }
+        assert!(damaged.contains(&150) && damaged.len() < 100, "{damaged:?}");
+
+        while store.sweep(LATER).await.unwrap() > 0 {}
+
+        for n in 0..200 {
+            let is_left = match store.load(&session_key(n)).await {
+                Ok(None) => false,
+                Err(Error::Corrupt) => true,
+                other => panic!("{n}: {other:?}"),
+            };
+            assert_eq!(is_left, damaged.contains(&n), "{n}");
+        }
+        assert_eq!(count(&store, Table::IndexExpiries), 0);
+        assert_eq!(count(&store, Table::Purges), damaged.len(), "they are tried again");
+        assert_eq!(store.sweep(LATER).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_damaged_index_entry_keeps_no_other_session_from_being_removed() {
+        let home = tempfile::tempdir().unwrap();
+        let store = Embedded::open(&Settings { path: home.path().to_owned(), ..Settings::default() }).unwrap();
+        for n in 0..3 {
+            store.create(&session_key(n), &record(n)).await.unwrap();
+        }
+        let key = [subject_hash(&subject_ref(1)), *session_key(1).id.as_bytes()].concat();
+        let write = move |tables: &mut Tables<'_>| {
+            tables.insert(Table::Index, &key, b"no entry");
+            Ok(())
+        };
+        store.writer.write(WritePurpose::Ordinary, write).await.unwrap();
+
+        let swept = store.sweep(LATER).await.unwrap();
+
+        assert_eq!(swept, 2);
+        store.load(&session_key(1)).await.unwrap().expect("it is removed as a whole or not at all");
+        assert_eq!(count(&store, Table::Purges), 1, "it is tried again");
+    }
+
+    const LATER: Time = Time::from_seconds(1_000_000_000);
+
+    fn session_key(n: u8) -> SessionKey {
+        SessionKey { app: AppName::parse("default").unwrap(), id: SessionId::from_bytes([n; 16]) }
+    }
+
+    fn subject_ref(n: u8) -> SubjectRef {
+        let subject = Subject::parse(&format!("subject-{n}-{}", "x".repeat(200))).unwrap();
+        SubjectRef { app: session_key(n).app, subject }
+    }
+
+    fn record(n: u8) -> Record {
+        let head = Head::new(VerifierHash::from_bytes([n; 16]), Time::default(), Duration::ZERO, Duration::ZERO);
+        Record { head: Head { subject: Some(subject_ref(n).subject), ..head }, entries: Entries::default() }
+    }
+
+    fn index_entry(n: u8) -> IndexEntry {
+        IndexEntry { id: session_key(n).id, add_time: Time::default(), until: Time::from_seconds(1) }
+    }
+
+    fn count(store: &Embedded, table: Table) -> usize {
+        store.shared.read(|view| Ok(view.range(table, (Bound::Unbounded, Bound::Unbounded))?.count())).unwrap()
+    }
+
+    /// Zeros the page of a file with these bytes.
+    fn zero_page(path: &Path, bytes: &[u8]) {
+        let file = std::fs::read(path).unwrap();
+        let at = file.windows(bytes.len()).position(|window| window == bytes).unwrap();
+        let file = std::fs::File::options().write(true).open(path).unwrap();
+        file.write_all_at(&[0; PAGE], (at - at % PAGE) as u64).unwrap();
+    }
+
+    const PAGE: usize = 4096;
 
     /// Writes bytes in place of a record, and a purge time that has passed.
     async fn write_raw(store: &Embedded, key: Vec<u8>, bytes: &'static [u8]) {

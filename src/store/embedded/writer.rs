@@ -92,6 +92,9 @@ trait QueuedCall: Send {
     /// Replaces the result: the changes of the operation are dropped.
     fn fail(&mut self, error: Error);
 
+    /// Whether the operation has failed, perhaps half-way.
+    fn has_failed(&self) -> bool;
+
     /// Whether this call wants a frame written although it changes nothing.
     fn is_probe(&self) -> bool;
 
@@ -125,6 +128,10 @@ where
         self.result = Some(Err(error));
     }
 
+    fn has_failed(&self) -> bool {
+        matches!(self.result, Some(Err(_)))
+    }
+
     fn is_probe(&self) -> bool {
         false
     }
@@ -153,6 +160,10 @@ impl QueuedCall for Probe {
 
     fn fail(&mut self, error: Error) {
         self.result = Err(error);
+    }
+
+    fn has_failed(&self) -> bool {
+        self.result.is_err()
     }
 
     fn is_probe(&self) -> bool {
@@ -256,6 +267,8 @@ impl WriterLoop {
                     tracing::error!(count, "a write has panicked: the data file may be damaged");
                 }
                 call.fail(Error::Corrupt);
+            }
+            if call.has_failed() {
                 continue;
             }
             let own = tables.into_changes();
