@@ -111,9 +111,9 @@ trait RandomSteps {
 /// Makes the steps of a simulation. Panics at the first that is wrong, with those before it.
 ///
 /// A run goes on until each case has happened: one that never happens is not tested.
+#[expect(clippy::print_stdout, reason = "the seed repeats a panic of the model itself")]
 async fn run(mut simulation: impl RandomSteps, must_happen: &[&str], default_steps: u64, seed: u64) {
     let wanted_steps = environment::number("CLOAKROOM_TEST_STEPS");
-    // Shown if the model itself panics.
     println!("CLOAKROOM_TEST_SEED={seed}");
     let mut last = VecDeque::new();
     for number in 1..=wanted_steps.unwrap_or(MAX_EXTENSION * default_steps) {
