@@ -64,17 +64,12 @@ pub(super) enum CheckpointFailure {
 }
 
 impl Shared {
-    pub(super) fn new(
-        data_file: DataFile,
-        stored: StoredTables,
-        older: Option<(RowChanges, u64)>,
-        active: RowChanges,
-    ) -> Self {
+    pub(super) fn new(data_file: DataFile, older: Option<(RowChanges, u64)>, active: RowChanges) -> Self {
         let frozen = older.map(|(changes, last)| Arc::new(Frozen { changes, last }));
         let status = CheckpointStatus { is_pending: frozen.is_some(), ..CheckpointStatus::default() };
         Self {
             data_file,
-            rows: RwLock::new(SharedRows { stored: Some(stored), frozen, active }),
+            rows: RwLock::new(SharedRows { stored: None, frozen, active }),
             status: Mutex::new(status),
             changed: Condvar::new(),
         }
@@ -129,7 +124,7 @@ impl Shared {
 
     fn open_tables(&self, database: Database) -> Result<(Database, StoredTables), FileOpenError> {
         let stored = database.begin_read().map_err(redb::Error::from).and_then(|reading| StoredTables::open(&reading));
-        Ok((database, stored.map_err(|error| FileOpenError::damaged(&self.data_file.path, error))?))
+        Ok((database, stored.map_err(|error| FileOpenError::of_database(&self.data_file.path, error))?))
     }
 
     fn freeze_at(&self, status: &mut CheckpointStatus, last: u64) -> bool {
@@ -212,17 +207,30 @@ enum CheckpointTask {
 }
 
 impl Checkpointer {
+    /// Makes one that has no database yet.
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let (reopen_time, throttle) = (Instant::now(), LogThrottle::new());
+        Self { shared, database: None, unwritten: None, failures: 0, reopen_time, throttle }
+    }
+
+    /// Uses a database that was opened.
+    pub(super) fn use_database(&mut self, database: Database) -> Result<(), FileOpenError> {
+        let (database, stored) = self.shared.open_tables(database)?;
+        (self.database, self.shared.rows.write().stored) = (Some(database), Some(stored));
+        Ok(())
+    }
+
+    /// Opens the data file again, after a write to it has failed. Fails if it cannot be read either.
+    pub(super) fn open_after_failure(&mut self) -> Result<(), FileOpenError> {
+        match self.reopen() {
+            Err(error) if self.unwritten.is_none() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Starts the thread.
-    pub(super) fn start(shared: Arc<Shared>, database: Database) -> io::Result<thread::JoinHandle<()>> {
-        let checkpointer = Self {
-            shared,
-            database: Some(database),
-            unwritten: None,
-            failures: 0,
-            reopen_time: Instant::now(),
-            throttle: LogThrottle::new(),
-        };
-        thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || checkpointer.run())
+    pub(super) fn start(self) -> io::Result<thread::JoinHandle<()>> {
+        thread::Builder::new().name("store-checkpoint".to_owned()).spawn(move || self.run())
     }
 
     fn run(mut self) {

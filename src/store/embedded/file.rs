@@ -213,6 +213,17 @@ impl FileOpenError {
     pub(super) fn damaged(path: &Path, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Damaged { path: path.to_owned(), source: source.into() }
     }
+
+    /// Tells a disk that fails from a file that is damaged.
+    pub(super) fn of_database(path: &Path, error: redb::Error) -> Self {
+        match error {
+            redb::Error::Io(source) if source.kind() != io::ErrorKind::UnexpectedEof => {
+                Self::File { path: path.to_owned(), source }
+            }
+            redb::Error::PreviousIo => Self::File { path: path.to_owned(), source: io::Error::other(error) },
+            error => Self::damaged(path, error),
+        }
+    }
 }
 
 impl From<LogError> for FileOpenError {
@@ -287,10 +298,7 @@ fn create(folder: &Path, path: &Path) -> Result<(), FileOpenError> {
     // Accessible only to its owner.
     let new = tempfile::Builder::new().prefix(".sessions.redb.").tempfile_in(folder).map_err(failed)?;
     let database = Database::builder().create(new.path()).map_err(|error| open_error(path, error))?;
-    write_format(&database).map_err(|error| match error {
-        redb::Error::Io(source) => failed(source),
-        source => FileOpenError::damaged(path, source),
-    })?;
+    write_format(&database).map_err(|error| FileOpenError::of_database(path, error))?;
     drop(database);
     match new.persist_noclobber(path) {
         Ok(_) => sync_folder(folder).map_err(failed),
@@ -308,18 +316,14 @@ fn open_error(path: &Path, error: DatabaseError) -> FileOpenError {
         DatabaseError::Storage(StorageError::Io(source)) if source.kind() == io::ErrorKind::InvalidData => {
             FileOpenError::Foreign { path }
         }
-        DatabaseError::Storage(StorageError::Io(source)) if source.kind() == io::ErrorKind::UnexpectedEof => {
-            FileOpenError::Damaged { path, source: source.into() }
-        }
-        DatabaseError::Storage(StorageError::Io(source)) => FileOpenError::File { path, source },
-        source => FileOpenError::Damaged { path, source: source.into() },
+        source => FileOpenError::of_database(&path, source.into()),
     }
 }
 
 /// Checks that the file is of this service and of a known format.
 fn check_format(path: &Path, database: &Database, bytes: u64) -> Result<Format, FileOpenError> {
     let foreign = || FileOpenError::Foreign { path: path.to_owned() };
-    let read = |key| read_format(database, key).map_err(|error| FileOpenError::damaged(path, error));
+    let read = |key| read_format(database, key).map_err(|error| FileOpenError::of_database(path, error));
     let version = read(VERSION)?.and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes).ok_or_else(foreign)?;
     if !(COMPLETE_VERSION..=LOGGED_VERSION).contains(&version) {
         return Err(FileOpenError::TooNew { path: path.to_owned(), found: version });

@@ -24,15 +24,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redb::ReadableDatabase as _;
 use serde::{Deserialize, Serialize};
 
 pub use file::{FileOpenError, is_open_to_all};
 
-use self::checkpoint::Shared;
+use self::checkpoint::{Checkpointer, Shared};
 use self::file::{DataFile, mark_logged};
 use self::log::{Log, WritePurpose};
-use self::rows::StoredTables;
 use self::tables::Swept;
 use self::writer::Writer;
 use super::{
@@ -93,15 +91,23 @@ impl Embedded {
     /// Opens the files, or creates empty ones, and starts the threads.
     pub fn open(settings: &Settings) -> Result<Self, FileOpenError> {
         let (data_file, database, format) = DataFile::open(settings)?;
-        let (log, replayed) = Log::open(&settings.path, &format.identity, format.committed, format.bytes)?;
+        let (mut log, replayed) = Log::open(&settings.path, &format.identity, format.committed, format.bytes)?;
+        let shared = Arc::new(Shared::new(data_file, replayed.older, replayed.newer));
+        let mut checkpointer = Checkpointer::new(Arc::clone(&shared));
         if let Err(error) = mark_logged(&database, &format) {
             // A full disk must not keep sessions from being read and ended.
             tracing::warn!(error = &error as &dyn std::error::Error, "the store could not write into its data file");
+            // It reads nothing more after a write that failed.
+            drop(database);
+            checkpointer.open_after_failure()?;
+            // This checkpoint makes the mark, and is repeated until it succeeds.
+            if shared.freeze(log.number()) {
+                log.switch();
+            }
+        } else {
+            checkpointer.use_database(database)?;
         }
-        let stored = database.begin_read().map_err(redb::Error::from).and_then(|reading| StoredTables::open(&reading));
-        let stored = stored.map_err(|error| FileOpenError::damaged(&data_file.path, error))?;
-        let shared = Arc::new(Shared::new(data_file, stored, replayed.older, replayed.newer));
-        let writer = Writer::start(Arc::clone(&shared), log, database).map_err(FileOpenError::Thread)?;
+        let writer = Writer::start(Arc::clone(&shared), log, checkpointer).map_err(FileOpenError::Thread)?;
         Ok(Self { writer, shared })
     }
 

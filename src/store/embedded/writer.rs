@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{io, thread};
 
-use redb::Database;
 use tokio::sync::{mpsc, oneshot};
 
 use super::checkpoint::{CLOSED, Checkpointer, Shared, is_full_io};
@@ -31,9 +30,9 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread, and the one for checkpoints.
-    pub(super) fn start(shared: Arc<Shared>, log: Log, database: Database) -> io::Result<Self> {
+    pub(super) fn start(shared: Arc<Shared>, log: Log, checkpointer: Checkpointer) -> io::Result<Self> {
         let (queue, calls) = mpsc::channel(QUEUE);
-        let checkpointer = Checkpointer::start(Arc::clone(&shared), database)?;
+        let checkpointer = checkpointer.start()?;
         let writer =
             WriterLoop { shared, log, state: WriterState::Writing, last_append: None, throttle: LogThrottle::new() };
         let run = move || {

@@ -1,16 +1,21 @@
 //! The embedded store on a disk that is full: sessions can be read and ended, health says so, and logs stay short.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use cloakroom::grpc::wire::{
     Changes, DestroySessionRequest, ListSessionsRequest, OpenSessionRequest, RevokeAppRequest, RevokeSessionRequest,
     RevokeSubjectRequest, SaveSessionResponse, Session, destroy_session_request,
 };
+use cloakroom::store::{Embedded, EmbeddedSettings};
 use tonic::{Code, Status};
 
 use super::child::{Process, eventually};
 use crate::support::calls::{ChangesExt as _, open_cookie, reason, save};
 use crate::support::tmpfs::Tmpfs;
+
+/// How many sessions a data file has. It differs by that whether the next write makes the file longer.
+const SESSIONS: [usize; 3] = [7, 25, 40];
 
 struct FullDisk {
     process: Process,
@@ -51,6 +56,17 @@ impl FullDisk {
             }
         }
         unreachable!("a small disk is full at some time")
+    }
+
+    /// Creates so many sessions, stops the process, and then fills the disk with a file, whose path it returns.
+    async fn stop_and_fill(&mut self, sessions: usize) -> PathBuf {
+        let cart = format!("{:?}", "x".repeat(9_000));
+        for _ in 0..sessions {
+            self.try_create(Changes::default().set("cart", &cart)).await.unwrap();
+        }
+        self.process.signal("-TERM");
+        assert!(self.process.await_exit().await.success());
+        self.disk.fill()
     }
 
     async fn is_alive(&self, token: &str) -> bool {
@@ -114,6 +130,40 @@ async fn what_ended_on_a_full_disk_stays_ended_after_a_kill() {
 
     assert!(!full.is_alive(&session.token).await);
     assert!(full.is_alive(&other.token).await);
+}
+
+#[tokio::test]
+async fn a_start_on_a_full_disk_after_an_orderly_stop_reads_and_ends_sessions() {
+    for sessions in SESSIONS {
+        let Some(mut full) = FullDisk::start().await else { return };
+        let [ended, other] = [full.create("a").await, full.create("b").await];
+        let foreign = full.stop_and_fill(sessions).await;
+
+        full.process.start_again_unready().await;
+
+        assert!(full.is_alive(&ended.token).await && full.is_alive(&other.token).await, "{sessions}");
+        let credential = Some(destroy_session_request::Credential::Token(ended.token.clone()));
+        let destroy = DestroySessionRequest { credential, ..Default::default() };
+        full.process.client().destroy_session(destroy).await.unwrap();
+        assert!(!full.is_alive(&ended.token).await && full.is_alive(&other.token).await, "{sessions}");
+        std::fs::remove_file(foreign).unwrap();
+        full.await_ready(" 200 ").await;
+        full.create("c").await;
+        assert!(!full.process.output().contains("damaged"), "{}", full.process.output());
+    }
+}
+
+#[tokio::test]
+async fn a_compaction_on_a_full_disk_does_not_say_that_the_data_file_is_damaged() {
+    for sessions in SESSIONS {
+        let Some(mut full) = FullDisk::start().await else { return };
+        full.stop_and_fill(sessions).await;
+        let settings = EmbeddedSettings { path: full.disk.path().join("data"), ..EmbeddedSettings::default() };
+
+        let compacted = Embedded::compact(&settings);
+
+        assert!(!compacted.as_ref().is_err_and(|error| error.to_string().contains("damaged")), "{compacted:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! A small disk of its own, to fill it: a tmpfs, which only root can mount.
 
-use std::path::Path;
+use std::fs::File;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use tempfile::TempDir;
@@ -24,6 +26,14 @@ impl Tmpfs {
 
     pub(crate) fn path(&self) -> &Path {
         self.0.path()
+    }
+
+    /// Fills it with a file, and returns its path.
+    pub(crate) fn fill(&self) -> PathBuf {
+        let path = self.path().join("foreign");
+        let mut file = File::create(&path).unwrap();
+        while file.write_all(&[1; 4096]).is_ok() {}
+        path
     }
 
     /// Changes its size.
