@@ -233,9 +233,9 @@ class Session:
     def do_destroy(self):
         if wrong("clears at a logout"):
             return self.do_clear()
-        credential = self.credential() if wrong("ends the session that it has opened") else {"cookieHeader": self.cookies}
-        credential.pop("cookieOutdated", None)
-        request = {**credential, "requestId": secrets.token_hex(16)}
+        request = {"cookieHeader": self.cookies, "requestId": secrets.token_hex(16)}
+        if self.opened is not None and wrong("ends the session that it has opened"):
+            request = {"token": self.opened["session"]["token"], "requestId": secrets.token_hex(16)}
         self.headers = call("DestroySession", request).get("headers", [])
         self.cookies, self.opened, self.changes, self.is_over = "", None, {}, True
         return None
