@@ -176,6 +176,8 @@ class Session:
                 self.opened = {"session": {}}
             if "nullSession" in self.opened["session"] and wrong("fails at a null session"):
                 raise CallError("internal", "a null session")
+            if "nullSession" in self.opened["session"] and wrong("forgets what it wrote before a null session"):
+                self.changes = {}
             self.headers = self.opened.get("readHeaders", [])
             if wrong("sends read_headers and untouched_headers"):
                 self.headers = self.headers + self.opened.get("untouchedHeaders", [])

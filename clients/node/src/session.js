@@ -405,7 +405,8 @@ class Session {
     this.unavailable = undefined;
     if (session.nullSession !== undefined) {
       const { reason, message } = session.nullSession;
-      this.#writeError = new SessionRefused(message, 'FAILED_PRECONDITION', reason);
+      // What was written before is still sent: the service refuses it, or it is a login, which ends both sessions.
+      if (!this.hasUnsavedChanges()) this.#writeError = new SessionRefused(message, 'FAILED_PRECONDITION', reason);
     } else if (session.token !== '') {
       this.#credential = { token: session.token };
       this.#cookieOutdated = opened.cookieOutdated;
