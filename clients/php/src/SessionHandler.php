@@ -200,9 +200,10 @@ final class SessionHandler implements
             'keepEmpty' => $this->keepEmpty, ...$this->context(),
         ]);
         if (!$this->wasLive($answer)) return false;
-        $wasWhole = isset($loaded->entries[Entries::WHOLE]);
+        // In another format each session is one entry from its beginning.
+        $hadMembers = $loaded->entries !== [] && !isset($loaded->entries[Entries::WHOLE]);
         [$loaded->exists, $loaded->entries] = [true, $entries];
-        if (!$wasWhole && isset($entries[Entries::WHOLE]) && !isset($entries[self::SUBJECT])) self::noteWhole();
+        if ($hadMembers && isset($entries[Entries::WHOLE]) && !isset($entries[self::SUBJECT])) self::noteWhole();
         return true;
     }
 
