@@ -64,6 +64,9 @@ impl Service {
         if rotate.cause == RotationCause::Renewal
             && let Some(head) = self.find_renewed(&call, credential.token, fingerprint).await?
         {
+            if head.touch_is_due(call.now) {
+                self.touch(&call, &call.session_key(credential.token), &head, rotate.context).await;
+            }
             return call.rotated(Outcome::Updated, credential.token, &head, Some(credential.token));
         }
         let cause = match rotate.cause {

@@ -169,14 +169,16 @@ impl Service {
     ///
     /// A login may have replaced it since, and the cookie of the login must not be overwritten.
     async fn repeat_renewal(&self, call: &AppCall<'_>, next: SplitToken) -> Result<WriteResult, Error> {
-        let snapshot = self.store.load(&call.session_key(next)).await?;
+        let session_key = call.session_key(next);
+        let snapshot = self.store.load(&session_key).await?;
         Ok(match call.token_state(next, snapshot) {
-            TokenState::Live { record, token } if token == next => WriteResult::Done {
-                outcome: Outcome::Updated,
-                head: Some(Box::new(record.head)),
-                token: Some(next),
-                counters: Counters::new(),
-            },
+            TokenState::Live { record, token } if token == next => {
+                if record.head.touch_is_due(call.now) {
+                    self.touch(call, &session_key, &record.head, None).await;
+                }
+                let head = Some(Box::new(record.head));
+                WriteResult::Done { outcome: Outcome::Updated, head, token: Some(next), counters: Counters::new() }
+            }
             TokenState::Live { .. } => WriteResult::Gone(Some(EndReason::Superseded)),
             TokenState::Superseded(_, reason) => WriteResult::Gone(Some(reason)),
             TokenState::Gone(reason) => WriteResult::Gone(reason),

@@ -282,12 +282,12 @@ impl ExpectedSession {
         }
         let in_grace = self.previous.as_ref().is_some_and(|previous| now < previous.time + previous.grace);
         match (self.match_token(token, now), &request.operation) {
-            (TokenMatch::Current, Operation::Rotate(RotationCause::Renewal)) if in_grace => {
+            (TokenMatch::Current | TokenMatch::InGrace, Operation::Rotate(RotationCause::Renewal)) if in_grace => {
+                self.touch(now);
                 return ExpectedWrite::Renewed;
             }
             (TokenMatch::Current, _)
             | (TokenMatch::InGrace | TokenMatch::Previous | TokenMatch::Replaced, Operation::Destroy) => {}
-            (TokenMatch::InGrace, Operation::Rotate(RotationCause::Renewal)) => return ExpectedWrite::Renewed,
             (TokenMatch::InGrace, _) => {}
             (TokenMatch::Previous | TokenMatch::Replaced | TokenMatch::Older, _) => {
                 return ExpectedWrite::Gone(EndReason::Superseded);

@@ -93,6 +93,20 @@ async fn a_touch_during_the_grace_is_applied(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
+async fn a_renewal_during_the_grace_is_a_use_of_the_session(store: StoreKind) {
+    for by_old_token in [true, false] {
+        let service = TestService::with_lifetimes(store, MINUTE, HOUR).await;
+        let (old, next) = renewed(&service).await;
+
+        service.advance(20 * SECOND);
+        service.rotate(if by_old_token { &old } else { &next }, RotationCause::Renewal, "").await;
+        service.advance(MINUTE - MILLI);
+
+        assert!(service.is_live(&next).await);
+    }
+}
+
+#[apply(on_every_store)]
 async fn a_renewal_during_the_grace_answers_the_existing_next_token(store: StoreKind) {
     let service = TestService::new(store).await;
     let (old, next) = renewed(&service).await;

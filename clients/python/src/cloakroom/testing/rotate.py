@@ -23,10 +23,11 @@ def rotate_session(call: AppCall, request: pb.RotateSessionRequest) -> pb.SaveSe
         # The cookie of the renewal could replace that of a login.
         return save_unmodified(call, presented, None, varies=False)
     fingerprint = fingerprint_of(request.request_id, b"r" + bytes([is_renewal]))
+    context = request.context if request.HasField("context") else None
     renewed = _find_renewed(call, presented.token, fingerprint) if is_renewal else None
     if renewed is not None:
+        call.store.touch(renewed, context, call.now)
         return _rotated(call, pb.OUTCOME_UPDATED, renewed, presented.token, presented.token)
-    context = request.context if request.HasField("context") else None
     work = Edit(app=call.app, changes=None, lifetime=None, keep_empty=True, context=context)
     grace = milliseconds(call.app.rotation_grace) if is_renewal else 0
     prepared = Write(presented.token, work, fingerprint=fingerprint).rotating(grace, call.now)
@@ -62,6 +63,7 @@ def _answer_renewal(call: AppCall, token: Token) -> pb.SaveSessionResponse:
     state = call.state(token)
     if isinstance(state, Live):
         if state.token == token:
+            call.store.touch(state.record, None, call.now)
             return _rotated(call, pb.OUTCOME_UPDATED, state.record, token, token)
         return gone(pb.END_REASON_SUPERSEDED, varies=False)
     return gone(state.reason, varies=False)
