@@ -7,7 +7,8 @@ use super::{AppCall, Service, Tokens};
 use crate::app::{App, Kind};
 use crate::cookie;
 use crate::session::{
-    Authority, Denial, EndReason, Head, Precondition, Record, RequestContext, TokenMatch, judge, match_token,
+    Authority, Denial, EndReason, Fingerprint, Head, Precondition, Record, RequestContext, TokenMatch, judge,
+    match_token,
 };
 use crate::store::Snapshot;
 use crate::token::{
@@ -226,7 +227,7 @@ impl Service {
         &self,
         call: &AppCall<'_>,
         credential: Credential<'r>,
-        request_id: Option<[u8; 8]>,
+        request_id: &str,
     ) -> Result<Option<ResolvedCredential<'r>>, Error> {
         match credential {
             Credential::Absent | Credential::Token("") => Err(Error::TokenMissing),
@@ -265,13 +266,14 @@ impl Service {
     /// Selects the token with the highest relevance. Fails if the tokens name two live sessions.
     ///
     /// Of several superseded tokens it is the one whose recovery session an open finds. A call that is repeated with its
-    /// `request_id`, of which this is the hash, gets the token of the session that it was done in.
+    /// `request_id` gets the token of the session that it was done in.
     async fn select_token<'r>(
         &self,
         call: &AppCall<'_>,
         several: &[PresentedToken<'r>],
-        request_id: Option<[u8; 8]>,
+        request_id: &str,
     ) -> Result<Option<PresentedToken<'r>>, Error> {
+        let request_id = (!request_id.is_empty()).then(|| Fingerprint::request_id(request_id.as_bytes()));
         let mut best: Option<(Relevance, PresentedToken<'r>)> = None;
         let mut superseded = Vec::new();
         for presented in several {

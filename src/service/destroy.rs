@@ -45,7 +45,7 @@ impl Service {
         let fingerprint = fingerprint(destroy.request_id, || vec![b'd']);
         let (outcome, note) = match destroy.credential {
             Credential::CookieHeader(header) => (self.destroy_all(&call, header, fingerprint).await?, CookieNote::None),
-            credential => match self.resolve_credential(&call, credential, None).await? {
+            credential => match self.resolve_credential(&call, credential, "").await? {
                 Some(ResolvedCredential { token, note, .. }) => {
                     (self.destroy_one(&call, token, fingerprint).await?.0, note)
                 }

@@ -53,8 +53,7 @@ impl Service {
         }
         let content = || vec![b'r', u8::from(rotate.cause == RotationCause::Renewal)];
         let fingerprint = fingerprint(rotate.request_id, content);
-        let request_id = fingerprint.map(|call| call.request_id);
-        let Some(credential) = self.resolve_credential(&call, rotate.credential, request_id).await? else {
+        let Some(credential) = self.resolve_credential(&call, rotate.credential, rotate.request_id).await? else {
             return Ok(Saved::gone(None, false));
         };
         if rotate.cause == RotationCause::Renewal && credential.note == CookieNote::Keep {

@@ -10,8 +10,8 @@ use super::write::{PreparedWrite, WriteResult};
 use super::{AppCall, Credential, Error, Header, ServedApp, Service, SessionView};
 use crate::cookie::CookieChanges;
 use crate::session::{
-    Changes, Counters, EndReason, Fingerprint, LifetimeChange, PermanentChange, RequestContext, Subject, SubjectChange,
-    SubjectKey, Version,
+    Changes, Counters, EndReason, LifetimeChange, PermanentChange, RequestContext, Subject, SubjectChange, SubjectKey,
+    Version,
 };
 use crate::store::{Created, IndexEntry};
 use crate::token::{CookieNote, SplitToken};
@@ -94,8 +94,7 @@ impl Service {
             // The framework writes the headers, Vary as well.
             save.accessed = false;
         }
-        let request_id = (!save.request_id.is_empty()).then(|| Fingerprint::request_id(save.request_id.as_bytes()));
-        let credential = match self.resolve_credential(call, save.credential, request_id).await {
+        let credential = match self.resolve_credential(call, save.credential, save.request_id).await {
             Err(Error::CookiesAmbiguous) if leaves_nothing(&save, call.app.subject_key.as_ref()) => {
                 return self.save_ambiguous(call, save).await;
             }

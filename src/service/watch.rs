@@ -60,7 +60,7 @@ impl Service {
         let app = self.stored_app(watch.app, "WatchSession")?;
         watch.credential.check(&app)?;
         let call = self.begin_call(&app, CookieChanges::named(watch.cookie_name))?;
-        let Some(credential) = self.resolve_credential(&call, watch.credential, None).await? else {
+        let Some(credential) = self.resolve_credential(&call, watch.credential, "").await? else {
             return Ok(WatchStart::Ended(None));
         };
         let session_key = call.session_key(credential.token);

@@ -272,7 +272,7 @@ mod tests {
         // The login comes between the two steps of the second renewal: the write, and the load of the next token.
         rotate(&next, RotationCause::Privilege).await.unwrap();
         let call = service.begin_call(&app, CookieChanges::default()).unwrap();
-        let next = service.resolve_credential(&call, Credential::Token(&next), None).await.unwrap().unwrap().token;
+        let next = service.resolve_credential(&call, Credential::Token(&next), "").await.unwrap().unwrap().token;
         let repeated = service.repeat_renewal(&call, next).await.unwrap();
 
         assert!(matches!(repeated, WriteResult::Gone(Some(EndReason::Superseded))));
