@@ -22,6 +22,8 @@ use crate::telemetry::LogThrottle;
 pub(super) struct Shared {
     pub(super) data_file: DataFile,
     rows: RwLock<SharedRows>,
+    /// Locked while the data file is opened again.
+    reopening: Mutex<()>,
     status: Mutex<CheckpointStatus>,
     /// Notified at each change of the status.
     changed: Condvar,
@@ -70,6 +72,7 @@ impl Shared {
         Self {
             data_file,
             rows: RwLock::new(SharedRows { stored: None, frozen, active }),
+            reopening: Mutex::new(()),
             status: Mutex::new(status),
             changed: Condvar::new(),
         }
@@ -77,7 +80,7 @@ impl Shared {
 
     /// Reads rows, with every write that was answered before.
     pub(super) fn read<T>(&self, read: impl FnOnce(&View<'_>) -> Result<T, RowsError>) -> Result<T, Error> {
-        let rows = self.rows().ok_or_else(|| Error::unavailable(CLOSED))?;
+        let rows = self.rows().map_err(Error::unavailable)?;
         let view = rows.view(None).ok_or_else(|| Error::unavailable(CLOSED))?;
         // The database panics at some kinds of damage.
         let result = catch_unwind(AssertUnwindSafe(|| read(&view)));
@@ -95,11 +98,21 @@ impl Shared {
         }
     }
 
-    /// Locks the rows for reading. `None` if that takes long, because a data file that failed does not close.
+    /// Locks the rows for reading. Fails if that takes long, because a data file that failed does not close, or because
+    /// the disk does not answer.
     ///
     /// The lock must not be held across an await.
-    pub(super) fn rows(&self) -> Option<RwLockReadGuard<'_, SharedRows>> {
-        self.rows.try_read_for(MAX_WAIT)
+    pub(super) fn rows(&self) -> Result<RwLockReadGuard<'_, SharedRows>, &'static str> {
+        // More than once: a machine that stood still for a second has also stopped who has the lock.
+        for _ in 0..MAX_WAITS {
+            if let Some(rows) = self.rows.try_read_for(WAIT) {
+                return Ok(rows);
+            }
+            if self.reopening.is_locked() {
+                return Err(CLOSED);
+            }
+        }
+        Err(BUSY)
     }
 
     /// Adds changes that the log has.
@@ -346,6 +359,7 @@ impl Checkpointer {
     fn reopen(&mut self) -> Result<(), FileOpenError> {
         let shared = Arc::clone(&self.shared);
         let mut rows = shared.rows.write();
+        let _reopening = shared.reopening.lock();
         rows.stored = None;
         // Each of them locks the file.
         (self.database, self.unwritten) = (None, None);
@@ -411,6 +425,49 @@ const REOPEN_INTERVAL: Duration = Duration::from_millis(200);
 const LOG_EVERY: u32 = 60;
 
 /// How long a read waits for a data file that is being opened again.
-const MAX_WAIT: Duration = Duration::from_secs(1);
+const WAIT: Duration = Duration::from_secs(1);
+
+/// How often a read waits for so long while the data file is open.
+const MAX_WAITS: usize = 3;
 
 pub(super) const CLOSED: &str = "the store's data file is closed after a failure";
+
+const BUSY: &str = "the store's data file has not answered for 3 seconds";
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::super::Settings;
+    use super::*;
+
+    fn shared() -> Shared {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = Settings { path: folder.path().to_owned(), ..Settings::default() };
+        let (data_file, ..) = DataFile::open(&settings).unwrap();
+        Shared::new(data_file, None, RowChanges::default())
+    }
+
+    #[test]
+    fn a_read_goes_on_waiting_while_the_data_file_is_open() {
+        let shared = shared();
+        let (answer, answers) = mpsc::channel();
+        let locked = shared.rows.write();
+        thread::scope(|scope| {
+            scope.spawn(|| answer.send(shared.rows().map(drop)));
+
+            let early = answers.recv_timeout(WAIT + WAIT / 2);
+            drop(locked);
+
+            assert_eq!(early, Err(mpsc::RecvTimeoutError::Timeout));
+            assert_eq!(answers.recv(), Ok(Ok(())));
+        });
+    }
+
+    #[test]
+    fn a_read_fails_if_the_data_file_is_long_being_opened_again() {
+        let shared = shared();
+        let (_locked, _reopening) = (shared.rows.write(), shared.reopening.lock());
+        assert_eq!(thread::scope(|scope| scope.spawn(|| shared.rows().map(drop)).join().unwrap()), Err(CLOSED));
+    }
+}

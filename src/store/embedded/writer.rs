@@ -251,14 +251,15 @@ impl WriterLoop {
     ) -> Result<RowChanges, Arc<io::Error>> {
         self.switch_if_long();
         let shared = Arc::clone(&self.shared);
-        let closed = || Arc::new(io::Error::other(CLOSED));
+        let unavailable = |error: &'static str| Arc::new(io::Error::other(error));
         let mut changes = RowChanges::default();
         let rows = shared.rows();
         while changes.bytes() < MAX_FRAME {
             let Some(call) = waiting.next() else { break };
             calls.push(call);
             let Some(call) = calls.last_mut() else { break };
-            let view = rows.as_ref().and_then(|rows| rows.view(Some(&changes))).ok_or_else(closed)?;
+            let rows = rows.as_ref().map_err(|error| unavailable(error))?;
+            let view = rows.view(Some(&changes)).ok_or_else(|| unavailable(CLOSED))?;
             let mut tables = Tables::new(view);
             // The database panics at some kinds of damage. That is no failure of the other calls.
             if catch_unwind(AssertUnwindSafe(|| call.run(&mut tables))).is_err() {
@@ -280,7 +281,7 @@ impl WriterLoop {
                 Err(error) => call.fail(Error::unavailable(error)),
             }
         }
-        if rows.is_some_and(|rows| rows.has_failed()) {
+        if rows.is_ok_and(|rows| rows.has_failed()) {
             shared.request_reopen();
         }
         Ok(changes)
