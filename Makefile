@@ -81,9 +81,14 @@ installed: tools node-packages php-packages go-packages ruby-packages java-packa
 
 built:
 	cargo test --locked --package cloakroom --package cloakroom-load-data --no-run
-	cargo build --locked --package cloakroom-bench --package cloakroom-connect-conformance --package cloakroom-load-data
-	cargo build --locked --bin cloakroom
+	$(BUILD_PROGRAMS)
+	$(BUILD_BENCH)
 	mkdir -p $(dir $(TESTED)) && install target/debug/cloakroom $(TESTED)
+
+# Each in the same words everywhere: with other packages beside it, a program may get crates with other features, and cargo
+# builds all of them again. The benchmark needs a feature of tonic that the others do not have.
+BUILD_PROGRAMS := cargo build --locked --package cloakroom --package cloakroom-connect-conformance --package cloakroom-load-data --bins
+BUILD_BENCH := cargo build --locked --package cloakroom-bench
 
 # A copy, because cargo replaces the other one whenever it builds for another part.
 TESTED := $(CURDIR)/target/tested/cloakroom

@@ -9,8 +9,8 @@ BENCH_TESTS ?= .
 bench: bench-service bench-python bench-node bench-go bench-php bench-ruby ## Measures what a call and a session cost, a quarter of an hour beside the build.
 
 bench-service: bench-tools ## Measures the service beside an echo and beside Redis.
-	cargo build --locked --profile dist --bin cloakroom
-	cargo build --locked --profile dist --package cloakroom-bench --package cloakroom-load-data
+	$(BUILD_PROGRAMS) --profile dist
+	$(BUILD_BENCH) --profile dist
 	node benches/run.mjs
 
 bench-python: redis $(PYTHON_INSTALLED) ## Measures the Python client beside other session libraries; build with --profile dist first.
@@ -20,8 +20,8 @@ bench-python: redis $(PYTHON_INSTALLED) ## Measures the Python client beside oth
 
 # The whole of it in seconds, with programs that are not optimized.
 test-bench: bench-tools ## Tests that the benchmark runs; times nothing.
-	cargo build --locked --bin cloakroom
-	cargo build --locked --package cloakroom-bench --package cloakroom-load-data
+	$(BUILD_PROGRAMS)
+	$(BUILD_BENCH)
 	CLOAKROOM_BIN=$${CLOAKROOM_BIN:-target/debug/cloakroom} CLOAKROOM_BENCH_BIN=target/debug/cloakroom-bench \
 		CLOAKROOM_LOAD_DATA_BIN=target/debug/cloakroom-load-data \
 		node --test --test-reporter=spec --test-name-pattern='$(BENCH_TESTS)' tests/bench/*.test.mjs

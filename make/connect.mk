@@ -5,7 +5,7 @@ CONFORMANCE := .tools/bin/connectconformance-$(CONFORMANCE_VERSION).installed
 
 test-connect: $(CONFORMANCE) ## Runs the conformance suite of Connect, over Connect and gRPC.
 	@$(call apt,nodejs)
-	cargo build --locked --package cloakroom-connect-conformance
+	$(BUILD_PROGRAMS)
 	node --test --test-reporter=spec tests/connect/*.test.mjs
 
 $(CONFORMANCE):

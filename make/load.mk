@@ -8,12 +8,12 @@ GHZ := .tools/bin/ghz-$(GHZ_VERSION).installed
 .PHONY: load-tools
 
 load: load-tools ## Measures what this machine takes under a load like the real one.
-	cargo build --locked --profile dist --package cloakroom --package cloakroom-load-data --bins
+	$(BUILD_PROGRAMS) --profile dist
 	node deploy/load/run.mjs
 
 # The same within seconds, with debug builds.
 test-load: load-tools ## Tests that the load test runs.
-	cargo build --locked --package cloakroom --package cloakroom-load-data --bins
+	$(BUILD_PROGRAMS)
 	CLOAKROOM_BIN=$${CLOAKROOM_BIN:-target/debug/cloakroom} CLOAKROOM_LOAD_DATA_BIN=target/debug/cloakroom-load-data \
 		node --test --test-reporter=spec tests/load/*.test.mjs
 

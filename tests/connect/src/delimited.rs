@@ -1,22 +1,23 @@
 //! Messages on a pipe, as the suite writes them: four bytes of length, and the message.
 
-use std::io;
+use std::io::{self, Read, Write};
 
 use prost::Message;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 /// Reads one message.
-pub(crate) async fn read<M: Message + Default>(input: &mut (impl AsyncRead + Unpin)) -> io::Result<M> {
-    let bytes = input.read_u32().await?;
+pub(crate) fn read<M: Message + Default>(mut input: impl Read) -> io::Result<M> {
+    let mut length = [0; 4];
+    input.read_exact(&mut length)?;
     let mut message = Vec::new();
-    input.take(bytes.into()).read_to_end(&mut message).await?;
+    input.take(u32::from_be_bytes(length).into()).read_to_end(&mut message)?;
     Ok(M::decode(&*message)?)
 }
 
 /// Writes one message.
-pub(crate) async fn write(output: &mut (impl AsyncWrite + Unpin), message: &impl Message) -> io::Result<()> {
+pub(crate) fn write(mut output: impl Write, message: &impl Message) -> io::Result<()> {
     let message = message.encode_to_vec();
-    output.write_u32(u32::try_from(message.len()).map_err(io::Error::other)?).await?;
-    output.write_all(&message).await?;
-    output.flush().await
+    let length = u32::try_from(message.len()).map_err(io::Error::other)?;
+    output.write_all(&length.to_be_bytes())?;
+    output.write_all(&message)?;
+    output.flush()
 }

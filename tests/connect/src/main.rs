@@ -42,7 +42,7 @@ use with_metadata::WithMetadata;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let request = delimited::read::<ServerCompatRequest>(&mut tokio::io::stdin()).await?;
+    let request = delimited::read::<ServerCompatRequest>(io::stdin())?;
     let folder = tempfile::tempdir()?;
     let settings = settings(&request, folder.path())?;
     let server = Server::bind(&settings).await?.with_schema(Schema::parse(&[DESCRIPTORS])?);
@@ -61,7 +61,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         Services::new(WithMetadata(service))
     };
     let running = server.run(service, shutdown.clone());
-    delimited::write(&mut tokio::io::stdout(), &response).await?;
+    delimited::write(io::stdout(), &response)?;
     tokio::pin!(running);
     tokio::select! {
         ended = &mut running => ended?,
