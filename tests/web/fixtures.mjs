@@ -15,6 +15,7 @@ const APPS = {
   express: [process.execPath, 'tests/web/express_app.mjs'],
   express_counter: [process.execPath, 'tests/web/languages/express_app.mjs'],
   flask: ['.tools/python/bin/python', 'tests/web/languages/flask_app.py'],
+  ruby: ['/usr/bin/env', 'ruby', 'tests/web/languages/ruby_app.rb'],
   django: ['.tools/python/bin/python', 'tests/web/languages/django_app.py'],
 };
 export const LANGUAGES = ['python', 'node', 'go'];

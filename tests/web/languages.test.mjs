@@ -1,11 +1,11 @@
-// One login for four applications in three languages, each with its own client, in a browser.
+// One login for five applications in four languages, in a browser. Ruby calls the service without a client.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { App, launchBrowser, Service } from './fixtures.mjs';
 import { get } from './client.mjs';
 import { User } from './user.mjs';
 
-const FRAMEWORKS = ['flask', 'django', 'express', 'go'];
+const FRAMEWORKS = ['flask', 'django', 'express', 'go', 'ruby'];
 
 let service;
 let chromium;
