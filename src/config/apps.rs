@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::secret_files::SecretKind;
 use super::sources::Sources;
 use super::{ConfigKey, Error, Problem};
-use crate::app::{self, App, Apps, MigrationSettings, MigrationSource};
+use crate::app::{self, App, Apps, KindSetting, MigrationSettings, MigrationSource};
 use crate::store;
 use crate::types::SettingError;
 
@@ -29,8 +29,9 @@ fn build_app(name: &str, settings: &mut app::Settings, sources: &Sources) -> Res
 }
 
 fn read_secrets(table: &ConfigKey, settings: &mut app::Settings, sources: &Sources) -> Result<(), Problem> {
-    let app::Settings { keys, keys_file, migrate, .. } = settings;
-    sources.read_secrets(&table.join("keys"), keys_file.as_deref(), keys, SecretKind::Key)?;
+    let app::Settings { kind, keys, keys_file, migrate, .. } = settings;
+    let key_kind = if *kind == KindSetting::Cookie { SecretKind::FrameworkKey } else { SecretKind::Key };
+    sources.read_secrets(&table.join("keys"), keys_file.as_deref(), keys, key_kind)?;
     let MigrationSettings { flask_cookie, flask_session, django_cookie, django_session, express_session, scs, .. } =
         migrate;
     let keys = [
@@ -42,7 +43,7 @@ fn read_secrets(table: &ConfigKey, settings: &mut app::Settings, sources: &Sourc
     ];
     let migrate = table.join("migrate");
     for (key, file, keys) in keys {
-        sources.read_secrets(&migrate.join(key), file.as_deref(), keys, SecretKind::Key)?;
+        sources.read_secrets(&migrate.join(key), file.as_deref(), keys, SecretKind::FrameworkKey)?;
     }
     let urls = [
         ("flask_session.url", &flask_session.url_file, &mut flask_session.url),

@@ -12,6 +12,8 @@ use crate::types::{Secret, SettingError};
 #[derive(Clone, Copy, Debug)]
 pub(super) enum SecretKind {
     Key,
+    /// The key of a web framework, which may be any text.
+    FrameworkKey,
     TokenHash,
 }
 
@@ -29,14 +31,20 @@ impl Sources {
         if !secrets.is_empty() {
             return Err(self.set_twice(key));
         }
-        let (name, command) = match kind {
-            SecretKind::Key => ("key", "cloakroom keygen"),
-            SecretKind::TokenHash => ("hash", "cloakroom caller-token"),
-        };
         let text = self.files.read(file);
-        *secrets = parse(&text.map_err(|cause| error(format!("{} cannot be read: {cause}", file.display())))?);
+        let text = text.map_err(|cause| error(format!("{} cannot be read: {cause}", file.display())))?;
+        if let (SecretKind::FrameworkKey, Some(line)) = (kind, unclear_line(&text)) {
+            let remedy = "begin a comment with # and a space, and write a key that begins with # as base64:...";
+            return Err(error(format!("line {line} of {} begins with #; {remedy}", file.display())));
+        }
+        *secrets = parse(&text);
         if secrets.is_empty() {
-            return Err(error(format!("there is no {name} in {}; `{command}` makes one", file.display())));
+            let (name, remedy) = match kind {
+                SecretKind::Key => ("key", "; `cloakroom keygen` makes one"),
+                SecretKind::FrameworkKey => ("key", ""),
+                SecretKind::TokenHash => ("hash", "; `cloakroom caller-token` makes one"),
+            };
+            return Err(error(format!("there is no {name} in {}{remedy}", file.display())));
         }
         Ok(())
     }
@@ -64,4 +72,13 @@ impl Sources {
 pub(super) fn parse(text: &str) -> Vec<Secret> {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines.map(|line| Secret::from(line.to_owned())).collect()
+}
+
+/// Returns the number of the first line that may be a comment or a key: one of fifty keys of Django begins with `#`.
+fn unclear_line(text: &str) -> Option<usize> {
+    let is_unclear = |line: &str| {
+        let rest = line.trim().strip_prefix('#').unwrap_or_default();
+        !rest.is_empty() && !rest.starts_with([' ', '\t'])
+    };
+    text.lines().position(is_unclear).map(|index| index + 1)
 }

@@ -44,7 +44,7 @@ impl DecodedRecord {
         }
         let expire_time = match &cookie.expires {
             Value::Null | Value::Bool(false) => None,
-            Value::String(text) => Some(timestamp::parse(text).ok()?),
+            Value::String(text) => Some(parse_time(text)?),
             _ => return None,
         };
         let original_max_age = match &cookie.original_max_age {
@@ -57,6 +57,19 @@ impl DecodedRecord {
             lifetime: lifetime(original_max_age, expire_time),
             expire_time,
         })
+    }
+}
+
+/// Reads a time as JavaScript writes it: a year that is not 0 to 9999 has a sign and six digits.
+fn parse_time(text: &str) -> Option<Time> {
+    match (text.as_bytes(), text.get(7..)) {
+        ([sign @ (b'+' | b'-'), year @ ..], Some(rest)) => {
+            let is_year = year.iter().take(6).all(u8::is_ascii_digit);
+            // What else there is has to be a time in any year.
+            timestamp::parse(&format!("2000{rest}")).ok().filter(|_| is_year)?;
+            Some(if *sign == b'+' { Time::MAX } else { Time::default() })
+        }
+        _ => timestamp::parse(text).ok(),
     }
 }
 
@@ -102,6 +115,19 @@ mod tests {
             (format!(r#""originalMaxAge":-5,{expires}"#), CookieLifetime::Idle(SECOND)),
             (format!(r#""originalMaxAge":1e300,{expires}"#), CookieLifetime::Idle(Duration::MAX)),
             (format!(r#""originalMaxAge":null,{expires}"#), CookieLifetime::At(noon)),
+            // `new Date(253402300000000)`, which ends at 9999-12-31T23:46:40Z, after a use.
+            (
+                r#""originalMaxAge":251606605600000,"expires":"+010000-01-01T00:06:40.249Z""#.to_owned(),
+                CookieLifetime::Idle(Duration::from_millis(251_606_605_600_000)),
+            ),
+            (
+                r#""originalMaxAge":null,"expires":"+275760-09-13T00:00:00.000Z""#.to_owned(),
+                CookieLifetime::At(Time::MAX),
+            ),
+            (
+                r#""originalMaxAge":null,"expires":"-000001-01-01T00:00:00.000Z""#.to_owned(),
+                CookieLifetime::At(Time::default()),
+            ),
         ];
 
         for (cookie, lifetime) in table {

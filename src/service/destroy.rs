@@ -79,14 +79,15 @@ impl Service {
             }
         };
         let presented = self.read_cookie_header(call, header, None).await?;
-        // Beside a token nothing is imported, and after this logout there is none beside the legacy credentials.
-        let mut imports =
-            presented.iter().any(|presented| presented.text.is_some()) && call.has_legacy_credential(header);
+        // Beside a token nothing is imported, and after this logout there is none beside the legacy credentials. This comes
+        // before the ends, for the credential of a session that has ended counts as refused. If it fails they come all the
+        // same: the other Redis may be down.
+        let imports = presented.iter().any(|presented| presented.text.is_some()) && call.has_legacy_credential(header);
+        let imported = match imports {
+            true => Box::pin(self.import_legacy_sessions(call, header, None)).await,
+            false => Ok(Vec::new()),
+        };
         for PresentedToken { token, .. } in presented {
-            if imports && let Some(snapshot) = self.store.load(&call.session_key(token)).await? {
-                // The credential of an imported session leads to that session.
-                imports = snapshot.record.head.imported_from.is_none();
-            }
             let (ended, is_current) = self.destroy_one(call, token, fingerprint).await?;
             add(ended);
             // A token that was superseded a short time ago still ends its session, and leads to a recovery session as well.
@@ -97,10 +98,8 @@ impl Service {
                 add(self.destroy_one(call, recovery.token, fingerprint).await?.0);
             }
         }
-        if imports {
-            for PresentedToken { token, .. } in Box::pin(self.import_legacy_sessions(call, header, None)).await? {
-                add(self.destroy_one(call, token, fingerprint).await?.0);
-            }
+        for PresentedToken { token, .. } in imported? {
+            add(self.destroy_one(call, token, fingerprint).await?.0);
         }
         Ok(outcome)
     }

@@ -78,7 +78,9 @@ impl Default for FlaskSessionSettings {
 
 impl FlaskSessionSettings {
     pub(super) fn build(&self) -> Result<Option<FlaskSession>, SettingError> {
-        let Some(access) = self.redis() else { return Ok(None) };
+        let Some(access) = self.redis() else {
+            return if *self == Self::default() { Ok(None) } else { Err(SettingError::new("url", NO_URL)) };
+        };
         let keys = key_bytes("signer_keys", &self.signer_keys)?;
         Ok(Some(FlaskSession {
             redis: LegacyRedis { access, key_prefix: self.key_prefix.as_str().into() },
@@ -92,3 +94,5 @@ impl FlaskSessionSettings {
         legacy_redis_access!(self)
     }
 }
+
+const NO_URL: &str = "it has to name the Redis of Flask-Session, because there are settings for its sessions";

@@ -76,7 +76,9 @@ impl Default for ScsSettings {
 
 impl ScsSettings {
     pub(super) fn build(&self) -> Result<Option<Scs>, SettingError> {
-        let Some(access) = self.redis() else { return Ok(None) };
+        let Some(access) = self.redis() else {
+            return if *self == Self::default() { Ok(None) } else { Err(SettingError::new("url", NO_URL)) };
+        };
         Ok(Some(Scs {
             redis: LegacyRedis { access, key_prefix: self.key_prefix.as_str().into() },
             hash_token: self.hash_token,
@@ -90,3 +92,5 @@ impl ScsSettings {
         legacy_redis_access!(self)
     }
 }
+
+const NO_URL: &str = "it has to name the Redis of scs, because there are settings for its sessions";

@@ -12,6 +12,7 @@ use rmp::Marker;
 use rmp::decode::{self, ExtMeta};
 
 use super::json::{TAGS, escaped, not_finite};
+use crate::flask::float::repr;
 
 /// Reads the items of one map, in their order; `None` if the bytes are anything else.
 pub(super) fn items(mut bytes: &[u8]) -> Option<Vec<(String, String)>> {
@@ -40,7 +41,7 @@ fn read_value(rest: &mut &[u8], depth_left: usize) -> Option<String> {
 fn read_map(rest: &mut &[u8], depth_left: usize) -> Option<Vec<(String, String)>> {
     let (mut items, mut names) = (Vec::new(), BTreeSet::new());
     for _ in 0..decode::read_map_len(rest).ok()? {
-        let name = read_text(rest).map(str::to_owned).or_else(|| read_literal(rest))?;
+        let name = read_name(rest)?;
         // Two different keys that become the same string would hide one of their values.
         if !names.insert(name.clone()) {
             return None;
@@ -61,6 +62,18 @@ fn read_text<'b>(rest: &mut &'b [u8]) -> Option<&'b str> {
     let text;
     (text, *rest) = decode::read_str_from_slice(*rest).ok()?;
     Some(text)
+}
+
+/// Reads a key, as the text that Python's `json` makes of it.
+fn read_name(rest: &mut &[u8]) -> Option<String> {
+    if let Some(text) = read_text(rest) {
+        return Some(text.to_owned());
+    }
+    match next_marker(rest)? {
+        Marker::F32 => decode::read_f32(rest).ok().map(|number| repr(number.into())),
+        Marker::F64 => decode::read_f64(rest).ok().map(repr),
+        _ => read_literal(rest),
+    }
 }
 
 /// Reads what has the same text as a value and as a key: null, a boolean or an integer.
@@ -188,6 +201,22 @@ mod tests {
         for (bytes, json) in table {
             let map = [b"\x81\xa1k", bytes].concat();
             assert_eq!(items(&map), Some(vec![("k".to_owned(), json.to_owned())]), "{bytes:x?}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_the_text_that_json_makes_of_it() {
+        let table: [(&[u8], &str); 5] = [
+            (b"\xcb\x3f\xf8\0\0\0\0\0\0", "1.5"),
+            (b"\xcb\x43\x41\xc3\x79\x37\xe0\x80\x00", "1e+16"),
+            (b"\xcb\x7f\xf0\0\0\0\0\0\0", "Infinity"),
+            (b"\x01", "1"),
+            (b"\xc3", "true"),
+        ];
+
+        for (key, name) in table {
+            let map = [b"\x81", key, b"\xa1x"].concat();
+            assert_eq!(items(&map), Some(vec![(name.to_owned(), "\"x\"".to_owned())]), "{key:x?}");
         }
     }
 

@@ -100,6 +100,31 @@ fn keys_can_be_in_a_file_of_their_own() {
 }
 
 #[test]
+fn a_key_of_a_framework_that_begins_as_a_comment_does_is_refused_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys");
+    let sources = [
+        "[apps.shop]\nkind = \"cookie\"\n".to_owned(),
+        "[apps.shop.migrate]\nuntil = \"2100-01-31\"\n[apps.shop.migrate.django_cookie]\n".to_owned(),
+    ];
+    for source in sources {
+        let config = format!("{source}keys_file = \"{}\"\n", path.display());
+
+        std::fs::write(&path, "# of the old application\n#newkey-of-django\nolder-key\n").unwrap();
+        let refused = load(&config, &[]).unwrap_err().to_string();
+        std::fs::write(&path, "# of the old application\n#\nbase64:I25ld2tleQ==\nolder-key\n").unwrap();
+
+        let expected = format!(
+            "line 2 of {} begins with #; begin a comment with # and a space, and write a key that begins with # as \
+             base64:...",
+            path.display()
+        );
+        assert!(refused.contains(&expected), "{refused}");
+        load(&config, &[]).unwrap();
+    }
+}
+
+#[test]
 fn keys_and_a_file_of_keys_exclude_each_other() {
     let variables = [("CLOAKROOM__APPS__DEFAULT__KEYS", "x"), ("CLOAKROOM__APPS__DEFAULT__KEYS_FILE", "y")];
 

@@ -153,6 +153,19 @@ async fn a_logout_ends_a_legacy_session_beside_the_token_too(store: StoreKind) {
 }
 
 #[apply(on_every_store)]
+async fn a_logout_ends_another_legacy_session_beside_the_token_of_an_imported_one(store: StoreKind) {
+    let service = service(store).await;
+    let (imported, other) = (service.sign_now(&[("user", "1")]), service.sign_now(&[("user", "2")]));
+    let (_, token) = service.import(&imported).await;
+
+    let destroyed = service.destroy_header(&format!("session={other}; session={token}")).await;
+
+    assert_eq!(destroyed.outcome(), Outcome::Deleted);
+    assert!(!service.is_live(&token).await);
+    assert!(service.opens_nothing(&other).await, "the browser has logged out");
+}
+
+#[apply(on_every_store)]
 async fn a_logout_of_an_imported_session_refuses_no_credential(store: StoreKind) {
     let service = service(store).await;
     let old = service.sign_now(&[("user", "1")]);

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cli::program::{Ended, Program};
-use crate::support::authority::{CertificateAuthority, replace};
+use crate::support::authority::{CertificateAuthority, Identity, replace};
 use crate::support::tls_redis::TlsRedis;
 use crate::{express, scs};
 
@@ -83,10 +83,14 @@ impl Source {
 
     /// Runs `cloakroom check --connect` on a configuration with this source.
     fn check(&self, url: &str, ca_file: &str) -> Ended {
+        self.check_with(url, ca_file, "")
+    }
+
+    fn check_with(&self, url: &str, ca_file: &str, more: &str) -> Ended {
         let keys = if self.keys.is_some() { "keys = [\"secret\"]\n" } else { "" };
         let config = format!(
             "[apps.default.migrate]\nuntil = \"2200-01-31\"\n[apps.default.migrate.{}]\n{keys}url = \"{url}\"\n\
-             ca_file = \"{ca_file}\"\n",
+             ca_file = \"{ca_file}\"\n{more}",
             self.name
         );
         Program::new(&["check", "--connect"]).file("cloakroom.toml", &config).run()
@@ -150,6 +154,43 @@ fn a_source_refuses_a_redis_with_a_certificate_of_another_authority_or_for_anoth
         let missing = source.check(&server.url(), "missing.pem");
         let setting = format!("apps.default.migrate.{name}.ca_file: missing.pem: it cannot be read: ");
         assert!(missing.code == Some(1) && missing.stderr.contains(&setting), "{missing:?}");
+    };
+    let sources = sources();
+    thread::scope(|scope| sources.iter().for_each(|source| _ = scope.spawn(|| check(source))));
+}
+
+#[test]
+fn a_source_tells_a_wrong_client_certificate_password_and_right_apart() {
+    let server = TlsRedis::start_with("--tls-auth-clients yes");
+    let (url, ca_file) = (server.url(), server.path("ca.pem").display().to_string());
+    let user = ["acl", "setuser", "reader", "reset", "on", ">secret", "~*", "+getrange"];
+    assert_eq!(server.redis.cli(&user), "OK\n");
+    let client = |name: &str, identity: Identity| {
+        let [certificate, key] = ["pem", "key"].map(|ending| server.path(&format!("{name}.{ending}")));
+        identity.write(&certificate, &key);
+        format!("certificate_file = \"{}\"\nkey_file = \"{}\"\n", certificate.display(), key.display())
+    };
+    let good = client("good", server.authority.sign("cloakroom"));
+    let expired = client("expired", server.authority.sign_until("cloakroom", 2001));
+    let as_reader = |password: &str| {
+        let file = server.path(password);
+        replace(&file, password);
+        format!("{good}username = \"reader\"\npassword_file = \"{}\"\n", file.display())
+    };
+    let table = [
+        (String::new(), "TLS: Redis asks for a client certificate; set certificate_file and key_file"),
+        (expired, "has expired"),
+        (as_reader("wrong"), "WRONGPASS"),
+        (as_reader("secret"), "pttl"),
+    ];
+
+    let check = |source: &Source| {
+        for (lines, why) in &table {
+            let refused = source.check_with(&url, &ca_file, lines);
+            let told = format!("the Redis of the migration source {}: Redis at ", source.name);
+            assert!(refused.code == Some(1) && refused.stderr.contains(&told), "{refused:?}");
+            assert!(refused.stderr.contains(why), "{why}: {refused:?}");
+        }
     };
     let sources = sources();
     thread::scope(|scope| sources.iter().for_each(|source| _ = scope.spawn(|| check(source))));

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use cloakroom::grpc::wire::Changes;
-use cloakroom::store::{Cursor, Redis, RedisSettings, Store as _};
+use cloakroom::store::{Acknowledge, Cursor, Redis, RedisSettings, Store as _};
 use cloakroom::types::with_causes;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -158,13 +158,35 @@ async fn a_replica_that_never_had_the_sessions_is_an_outage_and_logs_nobody_out(
 async fn no_scan_takes_a_replica_that_never_had_the_sessions_for_an_empty_store() {
     let empty = RedisServer::start();
     assert_eq!(empty.cli(&["replicaof", "127.0.0.1", "1"]), "OK\n");
-    let store = Redis::new(&RedisSettings { url: empty.url(), ..Default::default() }).unwrap();
 
-    let scanned = store.scan(&app("default"), &Cursor::default(), 100).await;
+    for acknowledge in [Acknowledge::Primary, Acknowledge::Replicas(1)] {
+        let store = Redis::new(&RedisSettings { url: empty.url(), acknowledge, ..Default::default() }).unwrap();
 
-    // An export scans: it would write an empty file, and say that it has all.
-    let problem = with_causes(&scanned.expect_err("nobody knows which sessions there are"));
-    assert!(problem.contains("this is a replica, which takes no writes, and has no data of this service"), "{problem}");
+        let scanned = store.scan(&app("default"), &Cursor::default(), 100).await;
+
+        // An export scans: it would write an empty file, and say that it has all.
+        let problem = with_causes(&scanned.expect_err("nobody knows which sessions there are"));
+        let told = "this is a replica, which takes no writes, and has no data of this service";
+        assert!(problem.contains(told), "{acknowledge}: {problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_primary_that_became_a_replica_is_read_whatever_acknowledges_its_writes() {
+    let redis = RedisServer::start();
+    let settings = RedisSettings { url: redis.url(), timeout: Duration::from_secs(5), ..Default::default() };
+    let key = create_session(&Redis::new(&settings).unwrap()).await;
+    assert_eq!(redis.cli(&["replicaof", "127.0.0.1", "1"]), "OK\n");
+
+    for acknowledge in [Acknowledge::Primary, Acknowledge::Replicas(1)] {
+        let store = Redis::new(&RedisSettings { acknowledge, ..settings.clone() }).unwrap();
+
+        let loaded = store.load(&key).await;
+        let written = store.revoke_app(&key.app, crate::support::now()).await;
+
+        assert!(matches!(loaded, Ok(Some(_))), "{acknowledge}: {loaded:?}");
+        assert!(written.is_err(), "{acknowledge}");
+    }
 }
 
 /// The buckets of SCAN are in another order at each process.

@@ -13,6 +13,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
+use super::connections::service_on;
 use super::{DAY, TIMEOUT, service, until};
 use crate::conformance::fixtures::{START, app, create_session};
 use crate::support::TestService;
@@ -41,6 +42,28 @@ async fn a_revocation_that_reaches_no_partition_is_told_as_an_outage() {
     let unavailable = store.revoke_app(&app("default"), START).await.unwrap_err();
 
     assert!(matches!(unavailable, Error::Unavailable(_)), "{unavailable:?}");
+}
+
+/// It refuses writes then, and PING with them.
+#[tokio::test]
+async fn a_redis_that_cannot_save_its_data_is_read_by_new_connections_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    std::fs::create_dir(&data).unwrap();
+    let redis = RedisServer::start_on(&data, "--save 3600 1 --shutdown-on-sigterm nosave force");
+    let service = service_on(&redis.url()).await;
+    let token = service.stored(&[("a", "1")]).await;
+    std::fs::remove_dir(&data).unwrap();
+    redis.cli(&["bgsave"]);
+    let has_failed = async || redis.cli(&["info", "persistence"]).contains("rdb_last_bgsave_status:err");
+    until("the end of the save", has_failed).await;
+
+    redis.cli(&["client", "kill", "type", "normal"]);
+
+    until_it_opens(&service, &token).await;
+    let saved = refused(service.try_save(save(&token, Changes::default().set("a", "2"))).await);
+    assert_eq!(saved.code(), Code::Unavailable);
+    assert_eq!(service.entries(&token).await["a"], "1");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use cloakroom::grpc::wire::Changes;
 use cloakroom::store::{Handle, Redis, RedisSettings, SentinelSettings, Store as _};
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::counters::{Counters, Found, check_all_done, compare};
 use super::failovers::{Failovers, Goals, are_judged, rounds};
@@ -260,6 +260,19 @@ async fn without_any_sentinel_the_last_primary_is_used_on() {
         until("a new connection", async || clients().lines().count() > 1).await;
     }
     assert_eq!(service.entries(&token).await["a"], "4");
+}
+
+#[tokio::test]
+async fn a_sentinel_that_hangs_is_not_waited_for_once_the_others_agree() {
+    let redis = SentinelService::start().await;
+    redis.sentinels[0].redis.signal("-STOP");
+    let store = Redis::new(&RedisSettings { timeout: Duration::from_secs(60), ..redis.settings() }).unwrap();
+
+    // One Sentinel may take a quarter of the store's timeout.
+    let answered = timeout(Duration::from_secs(10), store.ping()).await;
+    redis.sentinels[0].redis.signal("-CONT");
+
+    answered.expect("it does not wait for the one that hangs").unwrap();
 }
 
 #[tokio::test]

@@ -134,7 +134,11 @@ impl Cluster {
         let open = match self.connect(first.slot, None, deadline).await {
             Ok((reached, open)) if Arc::ptr_eq(&reached, node) => open,
             Ok(_) => return runs.into_iter().map(Ok).collect(),
-            Err(failure) => return runs.iter().map(|_| Err(failure.clone())).collect(),
+            Err(failure) if self.table().node(first.slot).is_some_and(|it| Arc::ptr_eq(it, node)) => {
+                return runs.iter().map(|_| Err(failure.clone())).collect();
+            }
+            // Only this slot may have moved meanwhile, to a node that cannot be reached.
+            Err(_) => return runs.into_iter().map(Ok).collect(),
         };
         // They call the same script, if any. A node that does not have it would otherwise refuse each of them.
         let load = first.script.map(Script::load);

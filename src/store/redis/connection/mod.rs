@@ -124,11 +124,7 @@ impl Connection {
         if settings.db() != 0 {
             self.set_up(redis::cmd("SELECT").arg(settings.db())).await?;
         }
-        match self.set_up(&redis::cmd("PING")).await {
-            // A user need not have the right to ping: this is an answer, too.
-            Err(Cause::Answered { code, .. }) if &*code == "NOPERM" => Ok(()),
-            result => result,
-        }
+        answered(self.set_up(&redis::cmd("PING")).await)
     }
 
     /// Sends one command, for of a pipeline the library does not tell why it failed.
@@ -153,11 +149,8 @@ impl Connection {
             let pinged = self.set_up(&redis::cmd("PING")).await;
             asked.and(pinged)
         };
-        match timeout(max_wait, asking).await.unwrap_or(Err(Cause::NoAnswer(max_wait))) {
-            // The health check says so.
-            Err(Cause::Answered { code, .. }) if &*code == "NOPERM" => Ok(()),
-            result => result.map_err(|cause| Failure { address: Arc::clone(&self.address), cause }),
-        }
+        let asked = timeout(max_wait, asking).await.unwrap_or(Err(Cause::NoAnswer(max_wait)));
+        answered(asked).map_err(|cause| Failure { address: Arc::clone(&self.address), cause })
     }
 
     /// Checks that the server says that it is a primary.
@@ -209,7 +202,8 @@ impl Connection {
                     self.term = Some(Arc::new(term));
                     return Ok(());
                 }
-                None => Cause::NotPrimary,
+                None if is_replica(info.as_bytes()) => Cause::NotPrimary,
+                None => Cause::Unsuitable("acknowledge needs the run_id and the master_replid of its INFO".into()),
             },
             Ok(Err(error)) => error.into(),
             Err(_) => Cause::NoAnswer(max_wait),
@@ -340,6 +334,15 @@ struct ConnectionProgress {
     /// It is closed, or somebody has left it.
     is_over: AtomicBool,
     closed: Notify,
+}
+
+/// Whether a command was answered. A user need not have the right to it, and a Redis that cannot write its disk refuses
+/// even a PING, while it still answers reads.
+fn answered(result: Result<(), Cause>) -> Result<(), Cause> {
+    match result {
+        Err(Cause::Answered { code, .. }) if matches!(&*code, "NOPERM" | "MISCONF") => Ok(()),
+        result => result,
+    }
 }
 
 /// Counts what goes over a stream.

@@ -90,9 +90,10 @@ impl Reconnecting {
         if let Some(connection) = self.try_connection() {
             return Ok(connection);
         }
-        self.wakeup.notify_one();
         let mut state = self.state.clone();
         loop {
+            // In each turn, for another call may have left the connection that was published meanwhile.
+            self.wakeup.notify_one();
             let fails_from = match &*state.borrow_and_update() {
                 ReconnectingState::Open(connection) if self.rounds.is_usable(connection) => {
                     return Ok(Arc::clone(connection));
@@ -189,7 +190,7 @@ impl Opener {
                 Err(failure) => {
                     self.rounds.count_failure();
                     self.publisher.send_replace(ReconnectingState::Opening { fails_from, failure: Some(failure) });
-                    sleep((since.elapsed() / 8).clamp(MIN_PAUSE, MAX_PAUSE)).await;
+                    sleep(pause(since.elapsed(), self.target.timeout)).await;
                     self.refresh().await;
                 }
             }
@@ -206,9 +207,9 @@ impl Opener {
         };
         if self.target.needs_terms {
             match connection.read_term(self.target.timeout).await {
-                // It tells the slots as well as a primary, and does no write.
+                // It tells the slots and reads as well as a primary, and does no write.
                 Err(Failure { cause: Cause::NotPrimary, .. })
-                    if self.node.is_some() && self.purpose == ConnectionPurpose::Commands => {}
+                    if self.target.sentinels.is_none() && self.purpose == ConnectionPurpose::Commands => {}
                 read => read?,
             }
         }
@@ -221,8 +222,7 @@ impl Opener {
     /// Opens a connection to the server that the url names. It has to have the sessions if it should be the primary.
     async fn open_to_url(&self, endpoint: &Endpoint) -> Result<Connection, Failure> {
         let connection = Connection::open(endpoint, self.rounds.current(), self.target.timeout).await?;
-        // No replica has a term, whether it has the data or not.
-        if self.target.role == ServerRole::Primary && !self.target.needs_terms {
+        if self.target.role == ServerRole::Primary {
             connection.check_data(&self.target.marker_key, self.target.timeout).await?;
         }
         Ok(connection)
@@ -362,6 +362,11 @@ impl Opener {
     }
 }
 
+/// Returns how long to wait before the next attempt to connect, after an outage of this length.
+fn pause(outage: Duration, timeout: Duration) -> Duration {
+    (outage / 8).clamp(MIN_PAUSE, MAX_PAUSE.min(timeout).max(MIN_PAUSE))
+}
+
 /// Waits until then; forever if it is not known.
 async fn until(time: Option<Instant>) {
     match time {
@@ -373,6 +378,21 @@ async fn until(time: Option<Instant>) {
 /// How often a connection is checked.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The shortest and the longest pause between two attempts to connect. The longer an outage, the longer the pause.
+/// The shortest and the longest pause between two attempts to connect. The longer an outage, the longer the pause, up to
+/// the timeout of a call: a failover takes three of these at most.
 const MIN_PAUSE: Duration = Duration::from_millis(50);
 const MAX_PAUSE: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_grows_with_the_outage_up_to_the_timeout_of_a_call() {
+        let millis = Duration::from_millis;
+        let table = [(0, 1000, 50), (1600, 1000, 200), (60_000, 1000, 500), (60_000, 200, 200), (60_000, 10, 50)];
+        for (outage, timeout, expected) in table {
+            assert_eq!(pause(millis(outage), millis(timeout)), millis(expected), "{outage} {timeout}");
+        }
+    }
+}

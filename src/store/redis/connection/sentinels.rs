@@ -140,6 +140,10 @@ impl Sentinels {
                 Ok(Err(error)) => failure = Some(error),
                 Ok(Ok(None)) | Err(_) => {}
             }
+            // A Sentinel that hangs, perhaps with the machine of the primary, is not waited for.
+            if votes.iter().any(|(_, count)| 2 * count > self.targets.len()) {
+                break;
+            }
         }
         let (addresses, is_agreed) = candidates(votes, self.known.lock().as_ref(), self.targets.len());
         let addresses = if addresses.is_empty() { Err(self.failure(failure)) } else { Ok(addresses) };
