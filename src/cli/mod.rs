@@ -13,6 +13,7 @@ mod credentials;
 mod doctor;
 mod exit;
 mod export;
+mod file_reads;
 mod healthcheck;
 mod import;
 mod input;

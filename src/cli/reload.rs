@@ -5,12 +5,13 @@
 use std::convert::Infallible;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
+use super::file_reads::FileReads;
 use crate::config::{self, ActiveConfig, AppChanges, ConfigKey, LoadedConfig, Settings, WatchedFiles};
 use crate::server::{Reloadable, Reloader};
 use crate::types::{AppName, with_causes};
@@ -25,6 +26,7 @@ pub(super) struct ConfigReloader {
     started_with: Settings,
     /// The files that the last configuration was read from, even if it was refused.
     files: WatchedFiles,
+    reads: FileReads,
 }
 
 /// Returns a stream of SIGHUPs. From now on SIGHUP does not end the process.
@@ -36,7 +38,7 @@ impl ConfigReloader {
     /// Creates a reloader. It reloads nothing before [`Self::run`].
     pub(super) fn new(hangups: Signal, reloader: Reloader, active: ActiveConfig) -> Self {
         let (started_with, files) = (active.loaded.settings.clone(), active.loaded.files().clone());
-        Self { hangups, reloader, active, started_with, files }
+        Self { hangups, reloader, active, started_with, files, reads: FileReads::new(MAX_READ) }
     }
 
     /// Reloads at each SIGHUP and each change of a file. Never returns, but may be dropped while it waits.
@@ -47,7 +49,7 @@ impl ConfigReloader {
             tokio::select! {
                 _ = self.hangups.recv() => self.reload().await,
                 () = sleep(interval), if !interval.is_zero() => {
-                    let current = self.current_files().await;
+                    let Some(current) = self.current_files().await else { continue };
                     if current.are_same(&self.files) {
                         unsettled = None;
                         continue;
@@ -64,27 +66,33 @@ impl ConfigReloader {
         }
     }
 
-    /// Reads the state of the files again.
-    async fn current_files(&self) -> WatchedFiles {
+    /// Reads the state of the files again. `None`: that takes too long.
+    async fn current_files(&mut self) -> Option<WatchedFiles> {
         let files = self.files.clone();
-        spawn_blocking(move || files.again()).await.expect("reading the files neither panics nor is cancelled")
+        self.reads.run(move || files.again()).await
     }
 
     async fn reload(&mut self) {
         // The file has to exist still: without it the defaults would apply, and log everybody out.
         let path = self.active.loaded.file().map(Path::to_owned);
-        let load = move || config::load_again(path.as_deref());
         let reloader = self.reloader.clone();
-        spawn_blocking(move || reloader.refresh_certificates()).await.expect("reading certificates does not panic");
-        let (loaded, files) = spawn_blocking(load).await.expect("loading neither panics nor is cancelled");
+        let read = move || {
+            reloader.refresh_certificates();
+            config::load_again(path.as_deref())
+        };
+        let Some((loaded, files)) = self.reads.run(read).await else {
+            return self.refuse(&format!("its files cannot be read within {} seconds", MAX_READ.as_secs()));
+        };
         self.files = files;
         match loaded.map_err(reasons).and_then(|loaded| self.check(loaded)) {
             Ok(next) => self.activate(next),
-            Err(reasons) => {
-                self.reloader.refuse();
-                error!(reasons, "the new configuration is wrong and is refused; the old one stays in force");
-            }
+            Err(reasons) => self.refuse(&reasons),
         }
+    }
+
+    fn refuse(&self, reasons: &str) {
+        self.reloader.refuse();
+        error!(reasons, "the new configuration is wrong and is refused; the old one stays in force");
     }
 
     /// Checks that the running process can use a configuration.
@@ -123,6 +131,9 @@ impl ConfigReloader {
         self.active = next;
     }
 }
+
+/// Far longer than files on a disk take, and short enough for a person who waits for a reload.
+const MAX_READ: Duration = Duration::from_secs(30);
 
 /// Returns all problems in one line.
 fn reasons(error: config::Error) -> String {

@@ -5,16 +5,30 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
 /// The files of a configuration, each with its state when it was last read. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct WatchedFiles(Arc<Mutex<BTreeMap<PathBuf, FileState>>>);
+pub struct WatchedFiles {
+    states: Arc<Mutex<BTreeMap<PathBuf, FileState>>>,
+    pipes: Pipes,
+}
+
+/// What is done about a pipe where a file is to be read.
+#[derive(Clone, Copy, Debug, Default)]
+enum Pipes {
+    /// It is read, as long as its writer takes.
+    #[default]
+    Read,
+    /// It is an error.
+    Refuse,
+}
 
 /// What is at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,35 +42,40 @@ enum FileState {
 }
 
 impl WatchedFiles {
+    /// No files yet. Those of a process that has read them before: a pipe can be read only once, and is refused.
+    pub(super) fn of_reload() -> Self {
+        Self { pipes: Pipes::Refuse, ..Self::default() }
+    }
+
     /// Reads the text of a file and adds the file, even if it cannot be read.
     pub fn read(&self, path: &Path) -> io::Result<String> {
-        let bytes = read_bytes(path);
+        let bytes = read_bytes(path, self.pipes);
         let state = if is_not_a_file(path) { FileState::NotAFile } else { FileState::from_read(&bytes) };
-        self.0.lock().insert(path.to_owned(), state);
+        self.states.lock().insert(path.to_owned(), state);
         String::from_utf8(bytes?).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.utf8_error()))
     }
 
     /// Adds a file in its present state. It may be missing.
     pub fn watch(&self, path: &Path) {
-        self.0.lock().insert(path.to_owned(), FileState::at(path));
+        self.states.lock().insert(path.to_owned(), FileState::at(path));
     }
 
     /// Returns the same files in their present state. Reads from disk.
     #[must_use]
     pub fn again(&self) -> Self {
-        let paths: Vec<PathBuf> = self.0.lock().keys().cloned().collect();
+        let paths: Vec<PathBuf> = self.states.lock().keys().cloned().collect();
         let states = paths.into_iter().map(|path| {
             let state = FileState::at(&path);
             (path, state)
         });
-        Self(Arc::new(Mutex::new(states.collect())))
+        Self { states: Arc::new(Mutex::new(states.collect())), pipes: self.pipes }
     }
 
     /// Whether both have the same files in the same states.
     pub fn are_same(&self, other: &Self) -> bool {
         // Cloned, because `other` may share the lock.
-        let states = self.0.lock().clone();
-        states == *other.0.lock()
+        let states = self.states.lock().clone();
+        states == *other.states.lock()
     }
 }
 
@@ -69,7 +88,7 @@ impl FileState {
     }
 
     fn at(path: &Path) -> Self {
-        if is_not_a_file(path) { Self::NotAFile } else { Self::from_read(&read_bytes(path)) }
+        if is_not_a_file(path) { Self::NotAFile } else { Self::from_read(&read_bytes(path, Pipes::Refuse)) }
     }
 }
 
@@ -83,10 +102,23 @@ pub(super) fn is_pipe(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
 }
 
-fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
+fn read_bytes(path: &Path, pipes: Pipes) -> io::Result<Vec<u8>> {
+    let file = match pipes {
+        Pipes::Read => File::open(path)?,
+        Pipes::Refuse => open_no_pipe(path)?,
+    };
     let mut bytes = Vec::new();
-    File::open(path)?.take(MAX_BYTES).read_to_end(&mut bytes)?;
+    file.take(MAX_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Opens a file for reading. Waits for no writer: a pipe is an error, and so is a terminal that has nothing when it is read.
+pub(super) fn open_no_pipe(path: &Path) -> io::Result<File> {
+    let file = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+    if file.metadata()?.file_type().is_fifo() {
+        return Err(io::Error::other("it is a pipe, which can be read only once; restart the service instead"));
+    }
+    Ok(file)
 }
 
 /// Far more than a configuration of thousands of apps. It ends the reading of a path such as `/dev/zero`.

@@ -16,13 +16,13 @@ use crate::types::AppName;
 ///
 /// Variables of the environment win over the file. A file that is named has to exist.
 pub fn load(file: Option<&Path>) -> Result<LoadedConfig, Error> {
-    load_watched(file).0
+    load_watched(file, WatchedFiles::default()).0
 }
 
 /// As [`load()`], in a process that has loaded this file before. Also returns the files that were read, even if the
 /// configuration is wrong.
 ///
-/// Refuses a pipe: it can be read only once, and is empty now.
+/// Refuses pipes, also where settings name files: they can be read only once, and are empty now.
 pub fn load_again(file: Option<&Path>) -> (Result<LoadedConfig, Error>, WatchedFiles) {
     match file.filter(|path| files::is_pipe(path)) {
         Some(path) => {
@@ -35,14 +35,13 @@ pub fn load_again(file: Option<&Path>) -> (Result<LoadedConfig, Error>, WatchedF
             files.watch(path);
             (Err(problem.into()), files)
         }
-        None => load_watched(file),
+        None => load_watched(file, WatchedFiles::of_reload()),
     }
 }
 
-fn load_watched(file: Option<&Path>) -> (Result<LoadedConfig, Error>, WatchedFiles) {
+fn load_watched(file: Option<&Path>, files: WatchedFiles) -> (Result<LoadedConfig, Error>, WatchedFiles) {
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
     let environment = env::vars_os();
-    let files = WatchedFiles::default();
     (load_and_watch(&files, file, environment), files)
 }
 

@@ -223,6 +223,29 @@ async fn a_file_that_can_be_read_only_once_is_refused() {
 }
 
 #[tokio::test]
+async fn a_pipe_in_place_of_a_file_of_secrets_is_refused() {
+    let caller = "[callers.shop]\nroles = [\"frontend\"]\napps = [\"default\"]\ntoken_hashes_file = \"hashes\"\n";
+    let config = format!("{BY_SIGNAL}[apps.default]\nkeys_file = \"keys\"\n{caller}");
+    let hash = cloakroom::auth::TokenHash::of(b"token").to_string();
+    let process = Process::start(&config, &[("keys", &Key::generate()), ("hashes", &hash)], &[]).await;
+
+    for (name, times) in [("keys", 1), ("hashes", 2)] {
+        let kept = std::fs::read_to_string(process.path(name)).unwrap();
+        std::fs::remove_file(process.path(name)).unwrap();
+        let made = std::process::Command::new("mkfifo").arg(process.path(name)).status().unwrap();
+        assert!(made.success());
+
+        process.signal("-HUP");
+
+        process.await_output(&format!("{name} cannot be read: it is a pipe"), 1).await;
+        process.await_output("is refused; the old one stays in force", times).await;
+        process.replace(name, &kept);
+        process.signal("-HUP");
+        process.await_output("the configuration is reloaded", times).await;
+    }
+}
+
+#[tokio::test]
 async fn an_app_can_be_removed_and_added_again_with_its_data() {
     let key = Key::generate();
     let shop = format!("{POLLED}[apps.shop]\nkeys_file = \"keys\"\n");
