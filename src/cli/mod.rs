@@ -40,6 +40,7 @@ use clap::{Args, Parser, Subcommand};
 pub use address::Address;
 pub use banner::banner;
 use exit::{CliError, Exit};
+use tokio::task::spawn_blocking;
 
 use crate::config::{self, LoadedConfig, Settings};
 
@@ -102,6 +103,13 @@ struct ConfigFile {
 impl ConfigFile {
     fn load(&self) -> Result<LoadedConfig, CliError> {
         Ok(config::load(self.config.as_deref())?)
+    }
+
+    /// Loads it on another thread, for a file may be a pipe that somebody else has to write to.
+    async fn load_aside(&self) -> Result<LoadedConfig, CliError> {
+        let path = self.config.clone();
+        let load = spawn_blocking(move || config::load(path.as_deref()));
+        Ok(load.await.expect("loading neither panics nor is cancelled")?)
     }
 
     fn load_listeners(&self) -> Result<Settings, CliError> {

@@ -8,15 +8,16 @@ use std::time::{Duration, Instant};
 use anstream::{AutoStream, ColorChoice};
 use clap::Args;
 use tokio::runtime;
+use tokio::signal::unix::Signal;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::reload::{self, ConfigReloader};
 use super::{Address, CliError, ConfigFile, banner, output, signal};
 use crate::audit::AuditLog;
-use crate::config::{ActiveConfig, Settings};
+use crate::config::{ActiveConfig, LoadedConfig, Settings};
 use crate::server::{Cloakroom, Dependencies, raise_file_limit};
-use crate::store::{self, FileOpenError, Handle, OpenError};
+use crate::store::{FileOpenError, Handle, OpenError};
 use crate::telemetry::{self, Colors};
 use crate::types::{SystemClock, duration};
 
@@ -28,29 +29,31 @@ pub(super) struct ServeArgs {
 
 impl ServeArgs {
     pub(super) fn run(&self) -> Result<(), CliError> {
-        let active = self.config.load()?.activate()?;
+        let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
+        // First of all, so that no signal ends a start before it has left everything in order.
+        let (stop, hangups) = runtime.block_on(async { Ok::<_, CliError>((signal::stop()?, reload::hangups()?)) })?;
+        let Some(loaded) = runtime.block_on(stop.run_until_cancelled(self.config.load_aside())).transpose()? else {
+            // Nothing was written yet.
+            runtime.shutdown_background();
+            return Ok(());
+        };
         let has_colors = AutoStream::choice(&io::stderr()) != ColorChoice::Never;
         let colors = if has_colors { Colors::OnTerminal } else { Colors::Never };
-        let _logs =
-            telemetry::init(&active.loaded.settings.log, colors).map_err(|error| CliError::Failed(error.into()))?;
+        let _logs = telemetry::init(&loaded.settings.log, colors).map_err(|error| CliError::Failed(error.into()))?;
         raise_file_limit();
-        let runtime = runtime::Builder::new_multi_thread().enable_all().build()?;
-        let result = runtime.block_on(async {
-            let stop = signal::stop()?;
-            serve(active, stop).await
-        });
+        let result = runtime.block_on(serve(loaded, stop, hangups));
         // Dropping the runtime would wait for its blocking threads without a limit, and ignore signals meanwhile.
         runtime.shutdown_timeout(BLOCKING_TIMEOUT);
         result
     }
 }
 
-async fn serve(active: ActiveConfig, stop: CancellationToken) -> Result<(), CliError> {
-    let hangups = reload::hangups()?;
+async fn serve(loaded: LoadedConfig, stop: CancellationToken, hangups: Signal) -> Result<(), CliError> {
+    let Some(store) = open_store(&loaded, &stop).await? else { return Ok(()) };
+    let active = loaded.activate()?;
     let ActiveConfig { loaded, key } = &active;
-    let Settings { server, admin, store, traces, metrics, audit, .. } = &loaded.settings;
+    let Settings { server, admin, traces, metrics, audit, .. } = &loaded.settings;
     let (apps, callers) = (loaded.apps.clone(), loaded.callers.clone());
-    let Some(store) = open_store(store, &stop).await? else { return Ok(()) };
     let (audit_log, _audit_guard) = AuditLog::open(audit, Arc::new(SystemClock))?;
     let (traces, metrics) = (traces.clone(), metrics.clone());
     let clock = Arc::new(SystemClock);
@@ -74,13 +77,15 @@ async fn serve(active: ActiveConfig, stop: CancellationToken) -> Result<(), CliE
     Ok(())
 }
 
-/// Opens the store. While another process has its files open, tries again for as long as the settings say: that process may
+/// Opens the store, with a new key beside it at the first start. While another process has its files open, tries again for as long as the settings say: that process may
 /// be stopping. `None`: this one is told to stop meanwhile.
-async fn open_store(settings: &store::Settings, stop: &CancellationToken) -> Result<Option<Handle>, CliError> {
+async fn open_store(loaded: &LoadedConfig, stop: &CancellationToken) -> Result<Option<Handle>, CliError> {
+    let settings = &loaded.settings.store;
     let begin = Instant::now();
     let timeout = settings.lock_timeout();
     let mut is_waiting = false;
     loop {
+        loaded.prepare_default_key()?;
         let path = match Handle::open(settings) {
             Err(OpenError::Embedded(FileOpenError::InUse { path })) if begin.elapsed() < timeout => path,
             opened => return Ok(Some(opened?)),

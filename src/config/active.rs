@@ -32,15 +32,29 @@ pub struct AppChanges {
 }
 
 impl LoadedConfig {
-    /// Makes this the configuration to start with.
+    /// Readies the data folder for the store to be opened, which makes the data file.
     ///
-    /// The app `default` gets a key, if it has none and the store allows it. That may create the data folder and the
-    /// key file. Fails if only one of the key file and the data file is there: a new one would log everybody out in
-    /// silence.
+    /// If this is the first start, and the key of the app `default` has its place there, that writes a new key. Fails if
+    /// only one of the key file and the data file is there: a new one would log everybody out in silence.
+    pub fn prepare_default_key(&self) -> Result<(), default_key::Error> {
+        let store = &self.settings.store;
+        match self.default_key_source(store) {
+            KeySource::Folder(folder) => default_key::prepare(folder, &store.embedded.data_file()),
+            KeySource::Configuration | KeySource::Process | KeySource::None => Ok(()),
+        }
+    }
+
+    /// Forgets the key of an interrupted first start, before sessions are imported: they have another one.
+    pub fn discard_unfinished_key(&self) -> Result<(), default_key::Error> {
+        self.settings.store.data_folder().map_or(Ok(()), default_key::discard_unfinished)
+    }
+
+    /// Makes this the configuration to start with. The store has to be open, after [`Self::prepare_default_key()`].
+    ///
+    /// The app `default` gets a key, if it has none and the store allows it.
     pub fn activate(self) -> Result<ActiveConfig, default_key::Error> {
         let (store, files) = (self.settings.store.clone(), self.files().clone());
         let open = |folder: &Path| {
-            default_key::check_pair(folder, store.embedded.data_file())?;
             let opened = default_key::open(folder)?;
             files.watch(&default_key::path_in(folder));
             Ok(opened)
@@ -78,7 +92,7 @@ impl LoadedConfig {
     pub fn check_default_key(&self) -> Result<(), default_key::Error> {
         let store = &self.settings.store;
         match self.default_key_source(store) {
-            KeySource::Folder(folder) => default_key::check_pair(folder, store.embedded.data_file()),
+            KeySource::Folder(folder) => default_key::check_pair(folder, &store.embedded.data_file()).map(|_| ()),
             KeySource::Configuration | KeySource::Process | KeySource::None => Ok(()),
         }
     }

@@ -1,13 +1,16 @@
 //! The signing key of the app `default` if the configuration gives none, so that a first start works without settings.
 //!
-//! The key is generated once and kept in the data folder. If several processes start at the same time, one generates it
-//! and all read it.
+//! The key is generated once and kept in the data folder. The first start writes it as `default.key.new`, makes the data
+//! file, and only then gives the key its name. So a first start that is ended in between can be repeated, and a key or a
+//! data file that is alone has lost the other one. If several processes start at the same time, one generates the key and
+//! all read it.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use super::files::open_no_pipe;
 use super::secret_files;
 use crate::token::{Key, KeyRing, KeyRingError};
 use crate::types::Secret;
@@ -19,7 +22,7 @@ pub enum DefaultKey {
     Configured,
     /// A file that an earlier start wrote.
     Found(PathBuf),
-    /// A file that this start wrote.
+    /// A file that this start has made, or that an interrupted first start has left to it.
     Created(PathBuf),
     /// It was generated for this process alone.
     Ephemeral,
@@ -46,26 +49,64 @@ pub(super) fn generate() -> KeyRing {
     KeyRing::parse(&[Key::generate()]).expect("a generated key is a key")
 }
 
-/// Reads the keys in `folder`. Creates the file if it is missing.
-pub fn open(folder: &Path) -> Result<(KeyRing, DefaultKey), Error> {
-    if let Some(keys) = find(folder)? {
-        return Ok((keys, DefaultKey::Found(path_in(folder))));
+/// Writes a new key if this is a first start. Called before the data file is opened, and so made.
+///
+/// Fails if only one of the key file and the data file is there.
+pub fn prepare(folder: &Path, data_file: &Path) -> Result<(), Error> {
+    match check_pair(folder, data_file)? {
+        Pair::Missing => create(folder).map_err(|source| Error::Create { path: new_path_in(folder), source }),
+        Pair::Made => Ok(()),
     }
-    let path = path_in(folder);
-    let origin = create(folder, &path).map_err(|source| Error::Create { path: path.clone(), source })?;
-    let keys = find(folder)?.ok_or(Error::Vanished { path })?;
-    Ok((keys, origin))
+}
+
+/// Reads the keys in `folder`, and gives the key of a first start its name. Called after [`prepare()`], while this process
+/// has the data file open and no other can.
+pub fn open(folder: &Path) -> Result<(KeyRing, DefaultKey), Error> {
+    let (path, new_path) = (path_in(folder), new_path_in(folder));
+    if let Some(keys) = find(folder)? {
+        // Else it would be taken for the key if that were lost.
+        discard_unfinished(folder)?;
+        return Ok((keys, DefaultKey::Found(path)));
+    }
+    let Some(keys) = read(&new_path)? else { return Err(Error::Vanished { path }) };
+    let named = fs::rename(&new_path, &path).and_then(|()| File::open(folder)?.sync_all());
+    named.map_err(|source| Error::Create { path: path.clone(), source })?;
+    Ok((keys, DefaultKey::Created(path)))
+}
+
+/// Removes the key that an interrupted first start has left. The caller has the store open.
+pub(super) fn discard_unfinished(folder: &Path) -> Result<(), Error> {
+    let path = new_path_in(folder);
+    match fs::remove_file(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::Leftover { path, source }),
+        _ => Ok(()),
+    }
+}
+
+/// Which files of a first start are there.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Pair {
+    /// No data file, and no key but perhaps that of an interrupted first start.
+    Missing,
+    /// The data file, with its key or that of the first start that has made it.
+    Made,
 }
 
 /// Checks that both the key file and the data file are there, or neither: a new one would log everybody out in silence.
-pub(super) fn check_pair(folder: &Path, data_file: PathBuf) -> Result<(), Error> {
-    // Looked for first, because another process that starts now makes its key first.
-    let has_data = data_file.exists();
+pub(super) fn check_pair(folder: &Path, data_file: &Path) -> Result<Pair, Error> {
     let path = path_in(folder);
-    match (find(folder)?, has_data) {
-        (None, true) => Err(Error::KeyMissing { path, data_file }),
-        (Some(_), false) => Err(Error::DataMissing { path, data_file }),
-        (Some(_), true) | (None, false) => Ok(()),
+    // Another process may be in its first start. It makes the new key, the data file and the key, in this order, so that
+    // after the data file was seen, one of the keys is seen in this order.
+    let has_data = data_file.exists();
+    let has_new_key = new_path_in(folder).exists();
+    let has_key = find(folder)?.is_some();
+    let data_file = data_file.to_owned();
+    match (has_key, has_data) {
+        // Looked for again, because that process may have made both just now.
+        (true, false) if !data_file.exists() => Err(Error::DataMissing { path, data_file }),
+        (false, true) if !has_new_key => Err(Error::KeyMissing { path, data_file }),
+        (false, false) => Ok(Pair::Missing),
+        _ => Ok(Pair::Made),
     }
 }
 
@@ -78,16 +119,20 @@ pub(super) fn reopen(folder: &Path) -> Result<(KeyRing, DefaultKey), Error> {
     }
 }
 
-/// Reads the keys in `folder`. `None`: there is no file.
+/// Reads the keys in `folder`. `None`: there is no file. The key of an interrupted first start does not count.
 pub fn find(folder: &Path) -> Result<Option<KeyRing>, Error> {
-    let path = path_in(folder);
+    read(&path_in(folder))
+}
+
+fn read(path: &Path) -> Result<Option<KeyRing>, Error> {
+    let path = path.to_owned();
     let read = |file: File| -> io::Result<(u32, String)> {
         let mode = file.metadata()?.permissions().mode() & 0o777;
         let mut text = String::new();
         file.take(MAX_BYTES).read_to_string(&mut text)?;
         Ok((mode, text))
     };
-    let (mode, text) = match File::open(&path).and_then(read) {
+    let (mode, text) = match open_no_pipe(&path).and_then(read) {
         Ok(read) => read,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(Error::Read { path, source }),
@@ -105,8 +150,13 @@ pub fn path_in(folder: &Path) -> PathBuf {
     folder.join("default.key")
 }
 
-/// Creates the whole file in one step. Does not replace the file of another process.
-fn create(folder: &Path, path: &Path) -> io::Result<DefaultKey> {
+/// Returns the path of the key in `folder` while its first start is not finished.
+fn new_path_in(folder: &Path) -> PathBuf {
+    folder.join("default.key.new")
+}
+
+/// Writes the whole key of a first start in one step. Does not replace that of another process, or of an interrupted start.
+fn create(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
     let owner_only = fs::Permissions::from_mode(0o600);
     let mut file = tempfile::Builder::new().prefix(".default.key.").permissions(owner_only).tempfile_in(folder)?;
@@ -114,11 +164,17 @@ fn create(folder: &Path, path: &Path) -> io::Result<DefaultKey> {
     writeln!(file, "# who has it can forge sessions. A newer key goes on a line above.")?;
     writeln!(file, "{}", Key::generate())?;
     file.as_file().sync_all()?;
-    match file.persist_noclobber(path) {
-        Ok(_) => File::open(folder)?.sync_all().map(|()| DefaultKey::Created(path.to_owned())),
-        Err(taken) if taken.error.kind() == io::ErrorKind::AlreadyExists => Ok(DefaultKey::Found(path.to_owned())),
-        Err(failed) => Err(failed.error),
+    let new_path = new_path_in(folder);
+    match file.persist_noclobber(&new_path) {
+        Ok(_) => {}
+        Err(taken) if taken.error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(failed) => return Err(failed.error),
     }
+    // Another process may have finished its first start since the folder was looked at.
+    if path_in(folder).exists() {
+        fs::remove_file(&new_path)?;
+    }
+    File::open(folder)?.sync_all()
 }
 
 /// Why the app `default` has no key.
@@ -154,6 +210,9 @@ pub enum Error {
          without sessions", data_file.display(), path.display()
     )]
     DataMissing { path: PathBuf, data_file: PathBuf },
+    /// The key of an interrupted first start, which is of no use any more.
+    #[error("{}: this key is left of an interrupted first start and can't be removed; remove it", path.display())]
+    Leftover { path: PathBuf, source: io::Error },
     /// The file was removed just after it was created.
     #[error("{}: the key was removed while the service started; start again", path.display())]
     Vanished { path: PathBuf },

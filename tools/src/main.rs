@@ -73,10 +73,11 @@ impl Options {
         if loaded.settings.store.kind == StoreKind::Memory {
             return Err("store.kind is memory, which ends with this command; fill an embedded store or Redis".into());
         }
+        loaded.prepare_default_key()?;
+        let store = Handle::open(&loaded.settings.store)?;
         let ActiveConfig { loaded, .. } = loaded.activate()?;
         let apps = &loaded.apps;
         let app = apps.find(&self.app).ok_or(FillError::Service(service::Error::AppUnknown))?;
-        let store = Handle::open(&loaded.settings.store)?;
         let plan = self.plan();
         let mut progress = Progress::new(plan.count);
         let sessions = fill(&store, apps, &plan, SystemClock.now(), |done| progress.print(done)).await?;

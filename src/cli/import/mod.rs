@@ -84,7 +84,10 @@ impl ImportArgs {
         let (mode, (store, _folder)) = if self.dry_run {
             (ImportMode::DryRun, open_unchanged_store(loaded)?)
         } else {
-            (ImportMode::Write, (open_store(loaded)?, None))
+            let store = open_store(loaded)?;
+            // Not before: a start that has the store open needs the key.
+            loaded.discard_unfinished_key()?;
+            (ImportMode::Write, (store, None))
         };
         let mut reader = Reader::new(input).map_err(|error| self.at_file(super::export::failed(error)))?;
         let mut import = Import::new(store, Arc::new(SystemClock), apps, mode);

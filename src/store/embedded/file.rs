@@ -65,6 +65,7 @@ impl DataFile {
         let data_file = Self { path, cache_bytes: settings.cache_bytes, file };
         let (database, format) = data_file.open_checked(MAX_CHECKED_BYTES, AccessMode::Write)?;
         warn_of_open_folder(folder);
+        remove_leftovers(folder);
         if format.needs_log
             && let Some(path) = log::paths(folder).into_iter().find(|path| !path.exists())
         {
@@ -260,6 +261,8 @@ pub(super) fn check_unopened(folder: &Path) -> Result<Option<u64>, FileOpenError
 /// Checks that a missing file has no log, for then it is lost.
 fn check_no_log(folder: &Path, path: &Path) -> Result<(), FileOpenError> {
     match log::paths(folder).into_iter().find(|path| path.exists()) {
+        // Another process may have made both just now.
+        Some(_) if path.exists() => Ok(()),
         Some(log) => Err(FileOpenError::Missing { path: path.to_owned(), log }),
         None => Ok(()),
     }
@@ -296,15 +299,26 @@ fn create(folder: &Path, path: &Path) -> Result<(), FileOpenError> {
     check_no_log(folder, path)?;
     let failed = |source| FileOpenError::File { path: path.to_owned(), source };
     // Accessible only to its owner.
-    let new = tempfile::Builder::new().prefix(".sessions.redb.").tempfile_in(folder).map_err(failed)?;
+    let new = tempfile::Builder::new().prefix(NEW_PREFIX).tempfile_in(folder).map_err(failed)?;
     let database = Database::builder().create(new.path()).map_err(|error| open_error(path, error))?;
     write_format(&database).map_err(|error| FileOpenError::of_database(path, error))?;
     drop(database);
     match new.persist_noclobber(path) {
         Ok(_) => sync_folder(folder).map_err(failed),
-        // Another process was faster; one of the two will get the file.
-        Err(taken) if taken.error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        // Another process was faster, and may have removed this file; one of the two will get the data file.
+        Err(_) if path.exists() => Ok(()),
         Err(error) => Err(failed(error.error)),
+    }
+}
+
+/// Removes what killed first starts have left. This process has the data file, so that no other one makes it.
+fn remove_leftovers(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        if entry.file_name().as_encoded_bytes().starts_with(NEW_PREFIX.as_bytes()) {
+            // One that stays only takes room.
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 
@@ -353,6 +367,9 @@ fn write_format(database: &Database) -> Result<(), redb::Error> {
     write_commit(&writing, 0, Follows::Nothing)?;
     Ok(writing.commit()?)
 }
+
+/// How the name of a data file begins before it is complete.
+const NEW_PREFIX: &str = ".sessions.redb.";
 
 /// In [`Table::Format`]: eight random bytes that identify this file.
 pub(super) const IDENTITY: &[u8] = b"identity";

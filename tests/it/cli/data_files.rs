@@ -5,6 +5,7 @@ use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use cloakroom::config::default_key;
 use cloakroom::session::Record;
 use cloakroom::store::{Embedded, EmbeddedSettings, Store as _};
 
@@ -15,7 +16,7 @@ use crate::conformance::fixtures::{START, record, session_key};
 fn program_with_data(sessions: u32) -> (Program, PathBuf) {
     let program = Program::new(&["serve"]).env("CLOAKROOM__SERVER__LISTEN", "127.0.0.1:0");
     let folder = program.path("data");
-    cloakroom::config::default_key::open(&folder).unwrap();
+    default_key::prepare(&folder, &data_file(&folder)).unwrap();
     let settings = EmbeddedSettings { path: folder.clone(), ..EmbeddedSettings::default() };
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
@@ -26,6 +27,7 @@ fn program_with_data(sessions: u32) -> (Program, PathBuf) {
         futures_util::future::join_all(creations).await.into_iter().for_each(|created| _ = created.unwrap());
         store.revoke_app(&session_key(1).app, START).await.unwrap();
     });
+    default_key::open(&folder).unwrap();
     (program, folder)
 }
 

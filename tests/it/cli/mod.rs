@@ -5,6 +5,7 @@ mod check;
 mod cookie;
 mod data_files;
 mod doctor;
+mod first_start;
 mod healthcheck;
 mod keygen;
 mod operating;

@@ -1,7 +1,8 @@
 //! `cloakroom serve`: its start and its stop.
 
-use std::io::{BufRead as _, BufReader};
-use std::net::TcpStream;
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command};
@@ -12,13 +13,19 @@ use std::time::Duration;
 use super::program::Program;
 
 /// Starts the program, and returns it with the lines of its start.
-fn start(program: &mut Program) -> (Child, String) {
-    let mut child = program
-        .command()
-        .env("CLOAKROOM__SERVER__LISTEN", "127.0.0.1:0")
-        .env("CLOAKROOM__ADMIN__LISTEN", "127.0.0.1:0")
-        .spawn()
-        .unwrap();
+pub(super) fn start(program: &mut Program) -> (Child, String) {
+    let mut child = spawn(program);
+    let lines = lines_of_start(&mut child);
+    (child, lines)
+}
+
+fn spawn(program: &mut Program) -> Child {
+    let command = program.command().env("CLOAKROOM__SERVER__LISTEN", "127.0.0.1:0");
+    command.env("CLOAKROOM__ADMIN__LISTEN", "127.0.0.1:0").spawn().unwrap()
+}
+
+/// Returns what the program prints until it serves, or ends.
+fn lines_of_start(child: &mut Child) -> String {
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     let mut banner = String::new();
     for line in lines.by_ref() {
@@ -29,10 +36,10 @@ fn start(program: &mut Program) -> (Child, String) {
     }
     // Reads to the end, so that the program never writes to a closed pipe.
     thread::spawn(move || lines.for_each(drop));
-    (child, banner)
+    banner
 }
 
-fn send(child: &Child, signal: &str) {
+pub(super) fn send(child: &Child, signal: &str) {
     let done = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status().unwrap();
     assert!(done.success());
 }
@@ -47,6 +54,35 @@ fn sigterm_and_sigint_stop_it_in_order() {
 
         assert_eq!(child.wait().unwrap().code(), Some(0), "after SIG{signal}");
     }
+}
+
+/// Starts the program, which waits for its configuration from a pipe.
+fn start_that_waits(program: &mut Program) -> (Child, File) {
+    let path = program.path("pipe");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let child = spawn(program);
+    // This returns when the program has opened the pipe as well.
+    (child, File::options().write(true).open(path).unwrap())
+}
+
+#[test]
+fn a_start_is_ended_in_order_by_sigterm_and_not_by_sighup() {
+    let mut program = Program::new(&["serve", "--config", "pipe"]);
+    let (mut ended, _pipe) = start_that_waits(&mut program);
+    send(&ended, "TERM");
+    assert_eq!(ended.wait().unwrap().code(), Some(0));
+    assert!(!program.path("data").exists());
+
+    let mut program = Program::new(&["serve", "--config", "pipe"]);
+    let (mut reloaded, mut pipe) = start_that_waits(&mut program);
+    send(&reloaded, "HUP");
+    pipe.write_all(b"[store]\nkind = \"memory\"\n").unwrap();
+    drop(pipe);
+    let lines = lines_of_start(&mut reloaded);
+    send(&reloaded, "TERM");
+
+    assert!(lines.contains("/OpenSession"), "{lines}");
+    assert_eq!(reloaded.wait().unwrap().code(), Some(0));
 }
 
 #[test]

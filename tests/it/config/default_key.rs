@@ -2,15 +2,25 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
-use std::sync::Barrier;
+use std::path::{Path, PathBuf};
+use std::sync::{Barrier, Mutex};
 use std::thread;
 
 use cloakroom::config::ActiveConfig;
 use cloakroom::config::default_key::{self, DefaultKey, Error};
-use cloakroom::token::Key;
+use cloakroom::token::{Key, KeyRing};
 
 use super::load;
+
+/// Makes a key, as a first start does.
+fn make(folder: &Path) -> KeyRing {
+    default_key::prepare(folder, &data_file(folder)).unwrap();
+    default_key::open(folder).unwrap().0
+}
+
+fn data_file(folder: &Path) -> PathBuf {
+    folder.join("sessions.redb")
+}
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -21,7 +31,7 @@ fn only_the_owner_can_read_the_file_and_its_folder() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("some/data");
 
-    default_key::open(&folder).unwrap();
+    make(&folder);
 
     assert_eq!((mode(&folder), mode(&default_key::path_in(&folder))), (0o700, 0o600));
 }
@@ -30,11 +40,15 @@ fn only_the_owner_can_read_the_file_and_its_folder() {
 fn processes_that_start_at_once_share_one_key() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("data");
-    let start = Barrier::new(16);
+    let (start, store) = (Barrier::new(16), Mutex::new(()));
 
     let opened = thread::scope(|scope| {
         let open = || {
             start.wait();
+            default_key::prepare(&folder, &data_file(&folder)).unwrap();
+            // One process at a time has the data file open.
+            let _open = store.lock().unwrap();
+            fs::write(data_file(&folder), "").unwrap();
             default_key::open(&folder).unwrap()
         };
         let threads = (0..16).map(|_| scope.spawn(open)).collect::<Vec<_>>();
@@ -44,13 +58,29 @@ fn processes_that_start_at_once_share_one_key() {
     let created = opened.iter().filter(|(_, origin)| matches!(origin, DefaultKey::Created(_))).count();
     assert_eq!(created, 1);
     assert!(opened.iter().all(|(ring, _)| ring.signing().id() == opened[0].0.signing().id()), "{opened:?}");
-    assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing is left beside the key");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 2, "nothing is left beside the key and the data file");
+}
+
+#[test]
+fn a_key_or_a_data_file_that_is_alone_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (folder, data_file) = (folder.path(), data_file(folder.path()));
+    make(folder);
+
+    let without_data = default_key::prepare(folder, &data_file);
+    fs::remove_file(default_key::path_in(folder)).unwrap();
+    fs::write(&data_file, "").unwrap();
+    let without_key = default_key::prepare(folder, &data_file);
+
+    assert!(matches!(without_data, Err(Error::DataMissing { .. })), "{without_data:?}");
+    assert!(matches!(without_key, Err(Error::KeyMissing { .. })), "{without_key:?}");
+    assert_eq!(fs::read_dir(folder).unwrap().count(), 1, "no key is made");
 }
 
 #[test]
 fn a_key_that_other_users_can_read_is_refused() {
     let home = tempfile::tempdir().unwrap();
-    default_key::open(home.path()).unwrap();
+    make(home.path());
     let path = default_key::path_in(home.path());
 
     for permissive in [0o604, 0o640, 0o602, 0o660] {
@@ -75,7 +105,7 @@ fn a_damaged_key_is_not_replaced() {
 #[test]
 fn a_newer_key_on_a_line_above_signs_and_both_verify() {
     let home = tempfile::tempdir().unwrap();
-    let (old, _) = default_key::open(home.path()).unwrap();
+    let old = make(home.path());
     let path = default_key::path_in(home.path());
     let newer = Key::generate();
     let text = format!("{newer}\n{}", fs::read_to_string(&path).unwrap());

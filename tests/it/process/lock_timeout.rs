@@ -2,7 +2,7 @@
 
 use tempfile::TempDir;
 
-use super::child::Process;
+use super::child::{Process, eventually};
 use crate::support::calls::{ChangesExt as _, open_cookie, save};
 use cloakroom::grpc::wire::{Changes, OpenSessionRequest};
 
@@ -32,6 +32,27 @@ async fn a_start_waits_until_the_other_process_has_stopped_and_has_its_sessions(
     let opened = second.client().open_session(open_cookie(&cookie)).await.unwrap().into_inner();
     assert!(!opened.session.unwrap().new);
     assert_eq!(second.output().matches(WAITS).count(), 1);
+}
+
+#[tokio::test]
+async fn of_two_first_starts_at_once_one_serves_and_the_other_waits() {
+    for _ in 0..5 {
+        let folder = TempDir::new().unwrap();
+        let config = config(&folder, "1h");
+        let mut starts = [Process::spawn(&config, &[], &[]), Process::spawn(&config, &[], &[])];
+
+        let serves = |start: &Process| start.output().contains("/OpenSession");
+        let settled = eventually("one to serve and one to wait", async || {
+            let waits = starts.iter().position(|start| start.output().contains(WAITS) && !serves(start))?;
+            serves(&starts[1 - waits]).then_some(waits)
+        });
+        let waits = settled.await;
+        starts[1 - waits].signal("-TERM");
+        assert!(starts[1 - waits].await_exit().await.success());
+
+        starts[waits].await_serving().await;
+        assert!(starts[waits].output().contains("default.key\n"), "{}", starts[waits].output());
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use cloakroom::store::{Embedded, EmbeddedSettings, Handle};
+use cloakroom::token::Key;
 use cloakroom::{app, store};
 use tempfile::TempDir;
 
@@ -82,7 +83,9 @@ fn the_command_fills_redis() {
 fn a_store_that_a_running_service_has_open_is_not_filled() {
     let folder = folder();
     let _open = open_data(folder.path()).unwrap();
-    cloakroom::config::default_key::open(&folder.path().join("data")).unwrap();
+    let data = folder.path().join("data");
+    std::fs::write(data.join("default.key"), Key::generate().as_bytes()).unwrap();
+    std::fs::set_permissions(data.join("default.key"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
 
     let output = run(&folder, &["--count", "5"], &[]);
 
