@@ -20,7 +20,7 @@ pub(super) fn certificates(loaded: &LoadedConfig, now: Time) -> Vec<Certificate>
     let listeners = [("server", &settings.server.tls), ("admin", &settings.admin.tls)];
     let listeners = listeners.into_iter().map(|(table, tls)| Certificate {
         name: format!("certificate of [{table}.tls]"),
-        end: tls.check_files(now).map_err(CliError::from),
+        end: tls.check_files(now).map_err(|error| error.under(table).into()),
     });
     let redis = redis_tables(loaded).into_iter().map(|(table, redis)| Certificate {
         name: format!("client certificate of [{table}]"),

@@ -35,6 +35,10 @@ impl Default for AdminSettings {
 impl AdminSettings {
     /// Checks the values beside a server with these settings and for these callers.
     pub fn check(&self, server: &Settings, callers: &Callers) -> Result<(), SettingError> {
+        let fixed = |listen: &SocketAddr| listen.port() != 0;
+        if self.listen.filter(fixed).is_some_and(|listen| server.listen == Some(listen)) {
+            return Err(SettingError::new("listen", SAME_ADDRESS));
+        }
         self.check_exposure(server, callers)?;
         self.tls.check(callers)
     }
@@ -71,6 +75,8 @@ impl AdminSettings {
 
 /// Enough for operators, monitors and probes.
 pub(super) const MAX_CONNECTIONS: usize = 128;
+
+const SAME_ADDRESS: &str = "it is the address of server.listen; set another port for operators, such as 50052";
 
 const EXPOSED: &str = "is open to other machines, and a program that reaches it can end every session; say in [callers] \
                        who may, listen on 127.0.0.1, or set insecure = true in [server] if the whole network is yours";

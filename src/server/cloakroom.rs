@@ -75,7 +75,8 @@ impl Cloakroom {
         let (tracer, exporters) = Exporters::open(&traces, &metrics, &clock)?;
         let (has_console, notes_callers) = (admin.console, audit_log.is_on());
         let service = Service::new(apps, store, Arc::clone(&clock)).with_audit_log(audit_log);
-        let mut server = Server::listen(&file_limit::fit(settings), false).await?;
+        let server = Server::listen(&file_limit::fit(settings), false).await;
+        let mut server = server.map_err(|error| error.under("server"))?;
         warn_of_plaintext_tokens(settings, &callers);
         warn_of_open_listener(settings, &callers);
         let mut admin = listen_for_operators(admin, settings, &callers).await?;
@@ -232,7 +233,7 @@ async fn listen_for_operators(
     let Some(settings) = admin.server(server) else { return Ok(None) };
     warn_of_plaintext_tokens(&settings, callers);
     warn_of_open_listener(&settings, callers);
-    Server::listen(&settings, true).await.map(Some)
+    Server::listen(&settings, true).await.map(Some).map_err(|error| error.under("admin"))
 }
 
 /// Warns if everybody on the network may call. Allowed only with `insecure`.

@@ -26,11 +26,11 @@ impl Listeners {
             tcp: settings.listen.map(bind_tcp).transpose()?,
             unix: match settings.unix_path() {
                 None => None,
-                Some(path) => Some(
-                    SocketFile::listen(path)
-                        .await
-                        .map_err(|source| BindError::Unix { path: path.to_owned(), source })?,
-                ),
+                Some(path) => Some(SocketFile::listen(path).await.map_err(|source| BindError::Unix {
+                    setting: "unix_socket".into(),
+                    path: path.to_owned(),
+                    source,
+                })?),
             },
         })
     }
@@ -72,7 +72,7 @@ fn bind_tcp(address: SocketAddr) -> Result<TcpListener, BindError> {
         socket.bind(address)?;
         socket.listen(BACKLOG)
     };
-    listen().map_err(|source| BindError::Tcp { address, source })
+    listen().map_err(|source| BindError::tcp(address, source))
 }
 
 // These two call accept(2) directly, because tokio only knows of connections that it was notified of.

@@ -219,7 +219,11 @@ fn check_prints_callers_and_certificates_without_secrets() {
         late.stdout
     );
     assert_eq!(broken.code, Some(1));
-    assert!(broken.stderr.contains("tls: tls.crt: there is no certificate in PEM in it"), "{}", broken.stderr);
+    assert!(
+        broken.stderr.contains("cloakroom: server.tls: tls.crt: there is no certificate in PEM in it"),
+        "{}",
+        broken.stderr
+    );
 }
 
 #[test]

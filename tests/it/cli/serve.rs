@@ -189,6 +189,23 @@ fn a_key_that_others_can_read_is_refused_with_the_command_that_repairs_it() {
 }
 
 #[test]
+fn an_address_that_is_taken_is_named_with_its_setting() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+
+    for (variable, setting) in
+        [("CLOAKROOM__SERVER__LISTEN", "server.listen"), ("CLOAKROOM__ADMIN__LISTEN", "admin.listen")]
+    {
+        let program = Program::new(&["serve"]).env("CLOAKROOM__STORE__KIND", "memory");
+        let program = program.env("CLOAKROOM__SERVER__LISTEN", "127.0.0.1:0").env("CLOAKROOM__ADMIN__LISTEN", "");
+        let ended = program.env(variable, &address).run();
+
+        let expected = format!("cloakroom: {setting}: {address} is taken: end the other process that listens there");
+        assert!(ended.code == Some(1) && ended.stderr.contains(&expected), "{ended:?}");
+    }
+}
+
+#[test]
 fn a_missing_configuration_file_prevents_the_start() {
     let ended = Program::new(&["serve", "--config", "none.toml"]).run();
 

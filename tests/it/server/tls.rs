@@ -266,7 +266,7 @@ async fn the_error_of_an_unusable_file_names_it_and_contains_no_secret() {
             TlsSettings { certificate_file: Some(path(certificate)), key_file: Some(path(key)), ..Default::default() };
         let refused = Server::bind(&Settings { tls, ..settings() }).await.map(|_| ()).unwrap_err();
 
-        let BindError::Tls(error) = refused else { panic!("{refused}") };
+        let BindError::Tls { source: error, .. } = refused else { panic!("{refused}") };
         let message = error.to_string();
         assert!(message.contains(words), "{message}");
         assert!(!message.contains(&one.key[60..90]) && !message.contains(&other.key[60..90]), "{message}");
