@@ -20,15 +20,28 @@ pub(super) enum Exit {
     LeftOut,
     /// `EX_CONFIG` of sysexits.h.
     Config,
+    /// 128 + SIGHUP, as shells do.
+    HungUp,
     /// 128 + SIGINT, as shells do.
     Interrupted,
+    /// 128 + SIGQUIT, as shells do.
+    Quit,
     /// 128 + SIGTERM, as shells do.
     Terminated,
 }
 
 impl Exit {
-    pub(super) const ALL: [Self; 7] =
-        [Self::Done, Self::Failed, Self::Usage, Self::LeftOut, Self::Config, Self::Interrupted, Self::Terminated];
+    pub(super) const ALL: [Self; 9] = [
+        Self::Done,
+        Self::Failed,
+        Self::Usage,
+        Self::LeftOut,
+        Self::Config,
+        Self::HungUp,
+        Self::Interrupted,
+        Self::Quit,
+        Self::Terminated,
+    ];
 
     pub(super) const fn code(self) -> u8 {
         match self {
@@ -37,7 +50,9 @@ impl Exit {
             Self::Usage => 2,
             Self::LeftOut => 65,
             Self::Config => 78,
+            Self::HungUp => 129,
             Self::Interrupted => 130,
+            Self::Quit => 131,
             Self::Terminated => 143,
         }
     }
@@ -50,6 +65,8 @@ impl Exit {
             Self::Usage => "the command line is wrong",
             Self::LeftOut => "export, store migrate: done, but not with all sessions",
             Self::Config => "the configuration is wrong",
+            Self::HungUp => "export: SIGHUP ended it, as a closed terminal does",
+            Self::Quit => "export: SIGQUIT ended it",
             Self::Interrupted => "export: SIGINT ended it; serve: a second SIGINT ended its orderly stop",
             Self::Terminated => "export: SIGTERM ended it; serve: a second SIGTERM ended its orderly stop",
         }

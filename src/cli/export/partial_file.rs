@@ -1,4 +1,4 @@
-//! The file of an export that is not complete yet. Neither an error nor SIGINT or SIGTERM leaves it behind.
+//! The file of an export that is not complete yet. Neither an error nor a signal that can be handled leaves it behind.
 
 use std::path::Path;
 use std::{fs, io, process, thread};
@@ -11,11 +11,11 @@ use crate::cli::signal::Signals;
 
 /// Makes a file in a folder, with a name that begins with that of the export.
 ///
-/// Only its owner may read it. From now on SIGINT and SIGTERM remove it and end the process.
+/// Only its owner may read it. From now on SIGINT, SIGTERM, SIGHUP and SIGQUIT remove it and end the process.
 pub(super) fn create(folder: &Path, export: &Path) -> io::Result<NamedTempFile> {
     let runtime = runtime::Builder::new_current_thread().enable_io().build()?;
     // Before the file is there, so that no signal leaves it behind.
-    let mut signals = runtime.block_on(async { Signals::listen() })?;
+    let mut signals = runtime.block_on(async { Signals::of_command() })?;
     let mut prefix = export.file_name().unwrap_or_default().to_os_string();
     prefix.push(".partial-");
     let file = tempfile::Builder::new().prefix(&prefix).tempfile_in(folder)?;

@@ -126,7 +126,7 @@ async fn a_signal_ends_an_export_from_a_store_or_a_service_and_leaves_no_file() 
     let from_store: &[&str] = &["export", "sessions-1"];
     let from_service: &[&str] = &["export", "sessions-1", "--address", &address];
 
-    for (signal, code) in [("-INT", 130), ("-TERM", 143)] {
+    for (signal, code) in [("-INT", 130), ("-TERM", 143), ("-HUP", 129), ("-QUIT", 131)] {
         for arguments in [from_store, from_service] {
             let place = Place::new(Kind::Embedded);
             let mut command = place.command(arguments);
