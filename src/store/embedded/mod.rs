@@ -71,6 +71,9 @@ impl Default for Settings {
 impl Settings {
     /// Checks all values.
     pub fn check(&self) -> Result<(), SettingError> {
+        if self.path.as_os_str().is_empty() {
+            return Err(SettingError::new("path", "it names no folder; set one, such as \"data\""));
+        }
         check_duration("lock_timeout", self.lock_timeout, Duration::ZERO..=MAX_LOCK_TIMEOUT).map(|_| ())
     }
 
