@@ -7,7 +7,7 @@ use std::path::Path;
 use tempfile::NamedTempFile;
 
 use super::check::StreamCheck;
-use super::{failed, partial_file};
+use super::partial_file;
 use crate::age::{Encryptor, Recipient};
 use crate::cli::{CliError, output};
 
@@ -79,9 +79,11 @@ impl Destination {
         if path.exists() {
             return Err(exists(path));
         }
+        if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            return Err(at(path, "this is the name of a folder, which is not there; name a file"));
+        }
         let folder = folder(path);
-        let file = partial_file::create(folder, path)
-            .map_err(|error| CliError::Failed(format!("{}: {error}", folder.display()).into()))?;
+        let file = partial_file::create(folder, path).map_err(|error| at(folder, &error.to_string()))?;
         Ok(Self::File(file, 0))
     }
 
@@ -95,7 +97,7 @@ impl Destination {
                 file.as_file().sync_all()?;
                 file.persist_noclobber(path).map_err(|error| match error.error.kind() {
                     io::ErrorKind::AlreadyExists => exists(path),
-                    _ => failed(error.error),
+                    _ => at(path, &error.error.to_string()),
                 })?;
                 sync_folder(folder(path));
                 Ok(count)
@@ -137,5 +139,9 @@ fn sync_folder(folder: &Path) {
 }
 
 fn exists(path: &Path) -> CliError {
-    CliError::Failed(format!("{}: it is there already; name another file", path.display()).into())
+    at(path, "it is there already; name another file")
+}
+
+fn at(path: &Path, why: &str) -> CliError {
+    CliError::Failed(format!("{}: {why}", path.display()).into())
 }

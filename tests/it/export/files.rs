@@ -152,6 +152,29 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
+fn the_name_of_a_folder_that_is_not_there_is_refused_before_anything_is_read() {
+    let place = filled();
+
+    let ended = place.run(&["export", "backup/"]);
+
+    let expected = "cloakroom: backup/: this is the name of a folder, which is not there; name a file\n";
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), expected));
+}
+
+#[test]
+fn an_import_forgets_the_key_of_an_interrupted_first_start() {
+    let (_source, file) = exported();
+    let target = Place::new(Kind::Embedded);
+    let key = target.folder.path().join("data/default.key.new");
+    fs::create_dir(key.parent().unwrap()).unwrap();
+    fs::write(&key, "").unwrap();
+
+    with_other_app(&target).import(&file);
+
+    assert!(!key.exists(), "it would be taken for the key of the imported sessions");
+}
+
+#[test]
 fn apps_are_chosen_by_name_and_those_of_the_file_have_to_be_known() {
     let (source, file) = exported();
     let file = file.to_str().unwrap();
