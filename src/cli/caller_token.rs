@@ -19,10 +19,14 @@ pub(super) struct CallerTokenArgs {
 impl CallerTokenArgs {
     pub(super) fn run(&self) -> Result<(), CliError> {
         if let Some(file) = &self.hash {
-            let token = read(file)?;
-            let token = token.trim();
+            let failed = |why: &str| CliError::Failed(format!("--hash {}: {why}", file.display()).into());
+            let text = read(file).map_err(|error| failed(&error.to_string()))?;
+            let token = text.trim();
             if token.is_empty() {
-                return Err("the file of --hash holds no token".into());
+                return Err(failed("it has no token"));
+            }
+            if text.len() as u64 > MAX_BYTES {
+                return Err(failed(&format!("it is longer than {MAX_BYTES} bytes, and no token")));
             }
             return Ok(output::print(&TokenHash::of(token.as_bytes()).to_string())?);
         }
@@ -36,7 +40,7 @@ impl CallerTokenArgs {
 fn read(file: &Path) -> io::Result<String> {
     let mut text = String::new();
     let source: &mut dyn Read = if file == Path::new("-") { &mut io::stdin() } else { &mut File::open(file)? };
-    source.take(MAX_BYTES).read_to_string(&mut text)?;
+    source.take(MAX_BYTES + 1).read_to_string(&mut text)?;
     Ok(text)
 }
 

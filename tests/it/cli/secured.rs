@@ -242,6 +242,31 @@ fn a_token_and_its_hash_are_printed_apart() {
 }
 
 #[test]
+fn a_file_that_has_no_token_is_named_and_a_longer_one_is_not_cut() {
+    let hash = |text: &str| Program::new(&["caller-token", "--hash", "token"]).file("token", text).run();
+
+    let missing = Program::new(&["caller-token", "--hash", "token"]).run();
+    let (longest, longer) = (hash(&"x".repeat(4096)), hash(&"x".repeat(4097)));
+
+    let expected = "cloakroom: --hash token: No such file or directory (os error 2)\n";
+    assert_eq!((missing.code, missing.stderr.as_str()), (Some(1), expected));
+    assert_eq!(longest.stdout.trim(), TokenHash::of("x".repeat(4096).as_bytes()).to_string());
+    let expected = "cloakroom: --hash token: it is longer than 4096 bytes, and no token\n";
+    assert_eq!((longer.code, longer.stdout.as_str(), longer.stderr.as_str()), (Some(1), "", expected));
+}
+
+#[test]
+fn the_table_of_a_broken_tls_file_is_named() {
+    for table in ["server", "admin"] {
+        let settings = format!("[{table}.tls]\ncertificate_file = \"none.pem\"\nkey_file = \"none.pem\"\n");
+        let ended = Program::new(&["check"]).file("cloakroom.toml", &settings).run();
+
+        let expected = format!("cloakroom: {table}.tls: none.pem: it cannot be read");
+        assert!(ended.code == Some(1) && ended.stderr.starts_with(&expected), "{ended:?}");
+    }
+}
+
+#[test]
 fn invalid_callers_are_refused_with_file_and_line() {
     let hash = TokenHash::of(b"x").to_string();
     let table = [
