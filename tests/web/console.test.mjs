@@ -185,7 +185,7 @@ test('a viewer reads and has no button that ends anything', async () => {
 });
 
 test('a wrong token and one of another role show nothing but the reason', async () => {
-  for (const [token, reason] of [['wrong', 'No caller has this token'], [TOKENS.monitor, 'does not have the role viewer']]) {
+  for (const [token, reason] of [['wrong', 'The service does not know this token'], [TOKENS.monitor, 'does not have the role viewer']]) {
     await open();
     await page.getByLabel('Token').fill(token);
     await page.getByRole('button', { name: 'Log in' }).click();

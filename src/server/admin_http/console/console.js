@@ -7,7 +7,7 @@ import { link, sessionsView, sessionView } from './sessions.js';
 const VIEWS = { sessions: sessionsView, session: sessionView, app: appView, events: eventsView, service: serviceView };
 const TABS = { sessions: 'Sessions', app: 'App', events: 'Events', service: 'Service' };
 const HEALTH_EVERY_MS = 10_000;
-const NO_SUCH_TOKEN = 'No caller has this token. `cloakroom caller-token` makes one; its hash belongs into token_hashes of [callers].';
+const NO_SUCH_TOKEN = 'The service does not know this token. If it has callers, `cloakroom caller-token` makes a token, whose hash belongs into token_hashes of [callers]. If not, take the key that it printed at its last start; the one of an earlier start is void.';
 
 const byId = (id) => document.getElementById(id);
 let info;
