@@ -17,7 +17,7 @@ pub enum BindError {
     #[error("{setting}: cannot listen on {address}")]
     Tcp { setting: ConfigKey, address: SocketAddr, source: io::Error },
     #[error("{setting}: {address} is taken: end the other process that listens there, or set another address")]
-    Taken { setting: ConfigKey, address: SocketAddr, source: io::Error },
+    InUse { setting: ConfigKey, address: SocketAddr, source: io::Error },
     #[error("{setting}: cannot listen on {}", path.display())]
     Unix { setting: ConfigKey, path: PathBuf, source: io::Error },
 }
@@ -26,7 +26,7 @@ impl BindError {
     pub(super) fn tcp(address: SocketAddr, source: io::Error) -> Self {
         let setting = "listen".into();
         match source.kind() {
-            io::ErrorKind::AddrInUse => Self::Taken { setting, address, source },
+            io::ErrorKind::AddrInUse => Self::InUse { setting, address, source },
             _ => Self::Tcp { setting, address, source },
         }
     }
@@ -39,7 +39,7 @@ impl BindError {
             Self::Settings(error) => Self::Settings(error.under(name)),
             Self::Tls { setting, source } => Self::Tls { setting: full(setting), source },
             Self::Tcp { setting, address, source } => Self::Tcp { setting: full(setting), address, source },
-            Self::Taken { setting, address, source } => Self::Taken { setting: full(setting), address, source },
+            Self::InUse { setting, address, source } => Self::InUse { setting: full(setting), address, source },
             Self::Unix { setting, path, source } => Self::Unix { setting: full(setting), path, source },
         }
     }
