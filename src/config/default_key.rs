@@ -5,13 +5,14 @@
 //! data file that is alone has lost the other one. If several processes start at the same time, one generates the key and
 //! all read it.
 
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::files::open_no_pipe;
 use super::secret_files;
+use crate::store::create_folder;
 use crate::token::{Key, KeyRing, KeyRingError};
 use crate::types::Secret;
 
@@ -77,8 +78,12 @@ pub fn open(folder: &Path) -> Result<(KeyRing, DefaultKey), Error> {
 /// Removes the key that an interrupted first start has left. The caller has the store open.
 pub(super) fn discard_unfinished(folder: &Path) -> Result<(), Error> {
     let path = new_path_in(folder);
-    match fs::remove_file(&path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(Error::Leftover { path, source }),
+    remove_if_there(&path).map_err(|source| Error::Leftover { path, source })
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
 }
@@ -157,7 +162,7 @@ fn new_path_in(folder: &Path) -> PathBuf {
 
 /// Writes the whole key of a first start in one step. Does not replace that of another process, or of an interrupted start.
 fn create(folder: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    create_folder(folder)?;
     let owner_only = fs::Permissions::from_mode(0o600);
     let mut file = tempfile::Builder::new().prefix(".default.key.").permissions(owner_only).tempfile_in(folder)?;
     writeln!(file, "# The signing key of the app `default`. Who loses it logs everybody out;")?;
@@ -170,9 +175,9 @@ fn create(folder: &Path) -> io::Result<()> {
         Err(taken) if taken.error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         Err(failed) => return Err(failed.error),
     }
-    // Another process may have finished its first start since the folder was looked at.
+    // Another process may have finished its first start since the folder was looked at, and may have removed this one.
     if path_in(folder).exists() {
-        fs::remove_file(&new_path)?;
+        remove_if_there(&new_path)?;
     }
     File::open(folder)?.sync_all()
 }

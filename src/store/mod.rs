@@ -33,7 +33,7 @@ mod transfer;
 
 use std::error::Error as StdError;
 
-pub use embedded::{Embedded, FileOpenError, Settings as EmbeddedSettings, is_open_to_all};
+pub use embedded::{Embedded, FileOpenError, Settings as EmbeddedSettings, create_folder, is_open_to_all};
 pub use export::{Export, ExportError, ExportPart};
 pub use feed::{Feed, FeedEntry, FeedRead};
 pub use handle::{Handle, IntoHandle};

@@ -237,8 +237,9 @@ impl From<LogError> for FileOpenError {
     }
 }
 
-/// Creates the folder, accessible only to its owner. One that exists stays as it is.
-fn create_folder(folder: &Path) -> io::Result<()> {
+/// Creates the folder, accessible only to its owner, so that a power failure does not take it away. One that exists stays
+/// as it is.
+pub fn create_folder(folder: &Path) -> io::Result<()> {
     let missing: Vec<&Path> =
         folder.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
     fs::DirBuilder::new().mode(0o700).recursive(true).create(folder)?;

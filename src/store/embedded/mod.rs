@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use file::{FileOpenError, is_open_to_all};
+pub use file::{FileOpenError, create_folder, is_open_to_all};
 
 use self::checkpoint::{Checkpointer, Shared};
 use self::file::{DataFile, mark_logged};
