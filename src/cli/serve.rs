@@ -77,8 +77,8 @@ async fn serve(loaded: LoadedConfig, stop: CancellationToken, hangups: Signal) -
     Ok(())
 }
 
-/// Opens the store, with a new key beside it at the first start. While another process has its files open, tries again for as long as the settings say: that process may
-/// be stopping. `None`: this one is told to stop meanwhile.
+/// Opens the store, with a new key beside it at the first start. While another process has its files open, tries again for
+/// as long as the settings say: that process may be stopping. `None`: this one is told to stop meanwhile.
 async fn open_store(loaded: &LoadedConfig, stop: &CancellationToken) -> Result<Option<Handle>, CliError> {
     let settings = &loaded.settings.store;
     let begin = Instant::now();

@@ -34,7 +34,7 @@ impl Sources {
         let text = self.files.read(file);
         let text = text.map_err(|cause| error(format!("{} cannot be read: {cause}", file.display())))?;
         if let (SecretKind::FrameworkKey, Some(line)) = (kind, unclear_line(&text)) {
-            let remedy = "begin a comment with # and a space, and write a key that begins with # as base64:...";
+            let remedy = "remove an old key, begin a comment with # and a space, and write a key that begins with # as base64:...";
             return Err(error(format!("line {line} of {} begins with #; {remedy}", file.display())));
         }
         *secrets = parse(&text);

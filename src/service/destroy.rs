@@ -79,14 +79,7 @@ impl Service {
             }
         };
         let presented = self.read_cookie_header(call, header, None).await?;
-        // Beside a token nothing is imported, and after this logout there is none beside the legacy credentials. This comes
-        // before the ends, for the credential of a session that has ended counts as refused. If it fails they come all the
-        // same: the other Redis may be down.
         let imports = presented.iter().any(|presented| presented.text.is_some()) && call.has_legacy_credential(header);
-        let imported = match imports {
-            true => Box::pin(self.import_legacy_sessions(call, header, None)).await,
-            false => Ok(Vec::new()),
-        };
         for PresentedToken { token, .. } in presented {
             let (ended, is_current) = self.destroy_one(call, token, fingerprint).await?;
             add(ended);
@@ -98,8 +91,12 @@ impl Service {
                 add(self.destroy_one(call, recovery.token, fingerprint).await?.0);
             }
         }
-        for PresentedToken { token, .. } in imported? {
-            add(self.destroy_one(call, token, fingerprint).await?.0);
+        // Beside a token nothing is imported, and after this logout there is none beside the legacy credentials. This comes
+        // last, for the other Redis may hang or be down.
+        if imports {
+            for PresentedToken { token, .. } in Box::pin(self.import_legacy_sessions(call, header, None)).await? {
+                add(self.destroy_one(call, token, fingerprint).await?.0);
+            }
         }
         Ok(outcome)
     }
@@ -115,7 +112,10 @@ impl Service {
         let credential = ResolvedCredential { token, text: None, kind: CredentialKind::Token, note: CookieNote::None };
         let prepared = PreparedWrite { fingerprint, ..PreparedWrite::new(credential, write) };
         Ok(match self.write(call, &prepared).await? {
-            WriteResult::Done { outcome, token: current, .. } => (outcome, current == Some(token)),
+            WriteResult::Done { outcome, token: current, .. } => {
+                call.ended.lock().push(token.id(&call.app.name));
+                (outcome, current == Some(token))
+            }
             WriteResult::Gone(reason) => (Outcome::Gone(reason), false),
             WriteResult::Missing => (Outcome::Gone(None), false),
         })

@@ -39,6 +39,7 @@ mod write;
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use parking_lot::Mutex;
 use tokio::sync::Semaphore;
 use tracing::info;
 
@@ -74,7 +75,7 @@ use crate::app::{Apps, Kind, MigrationSource};
 use crate::audit::AuditLog;
 use crate::cookie::{self, CookieChanges};
 use crate::store::{Handle, SessionKey};
-use crate::token::{KeyRing, SplitToken};
+use crate::token::{KeyRing, SessionId, SplitToken};
 use crate::types::{Clock, Time, timestamp};
 
 /// The session service, on one store. Clones share everything.
@@ -164,7 +165,8 @@ impl Service {
                 Some(Tokens { keys, cookie: app.cookie.changed(&changes)? })
             }
         };
-        Ok(AppCall { app, tokens, now: self.clock.now(), stats: &self.stats, finding: CallFinding::default() })
+        let (now, finding, ended) = (self.clock.now(), CallFinding::default(), Mutex::default());
+        Ok(AppCall { app, tokens, now, stats: &self.stats, finding, ended })
     }
 }
 
@@ -189,6 +191,8 @@ struct AppCall<'s> {
     now: Time,
     stats: &'s Stats,
     finding: CallFinding,
+    /// The sessions that this call has ended. Their credentials are no strangers to it.
+    ended: Mutex<Vec<SessionId>>,
 }
 
 /// What an app's tokens are signed with, and the cookie that has them.

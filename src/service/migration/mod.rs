@@ -167,6 +167,8 @@ impl Service {
                 }
                 return Ok(true);
             }
+            // A logout presents the credential of the session that it has ended.
+            TokenState::Gone(_) if call.ended.lock().contains(&session_key.id) => return Ok(true),
             TokenState::Gone(Some(EndReason::Revoked)) => MigrationRefusal::Revoked,
             TokenState::Gone(_) | TokenState::Superseded(..) => MigrationRefusal::Ended,
         };

@@ -316,7 +316,10 @@ fn create(folder: &Path, path: &Path) -> Result<(), FileOpenError> {
 fn remove_leftovers(folder: &Path) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
-        if entry.file_name().as_encoded_bytes().starts_with(NEW_PREFIX.as_bytes()) {
+        // What a person has called so has another ending.
+        let name = entry.file_name();
+        let ending = name.as_encoded_bytes().strip_prefix(NEW_PREFIX.as_bytes());
+        if ending.is_some_and(|ending| ending.len() == 6 && ending.iter().all(u8::is_ascii_alphanumeric)) {
             // One that stays only takes room.
             let _ = fs::remove_file(entry.path());
         }

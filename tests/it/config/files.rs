@@ -115,8 +115,8 @@ fn a_key_of_a_framework_that_begins_as_a_comment_does_is_refused_with_what_to_do
         std::fs::write(&path, "# of the old application\n#\nbase64:I25ld2tleQ==\nolder-key\n").unwrap();
 
         let expected = format!(
-            "line 2 of {} begins with #; begin a comment with # and a space, and write a key that begins with # as \
-             base64:...",
+            "line 2 of {} begins with #; remove an old key, begin a comment with # and a space, and write a key that begins \
+             with # as base64:...",
             path.display()
         );
         assert!(refused.contains(&expected), "{refused}");

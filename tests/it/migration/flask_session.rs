@@ -39,6 +39,31 @@ async fn a_record_is_imported_once_and_not_changed() {
     assert_eq!(service.migration("flask_session").await.imported, 1);
 }
 
+/// The caller may give up before the other Redis is asked for the last time.
+#[tokio::test]
+async fn a_logout_ends_the_session_of_the_token_while_the_redis_of_another_credential_hangs() {
+    let server = RedisServer::start();
+    let [imported, other] = legacy_sessions(&server, false);
+    let mut settings = records_settings(&server, &[]);
+    settings.migrate.flask_session.timeout = Duration::from_secs(60);
+    let service = TestService::with_apps(StoreKind::Embedded, [("default", settings)]).await;
+    let (_, token) = service.import(&imported).await;
+    let header = format!("session={other}; session={token}");
+
+    server.signal("-STOP");
+    let logout = service.destroy_header(&header);
+    let ended = async {
+        while service.is_live(&token).await {
+            tokio::task::yield_now().await;
+        }
+        server.signal("-CONT");
+    };
+    let (destroyed, ()) = tokio::join!(logout, ended);
+
+    assert_eq!(destroyed.outcome(), Outcome::Deleted);
+    assert!(service.opens_nothing(&other).await);
+}
+
 #[apply(on_every_store)]
 async fn a_logout_lasts_although_the_record_is_still_there(store: StoreKind) {
     let server = RedisServer::start();
