@@ -19,7 +19,7 @@ function checkOptions(options, refused = {}) {
   if (options.unset !== undefined && !['keep', 'destroy'].includes(options.unset)) {
     throw new TypeError('unset must be "keep" or "destroy"');
   }
-  if (options.maxAge !== undefined && !(options.maxAge >= 1000)) throw new TypeError('maxAge is at least 1000 milliseconds');
+  if (options.maxAge !== undefined && !(options.maxAge >= 1000)) throw new TypeError('maxAge is a number of milliseconds, at least 1000');
   checkCookie(options.cookie);
   const client = /** @type {Client} */ (options.client ?? new Client(options));
   return { settings: options, client };
@@ -34,7 +34,7 @@ const ADVICE = {
   genid: 'the service makes the ids',
   key: 'the name of the cookie is the option name, or a setting of the service',
   proxy: 'with cookie: { secure: "auto" }, the framework says whether the request came by TLS; set its "trust proxy"',
-  rolling: 'it is a setting of the service, [apps.<name>] refresh_each_request',
+  rolling: 'it is a setting of the service, [apps.<name>] refresh_each_request, which is true by default',
   secret: 'the keys are settings of the service, [apps.<name>] keys',
   store: 'the service has the store',
 };

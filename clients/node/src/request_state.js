@@ -140,7 +140,7 @@ class RequestState {
       session.idleTimeout ??= settings.maxAge;
     }
     if (settings.subject !== undefined && session.isOpen) {
-      const subject = settings.subject(this.get()) ?? undefined;
+      const subject = subjectOf(settings.subject(this.get()));
       if (subject !== session.subject) session.subject = subject;
     }
   }
@@ -191,6 +191,14 @@ class RequestState {
   headers() {
     return this.session.headers();
   }
+}
+
+/** Returns an id that the option `subject` has returned, as the service writes one. @param {unknown} id */
+function subjectOf(id) {
+  if (id === undefined || id === null) return undefined;
+  if (typeof id === 'string') return id;
+  if (typeof id === 'bigint' || Number.isSafeInteger(id)) return String(id);
+  throw new TypeError('the option subject returns the id of the user, a string or an integer, such as session.passport?.user.id');
 }
 
 module.exports = { RequestState };

@@ -115,7 +115,7 @@ class Session {
   }
 
   /**
-   * Removes all entries and the subject. The save also replaces the token.
+   * Removes all entries and the subject, and gives the session the app's own lifetime again. The save also replaces the token.
    *
    * If the request has the cookies of two live sessions, the save ends both.
    */
@@ -123,7 +123,8 @@ class Session {
     this.#beginAnew();
     this.#markModified();
     this.#entries = Entries.cleared();
-    this.#otherChanges = {};
+    // A lifetime that one user chose is not that of the next one.
+    this.#otherChanges = { defaultLifetime: true };
   }
 
   /** Adds to a counter. Concurrent requests lose no counts. A missing counter starts at 0.
@@ -165,7 +166,7 @@ class Session {
   }
 
   set subject(value) {
-    if (value !== undefined && value !== null && typeof value !== 'string') throw new TypeError('subject is a string');
+    if (value !== undefined && value !== null && typeof value !== 'string') throw new TypeError('subject is a string: set String(id)');
     this.#beginAnew();
     this.#markModified();
     this.#otherChanges.subject = value ?? '';
@@ -190,11 +191,13 @@ class Session {
 
   /** Milliseconds that the session lives without use. @returns {number | undefined} */
   get idleTimeout() {
-    return this.#otherChanges.idleTimeout ?? this.#info?.idleTimeout;
+    const { idleTimeout, defaultLifetime } = this.#otherChanges;
+    return idleTimeout ?? (defaultLifetime ? undefined : this.#info?.idleTimeout);
   }
 
   set idleTimeout(value) {
     this.#markModified();
+    delete this.#otherChanges.defaultLifetime;
     this.#otherChanges.idleTimeout = value;
   }
 

@@ -457,6 +457,33 @@ describe('req.session', () => {
     assert.equal((await again((session) => session.subject ?? 'nobody')).value, 'nobody');
   });
 
+  test('the option subject may return an integer, and anything else is an error that says what to return', async () => {
+    const { again } = await run((session) => { session.passport = { user: 7 }; }, { subject: ({ passport }) => passport?.user });
+
+    const found = await again((session) => { session.a = 1; return session.subject; });
+    const refused = await again((session) => { session.passport = { user: { id: 7 } }; });
+
+    assert.deepEqual([found.value, found.setCookies], ['7', []]);
+    assert.equal(refused.status, 500);
+    assert.match(refused.text, /the option subject returns the id of the user, a string or an integer/);
+  });
+
+  test('regenerate gives the session its lifetime of the beginning again', async () => {
+    const { again } = await run((session) => { session.cookie.maxAge = 864_000_000; });
+
+    const regenerated = await again(async (session, request) => {
+      await session.regenerate();
+      request.session.a = 1;
+    });
+    const after = await again((session) => [session.id, session.cookie.maxAge]);
+
+    const [id, maxAge] = after.value;
+    const { expire_time: end } = service.sessions('list', '--app', 'shop').find((session) => session.id === id);
+    assert.doesNotMatch(regenerated.setCookies[0], /; Expires=/);
+    assert.equal(maxAge, null);
+    assert.ok(Date.parse(end) - Date.now() > 2 * 864_000_000, end);
+  });
+
   test('setting it to null saves nothing, and with the option unset it ends the session', async () => {
     const kept = await run((session) => { session.a = 1; });
     await kept.again((session, request) => {

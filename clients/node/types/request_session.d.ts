@@ -91,7 +91,7 @@ export interface CommonOptions extends ClientOptions {
   /** Has no meaning; `false` is accepted. */
   resave?: false;
   /** Returns the user of a session. It is asked before each save. */
-  subject?: (session: any) => string | null | undefined;
+  subject?: (session: any) => string | number | bigint | null | undefined;
   /** Milliseconds for which an authentication counts as recent. */
   maxAuthenticateAge?: number;
   /** Whether to send the user agent and address, for the list of a user's devices. Default: true. */
