@@ -222,7 +222,7 @@ impl Opener {
     /// Opens a connection to the server that the url names. It has to have the sessions if it should be the primary.
     async fn open_to_url(&self, endpoint: &Endpoint) -> Result<Connection, Failure> {
         let connection = Connection::open(endpoint, self.rounds.current(), self.target.timeout).await?;
-        if self.target.role == ServerRole::Primary {
+        if self.target.role == ServerRole::Primary && self.purpose == ConnectionPurpose::Commands {
             connection.check_data(&self.target.marker_key, self.target.timeout).await?;
         }
         Ok(connection)
