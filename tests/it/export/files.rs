@@ -132,7 +132,7 @@ async fn a_signal_ends_an_export_from_a_store_or_a_service_and_leaves_no_file() 
             let mut command = place.command(arguments);
             command.env("CLOAKROOM__STORE__KIND", "redis");
             command.env("CLOAKROOM__STORE__REDIS__URL", format!("redis://{address}"));
-            let mut export = command.stderr(Stdio::piped()).spawn().unwrap();
+            let mut export = with_hangups(&command).stderr(Stdio::piped()).spawn().unwrap();
             let _connection = with_timeout(silent.accept()).await.unwrap();
 
             let during = names(place.folder.path());
@@ -144,6 +144,19 @@ async fn a_signal_ends_an_export_from_a_store_or_a_service_and_leaves_no_file() 
             assert_eq!((code_then, names(place.folder.path())), (Some(code), vec![]), "{signal} {arguments:?}");
         }
     }
+}
+
+/// The same command with SIGHUP as it usually is: the tests themselves may run under `nohup`, and then it is ignored.
+fn with_hangups(command: &Command) -> Command {
+    let mut usual = Command::new("env");
+    usual.args(["-i", "--default-signal=HUP"]);
+    let variables = command.get_envs().filter_map(|(name, value)| Some((name.to_str()?, value?.to_str()?)));
+    usual.args(variables.map(|(name, value)| format!("{name}={value}")));
+    usual.arg(command.get_program()).args(command.get_args());
+    if let Some(folder) = command.get_current_dir() {
+        usual.current_dir(folder);
+    }
+    usual
 }
 
 /// The names of the files in a folder.
