@@ -191,7 +191,7 @@ struct AppCall<'s> {
     now: Time,
     stats: &'s Stats,
     finding: CallFinding,
-    /// The sessions that this call has ended. Their credentials are no strangers to it.
+    /// The sessions that this call has ended. Their legacy credentials are not counted as refused.
     ended: Mutex<Vec<SessionId>>,
 }
 
