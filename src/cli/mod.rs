@@ -13,7 +13,7 @@ mod credentials;
 mod doctor;
 mod exit;
 mod export;
-mod file_reads;
+mod file_reader;
 mod healthcheck;
 mod import;
 mod input;

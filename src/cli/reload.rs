@@ -11,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 use tracing::{error, info, warn};
 
-use super::file_reads::FileReads;
+use super::file_reader::FileReader;
 use crate::config::{self, ActiveConfig, AppChanges, ConfigKey, LoadedConfig, Settings, WatchedFiles};
 use crate::server::{Reloadable, Reloader};
 use crate::types::{AppName, with_causes};
@@ -26,7 +26,7 @@ pub(super) struct ConfigReloader {
     started_with: Settings,
     /// The files that the last configuration was read from, even if it was refused.
     files: WatchedFiles,
-    reads: FileReads,
+    reads: FileReader,
 }
 
 /// Returns a stream of SIGHUPs. From now on SIGHUP does not end the process.
@@ -38,7 +38,7 @@ impl ConfigReloader {
     /// Creates a reloader. It reloads nothing before [`Self::run`].
     pub(super) fn new(hangups: Signal, reloader: Reloader, active: ActiveConfig) -> Self {
         let (started_with, files) = (active.loaded.settings.clone(), active.loaded.files().clone());
-        Self { hangups, reloader, active, started_with, files, reads: FileReads::new(MAX_READ) }
+        Self { hangups, reloader, active, started_with, files, reads: FileReader::new(MAX_READ) }
     }
 
     /// Reloads at each SIGHUP and each change of a file. Never returns, but may be dropped while it waits.

@@ -24,7 +24,8 @@ pub(super) struct Signals(Vec<(Signal, Exit)>);
 impl Signals {
     /// Listens to those that end a service: SIGHUP reloads it. Needs a runtime.
     fn of_service() -> io::Result<Self> {
-        Self::listen([(SignalKind::terminate(), Exit::Terminated), (SignalKind::interrupt(), Exit::Interrupted)])
+        let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(Self(vec![(terminate, Exit::Terminated), (interrupt, Exit::Interrupted)]))
     }
 
     /// Listens to those that end a command. Needs a runtime.
@@ -36,10 +37,6 @@ impl Signals {
         }
         signals.push((signal(SignalKind::quit())?, Exit::Quit));
         Ok(Self(signals))
-    }
-
-    fn listen(kinds: [(SignalKind, Exit); 2]) -> io::Result<Self> {
-        kinds.into_iter().map(|(kind, exit)| Ok((signal(kind)?, exit))).collect::<io::Result<_>>().map(Self)
     }
 
     /// Waits for a signal. Returns the exit code for a process that it ends.

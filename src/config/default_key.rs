@@ -55,8 +55,8 @@ pub(super) fn generate() -> KeyRing {
 /// Fails if only one of the key file and the data file is there.
 pub fn prepare(folder: &Path, data_file: &Path) -> Result<(), Error> {
     match check_pair(folder, data_file)? {
-        Pair::Missing => create(folder).map_err(|source| Error::Create { path: new_path_in(folder), source }),
-        Pair::Made => Ok(()),
+        FolderState::New => create(folder).map_err(|source| Error::Create { path: new_path_in(folder), source }),
+        FolderState::InUse => Ok(()),
     }
 }
 
@@ -88,17 +88,17 @@ fn remove_if_there(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Which files of a first start are there.
+/// Whether a data folder has had its first start, by the files in it.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Pair {
+pub(super) enum FolderState {
     /// No data file, and no key but perhaps that of an interrupted first start.
-    Missing,
+    New,
     /// The data file, with its key or that of the first start that has made it.
-    Made,
+    InUse,
 }
 
 /// Checks that both the key file and the data file are there, or neither: a new one would log everybody out in silence.
-pub(super) fn check_pair(folder: &Path, data_file: &Path) -> Result<Pair, Error> {
+pub(super) fn check_pair(folder: &Path, data_file: &Path) -> Result<FolderState, Error> {
     let path = path_in(folder);
     // Another process may be in its first start. It makes the new key, the data file and the key, in this order, so that
     // after the data file was seen, one of the keys is seen in this order.
@@ -110,8 +110,8 @@ pub(super) fn check_pair(folder: &Path, data_file: &Path) -> Result<Pair, Error>
         // Looked for again, because that process may have made both just now.
         (true, false) if !data_file.exists() => Err(Error::DataMissing { path, data_file }),
         (false, true) if !has_new_key => Err(Error::KeyMissing { path, data_file }),
-        (false, false) => Ok(Pair::Missing),
-        _ => Ok(Pair::Made),
+        (false, false) => Ok(FolderState::New),
+        _ => Ok(FolderState::InUse),
     }
 }
 

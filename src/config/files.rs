@@ -17,12 +17,12 @@ use sha2::{Digest as _, Sha256};
 #[derive(Clone, Debug, Default)]
 pub struct WatchedFiles {
     states: Arc<Mutex<BTreeMap<PathBuf, FileState>>>,
-    pipes: Pipes,
+    pipes: PipePolicy,
 }
 
 /// What is done about a pipe where a file is to be read.
 #[derive(Clone, Copy, Debug, Default)]
-enum Pipes {
+enum PipePolicy {
     /// It is read, as long as its writer takes.
     #[default]
     Read,
@@ -44,7 +44,7 @@ enum FileState {
 impl WatchedFiles {
     /// No files yet. Those of a process that has read them before: a pipe can be read only once, and is refused.
     pub(super) fn of_reload() -> Self {
-        Self { pipes: Pipes::Refuse, ..Self::default() }
+        Self { pipes: PipePolicy::Refuse, ..Self::default() }
     }
 
     /// Reads the text of a file and adds the file, even if it cannot be read.
@@ -88,7 +88,7 @@ impl FileState {
     }
 
     fn at(path: &Path) -> Self {
-        if is_not_a_file(path) { Self::NotAFile } else { Self::from_read(&read_bytes(path, Pipes::Refuse)) }
+        if is_not_a_file(path) { Self::NotAFile } else { Self::from_read(&read_bytes(path, PipePolicy::Refuse)) }
     }
 }
 
@@ -102,10 +102,10 @@ pub(super) fn is_pipe(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
 }
 
-fn read_bytes(path: &Path, pipes: Pipes) -> io::Result<Vec<u8>> {
+fn read_bytes(path: &Path, pipes: PipePolicy) -> io::Result<Vec<u8>> {
     let file = match pipes {
-        Pipes::Read => File::open(path)?,
-        Pipes::Refuse => open_no_pipe(path)?,
+        PipePolicy::Read => File::open(path)?,
+        PipePolicy::Refuse => open_no_pipe(path)?,
     };
     let mut bytes = Vec::new();
     file.take(MAX_BYTES).read_to_end(&mut bytes)?;

@@ -8,13 +8,13 @@ use tracing::error;
 
 /// Reads files in a limited time, one thread at a time.
 #[derive(Debug)]
-pub(super) struct FileReads {
+pub(super) struct FileReader {
     max_wait: Duration,
     /// The last read that took too long. It cannot be stopped.
     hanging: Option<AbortHandle>,
 }
 
-impl FileReads {
+impl FileReader {
     /// Each read may take so long.
     pub(super) const fn new(max_wait: Duration) -> Self {
         Self { max_wait, hanging: None }
@@ -46,7 +46,7 @@ mod tests {
     #[tokio::test]
     async fn a_read_that_hangs_is_given_up_and_no_other_is_begun_until_it_has_ended() {
         let (end, ended) = mpsc::channel::<()>();
-        let mut reads = FileReads::new(Duration::from_millis(1));
+        let mut reads = FileReader::new(Duration::from_millis(1));
 
         let hanging = reads.run(move || ended.recv().is_err()).await;
         let meanwhile = reads.run(|| ()).await;
