@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use cloakroom::session::{
-    Authority, Changes, Edit, Entries, Head, Limits, Precondition, Record, Rotation, Value, Version, WhenEmpty,
+    Authority, Changes, Edit, Entries, Head, LifetimeLimits, Lifetimes, Limits, Precondition, Record, Rotation, Value,
+    Version, WhenEmpty,
 };
 use cloakroom::store::{SessionKey, Write};
 use cloakroom::token::{SessionId, VerifierHash};
@@ -26,7 +27,7 @@ pub(crate) fn record(bytes: usize) -> Record {
         version: Version(1),
         entry_count: entries.count(),
         entry_bytes: entries.bytes(),
-        ..Head::new(VERIFIER_HASH, now(), HOUR, 24 * HOUR)
+        ..Head::new(VERIFIER_HASH, now(), LIFETIMES.idle_timeout, LIFETIMES.absolute_timeout)
     };
     Record { head, entries }
 }
@@ -38,7 +39,7 @@ pub(crate) fn save(bytes: usize) -> Result<Write, cloakroom::session::ValueError
     Ok(Write::Edit(Box::new(Edit {
         changes: Some(changes),
         lifetime: None,
-        lifetime_limits: None,
+        lifetime_limits: LifetimeLimits { authenticated: LIFETIMES, anonymous: LIFETIMES },
         rotation: Rotation::Keep,
         when_empty: WhenEmpty::Delete,
         limits: Limits { max_entries: 256, max_bytes: 64 * 1024 },
@@ -64,3 +65,4 @@ const NAMES: [&str; 4] = ["entry-1", "entry-2", "entry-3", "entry-4"];
 const VERIFIER_HASH: VerifierHash = VerifierHash::from_bytes([7; 16]);
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
+const LIFETIMES: Lifetimes = Lifetimes { idle_timeout: HOUR, absolute_timeout: Duration::from_secs(24 * 60 * 60) };

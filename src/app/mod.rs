@@ -26,7 +26,7 @@ pub use subject_limit::{OnSessionLimit, SubjectLimit};
 
 use crate::cookie;
 use crate::flask::Signer;
-use crate::session::{Lifetimes, Limits, SubjectKey};
+use crate::session::{LifetimeLimits, Lifetimes, Limits, SubjectKey};
 use crate::token::{AcceptedText, KeyId, KeyRing, verify_token};
 use crate::types::{AppName, Time};
 
@@ -82,6 +82,11 @@ impl App {
             Kind::Stored | Kind::External => self.keys.iter().flat_map(KeyRing::ids).collect(),
             Kind::Cookie(signer) => signer.iter().flat_map(Signer::ids).collect(),
         }
+    }
+
+    /// The limits of the lifetimes that saves may set.
+    pub const fn lifetime_limits(&self) -> LifetimeLimits {
+        LifetimeLimits { authenticated: self.lifetimes, anonymous: self.anonymous_lifetimes }
     }
 
     /// Flask's `should_set_cookie`.

@@ -10,7 +10,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::files::open_no_pipe;
+use super::files::open_again;
 use super::secret_files;
 use crate::store::create_folder;
 use crate::token::{Key, KeyRing, KeyRingError};
@@ -137,7 +137,7 @@ fn read(path: &Path) -> Result<Option<KeyRing>, Error> {
         file.take(MAX_BYTES).read_to_string(&mut text)?;
         Ok((mode, text))
     };
-    let (mode, text) = match open_no_pipe(&path).and_then(read) {
+    let (mode, text) = match open_again(&path).and_then(read) {
         Ok(read) => read,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(Error::Read { path, source }),

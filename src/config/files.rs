@@ -5,13 +5,13 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
+
+use crate::types::open_no_pipe;
 
 /// The files of a configuration, each with its state when it was last read. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -97,28 +97,20 @@ fn is_not_a_file(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| !metadata.is_file())
 }
 
-/// Whether there is a pipe, which can be read only once.
-pub(super) fn is_pipe(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| metadata.file_type().is_fifo())
-}
-
 fn read_bytes(path: &Path, pipes: PipePolicy) -> io::Result<Vec<u8>> {
     let file = match pipes {
         PipePolicy::Read => File::open(path)?,
-        PipePolicy::Refuse => open_no_pipe(path)?,
+        PipePolicy::Refuse => open_again(path)?,
     };
     let mut bytes = Vec::new();
     file.take(MAX_BYTES).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 
-/// Opens a file for reading. Waits for no writer: a pipe is an error, and so is a terminal that has nothing when it is read.
-pub(super) fn open_no_pipe(path: &Path) -> io::Result<File> {
-    let file = File::options().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
-    if file.metadata()?.file_type().is_fifo() {
-        return Err(io::Error::other("it is a pipe, which can be read only once; restart the service instead"));
-    }
-    Ok(file)
+/// Opens a file that the running service reads.
+pub(super) fn open_again(path: &Path) -> io::Result<File> {
+    let is_pipe = || io::Error::other("it is a pipe, which can be read only once; restart the service instead");
+    open_no_pipe(path)?.ok_or_else(is_pipe)
 }
 
 /// Far more than a configuration of thousands of apps. It ends the reading of a path such as `/dev/zero`.

@@ -9,7 +9,7 @@ use config::{Config, ConfigError, File, FileFormat};
 use super::document::Document;
 use super::environment::{self, Environment, Variable};
 use super::sources::Sources;
-use super::{ConfigKey, Error, LoadedConfig, Problem, Settings, Source, WatchedFiles, files};
+use super::{ConfigKey, Error, LoadedConfig, Problem, Settings, Source, WatchedFiles};
 use crate::types::AppName;
 
 /// Loads `file`, else the file that `CLOAKROOM_CONFIG` names, else `cloakroom.toml` if it exists.
@@ -24,19 +24,7 @@ pub fn load(file: Option<&Path>) -> Result<LoadedConfig, Error> {
 ///
 /// Refuses pipes, also where settings name files: they can be read only once, and are empty now.
 pub fn load_again(file: Option<&Path>) -> (Result<LoadedConfig, Error>, WatchedFiles) {
-    match file.filter(|path| files::is_pipe(path)) {
-        Some(path) => {
-            let problem = Problem {
-                source: Source::File { path: path.to_owned(), line: None },
-                key: ConfigKey::default(),
-                message: "this is a pipe, which can be read only once; restart the service instead".to_owned(),
-            };
-            let files = WatchedFiles::default();
-            files.watch(path);
-            (Err(problem.into()), files)
-        }
-        None => load_watched(file, WatchedFiles::of_reload()),
-    }
+    load_watched(file, WatchedFiles::of_reload())
 }
 
 fn load_watched(file: Option<&Path>, files: WatchedFiles) -> (Result<LoadedConfig, Error>, WatchedFiles) {

@@ -7,8 +7,8 @@ use super::write::{PreparedWrite, fingerprint};
 use super::{AppCall, Error, Outcome};
 use crate::session::{
     AuthenticationChange, Authority, Changes, Counters, Edit, Entries, Head, IdempotencyRecord, LifetimeChange,
-    LifetimeLimits, Lifetimes, NewLifetime, Precondition, Record, Replacement, Rotation, SubjectChange, Version,
-    WhenEmpty, WriteEffect, edit,
+    Lifetimes, NewLifetime, Precondition, Record, Replacement, Rotation, SubjectChange, Version, WhenEmpty,
+    WriteEffect, edit,
 };
 use crate::store::Write;
 use crate::token::{CookieNote, SplitToken};
@@ -45,13 +45,12 @@ impl<'r> PreparedWrite<'r> {
             content.extend(changes.as_ref().map(Changes::canonical).unwrap_or_default());
             content
         });
-        let limits = LifetimeLimits { authenticated: call.app.lifetimes, anonymous: call.app.anonymous_lifetimes };
         let lifetime = changes.as_ref().map(|changes| changes.lifetime).unwrap_or_default();
         // A repetition of the save that set this deadline gets its answer. Another save must write nothing.
         let etag = if call.has_passed(lifetime) { Some(Version::IMPOSSIBLE) } else { save.etag };
         let edit = Edit {
             lifetime: call.new_lifetime(lifetime),
-            lifetime_limits: (limits.authenticated != limits.anonymous).then_some(limits),
+            lifetime_limits: call.app.lifetime_limits(),
             changes,
             rotation: Rotation::Keep,
             when_empty: if save.keep_empty { WhenEmpty::Keep } else { WhenEmpty::Delete },

@@ -75,7 +75,7 @@ impl Service {
         let write = Write::Edit(Box::new(Edit {
             changes: None,
             lifetime: None,
-            lifetime_limits: None,
+            lifetime_limits: app.lifetime_limits(),
             rotation: Rotation::Keep,
             when_empty: WhenEmpty::Keep,
             limits: app.limits,

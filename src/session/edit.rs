@@ -26,8 +26,7 @@ pub struct Edit {
     pub changes: Option<Changes>,
     /// The lifetime that the changes request, if any.
     pub lifetime: Option<NewLifetime>,
-    /// The app's limits, if they are shorter for anonymous sessions; `None` if they are the same for all.
-    pub lifetime_limits: Option<LifetimeLimits>,
+    pub lifetime_limits: LifetimeLimits,
     pub rotation: Rotation,
     pub when_empty: WhenEmpty,
     pub limits: Limits,
@@ -114,15 +113,15 @@ pub enum EditError {
 pub fn edit(record: &Record, edit: &Edit, precondition: &Precondition) -> Result<(Record, Done), EditError> {
     let mut head = record.head.clone();
     let subject = edit.changes.as_ref().map_or_else(|| head.subject.clone(), |changes| subject_after(&head, changes));
+    // Another subject must not get the entries of the one before.
+    let replaces_subject = head.subject.is_some() && subject.is_some() && head.subject != subject;
+    let clears = replaces_subject || edit.changes.as_ref().is_some_and(|changes| changes.clear);
     let (entries, counters) = match &edit.changes {
         None => (record.entries.clone(), Counters::new()),
         Some(changes) => {
             if changes.authentication == AuthenticationChange::Now && subject.is_none() {
                 return Err(EditError::NoSubject);
             }
-            // Another subject must not get the entries of the one before.
-            let replaces_subject = head.subject.is_some() && subject.is_some() && head.subject != subject;
-            let clears = changes.clear || replaces_subject;
             let (entries, counters) = entries_after(record, changes, clears)?;
             change_head(&mut head, changes, clears, precondition.now);
             (entries, counters)
@@ -140,7 +139,7 @@ pub fn edit(record: &Record, edit: &Edit, precondition: &Precondition) -> Result
         Rotation::OnSubjectChange(replacement) if subject != head.subject => replace_token(&mut head, replacement),
         Rotation::OnSubjectChange(_) | Rotation::Keep => {}
     }
-    set_lifetime(&mut head, subject.as_ref(), edit.lifetime, edit.lifetime_limits, precondition.now);
+    set_lifetime(&mut head, subject.as_ref(), clears, edit.lifetime, edit.lifetime_limits, precondition.now);
     head.subject = subject;
     if let Some(context) = &edit.context {
         head.context = context.clone();

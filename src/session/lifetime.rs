@@ -1,4 +1,7 @@
-//! Lifetimes: when a session expires, and how that changes when it gets or loses its subject.
+//! Lifetimes: when a session expires, and how that changes when it gets or loses its subject or is cleared.
+//!
+//! A session that is cleared, or gets another subject instead of its own, has the app's own lifetimes again: the one that
+//! an earlier save requested was for another user.
 //!
 //! Where an app's limits are shorter for anonymous sessions, the limits follow the subject:
 //!
@@ -26,10 +29,12 @@ pub struct NewLifetime {
 }
 
 impl NewLifetime {
-    /// The deadline of a session with this creation time.
-    pub fn deadline_time(&self, create_time: Time) -> Time {
-        let deadline = create_time + self.absolute_timeout;
-        self.cap.map_or(deadline, |cap| deadline.min(cap))
+    /// The deadline of a session that has this head before.
+    fn deadline_time(&self, head: &Head, now: Time) -> Time {
+        let bound = head.create_time + self.absolute_timeout;
+        // The absolute timeout may have been longer when the session was created. A login must not end it.
+        let bound = if bound > now { bound } else { head.deadline_time };
+        self.cap.map_or(bound, |cap| bound.min(cap))
     }
 }
 
@@ -48,7 +53,7 @@ impl From<Lifetimes> for NewLifetime {
     }
 }
 
-/// An app's limits, where they differ for sessions with and without a subject.
+/// An app's limits for sessions with and without a subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LifetimeLimits {
     pub authenticated: Lifetimes,
@@ -60,21 +65,25 @@ pub struct LifetimeLimits {
 pub(super) fn set_lifetime(
     head: &mut Head,
     subject: Option<&Subject>,
+    clears: bool,
     requested: Option<NewLifetime>,
-    limits: Option<LifetimeLimits>,
+    limits: LifetimeLimits,
     now: Time,
 ) {
-    let lifetime = match (limits, head.subject.is_some(), subject.is_some()) {
-        (Some(_), false, false) if requested.is_none() => return,
-        (Some(limits), had_subject, false) => {
+    let default = NewLifetime::from(limits.authenticated);
+    let requested = requested.or(clears.then_some(default));
+    let follow_subject = limits.authenticated != limits.anonymous;
+    let lifetime = match (head.subject.is_some(), subject.is_some()) {
+        (false, false) if requested.is_none() => return,
+        (had_subject, false) if follow_subject => {
             return set_anonymous_lifetime(head, limits.anonymous, requested, had_subject, now);
         }
-        (Some(limits), false, true) => requested.or(Some(limits.authenticated.into())),
-        (Some(_), true, true) | (None, _, _) => requested,
+        (false, true) if follow_subject => requested.or(Some(default)),
+        _ => requested,
     };
     if let Some(lifetime) = lifetime {
+        head.deadline_time = not_before(lifetime.deadline_time(head, now), now);
         head.idle_timeout = lifetime.idle_timeout;
-        head.deadline_time = not_before(lifetime.deadline_time(head.create_time), now);
     }
 }
 
@@ -87,7 +96,7 @@ fn set_anonymous_lifetime(
     now: Time,
 ) {
     let idle_timeout = requested.map_or(head.idle_timeout, |lifetime| lifetime.idle_timeout);
-    let deadline = requested.map_or(head.deadline_time, |lifetime| lifetime.deadline_time(head.create_time));
+    let deadline = requested.map_or(head.deadline_time, |lifetime| lifetime.deadline_time(head, now));
     // A session that once had a subject may outlive the limit counted from its creation. Its deadline is the bound
     // then.
     let latest = if had_subject {

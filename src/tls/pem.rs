@@ -1,6 +1,5 @@
 //! The PEM files of certificates and keys. An error names the file, never what it contains.
 
-use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
@@ -8,6 +7,8 @@ use rustls::RootCertStore;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::VerifierBuilderError;
+
+use crate::types::open_no_pipe;
 
 /// Parses the certificates of a PEM file, at least one.
 pub(crate) fn certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, ErrorKind> {
@@ -30,14 +31,17 @@ pub(crate) fn roots(text: &[u8]) -> Result<RootCertStore, ErrorKind> {
     Ok(roots)
 }
 
-/// Reads a file, up to a limit.
+/// Reads a file that will be read again when it changes, up to a limit.
 pub(crate) fn read(file: &Path) -> Result<Vec<u8>, Error> {
     let mut bytes = Vec::new();
-    let read = File::open(file).and_then(|open| open.take(MAX_BYTES).read_to_end(&mut bytes));
-    match read {
-        Ok(_) => Ok(bytes),
-        Err(error) => Err(Error { file: file.to_owned(), kind: ErrorKind::Unreadable(error) }),
-    }
+    let read =
+        open_no_pipe(file).and_then(|open| open.map(|open| open.take(MAX_BYTES).read_to_end(&mut bytes)).transpose());
+    let kind = match read {
+        Ok(Some(_)) => return Ok(bytes),
+        Ok(None) => ErrorKind::Pipe,
+        Err(error) => ErrorKind::Unreadable(error),
+    };
+    Err(Error { file: file.to_owned(), kind })
 }
 
 fn pem_error(what: &'static str, error: pem::Error) -> ErrorKind {
@@ -60,6 +64,8 @@ pub struct Error {
 pub enum ErrorKind {
     #[error("it cannot be read: {0}")]
     Unreadable(io::Error),
+    #[error("it is a pipe, which can be read only once, and this is read again when it changes; name a file")]
+    Pipe,
     #[error("there is no {what} in PEM in it")]
     Missing { what: &'static str },
     #[error("its {what} is no whole PEM")]

@@ -1,4 +1,4 @@
-//! Types for every layer: app names, time, random bytes, secrets, and the text form of errors, durations and times.
+//! Types for every layer: app names, time, random bytes, secrets, files, and the text form of errors, durations and times.
 //!
 //! Depends on no other module.
 
@@ -9,6 +9,7 @@ mod config_key;
 mod counted;
 pub mod duration;
 pub mod listen_address;
+mod no_pipe;
 pub mod random;
 pub mod secret;
 mod setting_error;
@@ -19,5 +20,6 @@ pub use causes::with_causes;
 pub use clock::{Clock, ManualClock, SystemClock, Time};
 pub use config_key::ConfigKey;
 pub use counted::{counted, noun};
+pub use no_pipe::open_no_pipe;
 pub use secret::Secret;
 pub use setting_error::{SettingError, check_duration};

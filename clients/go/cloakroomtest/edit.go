@@ -14,12 +14,16 @@ type lifetime struct {
 	latest         time.Time // The latest deadline, if the save sets one.
 }
 
-func (l lifetime) deadline(created time.Time) time.Time {
-	deadline := created.Add(l.absolute)
-	if !l.latest.IsZero() && l.latest.Before(deadline) {
+// deadline returns the deadline of a session that has this record before.
+func (l lifetime) deadline(r *record, now time.Time) time.Time {
+	bound := r.created.Add(l.absolute)
+	if !bound.After(now) { // The absolute timeout was longer when the session was created.
+		bound = r.deadline
+	}
+	if !l.latest.IsZero() && l.latest.Before(bound) {
 		return l.latest
 	}
-	return deadline
+	return bound
 }
 
 func (a App) own() lifetime { return lifetime{idle: a.IdleTimeout, absolute: a.AbsoluteTimeout} }
@@ -56,7 +60,7 @@ type edit struct {
 // apply returns the record after the edit, which does not remember the call yet.
 func (e *edit) apply(before *record, now time.Time) (after *record, effect pb.Outcome, counters map[string]int64, err error) {
 	after = before.clone()
-	subject := before.subject
+	subject, clears := before.subject, false
 	if e.changes != nil {
 		switch {
 		case e.changes.changesSubject:
@@ -68,7 +72,8 @@ func (e *edit) apply(before *record, now time.Time) (after *record, effect pb.Ou
 			return nil, 0, nil, refused("SUBJECT_MISSING", "changes.authenticated needs a session with a subject")
 		}
 		isOther := before.subject != "" && subject != "" && before.subject != subject
-		if counters, err = e.changes.apply(after, e.changes.clear || isOther, now); err != nil {
+		clears = e.changes.clear || isOther
+		if counters, err = e.changes.apply(after, clears, now); err != nil {
 			return nil, 0, nil, err
 		}
 	}
@@ -82,7 +87,7 @@ func (e *edit) apply(before *record, now time.Time) (after *record, effect pb.Ou
 	if e.rotation != nil && (!e.onlyForSubject || subject != before.subject) {
 		after.rotation, after.verifier = e.rotation, e.rotation.next
 	}
-	e.setLifetime(after, subject, now)
+	e.setLifetime(after, subject, clears, now)
 	after.subject = subject
 	after.setContext(e.context)
 	if now.After(after.used) {
@@ -148,8 +153,11 @@ func checkLimits(before, after *record, app App) error {
 }
 
 // setLifetime sets the lifetime after a save that makes subject the subject; the record has the one before.
-func (e *edit) setLifetime(r *record, subject string, now time.Time) {
+func (e *edit) setLifetime(r *record, subject string, clears bool, now time.Time) {
 	wanted, own, anonymous := e.lifetime, e.app.own(), e.app.anonymous()
+	if clears && wanted == (lifetime{}) {
+		wanted = own
+	}
 	if own != anonymous {
 		if subject == "" {
 			if r.subject != "" || wanted != (lifetime{}) {
@@ -162,14 +170,14 @@ func (e *edit) setLifetime(r *record, subject string, now time.Time) {
 		}
 	}
 	if wanted != (lifetime{}) {
-		r.idleTimeout, r.deadline = wanted.idle, later(wanted.deadline(r.created), now)
+		r.idleTimeout, r.deadline = wanted.idle, later(wanted.deadline(r, now), now)
 	}
 }
 
 func (r *record) setAnonymousLifetime(wanted, limit lifetime, now time.Time) {
 	idle, deadline := r.idleTimeout, r.deadline
 	if wanted != (lifetime{}) {
-		idle, deadline = wanted.idle, wanted.deadline(r.created)
+		idle, deadline = wanted.idle, wanted.deadline(r, now)
 	}
 	latest := later(r.deadline, r.created.Add(limit.absolute))
 	if r.subject != "" {

@@ -725,8 +725,8 @@ func (*Value_Raw) isValue_Kind() {}
 //     already sets no authenticate_time, unless the save also has clear or rotate: something beside it may have changed.
 type Changes struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// True to remove all entries, permanent, subject and authenticate_time, and to rotate the token. Kind EXTERNAL: the key
-	// stays.
+	// True to remove all entries, permanent, subject and authenticate_time, to give the session the app's own timeouts
+	// again (see default_lifetime), and to rotate the token. Kind EXTERNAL: the key stays.
 	Clear bool `protobuf:"varint,1,opt,name=clear,proto3" json:"clear,omitempty"`
 	// The names of entries to remove. A name that the session does not have is not an error.
 	Unset []string `protobuf:"bytes,2,rep,name=unset,proto3" json:"unset,omitempty"`
@@ -738,11 +738,12 @@ type Changes struct {
 	Permanent *bool `protobuf:"varint,5,opt,name=permanent,proto3,oneof" json:"permanent,omitempty"`
 	// The new subject, at most 256 bytes. Unset leaves the subject as it is, and an empty value removes it. Every change
 	// of the subject rotates the token. A change from one subject to another also removes what the first one left:
-	// entries, permanent and authenticate_time.
+	// entries, permanent, authenticate_time and the lifetime.
 	Subject *string `protobuf:"bytes,6,opt,name=subject,proto3,oneof" json:"subject,omitempty"`
-	// The lifetime of the session from now on, up to the app's own limits. If none is set, the lifetime stays, with one
-	// exception: in an app with shorter timeouts for anonymous sessions, it changes when the session gains or loses its
-	// subject (see anonymous_absolute_timeout in GetAppPolicyResponse).
+	// The lifetime of the session from now on, up to the app's own limits. If none is set, the lifetime stays, with two
+	// exceptions. After clear, and after a change from one subject to another, it is as with default_lifetime. In an app
+	// with shorter timeouts for anonymous sessions, it changes when the session gains or loses its subject (see
+	// anonymous_absolute_timeout in GetAppPolicyResponse).
 	//
 	// Types that are valid to be assigned to Lifetime:
 	//
@@ -887,8 +888,9 @@ type Changes_DeadlineTime struct {
 }
 
 type Changes_DefaultLifetime struct {
-	// True to give the session the app's own timeouts again; without a subject, those of anonymous sessions. False is
-	// the same as unset.
+	// True to give the session the app's own timeouts again; without a subject, those of anonymous sessions. A session
+	// that is older than absolute_timeout, because that was longer when the session was created, keeps its deadline.
+	// False is the same as unset.
 	DefaultLifetime bool `protobuf:"varint,9,opt,name=default_lifetime,json=defaultLifetime,proto3,oneof"`
 }
 

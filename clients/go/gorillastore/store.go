@@ -153,17 +153,21 @@ func (s *Store) save(r *http.Request, session *sessions.Session, of *stored) err
 	if err != nil {
 		return err
 	}
-	idleTimeout, err := external.IdleTimeout(r.Context(), s.client)
+	longest, err := external.IdleTimeout(r.Context(), s.client)
 	if err != nil {
 		return err
 	}
 	changes := external.Changes(of.entries, wanted)
+	idleTimeout := longest
 	if age := time.Duration(session.Options.MaxAge) * time.Second; age > 0 {
 		idleTimeout = min(idleTimeout, age)
 	}
-	if idleTimeout != of.idleTimeout {
+	isModified := changes.Clear || len(changes.Set) > 0 || len(changes.Unset) > 0
+	switch {
+	// A save that brings another user gives the session the app's own timeouts, unless it says which.
+	case idleTimeout != of.idleTimeout, isModified && idleTimeout != longest:
 		changes.Lifetime = &pb.Changes_IdleTimeout{IdleTimeout: durationpb.New(idleTimeout)}
-	} else if !changes.Clear && len(changes.Set) == 0 && len(changes.Unset) == 0 {
+	case !isModified:
 		changes = nil
 	}
 	if err := external.Save(r.Context(), s.client, session.ID, changes, s.requestContext(r)); err != nil {

@@ -13,14 +13,14 @@ import (
 )
 
 // Open opens the session if it is not open yet. A handler that calls it decides itself what an outage means for the
-// request; after any other read that failed, the middleware answers 503.
+// request and writes the response; after any other read that failed, the middleware answers 503.
 func (s *Session) Open() error {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.unavailable = nil
 	err := s.needOpen()
 	s.isHandled = isUnavailable(err)
-	return err
+	return s.report(err)
 }
 
 // Save saves the changes now, for example before the response says that they are saved. Without it, they are saved before
@@ -34,12 +34,12 @@ func (s *Session) Save() error {
 	s.refused = nil
 	hadEnded := s.gone != nil
 	s.unavailable = nil
-	if err := s.finish(); err != nil {
+	if err := s.report(s.finish()); err != nil {
 		return err
 	}
 	if s.gone != nil && !hadEnded {
 		s.isGoneReported = true
-		return s.gone
+		return s.report(s.gone)
 	}
 	return nil
 }
@@ -52,7 +52,7 @@ func (s *Session) Destroy() error {
 	s.unavailable = nil
 	s.beginAnew()
 	if s.writeErr != nil && s.opened.GetSession().GetNullSession() != nil {
-		return s.writeErr
+		return s.report(s.writeErr)
 	}
 	if s.isTokenUsed || s.cookieHeader != "" {
 		request := &pb.DestroySessionRequest{
@@ -66,7 +66,7 @@ func (s *Session) Destroy() error {
 		}
 		ended, err := s.client.DestroySession(s.ctx, request)
 		if err != nil {
-			return s.failed(err)
+			return s.report(s.failed(err))
 		}
 		s.answered, s.hasAnswered = ended.Headers, true
 	}
@@ -75,7 +75,7 @@ func (s *Session) Destroy() error {
 	s.opened, s.unconfirmed, s.writeErr = nil, nil, nil
 	s.leave("")
 	s.accessed = true
-	return nil
+	return s.report(nil)
 }
 
 // Headers returns the headers that the response needs as the session is now: for a response that is not written through
@@ -396,6 +396,7 @@ func (s *Session) requestContext() *pb.RequestContext {
 // failed is set.
 type finished struct {
 	err         error // Of the last save.
+	reported    error // What the last call of the handler returned.
 	unavailable error
 	gone        *GoneError
 	failed      error
@@ -408,7 +409,7 @@ func (s *Session) finishRequest() finished {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	err := s.finish()
-	of := finished{err: err, headers: s.headers(), hasAnswered: s.hasAnswered}
+	of := finished{err: err, reported: s.lastErr, headers: s.headers(), hasAnswered: s.hasAnswered}
 	switch {
 	case isUnavailable(err):
 		of.unavailable = err
@@ -445,7 +446,10 @@ func (s *Session) Watch(ctx context.Context) (context.Context, error) {
 	}
 	s.accessed = true
 	s.mutex.Unlock()
-	return s.client.WatchSession(ctx, request)
+	watched, err := s.client.WatchSession(ctx, request)
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	return watched, s.report(err)
 }
 
 var varyHeaders = []*pb.Header{{Name: "Vary", Value: "Cookie"}}

@@ -20,8 +20,9 @@ import (
 // be used by several goroutines, until the handler returns.
 //
 // What reads may fail: while the service does not answer, with an error of the kind [cloakroom.ErrUnavailable], never with
-// an empty session. A handler may just return then; the middleware answers 503. What writes cannot fail at once. The save
-// at the end of the request reports what was wrong.
+// an empty session. A handler may just return then, as after any error of its session: the middleware answers 503 in an
+// outage, and by [Sessions.OnError] otherwise. What writes cannot fail at once. The save at the end of the request reports
+// what was wrong.
 type Session struct {
 	client *cloakroom.Client
 	ctx    context.Context // Of the request, without its cancellation: what a handler has done is saved.
@@ -48,8 +49,9 @@ type Session struct {
 	answered       []*pb.Header           // The headers of the saves or of the end.
 	hasAnswered    bool
 	gone           *GoneError
-	isGoneReported bool // Whether Save has told the handler.
-	isHandled      bool // Whether Open has told the handler that the service is unavailable.
+	isGoneReported bool  // Whether Save has told the handler.
+	isHandled      bool  // Whether Open has told the handler that the service is unavailable.
+	lastErr        error // What the last call of the handler returned, for a handler that returns without a response.
 }
 
 // unsaved is what a save takes from a session, to be given back if the service refuses it.
@@ -85,9 +87,9 @@ func (s *Session) Get(name string, into any) (bool, error) {
 	defer s.mutex.Unlock()
 	value, err := s.lookup(name)
 	if value == nil || err != nil {
-		return false, err
+		return false, s.report(err)
 	}
-	return true, decode(name, value, into)
+	return true, s.report(decode(name, value, into))
 }
 
 // Has reports whether there is an entry.
@@ -95,14 +97,14 @@ func (s *Session) Has(name string) (bool, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	value, err := s.lookup(name)
-	return value != nil, err
+	return value != nil, s.report(err)
 }
 
 // Names returns the names of all entries, sorted.
 func (s *Session) Names() ([]string, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	if err := s.needOpen(); err != nil {
+	if err := s.report(s.needOpen()); err != nil {
 		return nil, err
 	}
 	return s.entries.names(), nil
@@ -191,7 +193,7 @@ func (s *Session) Subject() (string, error) {
 	if s.entries.isCleared {
 		return "", nil
 	}
-	if err := s.needOpen(); err != nil {
+	if err := s.report(s.needOpen()); err != nil {
 		return "", err
 	}
 	return s.info.GetSubject(), nil
@@ -218,7 +220,7 @@ func (s *Session) Permanent() (bool, error) {
 	if s.entries.isCleared {
 		return false, nil
 	}
-	if err := s.needOpen(); err != nil {
+	if err := s.report(s.needOpen()); err != nil {
 		return false, err
 	}
 	return s.info.GetPermanent() && !s.entries.areOthers, nil
@@ -287,7 +289,7 @@ func (s *Session) Discard() {
 	defer s.mutex.Unlock()
 	s.entries.discard()
 	s.other, s.rotates, s.needsSave = nil, false, false
-	s.unconfirmed = nil
+	s.unconfirmed, s.lastErr = nil, nil
 	if _, isNull := s.writeErr.(*cloakroom.Error); !isNull {
 		s.writeErr = nil
 	}
@@ -312,7 +314,7 @@ func (s *Session) lookup(name string) (*pb.Value, error) {
 func (s *Session) read() (*pb.Session, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	err := s.needOpen()
+	err := s.report(s.needOpen())
 	if s.info == nil {
 		return emptyInfo, err
 	}
@@ -327,7 +329,15 @@ func (s *Session) changeOther() *pb.Changes {
 	return s.other
 }
 
-func (s *Session) markModified() { s.accessed, s.needsSave, s.refused = true, true, nil }
+func (s *Session) markModified() {
+	s.accessed, s.needsSave, s.refused, s.lastErr = true, true, nil, nil
+}
+
+// report remembers what a call returns to the handler.
+func (s *Session) report(err error) error {
+	s.lastErr = err
+	return err
+}
 
 // failWrite remembers the first write that cannot be saved. The save reports it.
 func (s *Session) failWrite(err error) {

@@ -52,11 +52,13 @@ type Sessions struct {
 	RemoteAddress func(r *http.Request) string
 	// OnUnavailable answers a request whose session could not be opened or saved in time. Nil: 503 with Retry-After.
 	OnUnavailable func(w http.ResponseWriter, r *http.Request, err error)
-	// OnGone is told that a session had ended before its changes were saved. If it writes a response, that takes the place
-	// of the handler's. Nil: a warning in the log.
+	// OnGone is told that a session had ended before its changes were saved, if Save has not told the handler, or the handler
+	// returns without a response then. If it writes a response, that takes the place of the handler's. Nil: a warning in the
+	// log.
 	OnGone func(w http.ResponseWriter, r *http.Request, gone *GoneError)
 	// OnError answers a request whose session could not be saved for another reason: the service refused the save, or a
-	// value cannot be written. Nil: 500, or 400 if the browser has the cookies of two sessions.
+	// value cannot be written. It also answers for a handler that returns without a response after a call of its session
+	// has returned an error. Nil: 500; 400 if the browser has the cookies of two sessions; 409 after a *GoneError.
 	OnError func(w http.ResponseWriter, r *http.Request, err error)
 	// Log has the warnings. Nil: slog.Default().
 	Log *slog.Logger
@@ -148,17 +150,19 @@ func (s *Sessions) gone(w http.ResponseWriter, r *http.Request, gone *GoneError)
 	s.log().Warn("a session had ended before it was saved", "reason", gone.Reason)
 }
 
-func (s *Sessions) failed(w http.ResponseWriter, r *http.Request, err error) {
+func (s *Sessions) failed(w http.ResponseWriter, r *http.Request, what string, err error) {
 	if s.OnError != nil {
 		s.OnError(w, r, err)
 		return
 	}
 	status := http.StatusInternalServerError
-	// The cookies of a browser are no fault of the application.
+	// Neither the cookies of a browser nor a logout in the meantime is a fault of the application.
 	if isAmbiguous(err) {
 		status = http.StatusBadRequest
+	} else if _, isGone := err.(*GoneError); isGone {
+		status = http.StatusConflict
 	} else {
-		s.log().Error("a session was not saved", "error", err)
+		s.log().Error(what, "error", err)
 	}
 	http.Error(w, http.StatusText(status), status)
 }

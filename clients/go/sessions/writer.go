@@ -161,7 +161,11 @@ type hold struct {
 }
 
 // pass saves the session before the first byte. It reports whether the handler's response goes on.
-func (h *hold) pass() bool {
+func (h *hold) pass() bool { return h.save(true) }
+
+// save saves the session, and answers the request if that fails. A handler that has returned without a response has left
+// it to the middleware to answer for what its session has reported.
+func (h *hold) save(hasResponse bool) bool {
 	if !h.isDone {
 		h.isDone = true
 		saved := h.session.finishRequest()
@@ -170,7 +174,7 @@ func (h *hold) pass() bool {
 		if saved.hasAnswered {
 			appendHeaders(h.w.Header(), saved.headers)
 		}
-		h.isReplaced = h.answer(saved)
+		h.isReplaced = h.answer(saved) || !hasResponse && h.answerReported(saved.reported)
 		if !h.isReplaced && !saved.hasAnswered {
 			appendHeaders(h.w.Header(), saved.headers)
 		}
@@ -186,13 +190,34 @@ func (h *hold) answer(saved finished) bool {
 		h.sessions.unavailable(h.w, h.r, saved.unavailable)
 	case saved.failed != nil:
 		dropBodyHeaders(h.w.Header(), h.w.Header())
-		h.sessions.failed(h.w, h.r, saved.failed)
+		h.sessions.failed(h.w, h.r, "a session was not saved", saved.failed)
 	case saved.gone != nil:
-		answer := &answerWriter{ResponseWriter: h.w, before: h.w.Header().Clone()}
-		h.sessions.gone(answer, h.r, saved.gone)
-		return answer.isUsed
+		return h.answerGone(saved.gone)
 	default:
 		return false
+	}
+	return true
+}
+
+func (h *hold) answerGone(gone *GoneError) bool {
+	answer := &answerWriter{ResponseWriter: h.w, before: h.w.Header().Clone()}
+	h.sessions.gone(answer, h.r, gone)
+	return answer.isUsed
+}
+
+// answerReported answers for a handler that has returned after an error of its session. It reports whether it did.
+func (h *hold) answerReported(err error) bool {
+	if err == nil {
+		return false
+	}
+	if gone, isGone := err.(*GoneError); isGone && h.answerGone(gone) {
+		return true
+	}
+	dropBodyHeaders(h.w.Header(), h.w.Header())
+	if isUnavailable(err) {
+		h.sessions.unavailable(h.w, h.r, err)
+	} else {
+		h.sessions.failed(h.w, h.r, "a handler returned without a response after an error of its session", err)
 	}
 	return true
 }
@@ -211,7 +236,7 @@ func (h *hold) abandon() {
 // ends, so that nobody takes the response for complete.
 func (h *hold) finish() {
 	if !h.isDone {
-		h.pass()
+		h.save(false)
 		return
 	}
 	if h.isReplaced {

@@ -566,6 +566,60 @@ func TestWhatCannotBeSavedIsNoSuccess(t *testing.T) {
 	}
 }
 
+func TestAHandlerThatJustReturnsAfterAnErrorIsNoSuccess(t *testing.T) {
+	running := service.Start(t, service.Options{})
+	var browser *service.Browser
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		s := sessions.From(r.Context())
+		w.Header().Set("Etag", "handler")
+		s.Set("text", "x")
+		switch r.URL.Path {
+		case "/set", "/logout":
+			if r.URL.Path == "/logout" {
+				s.Destroy()
+			}
+			return
+		case "/type":
+			if _, err := sessions.Get[int](s, "text"); err != nil {
+				return
+			}
+		case "/large":
+			s.Set("large", strings.Repeat("x", 1<<20))
+			if err := s.Save(); err != nil {
+				return
+			}
+		case "/ended":
+			request, _ := http.NewRequest("GET", browser.Server.URL+"/logout", nil)
+			request.Header.Set("Cookie", r.Header.Get("Cookie"))
+			s.Has("a")
+			http.DefaultClient.Do(request)
+			if err := s.Save(); err != nil {
+				return
+			}
+		case "/ignored":
+			if _, err := sessions.Get[int](s, "text"); err != nil {
+				s.Delete("text")
+			}
+			return
+		case "/answered":
+			if _, err := sessions.Get[int](s, "text"); err != nil {
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
+		}
+		t.Error(r.URL.Path, "has no error")
+	}
+	browser = service.Browse(t, sessions.New(running.Client("shop")).Middleware(http.HandlerFunc(handler)))
+
+	for path, expected := range map[string]int{"/type": 500, "/large": 500, "/ended": 409, "/ignored": 200, "/answered": 204} {
+		browser.Get("/set")
+		answer := browser.Get(path)
+		if answer.Status != expected || expected >= 400 && (answer.Body == "" || answer.Header.Get("Etag") != "") {
+			t.Error(path, answer)
+		}
+	}
+}
+
 func TestASessionThatHasEndedIsReported(t *testing.T) {
 	running := service.Start(t, service.Options{})
 	var told string
@@ -590,6 +644,7 @@ func TestASessionThatHasEndedIsReported(t *testing.T) {
 				if err := s.Save(); !errors.As(err, &gone) || gone.Reason != "DESTROYED" {
 					t.Error(err)
 				}
+				io.WriteString(w, "logged out")
 			}
 		}
 	}

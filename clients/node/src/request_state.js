@@ -135,18 +135,18 @@ class RequestState {
   #addByOptions() {
     const { session, settings } = this;
     if (!session.hasUnsavedChanges()) return;
-    if (settings.maxAge !== undefined && this.#isNew() && !session.changesPermanent) {
-      session.permanent = true;
-      session.idleTimeout ??= settings.maxAge;
-    }
     if (settings.subject !== undefined && session.isOpen) {
       const subject = subjectOf(settings.subject(this.get()));
       if (subject !== session.subject) session.subject = subject;
     }
+    if (settings.maxAge !== undefined && this.#isNew() && !session.changesPermanent) {
+      session.permanent = true;
+      session.idleTimeout ??= settings.maxAge;
+    }
   }
 
   #isNew() {
-    return !this.session.isOpen || this.session.isCleared || this.session.isNew;
+    return !this.session.isOpen || this.session.beginsAnew || this.session.isNew;
   }
 
   // For the end of the request.

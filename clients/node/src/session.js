@@ -123,8 +123,7 @@ class Session {
     this.#beginAnew();
     this.#markModified();
     this.#entries = Entries.cleared();
-    // A lifetime that one user chose is not that of the next one.
-    this.#otherChanges = { defaultLifetime: true };
+    this.#otherChanges = {};
   }
 
   /** Adds to a counter. Concurrent requests lose no counts. A missing counter starts at 0.
@@ -176,7 +175,7 @@ class Session {
   /** Whether the cookie outlives the browser. */
   get permanent() {
     this.accessed = true;
-    return this.#otherChanges.permanent ?? this.#info?.permanent ?? false;
+    return this.#otherChanges.permanent ?? this.#kept?.permanent ?? false;
   }
 
   set permanent(value) {
@@ -191,26 +190,24 @@ class Session {
 
   /** Milliseconds that the session lives without use. @returns {number | undefined} */
   get idleTimeout() {
-    const { idleTimeout, defaultLifetime } = this.#otherChanges;
-    return idleTimeout ?? (defaultLifetime ? undefined : this.#info?.idleTimeout);
+    return this.#otherChanges.idleTimeout ?? this.#kept?.idleTimeout;
   }
 
   set idleTimeout(value) {
     this.#markModified();
-    delete this.#otherChanges.defaultLifetime;
     this.#otherChanges.idleTimeout = value;
   }
 
   /** When the session ends without further use. @returns {Date | undefined} */
   get expireTime() {
     const { idleTimeout } = this.#otherChanges;
-    const time = idleTimeout === undefined ? this.#info?.expireTime : Date.now() + idleTimeout;
+    const time = idleTimeout === undefined ? this.#kept?.expireTime : Date.now() + idleTimeout;
     return time === undefined ? undefined : new Date(time);
   }
 
   /** When the subject last authenticated. @returns {Date | undefined} */
   get authenticateTime() {
-    const time = this.#info?.authenticateTime;
+    const time = this.#kept?.authenticateTime;
     return time === undefined ? undefined : new Date(time);
   }
 
@@ -354,9 +351,14 @@ class Session {
     if (this.#writeError === undefined) this.#needsSave = true;
   }
 
-  /** Whether all earlier entries were removed and that is not saved yet. */
-  get isCleared() {
-    return this.#entries.isCleared;
+  /** Whether the next save removes all that the session had, by `clear` or for another user. */
+  get beginsAnew() {
+    return this.#entries.isCleared || this.#entries.areOthers;
+  }
+
+  /** What the service knows of the session, unless the next save removes it. */
+  get #kept() {
+    return this.beginsAnew ? undefined : this.#info;
   }
 
   /** Whether the session has ended, or had no content to store. */

@@ -22,6 +22,15 @@ pub(super) fn key_bytes(setting: &str, keys: &[Secret]) -> Result<Vec<Vec<u8>>, 
     keys.iter().map(bytes).collect()
 }
 
+/// The source of a table without a url: none, if the table has no other settings either.
+pub(super) fn without_url<S: Default + PartialEq, T>(settings: &S, redis: &str) -> Result<Option<T>, SettingError> {
+    if *settings == S::default() {
+        return Ok(None);
+    }
+    let error = format!("it has to name {redis}, because there are settings for its sessions");
+    Err(SettingError::new("url", error))
+}
+
 pub(super) fn cookie_name(name: &str) -> Result<Option<cookie::Name>, SettingError> {
     if name.is_empty() {
         return Ok(None);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::checks::{cookie_name, key_bytes};
+use super::checks::{cookie_name, key_bytes, without_url};
 use super::legacy_redis::legacy_redis_access;
 use super::{LegacyRedis, LegacyRedisAccess};
 use crate::cookie;
@@ -89,7 +89,7 @@ impl Default for DjangoSessionSettings {
 impl DjangoSessionSettings {
     pub(super) fn build(&self) -> Result<Option<DjangoSession>, SettingError> {
         let Some(access) = self.redis() else {
-            return if self.keys.is_empty() { Ok(None) } else { Err(SettingError::new("url", NO_URL)) };
+            return without_url(self, "the Redis with the records, not an SQL database");
         };
         Ok(Some(DjangoSession {
             redis: LegacyRedis { access, key_prefix: self.key_prefix.as_str().into() },
@@ -112,6 +112,3 @@ impl DjangoSessionSettings {
         signer.map(Some).map_err(|error| SettingError::new("keys", error))
     }
 }
-
-const NO_URL: &str =
-    "it has to name the Redis with the records, because there are keys for them; the service reads no SQL database";

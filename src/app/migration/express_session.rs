@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::checks::{cookie_name, key_bytes};
+use super::checks::{cookie_name, key_bytes, without_url};
 use super::legacy_redis::legacy_redis_access;
 use super::{LegacyRedis, LegacyRedisAccess};
 use crate::cookie;
@@ -76,9 +76,7 @@ impl Default for ExpressSessionSettings {
 
 impl ExpressSessionSettings {
     pub(super) fn build(&self) -> Result<Option<ExpressSession>, SettingError> {
-        let Some(access) = self.redis() else {
-            return if self.keys.is_empty() { Ok(None) } else { Err(SettingError::new("url", NO_URL)) };
-        };
+        let Some(access) = self.redis() else { return without_url(self, "the Redis of connect-redis") };
         if self.keys.is_empty() {
             return Err(SettingError::new("keys", NO_KEYS));
         }
@@ -95,6 +93,4 @@ impl ExpressSessionSettings {
         legacy_redis_access!(self)
     }
 }
-
-const NO_URL: &str = "it has to name the Redis of connect-redis, because there are keys for its sessions";
 const NO_KEYS: &str = "it has to have the secret of express-session, which signs every cookie";

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::checks::{cookie_name, key_bytes};
+use super::checks::{cookie_name, key_bytes, without_url};
 use super::legacy_redis::legacy_redis_access;
 use super::{LegacyRedis, LegacyRedisAccess};
 use crate::cookie;
@@ -78,9 +78,7 @@ impl Default for FlaskSessionSettings {
 
 impl FlaskSessionSettings {
     pub(super) fn build(&self) -> Result<Option<FlaskSession>, SettingError> {
-        let Some(access) = self.redis() else {
-            return if *self == Self::default() { Ok(None) } else { Err(SettingError::new("url", NO_URL)) };
-        };
+        let Some(access) = self.redis() else { return without_url(self, "the Redis of Flask-Session") };
         let keys = key_bytes("signer_keys", &self.signer_keys)?;
         Ok(Some(FlaskSession {
             redis: LegacyRedis { access, key_prefix: self.key_prefix.as_str().into() },
@@ -94,5 +92,3 @@ impl FlaskSessionSettings {
         legacy_redis_access!(self)
     }
 }
-
-const NO_URL: &str = "it has to name the Redis of Flask-Session, because there are settings for its sessions";

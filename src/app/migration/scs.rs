@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::checks::cookie_name;
+use super::checks::{cookie_name, without_url};
 use super::legacy_redis::legacy_redis_access;
 use super::{LegacyRedis, LegacyRedisAccess};
 use crate::cookie;
@@ -76,9 +76,7 @@ impl Default for ScsSettings {
 
 impl ScsSettings {
     pub(super) fn build(&self) -> Result<Option<Scs>, SettingError> {
-        let Some(access) = self.redis() else {
-            return if *self == Self::default() { Ok(None) } else { Err(SettingError::new("url", NO_URL)) };
-        };
+        let Some(access) = self.redis() else { return without_url(self, "the Redis of scs") };
         Ok(Some(Scs {
             redis: LegacyRedis { access, key_prefix: self.key_prefix.as_str().into() },
             hash_token: self.hash_token,
@@ -92,5 +90,3 @@ impl ScsSettings {
         legacy_redis_access!(self)
     }
 }
-
-const NO_URL: &str = "it has to name the Redis of scs, because there are settings for its sessions";

@@ -67,7 +67,7 @@ impl CookieCall<'_> {
         Edit {
             changes: Some(changes),
             lifetime: None,
-            lifetime_limits: None,
+            lifetime_limits: self.app.lifetime_limits(),
             rotation: Rotation::Keep,
             when_empty: WhenEmpty::Delete,
             limits: self.app.limits,

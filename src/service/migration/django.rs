@@ -32,8 +32,9 @@ impl Service {
         }
         // It may be signed a little later than now. A revocation from now on covers it all the same.
         let issued = Some(verified.issued.min(call.now));
-        // The cookie is still good in its last millisecond.
-        let imported_from = ImportedFrom { issued, until: verified.until + MILLISECOND };
+        // The cookie is still good in its last millisecond. If the lifetime is raised, one whose session has ended must not
+        // be imported again.
+        let imported_from = ImportedFrom { issued, until: migration.until.max(verified.until + MILLISECOND) };
         let session = verified.session;
         if session.entries.count() == 0 {
             return Ok(None);

@@ -35,8 +35,9 @@ impl Service {
             return Ok(Some(token));
         }
         // Flask still accepts a cookie of exactly this age, in whole seconds.
-        let until = verified.issued + flask_cookie.lifetime + SECOND;
-        let imported_from = ImportedFrom { issued: Some(verified.issued), until };
+        let valid_until = verified.issued + flask_cookie.lifetime + SECOND;
+        // If the lifetime is raised, a cookie whose session has ended must not be imported again.
+        let imported_from = ImportedFrom { issued: Some(verified.issued), until: migration.until.max(valid_until) };
         let Some(entries) = strict_entries(&verified.entries) else {
             return Ok(call.refuse_credential(source, MigrationRefusal::Malformed));
         };

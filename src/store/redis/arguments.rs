@@ -8,8 +8,8 @@ use redis::Cmd;
 
 use super::ENTRY_PREFIX;
 use crate::session::{
-    AuthenticationChange, Authority, Changes, Edit, EndReason, Entries, LifetimeLimits, Lifetimes, NewLifetime,
-    PermanentChange, Precondition, Replacement, RequestContext, Rotation, SubjectChange, Value, WhenEmpty,
+    AuthenticationChange, Authority, Changes, Edit, EndReason, Entries, Lifetimes, NewLifetime, PermanentChange,
+    Precondition, Replacement, RequestContext, Rotation, SubjectChange, Value, WhenEmpty,
 };
 use crate::store::encoding::{HEAD_FIELDS, encode_context, encode_permanent, encode_previous, millis, u48_be};
 use crate::types::Time;
@@ -93,8 +93,8 @@ pub(super) fn push_edit(script: &mut Cmd, precondition: &Precondition, edit: &Ed
         Rotation::OnSubjectChange(replacement) => call.bytes8(&encode_replacement(b"s", replacement)),
         Rotation::Always(replacement) => call.bytes8(&encode_replacement(b"a", replacement)),
     };
-    call.bytes16(&optional_context(edit.context.as_ref()))
-        .bytes8(&edit.lifetime_limits.map(encode_lifetime_limits).unwrap_or_default());
+    call.bytes16(&optional_context(edit.context.as_ref())).lifetimes(edit.lifetime_limits.authenticated);
+    call.lifetimes(edit.lifetime_limits.anonymous);
     call.u16(changes.unset.len()).u16(changes.set.len()).u16(changes.increment.len());
     script.arg(call.0);
     push_names(script, &changes.unset);
@@ -135,12 +135,6 @@ pub(super) fn entry_field(name: &str) -> String {
 fn encode_lifetime(lifetime: NewLifetime) -> Vec<u8> {
     let cap = lifetime.cap.map_or(0, Time::millis);
     [u48_be(millis(lifetime.idle_timeout)), u48_be(millis(lifetime.absolute_timeout)), u48_be(cap)].concat()
-}
-
-fn encode_lifetime_limits(LifetimeLimits { authenticated, anonymous }: LifetimeLimits) -> Vec<u8> {
-    let encode =
-        |limit: Lifetimes| [u48_be(millis(limit.idle_timeout)), u48_be(millis(limit.absolute_timeout))].concat();
-    [encode(authenticated), encode(anonymous)].concat()
 }
 
 fn encode_replacement(mode: &[u8], replacement: &Replacement) -> Vec<u8> {
@@ -190,6 +184,11 @@ impl ByteWriter {
 
     fn u32(&mut self, number: u32) -> &mut Self {
         self.0.extend_from_slice(&number.to_be_bytes());
+        self
+    }
+
+    fn lifetimes(&mut self, Lifetimes { idle_timeout, absolute_timeout }: Lifetimes) -> &mut Self {
+        [idle_timeout, absolute_timeout].iter().for_each(|timeout| self.0.extend_from_slice(&u48_be(millis(*timeout))));
         self
     }
 

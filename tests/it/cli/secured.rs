@@ -161,6 +161,27 @@ fn an_operator_authenticates_by_token_or_certificate_and_no_secret_is_logged() {
 }
 
 #[test]
+fn a_pipe_in_place_of_a_key_of_tls_is_refused() {
+    let mut service = Service::start();
+    let key = service.program.path("tls.key");
+    std::fs::remove_file(&key).unwrap();
+    assert!(Command::new("mkfifo").arg(&key).status().unwrap().success());
+
+    service.wait_for("tls.key: it is a pipe");
+    let mut start = Program::new(&["serve"]).file("cloakroom.toml", SETTINGS).file("operator.hashes", &"0".repeat(64));
+    start = start
+        .file("keys", &Key::generate())
+        .file("tls.crt", &std::fs::read_to_string(service.file("tls.crt")).unwrap());
+    assert!(Command::new("mkfifo").arg(start.path("tls.key")).status().unwrap().success());
+    let refused = start.run();
+    std::fs::remove_file(&key).unwrap();
+    service.authority.sign("localhost").write(&service.program.path("tls.crt"), &key);
+
+    service.wait_for("new connections get a new certificate");
+    assert!(refused.code == Some(1) && refused.stderr.contains("tls.key: it is a pipe"), "{refused:?}");
+}
+
+#[test]
 fn a_healthcheck_needs_no_credential() {
     let service = Service::start();
     let (address, admin) = (service.address("listens"), service.address("admin"));

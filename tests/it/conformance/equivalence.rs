@@ -327,12 +327,12 @@ fn any_edit() -> impl Strategy<Value = Edit> {
     let when_empty = prop_oneof![3 => Just(WhenEmpty::Delete), 1 => Just(WhenEmpty::Keep)];
     let limits = prop_oneof![4 => Just((256, 65536)), 1 => Just((3, 65536)), 1 => Just((256, 16))];
     let agent = option::weighted(0.3, prop_oneof![Just("one"), Just("two")]);
-    let lifetime_limits = (prop_oneof![Just(10 * MINUTE), Just(IDLE)], prop_oneof![Just(HOUR), Just(3 * HOUR)]);
+    let lifetime_limits = (prop_oneof![Just(10 * MINUTE), Just(IDLE)], prop_oneof![Just(HOUR), Just(SPAN)]);
     let lifetime_limits = lifetime_limits.prop_map(|(idle_timeout, absolute_timeout)| LifetimeLimits {
-        authenticated: Lifetimes { idle_timeout: IDLE, absolute_timeout: SPAN },
+        authenticated: LIFETIMES,
         anonymous: Lifetimes { idle_timeout, absolute_timeout },
     });
-    let lifetimes = (option::weighted(0.2, lifetime), option::weighted(0.5, lifetime_limits));
+    let lifetimes = (option::weighted(0.2, lifetime), lifetime_limits);
     (option::weighted(0.8, changes()), lifetimes, when_empty, limits, agent).prop_map(
         |(changes, (lifetime, lifetime_limits), when_empty, (max_entries, max_bytes), agent)| Edit {
             changes,

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use cloakroom::session::{
-    Authority, Changes, Denial, Done, Edit, EndReason, Entries, Fingerprint, Head, Limits, NewLifetime, Precondition,
-    PreviousToken, Record, Replacement, ReplacementCause, RequestContext, Rotation, Subject, SubjectChange, Value,
-    Version, WhenEmpty,
+    Authority, Changes, Denial, Done, Edit, EndReason, Entries, Fingerprint, Head, LifetimeLimits, Lifetimes, Limits,
+    NewLifetime, Precondition, PreviousToken, Record, Replacement, ReplacementCause, RequestContext, Rotation, Subject,
+    SubjectChange, Value, Version, WhenEmpty,
 };
 use cloakroom::store::{Applied, Created, SessionKey, Snapshot, Store, Touch, Write};
 use cloakroom::token::{KeyId, Nonce, SessionId, VerifierHash};
@@ -112,12 +112,15 @@ pub(crate) fn by_admin(now: Time) -> Precondition {
     Precondition { authority: Authority::Admin, ..by_token(0, now) }
 }
 
+/// The lifetimes of [`record`].
+pub(crate) const LIFETIMES: Lifetimes = Lifetimes { idle_timeout: IDLE, absolute_timeout: SPAN };
+
 /// An edit that changes nothing.
 pub(crate) fn edit() -> Edit {
     Edit {
         changes: None,
         lifetime: None,
-        lifetime_limits: None,
+        lifetime_limits: LifetimeLimits { authenticated: LIFETIMES, anonymous: LIFETIMES },
         rotation: Rotation::Keep,
         when_empty: WhenEmpty::Delete,
         limits: Limits { max_entries: 256, max_bytes: 64 * 1024 },

@@ -13,7 +13,7 @@ use super::fixtures::*;
 
 /// Idle and absolute timeout: 1 and 24 hours with a subject, 10 minutes and 2 hours without.
 const LIFESPANS: LifetimeLimits = LifetimeLimits {
-    authenticated: Lifetimes { idle_timeout: IDLE, absolute_timeout: SPAN },
+    authenticated: LIFETIMES,
     anonymous: Lifetimes { idle_timeout: TEN_MINUTES, absolute_timeout: TWO_HOURS },
 };
 
@@ -36,7 +36,7 @@ fn with_deadlines(mut record: Record, idle_timeout: Duration, deadline_time: Tim
 }
 
 fn save_for(changes: Changes, lifetime: Option<NewLifetime>) -> Write {
-    write(Edit { changes: Some(changes), lifetime, lifetime_limits: Some(LIFESPANS), ..edit() })
+    write(Edit { changes: Some(changes), lifetime, lifetime_limits: LIFESPANS, ..edit() })
 }
 
 fn logout() -> Changes {
@@ -150,11 +150,50 @@ async fn a_save_that_adds_or_removes_no_subject_keeps_the_lifetime(store: Arc<im
 
     let anonymous = commit(&*store, &anonymous, &by_token(1, START), &save_for(set("a", "1"), None)).await;
     let same = commit(&*store, &owned, &by_token(1, START), &save_for(login("anna"), None)).await;
-    let other = commit(&*store, &owned, &by_token(1, START), &save_for(login("bert"), None)).await;
 
     assert_eq!(deadlines(&anonymous.head), (2 * HOUR, START + 5 * HOUR));
     assert_eq!(deadlines(&same.head), (MINUTE, START + HOUR));
-    assert_eq!(deadlines(&other.head), (MINUTE, START + HOUR));
+}
+
+#[apply(every_store)]
+async fn the_next_user_of_a_session_does_not_get_the_lifetime_of_the_one_before(store: Arc<impl Store>) {
+    let of_anna = with_deadlines(with_subject(), MINUTE, START + HOUR);
+    let follow_subject = |changes| save_for(changes, None);
+    let same_for_all = save;
+    let shorter = NewLifetime { idle_timeout: HOUR / 2, absolute_timeout: SPAN, cap: None };
+    let table = [
+        (follow_subject(login("bert")), (IDLE, START + SPAN)),
+        (follow_subject(Changes { clear: true, ..login("bert") }), (IDLE, START + SPAN)),
+        (follow_subject(Changes { clear: true, ..login("anna") }), (IDLE, START + SPAN)),
+        (follow_subject(Changes { clear: true, ..set("a", "1") }), (TEN_MINUTES, START + TWO_HOURS)),
+        (same_for_all(login("bert")), (IDLE, START + SPAN)),
+        (same_for_all(Changes { clear: true, ..set("a", "1") }), (IDLE, START + SPAN)),
+        (save_for(login("bert"), Some(shorter)), (HOUR / 2, START + SPAN)),
+        (save_for(Changes { clear: true, ..login("bert") }, Some(shorter)), (HOUR / 2, START + SPAN)),
+    ];
+    for (n, (operation, expected)) in (1..).zip(table) {
+        let session_key = create(&*store, session_key(n), &of_anna).await;
+
+        let saved = commit(&*store, &session_key, &by_token(1, START), &operation).await;
+
+        assert_eq!(deadlines(&saved.head), expected, "{operation:?}");
+    }
+}
+
+#[apply(every_store)]
+async fn a_login_keeps_the_deadline_of_a_session_that_is_older_than_the_absolute_timeout_is_now(
+    store: Arc<impl Store>,
+) {
+    let now = START + 30 * HOUR;
+    let mut old = with_deadlines(record(), IDLE, START + 72 * HOUR);
+    old.head.access_time = now;
+    for (n, changes) in (1..).zip([login("anna"), Changes { clear: true, ..login("anna") }]) {
+        let session_key = create(&*store, session_key(n), &old).await;
+
+        let saved = commit(&*store, &session_key, &by_token(1, now), &save_for(changes, None)).await;
+
+        assert_eq!(deadlines(&saved.head), (IDLE, START + 72 * HOUR));
+    }
 }
 
 #[apply(every_store)]

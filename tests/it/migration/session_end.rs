@@ -33,6 +33,26 @@ async fn a_logout_lasts_as_long_as_the_legacy_cookie(store: StoreKind, cookie: C
 }
 
 #[apply(on_every_store_and_cookie)]
+async fn a_logout_lasts_also_if_the_lifetime_of_legacy_cookies_is_raised(store: StoreKind, cookie: CookieSource) {
+    let lifetime = |days| {
+        let mut settings = cookie.settings();
+        settings.migrate.flask_cookie.lifetime = days * DAY;
+        settings.migrate.django_cookie.lifetime = days * DAY;
+        settings
+    };
+    let service = TestService::with_apps(store, [("default", lifetime(10))]).await;
+    let old = cookie.sign(&service, &[("a", "1")]);
+    let (_, token) = service.import(&old).await;
+    service.destroy(&token).await;
+
+    service.advance(11 * DAY);
+    service.store.sweep(service.clock.now()).await.unwrap();
+    let service = service.with_settings(&lifetime(30)).await;
+
+    assert!(service.opens_nothing(&old).await);
+}
+
+#[apply(on_every_store_and_cookie)]
 async fn a_logout_by_a_cookie_that_was_not_imported_lasts_too(store: StoreKind, cookie: CookieSource) {
     let service = service_of(store, cookie).await;
     let old = cookie.sign(&service, &[("a", "1")]);

@@ -450,7 +450,11 @@ impl ExpectedSession {
             SubjectChange::Keep => {}
         }
         self.version += 1;
-        self.set_deadlines(changes.lifetime, subject.is_some(), now);
+        let lifetime = match changes.lifetime {
+            LifetimeChange::Keep if cleared => LifetimeChange::Default,
+            lifetime => lifetime,
+        };
+        self.set_deadlines(lifetime, subject.is_some(), now);
         let privileged = changes.clear || again || self.subject != subject;
         self.subject = subject;
         Ok(privileged)

@@ -38,12 +38,14 @@ class Edit {
     const subject = subjectAfter(before, changes);
     /** @type {Map<string, bigint>} */
     let counters = new Map();
+    let clears = false;
     if (changes !== undefined) {
       if (changes.authenticated && subject === '') {
         throw refused('SUBJECT_MISSING', 'changes.authenticated needs a session with a subject');
       }
       const isOther = before.subject !== '' && subject !== '' && before.subject !== subject;
-      counters = applyChanges(record, changes, changes.clear || isOther, now);
+      clears = changes.clear || isOther;
+      counters = applyChanges(record, changes, clears, now);
     }
     checkLimits(before, record, app.settings);
     const isEmpty = record.entries.size === 0 && subject === '' && record.permanent === undefined;
@@ -52,7 +54,7 @@ class Edit {
       record.rotation = this.rotating.rotation;
       record.verifier = record.rotation.next;
     }
-    setLifetime(record, subject, this, now);
+    setLifetime(record, subject, this.lifetime ?? (clears ? app.own : undefined), app, now);
     record.subject = subject;
     record.setContext(this.context);
     record.used = Math.max(record.used, now);
@@ -124,8 +126,8 @@ function newLifetime({ own }, { lifetime: { idleTimeout, deadlineTime, defaultLi
 }
 
 /** Sets the lifetime after a save that makes `subject` the subject; the record has the one before.
- * @param {Record} record @param {string} subject @param {Edit} edit @param {number} now */
-function setLifetime(record, subject, { app, lifetime: wanted }, now) {
+ * @param {Record} record @param {string} subject @param {Lifetime | undefined} wanted @param {App} app @param {number} now */
+function setLifetime(record, subject, wanted, app, now) {
   if (app.hasAnonymousTimeouts && subject === '') {
     if (record.subject !== '' || wanted !== undefined) setAnonymousLifetime(record, wanted, app.anonymous, now);
     return;
@@ -134,19 +136,24 @@ function setLifetime(record, subject, { app, lifetime: wanted }, now) {
   const lifetime = wanted ?? (isLogin ? app.own : undefined);
   if (lifetime === undefined) return;
   record.idleTimeout = lifetime.idle;
-  record.deadline = Math.max(deadlineOf(lifetime, record.created), now);
+  record.deadline = Math.max(deadlineOf(lifetime, record, now), now);
 }
 
 /** @param {Record} record @param {Lifetime | undefined} wanted @param {import('./app.js').Timeouts} limit @param {number} now */
 function setAnonymousLifetime(record, wanted, limit, now) {
   const latest = record.subject === '' ? Math.max(record.deadline, record.created + limit.absolute) : now + limit.absolute;
-  const deadline = wanted === undefined ? record.deadline : deadlineOf(wanted, record.created);
+  const deadline = wanted === undefined ? record.deadline : deadlineOf(wanted, record, now);
   record.idleTimeout = Math.min(wanted?.idle ?? record.idleTimeout, limit.idle);
   record.deadline = Math.max(Math.min(deadline, latest), now);
 }
 
-/** @param {Lifetime} lifetime @param {number} created */
-const deadlineOf = ({ absolute, latest = Infinity }, created) => Math.min(created + absolute, latest);
+/** Returns the deadline of a session that has this record before.
+ * @param {Lifetime} lifetime @param {Record} record @param {number} now */
+function deadlineOf({ absolute, latest = Infinity }, { created, deadline }, now) {
+  // The absolute timeout may have been longer when the session was created.
+  const bound = created + absolute > now ? created + absolute : deadline;
+  return Math.min(bound, latest);
+}
 
 const COUNTER = /^(?:0|-?[1-9][0-9]{0,18})$/;
 

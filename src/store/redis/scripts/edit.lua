@@ -3,16 +3,16 @@
 --   empty ('d' delete, 'k' keep), authentication ('-' if a subject is set, 'o' if it is another one, 'n' always), most
 --   entries, most bytes; then, each after its length, subject ('' leave it, '-' remove it, '=...' set it), lifetime (''
 --   leave it, else idle timeout, absolute timeout and latest deadline or 0), rotation ('' none, 's...' if the subject
---   changes, 'a...' always, then verifier hash and previous token), context ('' leave it, '=...' set it), the app's
---   limits ('' none, else idle and absolute timeout with a subject, and without); and how many fields to unset, to set
---   and to increment.
+--   changes, 'a...' always, then verifier hash and previous token), context ('' leave it, '=...' set it); and idle and
+--   absolute timeout of the app's sessions with a subject, the same two without, and how many fields to unset, to set and
+--   to increment.
 -- Then ARGV: fields to unset; fields and values to set; fields and deltas to increment.
 -- Returns when done {1, the head's m, u and s, x, subject before, counters}, or only the head's m, u and s as one string
 --   if the subject is the same and there are no counters; {3, name} not a counter, {4, count} too many entries,
 --   {5, bytes} too many bytes, {6} no subject to authenticate.
 local changes, new_permanent, when_empty, authentication, most_entries, most_bytes,
-  new_subject, lifetime, rotation, context, limits, unsets, sets, increments =
-  struct.unpack('>c1Bc1c1I4I4I2c0Bc0Bc0I2c0Bc0I2I2I2', ARGV[1], after_call)
+  new_subject, lifetime, rotation, context, own_limits, anonymous_limits, unsets, sets, increments =
+  struct.unpack('>c1Bc1c1I4I4I2c0Bc0Bc0I2c0c12c12I2I2I2', ARGV[1], after_call)
 
 local subject_before = head[3] or ''
 local subject = subject_before
@@ -117,20 +117,22 @@ if rotates == 'a' or (rotates == 's' and subject ~= subject_before) then
 end
 -- As in session/lifetime.rs.
 local had_subject, has_subject = subject_before ~= '', subject ~= ''
-if limits ~= '' and has_subject and not had_subject and lifetime == '' then
-  lifetime = string.sub(limits, 1, 12) .. struct.pack('>I6', 0)
+local follow_subject = own_limits ~= anonymous_limits
+if lifetime == '' and (clears or follow_subject and has_subject and not had_subject) then
+  lifetime = own_limits .. struct.pack('>I6', 0)
 end
-local is_limited = limits ~= '' and not has_subject and (had_subject or lifetime ~= '')
+local is_limited = follow_subject and not has_subject and (had_subject or lifetime ~= '')
 if is_limited or lifetime ~= '' then
   local latest = deadline
   if lifetime ~= '' then
     local absolute_timeout, cap
     idle_timeout, absolute_timeout, cap = struct.unpack('>I6I6I6', lifetime)
-    deadline = create_time + absolute_timeout
+    -- The absolute timeout may have been longer when the session was created.
+    if create_time + absolute_timeout > now then deadline = create_time + absolute_timeout end
     if cap > 0 and cap < deadline then deadline = cap end
   end
   if is_limited then
-    local most_idle, absolute_timeout = struct.unpack('>I6I6', limits, 13)
+    local most_idle, absolute_timeout = struct.unpack('>I6I6', anonymous_limits)
     latest = had_subject and now + absolute_timeout or math.max(latest, create_time + absolute_timeout)
     idle_timeout, deadline = math.min(idle_timeout, most_idle), math.min(deadline, latest)
   end

@@ -23,9 +23,12 @@ class Lifetimes(NamedTuple):
     #: The latest deadline, if the save sets one.
     latest: int | None = None
 
-    def deadline_time(self, create_time: int) -> int:
-        deadline_time = create_time + self.absolute_timeout
-        return deadline_time if self.latest is None else min(deadline_time, self.latest)
+    def deadline_time(self, record: Record, now: int) -> int:
+        """Returns the deadline of a session that has this record before."""
+        bound = record.create_time + self.absolute_timeout
+        if bound <= now:  # The absolute timeout was longer when the session was created.
+            bound = record.deadline_time
+        return bound if self.latest is None else min(bound, self.latest)
 
 
 def lifetimes(app: App) -> Lifetimes:
@@ -74,20 +77,21 @@ def new_lifetime(app: App, changes: Changes) -> Lifetimes | None:
 
 def edit(before: Record, work: Edit, now: int) -> Edited:
     """Returns the record after the edit, which does not remember the call yet. Raises `CallFailed`."""
-    record, changes, counters = before.copy(), work.changes, {}
+    record, changes, counters, clears = before.copy(), work.changes, {}, False
     subject = before.subject if changes is None else _subject_after(before, changes)
     if changes is not None:
         if changes.authenticated and subject is None:
             raise _refused("SUBJECT_MISSING", "changes.authenticated needs a session with a subject")
         is_other_subject = before.subject is not None and subject is not None and before.subject != subject
-        counters = _change(record, changes, clears=changes.clear or is_other_subject, now=now)
+        clears = changes.clear or is_other_subject
+        counters = _change(record, changes, clears=clears, now=now)
     _check_limits(before, record, work.app)
     is_empty = not record.entries and subject is None and record.permanent is None
     if changes is not None and is_empty and not work.keep_empty:
         return Edited(record, pb.OUTCOME_DELETED, counters)
     if work.rotation is not None and (not work.only_for_subject or subject != before.subject):
         _replace_token(record, work.rotation)
-    _set_lifetime(record, subject, work, now)
+    _set_lifetime(record, subject, work, clears=clears, now=now)
     record.subject = subject
     if work.context is not None:
         record.set_context(work.context)
@@ -151,9 +155,10 @@ def _replace_token(record: Record, rotation: PreviousToken) -> None:
     record.verifier = rotation.next_verifier
 
 
-def _set_lifetime(record: Record, subject: str | None, work: Edit, now: int) -> None:
+def _set_lifetime(record: Record, subject: str | None, work: Edit, *, clears: bool, now: int) -> None:
     """Sets the lifetime after a save that makes `subject` the subject; the record has the one before."""
-    lifetime, own, anonymous = work.lifetime, lifetimes(work.app), anonymous_lifetimes(work.app)
+    own, anonymous = lifetimes(work.app), anonymous_lifetimes(work.app)
+    lifetime = work.lifetime or (own if clears else None)
     if own != anonymous:
         if subject is None:
             if record.subject is not None or lifetime is not None:
@@ -163,12 +168,12 @@ def _set_lifetime(record: Record, subject: str | None, work: Edit, now: int) -> 
             lifetime = lifetime or own
     if lifetime is not None:
         record.idle_timeout = lifetime.idle_timeout
-        record.deadline_time = max(lifetime.deadline_time(record.create_time), now)
+        record.deadline_time = max(lifetime.deadline_time(record, now), now)
 
 
 def _set_anonymous_lifetime(record: Record, lifetime: Lifetimes | None, limit: Lifetimes, now: int) -> None:
     idle_timeout = lifetime.idle_timeout if lifetime else record.idle_timeout
-    deadline_time = lifetime.deadline_time(record.create_time) if lifetime else record.deadline_time
+    deadline_time = lifetime.deadline_time(record, now) if lifetime else record.deadline_time
     if record.subject is not None:
         latest = now + limit.absolute_timeout
     else:

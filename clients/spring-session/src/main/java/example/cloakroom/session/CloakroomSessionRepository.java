@@ -355,10 +355,12 @@ public final class CloakroomSessionRepository
                 set.set(name, value);
             }
         }
-        if (!subject.equals(session.isStored() ? session.subject() : "")) {
+        boolean isOtherSubject = !subject.equals(session.isStored() ? session.subject() : "");
+        if (isOtherSubject) {
             changes.put("subject", subject);
         }
-        if (!session.isStored() || session.isLifetimeChanged()) {
+        // With another subject, the service would give the session the app's own timeouts again.
+        if (!session.isStored() || session.isLifetimeChanged() || isOtherSubject) {
             putLifetime(changes, session.getMaxInactiveInterval());
         }
         return changes;
