@@ -87,6 +87,11 @@ func gorillaApplication(store sessions.Store) *gorillaPages {
 		fmt.Sscan(seconds, &session.Options.MaxAge)
 		return ""
 	})
+	page("/become", func(session *sessions.Session, user string) any {
+		session.Options.MaxAge = 30
+		session.Values["userID"] = user
+		return ""
+	})
 	page("/flash", func(session *sessions.Session, text string) any {
 		session.AddFlash(text)
 		session.AddFlash(flashed{text}, "typed")
@@ -224,6 +229,21 @@ func TestFlashesAndTheirTypesComeBackOnce(t *testing.T) {
 	}
 	if got := browser.Get("/flashes").Body; got != "[] []interface {}(nil)" {
 		t.Error(got)
+	}
+}
+
+func TestMaxAgeIsTheLifetimeForTheNextUserToo(t *testing.T) {
+	running := service.Start(t, service.Options{Apps: storeApps})
+	browser := gorillaBrowser(t, running, "login")
+
+	browser.Get("/become?ann")
+	browser.Get("/become?bob")
+
+	for session, err := range adminOfApp(t, running, "login").All(t.Context()) {
+		must(t, err)
+		if lives := time.Until(session.Expires); session.Subject != "bob" || lives > 30*time.Second {
+			t.Error(session.Subject, lives)
+		}
 	}
 }
 

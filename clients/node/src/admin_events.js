@@ -3,7 +3,9 @@
 
 const { ADMIN_METHODS } = require('./admin_messages.js');
 const { errorOf } = require('./client.js');
+const { now } = require('./clock.js');
 const { CallFailed } = require('./errors.js');
+const { LONGEST_STREAM } = require('./watch.js');
 
 /** @typedef {import('../types/admin').EventBatch} EventBatch */
 
@@ -56,7 +58,19 @@ class EventStream {
   }
 
   async #message() {
-    if (this.#stream !== undefined) return this.#stream.next();
+    if (this.#stream === undefined) return this.#begin();
+    // A connection may be silent because the service hangs, so it is renewed now and then.
+    const end = now() + LONGEST_STREAM * (0.5 + 0.5 * Math.random());
+    try {
+      return await this.#stream.next(end);
+    } catch (error) {
+      if (now() < end) throw error;
+      this.#leave();
+      return this.#begin();
+    }
+  }
+
+  async #begin() {
     const { first, stream } = await this.#client.stream(ADMIN_METHODS.WATCH_EVENTS, { app: this.#client.app, cursor: this.cursor });
     if (this.#isClosed) {
       stream.close();

@@ -24,13 +24,13 @@ function checkCookie(cookie) {
 
 /**
  * Returns what the calls of a request send, the same for all of them. Undefined: the attributes are the app's own.
- * @param {{ settings: { cookie?: any }, request: any, isSecure: boolean }} state
+ * @param {{ settings: { cookie?: any }, frameworkRequest: any, isSecure: boolean }} state
  */
 function cookieAttributes(state) {
   const { cookie } = state.settings;
   if (cookie === undefined) return undefined;
   /** @type {CookieAttributes} */
-  const chosen = typeof cookie === 'function' ? cookie(state.request) ?? {} : cookie;
+  const chosen = typeof cookie === 'function' ? cookie(state.frameworkRequest) ?? {} : cookie;
   if (chosen !== cookie) checkCookie(chosen);
   const { domain, path, sameSite, secure } = chosen;
   // As in express-session: without TLS, `auto` leaves what the service has for the app. SameSite=None needs Secure.

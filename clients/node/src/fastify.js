@@ -5,7 +5,7 @@ const errors = require('./errors.js');
 const { checkOptions } = require('./options.js');
 const { RequestSession, answer } = require('./request_session.js');
 const { RequestState } = require('./request_state.js');
-const { variesBy } = require('./response_hold.js');
+const { isOfBody, letGo, variesBy } = require('./response_hold.js');
 
 const { CallFailed, CloakroomError, SessionNotOpened, SessionRefused, SessionUnavailable } = errors;
 
@@ -110,8 +110,20 @@ class FastifyState extends RequestState {
     // The cookie that an earlier save has set is on every response: the browser's is worth nothing any more.
     if (this.hasFailed && this.session.hasAnswered) this.#addHeaders(next);
     else if (this.hasFailed || !(this.isUsed || this.settings.saveUninitialized)) next();
-    else if (this.mustWait()) this.finish().then(() => this.#addHeaders(next), (error) => this.#replace(payload, error, next));
+    else if (this.mustWait()) this.#saveBefore(payload, next);
     else this.#addHeaders(next);
+  }
+
+  /** Fastify listens to a stream only after all hooks. An error that nobody hears until then would end the process.
+   * @param {any} payload @param {Done} next */
+  #saveBefore(payload, next) {
+    /** @type {any} */
+    let failure;
+    const onError = (/** @type {any} */ error) => { failure = error; };
+    payload?.on?.('error', onError);
+    this.finish().then(() => (failure === undefined ? this.#addHeaders(next) : this.#replace(payload, failure, next)),
+      (error) => this.#replace(payload, error, next))
+      .finally(() => payload?.off?.('error', onError));
   }
 
   /** @param {Done} next */
@@ -145,7 +157,7 @@ class FastifyState extends RequestState {
     // An error handler can read what is known.
     if (!this.session.isOpen) this.remove();
     // What the handler has said about its own response goes.
-    for (const name of ['cache-control', 'etag', 'last-modified', 'location']) this.reply.removeHeader(name);
+    for (const name of Object.keys(this.reply.getHeaders())) if (isOfBody(name)) this.reply.removeHeader(name);
     this.reply.code(error.status ?? 500);
     next(error);
   }
@@ -158,13 +170,6 @@ class FastifyState extends RequestState {
       this.request.log.error(error, 'changes of a session were not saved after the head of the response');
     }
   }
-}
-
-/** Ends a stream that is not sent, which Fastify would leave open. @param {any} payload */
-function letGo(payload) {
-  if (typeof payload?.destroy === 'function') payload.destroy();
-  // Of the Web, or a `Response`.
-  else (payload?.body ?? payload)?.cancel?.().catch(() => {});
 }
 
 const STATE = Symbol('session state');

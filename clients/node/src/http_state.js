@@ -2,7 +2,7 @@
 'use strict';
 
 const { RequestState } = require('./request_state.js');
-const { ResponseHold, appendHeaders } = require('./response_hold.js');
+const { ResponseHold, appendHeaders, isOfBody } = require('./response_hold.js');
 
 class HttpState extends RequestState {
   /** @type {ResponseHold | undefined} */
@@ -69,12 +69,7 @@ class HttpState extends RequestState {
  * @param {import('node:http').ServerResponse} response */
 function removeEntityHeaders(response) {
   if (response.headersSent) return;
-  for (const name of response.getHeaderNames()) {
-    if (name.startsWith('content-') && name !== 'content-security-policy') response.removeHeader(name);
-  }
-  for (const name of ['Accept-Ranges', 'Cache-Control', 'ETag', 'Last-Modified', 'Location', 'Transfer-Encoding']) {
-    response.removeHeader(name);
-  }
+  for (const name of response.getHeaderNames()) if (isOfBody(name)) response.removeHeader(name);
 }
 
-module.exports = { HttpState };
+module.exports = { HttpState, removeEntityHeaders };

@@ -2,8 +2,9 @@
 'use strict';
 
 const errors = require('./errors.js');
-const { HttpState } = require('./http_state.js');
+const { HttpState, removeEntityHeaders } = require('./http_state.js');
 const { checkOptions } = require('./options.js');
+const { letGo } = require('./response_hold.js');
 
 const { CallFailed, CloakroomError, SessionNotOpened, SessionRefused, SessionUnavailable } = errors;
 
@@ -53,6 +54,14 @@ class KoaState extends HttpState {
     Object.defineProperties(ctx, CONTEXT_PROPERTIES);
   }
 
+  get frameworkRequest() {
+    return this.ctx;
+  }
+
+  get isSecure() {
+    return this.ctx.secure;
+  }
+
   get context() {
     const { ctx } = this;
     return { userAgent: ctx.get('User-Agent'), remoteAddress: ctx.ip };
@@ -73,7 +82,12 @@ class KoaState extends HttpState {
     } catch (error) {
       this.giveUp();
       if (!(error instanceof SessionUnavailable) || !this.settings.onUnavailable) throw this.withHeaders(error);
-      await this.settings.onUnavailable(error, this.ctx);
+      const { ctx } = this;
+      letGo(ctx.body);
+      ctx.body = null;
+      removeEntityHeaders(ctx.res);
+      ctx.status = error.status;
+      await this.settings.onUnavailable(error, ctx);
       return false;
     }
   }

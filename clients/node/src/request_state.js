@@ -35,6 +35,11 @@ class RequestState {
     return { userAgent: headers['user-agent'], remoteAddress: ip ?? socket.remoteAddress };
   }
 
+  /** The request as the framework gives it to the application. */
+  get frameworkRequest() {
+    return this.request;
+  }
+
   /** Whether the browser has sent the request by TLS, as far as the framework trusts its proxy. @returns {boolean} */
   get isSecure() {
     const { secure, protocol, socket } = this.request;
@@ -128,25 +133,29 @@ class RequestState {
 
   /** Saves the changes, with what the options add to them. */
   async save() {
-    if (this.#requestSession !== null) this.#addByOptions();
+    if (this.#needsOpenForOptions()) await this.session.openUpFront();
+    this.#addByOptions();
     await this.session.save();
+  }
+
+  /** Whether the options depend on what the session has, and that is not known yet. */
+  #needsOpenForOptions() {
+    const { session, settings: { subject, maxAge } } = this;
+    const hasOptions = subject !== undefined || (maxAge !== undefined && !session.changesPermanent);
+    return hasOptions && this.#requestSession !== null && !session.isOpen && session.hasUnsavedChanges();
   }
 
   #addByOptions() {
     const { session, settings } = this;
-    if (!session.hasUnsavedChanges()) return;
-    if (settings.subject !== undefined && session.isOpen) {
+    if (this.#requestSession === null || !session.hasUnsavedChanges()) return;
+    if (settings.subject !== undefined) {
       const subject = subjectOf(settings.subject(this.get()));
       if (subject !== session.subject) session.subject = subject;
     }
-    if (settings.maxAge !== undefined && this.#isNew() && !session.changesPermanent) {
+    if (settings.maxAge !== undefined && !session.changesPermanent && (session.beginsAnew || session.isNew)) {
       session.permanent = true;
-      session.idleTimeout ??= settings.maxAge;
+      if (!session.changesIdleTimeout) session.idleTimeout = settings.maxAge;
     }
-  }
-
-  #isNew() {
-    return !this.session.isOpen || this.session.beginsAnew || this.session.isNew;
   }
 
   // For the end of the request.
@@ -178,6 +187,7 @@ class RequestState {
     else if (this.#requestSession !== null) {
       if (this.#mustStoreEmpty()) session.saveInAnyCase();
       const wasGone = session.gone;
+      if (this.#needsOpenForOptions()) await session.openUpFront();
       this.#addByOptions();
       await session.finish();
       if (session.gone !== undefined && wasGone === undefined) this.onGone(session.gone);

@@ -351,4 +351,18 @@ function pairsOf(flat) {
   return pairs;
 }
 
-module.exports = { ResponseHold, appendHeaders, variesBy };
+/** Whether a header says something of a body: of one that is not sent it has to go. @param {string} name In lower case. */
+function isOfBody(name) {
+  return name.startsWith('content-') ? name !== 'content-security-policy' : HEADERS_OF_BODY.has(name);
+}
+
+/** Ends a stream that is not sent, which a framework would leave open. @param {any} body */
+function letGo(body) {
+  if (typeof body?.destroy === 'function') body.destroy();
+  // Of the Web, or a `Response`.
+  else (body?.body ?? body)?.cancel?.().catch(() => {});
+}
+
+const HEADERS_OF_BODY = new Set(['accept-ranges', 'cache-control', 'etag', 'last-modified', 'location', 'transfer-encoding']);
+
+module.exports = { ResponseHold, appendHeaders, isOfBody, letGo, variesBy };

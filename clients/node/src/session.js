@@ -188,6 +188,11 @@ class Session {
     return this.#otherChanges.permanent !== undefined;
   }
 
+  /** Whether the next save gives the session another idle timeout. */
+  get changesIdleTimeout() {
+    return this.#otherChanges.idleTimeout !== undefined;
+  }
+
   /** Milliseconds that the session lives without use. @returns {number | undefined} */
   get idleTimeout() {
     return this.#otherChanges.idleTimeout ?? this.#kept?.idleTimeout;

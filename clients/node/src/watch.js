@@ -117,4 +117,4 @@ const LONGEST_STREAM = 300_000;
 const FIRST_PAUSE = 50;
 const LAST_PAUSE = 2000;
 
-module.exports = { SessionWatch };
+module.exports = { LONGEST_STREAM, SessionWatch };

@@ -468,6 +468,63 @@ describe('req.session', () => {
     assert.match(refused.text, /the option subject returns the id of the user, a string or an integer/);
   });
 
+  test('with lazy too, the option subject rotates the token at a login and leaves nothing to the next user', async () => {
+    const { again, browser } = await run((session) => { session.userId = 'ada'; session.cart = ['of ada']; },
+      { lazy: true, subject: ({ userId }) => userId });
+    const before = browser.cookies.get('session');
+
+    await again((session) => { session.userId = 'bob'; });
+    const after = browser.cookies.get('session');
+    const found = await again(async (session) => { await session.open(); return [session.subject, { ...session }]; });
+    await again((session) => { delete session.userId; });
+    const out = await again(async (session) => { await session.open(); return session.subject ?? 'nobody'; });
+
+    assert.notEqual(after, before);
+    assert.deepEqual(found.value, ['bob', { userId: 'bob' }]);
+    assert.equal(out.value, 'nobody');
+  });
+
+  test('the option maxAge is the lifetime of the session that begins after one that has ended', async () => {
+    const { browser, again } = await run(() => null, { maxAge: 3_600_000 });
+    browser.cookies.set('session', 'dead');
+
+    const { setCookies } = await again((session) => { session.a = 1; });
+
+    const [, end] = setCookies[0].match(/; Expires=([^;]+)/);
+    assert.ok(Date.parse(end) - Date.now() <= 3_600_000, end);
+  });
+
+  test('with lazy, the option maxAge does not change the lifetime of a session that is there', async () => {
+    const { again } = await run((session) => {
+      session.a = 1;
+      session.cookie.maxAge = null;
+    }, { maxAge: 3_600_000, lazy: true });
+
+    const written = await again((session) => { session.a = 2; });
+
+    assert.deepEqual(written.setCookies, []);
+    const maxAge = await again(async (session) => { await session.open(); return session.cookie.maxAge; });
+    assert.equal(maxAge.value, null);
+  });
+
+  test('the next user has the lifetime of the option maxAge, or else of the app, and not that of the one before', async () => {
+    for (const [maxAge, expected] of [[60_000, 60_000], [undefined, null]]) {
+      const { again } = await run((session) => {
+        session.passport = { user: 'ada' };
+        session.cookie.maxAge = 30_000;
+      }, { maxAge, subject: ({ passport }) => passport?.user });
+
+      const login = await again((session) => { session.passport = { user: 'bob' }; });
+      const { value: [subject, originalMaxAge] } = await again((session) => [session.subject, session.cookie.originalMaxAge]);
+      const { expire_time: end } = service.sessions('list', '--app', 'shop', '--subject', 'bob').at(0);
+
+      assert.deepEqual([subject, originalMaxAge], ['bob', expected]);
+      assert.equal(login.setCookies.some((cookie) => cookie.includes('; Expires=')), expected !== null);
+      const lives = Date.parse(end) - Date.now();
+      assert.ok(expected === null ? lives > 3_600_000 : lives > 30_000 && lives <= 60_000, end);
+    }
+  });
+
   test('regenerate gives the session its lifetime of the beginning again', async () => {
     const { again } = await run((session) => { session.cookie.maxAge = 864_000_000; });
 

@@ -1,5 +1,6 @@
 // `request.session` in Fastify 5 and 4, against the real service.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import { Readable } from 'node:stream';
 import { after, before, test } from 'node:test';
 import { Authenticator } from '@fastify/passport';
@@ -171,6 +172,40 @@ test('an outage reaches the error handler, is a 503 by default, and logs no user
   assert.ok(seen[0] instanceof SessionUnavailable);
   await own.launch();
   assert.equal(JSON.parse((await plain.browser.get('/read')).text).user.name, 'Ada');
+});
+
+test('a stream that fails while the session is saved is a 500, and its session is saved', async () => {
+  const { browser } = await start((app) => {
+    routes(app);
+    app.get('/file', (request, reply) => {
+      request.session.a = 1;
+      reply.header('Content-Encoding', 'gzip').send(fs.createReadStream('/nonexistent'));
+    });
+  });
+
+  const failed = await browser.get('/file');
+
+  assert.deepEqual([failed.status, failed.setCookies.length, failed.headers['content-encoding']], [500, 1, undefined]);
+  assert.equal((await browser.get('/read')).text, '{"a":1}');
+});
+
+test('a 503 in place of a reply has nothing that the reply says of its body', async (t) => {
+  const own = await Service.start();
+  t.after(() => own.remove());
+  const { browser } = await start((app) => {
+    app.get('/export', (request, reply) => {
+      request.session.a = 1;
+      const headers = { 'Content-Encoding': 'gzip', 'Content-Disposition': 'attachment; filename=a.csv', 'X-Own': 'stays' };
+      reply.headers(headers).send(Buffer.from('zipped'));
+    });
+  }, { address: own.address, deadline: 500 });
+  await own.stop('SIGKILL');
+
+  const { status, headers } = await browser.get('/export');
+
+  assert.deepEqual([status, headers['content-encoding'], headers['content-disposition'], headers['x-own']],
+    [503, undefined, undefined, 'stays']);
+  assert.match(headers['content-type'], /^application\/json/);
 });
 
 test('with lazy, a route opens the session when it asks for it', async () => {

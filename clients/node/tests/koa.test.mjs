@@ -31,7 +31,7 @@ async function start(routes, { first, address = service.address, deadline = 10_0
   app.use((ctx) => routes[ctx.path](ctx));
   const server = await serve(app.callback());
   servers.push(server);
-  return { browser: new Browser(server.url), transport };
+  return { app, browser: new Browser(server.url), transport };
 }
 
 const ROUTES = {
@@ -193,6 +193,47 @@ test('an outage at the end of a response of the application is answered by onUna
   assert.deepEqual(seen.map((error) => error instanceof SessionUnavailable), [true, true, true, true]);
   assert.deepEqual(others.map(({ status, text }) => [status, text]),
     [[500, 'Internal Server Error'], [503, 'Service Unavailable'], [200, 'untouched']]);
+});
+
+test('onUnavailable answers with a 503 that has nothing of the response that it replaces', async (t) => {
+  const own = await Service.start();
+  t.after(() => own.remove());
+  const { browser } = await start({
+    '/write': (ctx) => {
+      ctx.session.a = 1;
+      ctx.set({ 'Cache-Control': 'public, max-age=600', 'Content-Encoding': 'gzip', 'X-Own': 'stays' });
+      ctx.redirect('/home');
+    },
+    '/read': ROUTES['/read'],
+  }, { address: own.address, deadline: 500, onUnavailable: (error, ctx) => { ctx.body = 'later'; } });
+  browser.cookies.set('session', 'any');
+  const write = () => { browser.cookies.clear(); return browser.get('/write'); };
+  await own.stop('SIGKILL');
+
+  const opened = await browser.get('/read');
+  const saved = await write();
+
+  for (const { status, text, headers } of [opened, saved]) {
+    assert.deepEqual([status, text, headers.location, headers['cache-control'], headers['content-encoding']],
+      [503, 'later', undefined, undefined, undefined]);
+  }
+  assert.equal(saved.headers['x-own'], 'stays');
+});
+
+test('the cookie is secure if a trusted proxy says that the request came by TLS', async () => {
+  const asked = [];
+  const byFunction = ({ hostname }) => { asked.push(hostname); return { sameSite: 'auto' }; };
+  for (const cookie of [{ sameSite: 'auto' }, byFunction]) {
+    const { app, browser } = await start(ROUTES, { cookie });
+    const write = () => new Browser(browser.url).get('/write', { headers: { 'X-Forwarded-Proto': 'https' } });
+    const untrusted = await write();
+    app.proxy = true;
+    const trusted = await write();
+
+    assert.match(untrusted.setCookies[0], /; SameSite=Lax$/);
+    assert.match(trusted.setCookies[0], /; Secure; .*SameSite=None|SameSite=None.*; Secure/);
+  }
+  assert.deepEqual(asked, ['127.0.0.1', '127.0.0.1']);
 });
 
 test('with lazy, openSession opens the session when a route asks for it', async () => {

@@ -189,25 +189,56 @@ async function listen(onConnection) {
 async function serveSockets() {
   const server = http.createServer();
   const sockets = new WebSocketServer({ noServer: true });
+  const watches = [];
   server.on('upgrade', async (request, socket, head) => {
-    const session = new Session(client, { cookieHeader: request.headers.cookie });
-    await session.open();
-    const watch = await session.watch();
-    if (session.subject === undefined) {
-      socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n');
-      watch.close();
-      return;
+    // As in the README.
+    socket.on('error', () => socket.destroy());
+    try {
+      const session = new Session(client, { cookieHeader: request.headers.cookie });
+      await session.open();
+      const watch = await session.watch();
+      watches.push(watch);
+      socket.on('close', () => watch.close());
+      if (socket.destroyed) watch.close();
+      if (session.subject === undefined) {
+        socket.end('HTTP/1.1 401 Unauthorized\r\n\r\n');
+        return;
+      }
+      sockets.handleUpgrade(request, socket, head, (websocket) => {
+        const end = () => websocket.close(4401, 'the session has ended');
+        watch.ended.then((reason) => { if (reason) end(); }, end);
+        websocket.send(`hello ${session.subject}`);
+      });
+    } catch {
+      socket.destroy();
     }
-    sockets.handleUpgrade(request, socket, head, (websocket) => {
-      websocket.on('close', () => watch.close());
-      watch.ended.then((reason) => { if (reason !== undefined) websocket.close(4401, 'the session has ended'); });
-      websocket.send(`hello ${session.subject}`);
-    });
   });
   await once(server.listen(0, '127.0.0.1'), 'listening');
   const stop = () => { server.close(); server.closeAllConnections(); };
-  return { url: `ws://127.0.0.1:${server.address().port}`, stop };
+  return { url: `ws://127.0.0.1:${server.address().port}`, stop, watches };
 }
+
+test('a browser that goes during the handshake, and one with a wrong handshake, leave no watch behind', async (t) => {
+  const { url, stop, watches } = await serveSockets();
+  t.after(stop);
+  const cookie = await makeSession('ada');
+  const send = async (lines) => {
+    const socket = net.connect(new URL(url).port, '127.0.0.1');
+    socket.on('error', () => {});
+    await once(socket, 'connect');
+    socket.write(`GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n${lines}Cookie: ${cookie}\r\n\r\n`);
+    return socket;
+  };
+
+  const wrong = await send('');
+  wrong.resume();
+  await once(wrong, 'close');
+  const reset = await send('Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n');
+  await once(reset.resetAndDestroy(), 'close');
+  while (watches.length < 2) await new Promise(setImmediate);
+
+  assert.deepEqual(await Promise.all(watches.map((watch) => watch.ended)), [undefined, undefined]);
+});
 
 test('a websocket is closed within half a second of a revocation, and others are not', async (t) => {
   const { url, stop } = await serveSockets();

@@ -43,10 +43,14 @@ class LifetimeTest {
 
     /** Logs a user in, and returns the interval that a later request finds. */
     private Duration intervalAfter(Login login, CloakroomSession session) {
+        return intervalAfter(login, "ann", session);
+    }
+
+    private Duration intervalAfter(Login login, String user, CloakroomSession session) {
         if (login == Login.WITH_ANOTHER_ID) {
             session.changeSessionId();
         }
-        session.setAttribute(USER, "ann");
+        session.setAttribute(USER, user);
         repository.save(session);
         return repository.findById(session.getId()).getMaxInactiveInterval();
     }
@@ -110,5 +114,17 @@ class LifetimeTest {
         session.setMaxInactiveInterval(ANONYMOUS_LIMIT);
         repository.save(session);
         assertThat(intervalAfter(login, repository.findById(session.getId()))).isEqualTo(ANONYMOUS_LIMIT);
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void the_interval_of_a_session_is_the_same_for_the_next_user(Login login) {
+        CloakroomSession session = visitor();
+        intervalAfter(login, session);
+        session.setMaxInactiveInterval(Duration.ofMinutes(5));
+        repository.save(session);
+        CloakroomSession later = repository.findById(session.getId());
+        assertThat(intervalAfter(login, "bob", later)).isEqualTo(Duration.ofMinutes(5));
+        assertThat(later.getMaxInactiveInterval()).isEqualTo(Duration.ofMinutes(5));
     }
 }
