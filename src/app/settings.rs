@@ -50,7 +50,7 @@ pub struct Settings {
     pub anonymous: AnonymousSettings,
     /// The most sessions of one subject at once. 0 to 10000; 0: no limit. Not for apps of kind `cookie`.
     pub max_sessions_per_subject: u32,
-    /// What one login too many does: end the session that authenticated longest ago, or refuse the login.
+    /// The effect of one login too many: end the session that authenticated longest ago, or refuse the login.
     ///
     /// Refusing is exact where one process keeps the sessions. With several replicas on one Redis, logins at the same
     /// moment can exceed the limit by a few. Evicting is exact everywhere.

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 pub struct SubjectLimit {
     /// The limit.
     pub max_sessions: NonZeroU32,
-    /// What a login over the limit does.
+    /// The effect of a login over the limit.
     pub on_session_limit: OnSessionLimit,
 }
 
-/// What a login does when its subject already has as many sessions as allowed.
+/// The effect of a login when its subject already has as many sessions as allowed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnSessionLimit {

@@ -99,7 +99,7 @@ impl SessionEnd {
     }
 }
 
-/// What a line has if it is about one session.
+/// The field of a line that is about one session.
 pub(super) const ID_FIELD: &str = "\"session.id\":";
 
 #[cfg(test)]

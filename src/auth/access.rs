@@ -2,7 +2,7 @@
 
 use super::Role;
 
-/// What an RPC needs from its caller, where callers are configured.
+/// The requirement of an RPC on its caller, where callers are configured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
     /// Nothing: an unauthenticated caller may call it.

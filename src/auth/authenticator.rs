@@ -1,4 +1,4 @@
-//! What all connections of a server check their calls against: the callers and the access table.
+//! The callers and the access table, which all connections of a server check their calls against.
 
 use std::sync::Arc;
 

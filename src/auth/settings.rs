@@ -14,7 +14,7 @@ use crate::types::{AppName, Secret, SettingError, secret};
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CallerSettings {
-    /// What the caller may do: `frontend`, `admin`, `viewer`, `monitor`, `backup`. At least one.
+    /// The roles of the caller: `frontend`, `admin`, `viewer`, `monitor`, `backup`. At least one.
     pub roles: Vec<Role>,
     /// The apps whose sessions it may use, or `"*"` alone for all. Only a monitor needs none, and `backup` needs all.
     pub apps: Vec<String>,
@@ -27,7 +27,7 @@ pub struct CallerSettings {
     pub token_hashes_file: Option<PathBuf>,
 }
 
-/// What a caller may do.
+/// The rights of a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {

@@ -56,7 +56,7 @@ impl CheckArgs {
     }
 }
 
-/// What is said of the connections to Redis.
+/// The comments and warnings about the connections to Redis.
 struct ConnectionReport {
     comments: String,
     warnings: Vec<String>,

@@ -1,4 +1,4 @@
-//! What `check` and `doctor` look at besides the text of a configuration: certificates, and connections to Redis.
+//! The certificates and connections to Redis that `check` and `doctor` look at besides the text of a configuration.
 
 use super::CliError;
 use crate::app::{App, LegacyRedis, MigrationSource};

@@ -20,7 +20,7 @@ pub struct ActiveConfig {
     pub key: DefaultKey,
 }
 
-/// What a new configuration changes in the apps of an old one.
+/// The changes of a new configuration in the apps of an old one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AppChanges {
     /// Apps that are new.

@@ -1,4 +1,4 @@
-//! What is wrong with a configuration: in which source, which setting, and what would be right.
+//! The errors of a configuration: in which source, which setting, and what would be right.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -54,7 +54,7 @@ pub struct Problem {
     pub source: Source,
     /// The setting. Empty: the source as a whole.
     pub key: ConfigKey,
-    /// What is wrong and what would be right. Never repeats a secret.
+    /// The error, and what would be right. Never repeats a secret.
     pub message: String,
 }
 

@@ -20,7 +20,7 @@ pub struct WatchedFiles {
     pipes: PipePolicy,
 }
 
-/// What is done about a pipe where a file is to be read.
+/// The policy for a pipe where a file is to be read.
 #[derive(Clone, Copy, Debug, Default)]
 enum PipePolicy {
     /// It is read, as long as its writer takes.
@@ -30,7 +30,7 @@ enum PipePolicy {
     Refuse,
 }
 
-/// What is at a path.
+/// The state of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum FileState {
     /// A file. The SHA-256 of its bytes.

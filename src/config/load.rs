@@ -43,8 +43,8 @@ pub fn load_from(
 
 /// Loads the tables `server` and `admin` as [`load()`] does, and gives all other settings their defaults.
 ///
-/// What is wrong elsewhere does not matter, and the files that settings name are not read: a service that runs has read
-/// its own. Fails if these tables are wrong or the file is no TOML.
+/// Errors elsewhere do not matter, and the files that settings name are not read: a service that runs has read its own.
+/// Fails if these tables are wrong or the file is no TOML.
 pub fn load_listeners(file: Option<&Path>) -> Result<Settings, Error> {
     #[expect(
         clippy::disallowed_methods,

@@ -50,7 +50,7 @@ pub struct Settings {
     pub admin: server::AdminSettings,
     /// Where sessions are kept.
     pub store: store::Settings,
-    /// What is logged, and how.
+    /// The lines that are logged, and their format.
     pub log: telemetry::Settings,
     /// Where spans are sent.
     pub traces: otlp::TracesSettings,

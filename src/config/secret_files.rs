@@ -8,7 +8,7 @@ use super::sources::{Sources, file_key};
 use super::{ConfigKey, Problem, Source};
 use crate::types::{Secret, SettingError};
 
-/// What the secrets of a list are, for error messages.
+/// The kind of the secrets of a list, for error messages.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum SecretKind {
     Key,

@@ -5,7 +5,7 @@ use super::environment::Variable;
 use super::{ConfigKey, Problem, Source, WatchedFiles};
 use crate::types::SettingError;
 
-/// What a configuration was read from.
+/// The sources that a configuration was read from.
 #[derive(Debug)]
 pub(super) struct Sources {
     pub(super) document: Option<Document>,

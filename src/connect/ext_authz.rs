@@ -86,7 +86,7 @@ pub(super) fn respond(answer: Response<Body>) -> Response<Body> {
 
 /// Says who the user is, in the request, and what the browser gets, in the response.
 ///
-/// What a browser sent in the headers of the user is replaced or removed.
+/// Replaces or removes values that a browser sent in the headers of the user.
 fn pass(mut to_browser: HeaderMap) -> OkHttpResponse {
     let named = [SUBJECT, SESSION_ID].map(|name| to_browser.remove(&name).map(|value| (name, value)));
     let to_application = HeaderMap::from_iter(named.into_iter().flatten());

@@ -31,7 +31,7 @@ pub(super) struct RequestedApp(String);
 
 /// Reads the path of a check request: returns the app, and the path of the call that answers it.
 ///
-/// What follows the app is ignored, because Envoy adds the path of the request there.
+/// Ignores the rest of the path after the app, because Envoy adds the path of the request there.
 pub(super) fn take(uri: &Uri) -> Option<(RequestedApp, Uri)> {
     let rest = uri.path().strip_prefix(PATH)?;
     let app = match rest.strip_prefix('/') {

@@ -1,4 +1,4 @@
-//! What the JSON of a message may not have, besides what its conversion refuses.
+//! Errors in the JSON of a message that its conversion does not refuse.
 //!
 //! The conversion takes the last of several equal names, so a save would lose what the others say. It cuts a fraction of
 //! a second after nine digits. And it takes up to 800 bytes for each member, so a text of nothing but members would
@@ -24,7 +24,7 @@ struct Walk<'v> {
     values: &'v mut usize,
 }
 
-/// What a value is.
+/// The shape of a value.
 enum Shape {
     Message(MessageDescriptor),
     /// A map with values of this kind.

@@ -23,7 +23,7 @@ pub(super) struct ErrorJson {
 struct DetailJson {
     r#type: String,
     value: String,
-    /// What the value says, for people.
+    /// The content of the value, for people.
     #[serde(skip_serializing_if = "Option::is_none")]
     debug: Option<InfoJson>,
 }

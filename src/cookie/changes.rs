@@ -1,10 +1,10 @@
-//! What one request changes of its app's cookie.
+//! The changes of one request to its app's cookie.
 
 use std::borrow::Cow;
 
 use super::{Attributes, Name, SameSite, Template, TemplateError};
 
-/// What one request changes of its app's cookie. `None` leaves the app's own.
+/// The changes of one request to its app's cookie. `None` leaves the app's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CookieChanges<'r> {
     pub name: Option<&'r str>,

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::types::{Time, timestamp};
 
-/// What the application set by `set_expiry`.
+/// The expiry that the application set by `set_expiry`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionExpiry {
     /// Nothing: the settings of the application decide.

@@ -29,7 +29,7 @@ pub enum SessionRejection {
     FromTheFuture,
     /// It is a pickle. Reading a pickle can run any code.
     Pickle,
-    /// What it holds is over 1 MiB.
+    /// Its content is over 1 MiB.
     TooLarge,
 }
 

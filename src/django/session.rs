@@ -13,7 +13,7 @@ use crate::session::Entries;
 pub struct DecodedSession {
     /// JSON text by name, byte for byte as Django wrote it, Django's own entries included.
     pub entries: Entries,
-    /// What the application set by `set_expiry`, which is one of the entries.
+    /// The expiry that the application set by `set_expiry`, which is one of the entries.
     pub expiry: SessionExpiry,
 }
 

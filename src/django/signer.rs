@@ -27,7 +27,7 @@ pub struct Signer {
 
 /// A text with a valid signature.
 pub(super) struct SignedText<'t> {
-    /// What was signed, still encoded.
+    /// The signed payload, still encoded.
     pub(super) payload: &'t str,
     /// When it was signed, to the second.
     pub(super) issued: Time,

@@ -85,7 +85,7 @@ struct Cookie {
     expires: Value,
 }
 
-/// What express-session means by the two: each use begins `originalMaxAge` anew.
+/// Returns the lifetime that express-session means by the two: each use begins `originalMaxAge` anew.
 fn lifetime(original_max_age: Option<f64>, expire_time: Option<Time>) -> CookieLifetime {
     match (original_max_age, expire_time) {
         (_, None) => CookieLifetime::WithBrowser,

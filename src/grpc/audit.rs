@@ -17,7 +17,7 @@ use crate::telemetry::LogThrottle;
 use crate::token::SessionId;
 use crate::types::AppName;
 
-/// What is known of an audited call. Clones are the same record; one is in the extensions of the request.
+/// The known facts about an audited call. Clones are the same record; one is in the extensions of the request.
 #[derive(Clone, Debug, Default)]
 pub struct AuditRecord(Arc<Mutex<Notes>>);
 

@@ -1,4 +1,4 @@
-//! What the response streams have in common.
+//! The common parts of the response streams.
 
 use tonic::{Code, Status};
 

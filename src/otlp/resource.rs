@@ -1,4 +1,4 @@
-//! What tells the spans and metrics of this process from those of others.
+//! The attributes that distinguish the spans and metrics of this process from those of others.
 
 use super::messages::{AnyValue, AnyValueKind, KeyValue, Resource, Scope};
 use crate::telemetry::spans::AttributeValue;

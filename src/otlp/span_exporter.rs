@@ -31,7 +31,7 @@ pub(super) struct SpanExporter {
     state: LogState,
 }
 
-/// What the log has been told.
+/// The state that was logged last.
 #[derive(Debug, Default)]
 struct LogState {
     is_failing: bool,

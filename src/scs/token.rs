@@ -24,7 +24,7 @@ impl<'c> Token<'c> {
         self.0
     }
 
-    /// What the store calls the session with `HashTokenInStore`.
+    /// Returns the store's name for the session with `HashTokenInStore`.
     pub fn hash(&self) -> String {
         URL_SAFE_NO_PAD.encode(Sha256::digest(self.0))
     }

@@ -30,7 +30,7 @@ use crate::service::Service;
 use crate::types::Clock;
 use crate::{grpc, store};
 
-/// What a service is built from, besides its listeners.
+/// The parts that a service is built from, besides its listeners.
 #[derive(Debug)]
 pub struct Dependencies {
     pub apps: Apps,

@@ -8,7 +8,7 @@ use tonic_health::server::HealthReporter;
 
 use crate::grpc;
 
-/// What `/readyz` and the metrics report. Everything is false until the background tasks start.
+/// The state that `/readyz` and the metrics report. Everything is false until the background tasks start.
 #[derive(Debug, Default)]
 pub(super) struct HealthState {
     serving: AtomicBool,

@@ -122,7 +122,7 @@ pub struct ShutdownReport {
     pub cut_connections: usize,
 }
 
-/// What a server serves: one generated gRPC service, or several as [`Services`].
+/// The services of a server: one generated gRPC service, or several as [`Services`].
 pub trait GrpcService:
     Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static
 {

@@ -1,4 +1,4 @@
-//! What may change while the service runs, and how it is changed.
+//! The parts that may change while the service runs, and how they are changed.
 //!
 //! Reads no configuration: a [`Reloadable`] has been checked, and is applied as a whole.
 

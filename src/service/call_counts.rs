@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use super::Outcome;
 use crate::session::EndReason;
 
-/// What an open found. Of several cookies the one counts that stands last in this list.
+/// The finding of an open. Of several cookies the one counts that stands last in this list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Found {
@@ -56,7 +56,7 @@ impl Found {
         Self::Null,
     ];
 
-    /// What a verified token finds whose session has ended. Without a reason: the store does not know the session.
+    /// The finding for a verified token whose session has ended. Without a reason: the store does not know the session.
     pub(super) const fn ended(reason: Option<EndReason>) -> Self {
         match reason {
             None | Some(EndReason::Moved | EndReason::Arriving) => Self::Unknown,
@@ -92,7 +92,7 @@ impl Found {
     }
 }
 
-/// What the call under way has found so far.
+/// The finding of the call under way so far.
 #[derive(Debug, Default)]
 pub(super) struct CallFinding(AtomicU8);
 

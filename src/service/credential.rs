@@ -17,7 +17,7 @@ use crate::token::{
 };
 use crate::types::Time;
 
-/// What a request shows to name its session.
+/// The credential by which a request names its session.
 #[derive(Clone, Copy, Debug, Default)]
 pub enum Credential<'r> {
     #[default]
@@ -91,7 +91,7 @@ impl ResolvedCredential<'_> {
         Self { token, text: None, kind: CredentialKind::Ticket, note }
     }
 
-    /// What a response does with the cookie if the session's token is `token` now, and no write of this call set it.
+    /// The action of a response on the cookie if the session's token is `token` now, and no write of this call set it.
     pub(super) fn cookie_action_for(&self, token: SplitToken) -> CookieAction {
         match self.note {
             CookieNote::Keep => CookieAction::Keep,
@@ -103,7 +103,7 @@ impl ResolvedCredential<'_> {
     }
 }
 
-/// What a token is to its session, judged on a snapshot.
+/// The state of a token, judged on a snapshot of its session.
 #[derive(Clone, Debug)]
 pub(super) enum TokenState {
     /// It opens the session. `token` is the token itself, or in its grace the next one.

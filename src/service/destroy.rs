@@ -17,7 +17,7 @@ pub struct DestroyRequest<'r> {
     pub credential: Credential<'r>,
     /// Gives a retry within 10 minutes the same outcome; empty: no request id.
     pub request_id: &'r str,
-    /// What the request changes of the app's cookie.
+    /// The changes of the request to the app's cookie.
     pub cookie: CookieChanges<'r>,
 }
 

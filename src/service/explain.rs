@@ -22,7 +22,7 @@ pub struct ExplainRequest<'r> {
     pub cookie_name: Option<&'r str>,
 }
 
-/// What one value of a credential is.
+/// The explanation of one value of a credential.
 #[derive(Clone, Debug)]
 pub struct Explanation {
     pub state: CredentialState,
@@ -32,13 +32,13 @@ pub struct Explanation {
     pub id: Option<SessionId>,
     /// When it ceased to open its session, or will; `None` if that is not known.
     pub end_time: Option<Time>,
-    /// What the store has of the session, without its entries.
+    /// The session as the store has it, without its entries.
     pub session: Option<SessionInfo>,
     /// The other app that it verifies for.
     pub other_app: Option<AppName>,
 }
 
-/// What a value of a credential leads to.
+/// The state of a value of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialState {
     /// It opens its session.

@@ -26,7 +26,7 @@ impl Header {
     }
 }
 
-/// What a response does with the session cookie.
+/// The action of a response on the session cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CookieAction {
     /// It leaves the cookie as the browser has it.

@@ -35,7 +35,7 @@ pub enum WithEntries {
     Yes,
 }
 
-/// What an entry of the index names.
+/// The session that an entry of the index names.
 enum IndexLookup {
     Live(Box<Record>),
     /// The session is not the subject's yet, but the entry is so new that its login may still be running.
@@ -189,7 +189,7 @@ impl Service {
     }
 }
 
-/// What a write has done, also if it is not acknowledged. `None`: it has done nothing, or that is unknown.
+/// Returns the result of a write, also if it is not acknowledged. `None`: it has done nothing, or that is unknown.
 fn done(result: &Result<Applied, store::Error>) -> Option<&Done> {
     match result {
         Ok(Applied::Done(done)) => Some(done),

@@ -195,7 +195,7 @@ struct AppCall<'s> {
     ended: Mutex<Vec<SessionId>>,
 }
 
-/// What an app's tokens are signed with, and the cookie that has them.
+/// The keys that sign an app's tokens, and the cookie that has them.
 struct Tokens<'s> {
     keys: &'s KeyRing,
     cookie: Cow<'s, cookie::Template>,

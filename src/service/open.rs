@@ -24,7 +24,7 @@ pub struct OpenRequest<'r> {
     /// The app's name; empty means `default`.
     pub app: &'r str,
     pub credential: Credential<'r>,
-    /// What the request changes of the app's cookie.
+    /// The changes of the request to the app's cookie.
     pub cookie: CookieChanges<'r>,
     /// Where the request came from; `None`: the frontend did not say.
     pub context: Option<RequestContext>,
@@ -52,7 +52,7 @@ pub struct Opened {
     pub end_reason: Option<EndReason>,
 }
 
-/// What the store has for the tokens of a request.
+/// The sessions that the store has for the tokens of a request.
 enum SessionLookup<'r> {
     Live(LiveSession<'r>),
     /// No session lives. The request gets a new one, with this token and note.

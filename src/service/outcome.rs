@@ -1,4 +1,4 @@
-//! What a call did with its session, for the response.
+//! The effect of a call on its session, for the response.
 
 use crate::session::EndReason;
 

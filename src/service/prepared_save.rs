@@ -79,7 +79,7 @@ impl<'r> PreparedWrite<'r> {
         self.etag.is_none_or(|etag| etag == Version::NEW)
     }
 
-    /// What the response does with the cookie after this outcome, if `token` is the session's token now.
+    /// The action of the response on the cookie after this outcome, if `token` is the session's token now.
     pub(super) fn cookie_action(&self, outcome: Outcome, token: Option<SplitToken>, permanent: bool) -> CookieAction {
         let is_other_token = token != Some(self.credential.token);
         // With Flask's `_permanent`, the expiry of the cookie changes.

@@ -25,7 +25,7 @@ pub(super) struct Recovery {
     pub(super) note: CookieNote,
 }
 
-/// What one of the recovery sessions of a token is.
+/// The state of one of the recovery sessions of a token.
 enum RecoveryState {
     /// It is live, or not stored yet.
     Usable(Recovery),

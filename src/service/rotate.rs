@@ -22,7 +22,7 @@ pub struct RotateRequest<'r> {
     pub cause: RotationCause,
     /// Gives a retry within 10 minutes the same new token; empty: no request id.
     pub request_id: &'r str,
-    /// What the request changes of the app's cookie.
+    /// The changes of the request to the app's cookie.
     pub cookie: CookieChanges<'r>,
     /// Where the request came from; `None`: the frontend did not say.
     pub context: Option<RequestContext>,

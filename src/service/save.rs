@@ -17,7 +17,7 @@ use crate::store::{Created, IndexEntry};
 use crate::token::{CookieNote, SplitToken};
 use crate::types::Time;
 
-/// What a request did with its session.
+/// The use that a request made of its session.
 #[derive(Clone, Debug, Default)]
 pub struct SaveRequest<'r> {
     pub credential: Credential<'r>,
@@ -33,9 +33,9 @@ pub struct SaveRequest<'r> {
     pub rotate: bool,
     /// Stores the session even if it has no entries.
     pub keep_empty: bool,
-    /// What the open of the same request answered: the response has to set the cookie.
+    /// The answer of the open of the same request: the response has to set the cookie.
     pub cookie_outdated: bool,
-    /// What the request changes of the app's cookie.
+    /// The changes of the request to the app's cookie.
     pub cookie: CookieChanges<'r>,
     /// Where the request came from; `None`: the frontend did not say.
     pub context: Option<RequestContext>,

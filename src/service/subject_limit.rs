@@ -156,7 +156,7 @@ impl Service {
     }
 }
 
-/// What to do with a session that was saved since it was listed.
+/// The action on a session that was saved since it was listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum OnConflict {
     /// List the sessions again.

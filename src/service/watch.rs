@@ -26,7 +26,7 @@ pub struct WatchRequest<'r> {
     pub cookie_name: Option<&'r str>,
 }
 
-/// What a watch finds when it begins.
+/// The state that a watch finds when it begins.
 #[derive(Debug)]
 pub enum WatchStart {
     /// The token opens its session.
@@ -45,7 +45,7 @@ pub struct SessionWatch {
     expire_time: Time,
 }
 
-/// What a load of the watched session finds.
+/// The state that a load of the watched session finds.
 enum Check {
     Alive { until: Time },
     Ended(Option<EndReason>),

@@ -57,11 +57,11 @@ impl Rotation {
 #[derive(Clone, Copy, Debug)]
 pub struct Replacement {
     pub verifier_hash: VerifierHash,
-    /// What the record remembers of the replaced token.
+    /// The replaced token, as the record remembers it.
     pub previous: PreviousToken,
 }
 
-/// What becomes of a session that a save leaves without entries and without `permanent`.
+/// The policy for a session that a save leaves without entries and without `permanent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenEmpty {
     /// The session ends, as in Flask.
@@ -80,7 +80,7 @@ pub struct Limits {
 /// The new values of the incremented entries.
 pub type Counters = BTreeMap<String, i64>;
 
-/// What a write did.
+/// The result of a write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Done {
     /// The head after the write, as [`Head::public_view()`] has it.

@@ -1,6 +1,6 @@
-//! What a write did to its session, as an idempotency record stores it.
+//! The effect of a write on its session, as an idempotency record stores it.
 
-/// What a call did to a session.
+/// The effect of a call on a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum WriteEffect {

@@ -1,4 +1,4 @@
-//! What the signed texts of itsdangerous and of Django have in common: the application's secret keys, and the payload.
+//! The common parts of the signed texts of itsdangerous and of Django: the application's secret keys, and the payload.
 //!
 //! Pure: knows keys and text, never a framework's session, an app or a request.
 

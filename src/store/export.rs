@@ -33,7 +33,7 @@ pub struct Export {
     block: u64,
 }
 
-/// What comes next.
+/// The next step.
 #[derive(Debug)]
 enum ExportStep {
     FirstLine,
@@ -44,7 +44,7 @@ enum ExportStep {
     Nothing,
 }
 
-/// What one step of an export made.
+/// The result of one step of an export.
 #[derive(Debug, Default)]
 pub struct ExportPart {
     /// The next bytes of the file: none, or a whole block of a quarter of a MiB and a page at most.

@@ -27,7 +27,7 @@ pub struct Import {
     summary: ImportSummary,
 }
 
-/// What an import has done with the sessions of a file.
+/// The results of an import for the sessions of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ImportSummary {
     /// Live sessions that were written.
@@ -69,7 +69,7 @@ impl Import {
         Self { store, clock, mode, apps, app: None, summary: ImportSummary::default() }
     }
 
-    /// What was done so far.
+    /// Returns the results so far.
     pub const fn summary(&self) -> &ImportSummary {
         &self.summary
     }
@@ -155,7 +155,7 @@ impl Import {
     }
 }
 
-/// What was done with a session.
+/// The result for one session.
 struct RestoreResult {
     decision: Decision,
     has_ended: bool,

@@ -237,7 +237,7 @@ pub enum Error {
     /// The write is done, but it is not known to be as safe as the settings ask for. The caller repeats it.
     #[error("the write is done, but not acknowledged")]
     NotAcknowledged {
-        /// What the store answered to a write of one session.
+        /// The answer of the store to a write of one session.
         applied: Option<Box<Applied>>,
         #[source]
         cause: Box<Self>,

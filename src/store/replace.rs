@@ -1,4 +1,4 @@
-//! What a store has to do so that sessions can move from it and to it.
+//! The operation that a store needs so that sessions can move from it and to it.
 
 use crate::session::Record;
 use crate::store::{Error, SessionKey, Snapshot};
@@ -18,7 +18,7 @@ pub(in crate::store) trait Replace {
     ) -> impl Future<Output = Result<bool, Error>> + Send;
 }
 
-/// What takes the place of a record.
+/// The replacement of a record.
 #[derive(Clone, Debug)]
 pub(in crate::store) enum RecordReplacement {
     Nothing,

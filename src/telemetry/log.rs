@@ -103,7 +103,7 @@ pub enum InitError {
 /// The capacity of the queue: a few megabytes at most, and the lines of a few busy seconds.
 const QUEUED_LINES: usize = 8192;
 
-/// What a test logs.
+/// The log lines of a test.
 #[cfg(test)]
 pub mod capture {
     use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! What all TLS of the service has in common: its PEM files, its cryptography and its versions.
+//! The common parts of all TLS of the service: its PEM files, its cryptography and its versions.
 //!
 //! Connections are no part of it: `server` has those of its listeners, and each client its own.
 

@@ -59,7 +59,7 @@ pub struct Error {
     pub kind: ErrorKind,
 }
 
-/// What is wrong with a file.
+/// The error of a file.
 #[derive(Debug, thiserror::Error)]
 pub enum ErrorKind {
     #[error("it cannot be read: {0}")]

@@ -20,7 +20,7 @@ use crate::types::{AppName, Time};
 /// How long a ticket can be used.
 pub const TICKET_LIFE: Duration = Duration::from_secs(15 * 60);
 
-/// What an open tells the save of the same request about the browser's cookie, in the text of a token or a ticket.
+/// The note of an open to the save of the same request about the browser's cookie, in the text of a token or a ticket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum CookieNote {
     /// Nothing: the browser has this very token, or no cookie leads to the new session of this ticket.
@@ -43,7 +43,7 @@ pub struct VerifiedToken {
     pub is_ticket: bool,
 }
 
-/// What a text may be.
+/// The kinds of text that are accepted.
 #[derive(Clone, Copy, Debug)]
 pub enum AcceptedText {
     /// A token and no ticket, as in a cookie.
@@ -52,7 +52,7 @@ pub enum AcceptedText {
     TokenOrTicket { now: Time },
 }
 
-/// What a signature covers, besides the key and the app.
+/// The claims that a signature covers, besides the key and the app.
 #[derive(Clone, Copy)]
 struct Claims {
     token: SplitToken,

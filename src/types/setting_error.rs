@@ -1,4 +1,4 @@
-//! What is wrong with a setting. Each module checks its own settings; `config` adds where the value comes from.
+//! The error of a setting. Each module checks its own settings; `config` adds where the value comes from.
 
 use std::fmt;
 use std::ops::RangeInclusive;

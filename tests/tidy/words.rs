@@ -107,6 +107,7 @@ const RETIRED: &[(In, &str, &[&str])] = &[
     (In::Service, "what it proves", &["vouch", "vouches"]),
     (In::Service, "AppAuthorizer, or what it leads to", &["door", "doors"]),
     (In::Service, "what to do", &["way out"]),
+    (In::Service, "what it is: a noun phrase, or a verb in the third person", &["/// What", "//! What"]),
 ];
 
 /// They say what has been, or refuse it.
@@ -197,6 +198,16 @@ mod tests {
     fn a_word_is_found_in_its_kind_of_file_alone() {
         assert_eq!(found("clients/a.py", "Visit house"), ["clients/a.py:1: Visit"]);
         assert_eq!(found("src/a.rs", "Visit\n// house"), ["src/a.rs:2: house"]);
+    }
+
+    #[test]
+    fn a_doc_comment_of_the_service_that_begins_with_what_is_found() {
+        let text = "//! What it is.\n    /// What a write did.\n/// Whatever. What else?\n// What a line does.";
+
+        let found = check(&Tree::of(&[("src/a.rs", text), ("tests/a.rs", text)]));
+
+        let places = found.iter().map(|finding| finding.to_string().split(": ").next().unwrap().to_owned());
+        assert_eq!(places.collect::<Vec<_>>(), ["src/a.rs:1", "src/a.rs:2"]);
     }
 
     #[test]

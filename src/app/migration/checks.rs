@@ -1,4 +1,4 @@
-//! What the tables of several sources have in common.
+//! The common parts of the tables of several sources.
 
 use std::time::Duration;
 

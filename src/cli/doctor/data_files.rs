@@ -59,7 +59,7 @@ fn data_file(settings: &EmbeddedSettings) -> Finding {
     }
 }
 
-/// What is wrong with the key that the service has made. `None`: nothing, or the configuration has one.
+/// Returns the error of the key that the service has made. `None`: there is none, or the configuration has a key.
 fn key_file(loaded: &LoadedConfig) -> Option<Finding> {
     let error = loaded.check_default_key().err()?;
     Some(Finding::failed("key of the app default", with_causes(&error), SEE_DATA_FILES))

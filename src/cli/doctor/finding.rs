@@ -9,10 +9,10 @@ use crate::cli::sessions::text::printable;
 use crate::cli::style::{BAD, GOOD, WARNING, styled};
 use crate::types::with_causes;
 
-/// What was found at one place.
+/// The finding at one place.
 #[derive(Debug, Serialize)]
 pub(super) struct Finding {
-    /// What was looked at.
+    /// The place that was looked at.
     check: String,
     pub(super) verdict: Verdict,
     found: String,

@@ -1,4 +1,4 @@
-//! What the operating system gives a process: its user, and how many files it may open.
+//! The user of a process and the number of files that it may open, as the operating system gives them.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

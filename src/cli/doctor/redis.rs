@@ -177,7 +177,7 @@ fn clock(now: Time, time: Time) -> Finding {
     }
 }
 
-/// What to do about a cause. `docs/operations.md` has the same.
+/// The advice about each cause. `docs/operations.md` has the same.
 const ADVICE: [(&str, &str); 11] = [
     (SAME_PLACE, "remove [store.next] or [store.previous], or let it lead to another Redis or key_prefix"),
     ("Connection refused", "is Redis up, and are host and port right?"),

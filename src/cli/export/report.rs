@@ -1,4 +1,4 @@
-//! What an export says on stderr: how far it is, what it left out, and how many sessions there were.
+//! The messages of an export on stderr: how far it is, what it left out, and how many sessions there were.
 
 use crate::cli::progress::Progress;
 use crate::cli::sessions::text::printable;

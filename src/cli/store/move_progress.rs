@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::cli::layout::cut;
 use crate::grpc::wire::MigrateStoreResponse;
 
-/// What the responses of a move say so far.
+/// The progress of a move, according to its responses so far.
 #[derive(Debug)]
 pub(super) struct MoveProgress {
     is_dry_run: bool,

@@ -22,14 +22,14 @@ pub(super) enum Answer {
     Subject(SubjectAnswer),
 }
 
-/// What is known of one session.
+/// The known facts about one session.
 pub(super) struct SessionAnswer {
     pub(super) explanation: CredentialExplanation,
     /// The newest first.
     pub(super) ends: Vec<NotedEnd>,
 }
 
-/// What is known of the sessions of a subject.
+/// The known facts about the sessions of a subject.
 pub(super) struct SubjectAnswer {
     pub(super) subject: String,
     pub(super) live: Vec<SessionInfo>,

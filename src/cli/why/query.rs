@@ -1,4 +1,4 @@
-//! What is asked, and what the first replica that can tell finds in the store.
+//! The query, and what the first replica that can tell finds in the store.
 
 use tonic::{Code, Response};
 use tonic_types::StatusExt as _;
@@ -21,7 +21,7 @@ pub(super) enum Query {
     Subject(String),
 }
 
-/// What the store has.
+/// The findings in the store.
 pub(super) enum Findings {
     /// One for each cookie of a header, else one.
     Sessions(Vec<CredentialExplanation>),

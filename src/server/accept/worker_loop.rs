@@ -14,7 +14,7 @@ use crate::server::context::{ConnectionContext, ServerContext};
 use crate::server::limits::ConnectionPermit;
 use crate::server::{GrpcService, Settings};
 
-/// What all connections of a worker share. The loops of all workers share one count of running calls.
+/// The state that all connections of a worker share. The loops of all workers share one count of running calls.
 #[derive(Clone, Debug)]
 pub(super) struct WorkerLoop {
     protocol: protocol::Builder,

@@ -89,8 +89,8 @@ fn head_bytes(headers: &HeaderMap) -> usize {
     headers.iter().map(|(name, value)| HEADER_OVERHEAD + name.as_str().len() + value.len()).sum()
 }
 
-/// What a header takes besides its name and its value. Calculated: 104 bytes of an entry, of which a map has up to a third
-/// too many, and the index of it.
+/// The bytes that a header takes besides its name and its value. Calculated: 104 bytes of an entry, of which a map has
+/// up to a third too many, and the index of it.
 const HEADER_OVERHEAD: usize = 150;
 
 /// The response of a call, and what it left unread of its request.

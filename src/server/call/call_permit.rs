@@ -1,4 +1,4 @@
-//! What a call holds while it runs: its slot, and its part of the budget for large requests.
+//! The slot that a call holds while it runs, and its part of the budget for large requests.
 //!
 //! The body of the request takes both, when it knows what it needs; the body is read while the call is polled. The call
 //! holds them until its response begins, not only until the body is dropped. A body that is dropped before its end leaves
@@ -15,7 +15,7 @@ use crate::auth::{Caller, KnownCaller};
 use crate::grpc::Rejection;
 use crate::server::context::ConnectionContext;
 
-/// What one call holds until this is dropped.
+/// The resources that one call holds until this is dropped.
 #[derive(Debug, Default)]
 pub(super) struct CallPermit {
     slot: SlotState,

@@ -42,12 +42,12 @@ pub(super) struct RequestBody {
     timeout: Duration,
     size: RequestSize,
     received: usize,
-    /// What the headers of the request take. 0 until they are counted.
+    /// The bytes that the headers of the request take. 0 until they are counted.
     head: usize,
     start: Start,
     /// The largest start. A longer message takes a part of the budget for large requests, or is refused by its length.
     max_start: usize,
-    /// What the service uses because it reads the request in parts. It counts as pending until the service has ended.
+    /// The bytes that it costs the service to read the request in parts. They count as pending until it has ended.
     service_bytes: usize,
     phase: Phase,
     /// For what is read outside of a poll of the call.
@@ -66,7 +66,7 @@ enum Phase {
     Whole,
 }
 
-/// What was received before the service reads.
+/// The bytes that were received before the service reads.
 #[derive(Debug, Default)]
 enum Start {
     #[default]
@@ -332,6 +332,6 @@ impl From<hyper::Error> for BodyError {
     }
 }
 
-/// What a call uses besides when its service reads the request in parts: the buffers of tonic, for both directions, and
-/// the tasks of the service. Measured: 36 KiB for a call of reflection.
+/// The additional bytes of a call whose service reads the request in parts: the buffers of tonic, for both directions,
+/// and the tasks of the service. Measured: 36 KiB for a call of reflection.
 const SERVICE_OVERHEAD: usize = 36 * 1024;

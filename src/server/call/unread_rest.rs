@@ -1,4 +1,4 @@
-//! What a call by HTTP/2 left unread of the body of its request.
+//! The rest of a request's body that a call by HTTP/2 left unread.
 //!
 //! With a rest the server has to reset the stream after its response, and some clients, curl among them, throw the
 //! response away then. So a short rest is read and dropped first. With a longer one, or a slow one, the stream is reset.

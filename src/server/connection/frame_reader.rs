@@ -77,7 +77,7 @@ impl FrameReader {
     }
 }
 
-/// What a peer that speaks HTTP/2 sends first.
+/// The first bytes of a peer that speaks HTTP/2.
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const HEAD: usize = 9;
 const DATA: u8 = 0;

@@ -32,7 +32,7 @@ pub(super) struct Http1Io<I> {
     lingering: Option<Lingering>,
 }
 
-/// What the first bytes of a peer say.
+/// The meaning of the first bytes of a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Opening {
     /// They are so many bytes of the preface of HTTP/2.

@@ -159,7 +159,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for JoinedWrites<I> {
 /// The most that is joined: about a dozen answers, a frame of HTTP/2, a record of TLS.
 const CAPACITY: usize = 16 * 1024;
 
-/// What the buffer of a connection without calls may occupy.
+/// The bytes that the buffer of a connection without calls may occupy.
 const RETAINED: usize = 4 * 1024;
 
 /// The buffer, and what a write of h2 or hyper consists of: rarely more than a head and its payload.
@@ -188,7 +188,7 @@ mod tests {
         is_shut_down: bool,
     }
 
-    /// What the next write or flush meets.
+    /// The result of the next write or flush.
     #[derive(Clone, Copy, Debug)]
     enum Step {
         Accept(usize),

@@ -1,4 +1,4 @@
-//! What all calls of one connection share: the state of the server, and what the connection costs.
+//! The state of the server and the costs of a connection, which all calls of the connection share.
 
 use std::ops::Deref;
 use std::sync::Arc;

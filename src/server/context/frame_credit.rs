@@ -75,8 +75,8 @@ impl FrameCredit {
     }
 }
 
-/// What a new connection may send at once, and the most that the time allows: all streams of a connection are begun
-/// before the first call is whole.
+/// The frames that a new connection may send at once, and the most that the time allows: all streams of a connection
+/// are begun before the first call is whole.
 const BURST: i64 = 600;
 
 /// More credit is not saved up.

@@ -1,4 +1,4 @@
-//! What the calls of a server share: the state of the server, and that of their connection.
+//! The state that the calls of a server share: that of the server, and that of their connection.
 
 mod activity;
 mod connection_context;

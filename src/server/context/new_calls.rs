@@ -1,9 +1,9 @@
 //! How many calls have arrived and not begun, on this thread.
 //!
-//! What a request holds counts from when its call begins. One read may bring hundreds of requests, and each connection
-//! reads when it has its turn, so many connections could begin far more calls than the budget has room for, before the
-//! first of them counts. So while many calls have not begun, a connection with unfinished requests reads nothing, and the
-//! others little.
+//! The memory that a request holds counts from when its call begins. One read may bring hundreds of requests, and each
+//! connection reads when it has its turn, so many connections could begin far more calls than the budget has room for,
+//! before the first of them counts. So while many calls have not begun, a connection with unfinished requests reads
+//! nothing, and the others little.
 
 use std::cell::Cell;
 

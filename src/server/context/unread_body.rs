@@ -1,4 +1,4 @@
-//! What a call by HTTP/1.1 left unread of the body of its request.
+//! The rest of a request's body that a call by HTTP/1.1 left unread.
 //!
 //! The next request of the connection is behind it. A short rest is read and dropped, so that a refusal breaks no
 //! connection. With a longer one the connection ends.

@@ -54,7 +54,7 @@ pub(in crate::server) enum TooMany {
     OfPeer,
 }
 
-/// What others need to end a connection.
+/// The state that others need to end a connection.
 #[derive(Debug)]
 pub(in crate::server) struct ConnectionControl {
     /// Numbers rise with the time of the connection.

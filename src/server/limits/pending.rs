@@ -170,7 +170,7 @@ pub(in crate::server) struct PendingBytes {
     /// By the period in which a response began, modulo [`PERIODS`].
     responses: [AtomicUsize; PERIODS],
     period: AtomicUsize,
-    /// What the budget knows of.
+    /// The bytes that the budget knows of.
     reported: AtomicUsize,
 }
 
@@ -249,8 +249,8 @@ impl Drop for PendingBytes {
     }
 }
 
-/// What an unfinished call uses besides the bytes of its message: its stream, its task and its headers. Measured: 4.3 KiB,
-/// and 6 with the freed memory that cannot be used again.
+/// The bytes of an unfinished call besides its message: its stream, its task and its headers. Measured: 4.3 KiB, and 6
+/// with the freed memory that cannot be used again.
 pub(in crate::server) const OVERHEAD: usize = 6 * 1024;
 
 /// The present period, the last one, and the one before, whose responses are old when the next period begins.

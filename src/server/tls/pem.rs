@@ -20,7 +20,7 @@ pub(super) struct PemFiles<'f> {
     client_ca: Option<Vec<u8>>,
 }
 
-/// What a listener serves with.
+/// The TLS configuration of a listener.
 pub(super) struct TlsConfig {
     pub(super) server: Arc<ServerConfig>,
     pub(super) expiry: ChainExpiry,

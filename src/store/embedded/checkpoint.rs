@@ -18,7 +18,7 @@ use super::rows::{RowChanges, RowsError, StoredTables, View};
 use crate::store::Error;
 use crate::telemetry::LogThrottle;
 
-/// What the threads of the store share: the rows, and the state of the checkpoints.
+/// The rows and the state of the checkpoints, which the threads of the store share.
 pub(super) struct Shared {
     pub(super) data_file: DataFile,
     rows: RwLock<SharedRows>,
@@ -208,7 +208,7 @@ pub(super) struct Checkpointer {
     shared: Arc<Shared>,
     /// `None` while the data file cannot be written to.
     database: Option<Database>,
-    /// What reads use meanwhile.
+    /// The database that reads use meanwhile.
     unwritten: Option<Database>,
     /// How many attempts have failed one after the other.
     failures: u32,
@@ -217,7 +217,7 @@ pub(super) struct Checkpointer {
     throttle: LogThrottle,
 }
 
-/// What the thread does next.
+/// The next task of the thread.
 enum CheckpointTask {
     Checkpoint(Follows),
     Reopen,

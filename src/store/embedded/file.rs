@@ -27,14 +27,14 @@ pub(super) struct DataFile {
     file: File,
 }
 
-/// What a database is opened for.
+/// The access that a database is opened for.
 #[derive(Clone, Copy, Debug)]
 enum AccessMode {
     Read,
     Write,
 }
 
-/// What the database says about itself.
+/// The facts that the database states about itself.
 #[derive(Debug)]
 pub(super) struct Format {
     /// Identifies the file.
@@ -147,7 +147,7 @@ pub(super) fn write_commit(writing: &WriteTransaction, committed: u64, follows: 
     Ok(())
 }
 
-/// What the log has after a commit.
+/// The content of the log after a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Follows {
     /// Frames that the data file does not have.

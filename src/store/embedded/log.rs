@@ -392,7 +392,7 @@ pub(super) const SEGMENT: u64 = 8 << 20;
 /// How long a file of the log may become while the other one waits for its checkpoint.
 pub(super) const MAX_SEGMENT: u64 = 8 * SEGMENT;
 
-/// What a frame has before its body.
+/// The bytes of a frame before its body.
 const HEAD_BYTES: usize = 4 + 8 + 4;
 
 /// How many bytes are written ahead at a time: a page, see [`cache_single_pages`].

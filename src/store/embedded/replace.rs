@@ -1,4 +1,4 @@
-//! What moves between stores need of the embedded store.
+//! The operation that moves between stores need of the embedded store.
 
 use super::Embedded;
 use super::log::WritePurpose;

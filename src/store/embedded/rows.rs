@@ -336,7 +336,7 @@ impl From<redb::StorageError> for RowsError {
     }
 }
 
-/// What a row takes in the log beside its key and value.
+/// The bytes that a row takes in the log beside its key and value.
 const ROW_BYTES: usize = 2 + 2 * size_of::<u32>();
 
 #[cfg(test)]

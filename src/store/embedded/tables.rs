@@ -22,11 +22,11 @@ use crate::types::{AppName, Time};
 /// The tables as one operation sees and changes them.
 pub(super) struct Tables<'t> {
     view: View<'t>,
-    /// What the operation has changed.
+    /// The changes of the operation.
     changes: RowChanges,
 }
 
-/// What one step of a sweep of the records did.
+/// The result of one step of a sweep of the records.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Swept {
     /// The number of records.

@@ -1,4 +1,4 @@
-//! What exports and imports need of the embedded store.
+//! The operations that exports and imports need of the embedded store.
 
 use std::ops::Bound;
 

@@ -1,4 +1,4 @@
-//! What exports need of the memory store.
+//! The operations that exports need of the memory store.
 
 use super::Memory;
 use crate::store::transfer::{AppRevocationState, ExportPage, RevocationPage};

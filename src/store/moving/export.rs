@@ -1,4 +1,4 @@
-//! What scans and exports need: the pages of the old store, then those of the new one.
+//! The pages that scans and exports need: those of the old store, then those of the new one.
 
 use super::cursor::ListPosition;
 use super::{AuthoritativeStore, InOld, MoveMark, Moving, mark_of};

@@ -157,7 +157,7 @@ impl Moving {
     }
 }
 
-/// What the old store has in place of a session that it is not authoritative for.
+/// The content of the old store in place of a session that it is not authoritative for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum InOld {
     /// Nothing, or a mark of an earlier move in the other direction.
@@ -223,7 +223,7 @@ fn without_mark(record: &Record) -> Record {
     record
 }
 
-/// What takes the place of a record in the old store.
+/// Returns the replacement of a record in the old store.
 ///
 /// It stays as long as the record would, and as long as a replica may run that still creates sessions in the old store:
 /// one of the same id, such as an external one, must not be created there again.

@@ -28,7 +28,7 @@ pub struct Mover {
     apps: BTreeMap<AppName, ImportApp>,
     step: MoveStep,
     report: MoveReport,
-    /// What this pass has left or moved.
+    /// The number of sessions that this pass has left or moved.
     in_pass: u64,
     passes: usize,
 }
@@ -41,7 +41,7 @@ pub enum MoveMode {
     DryRun,
 }
 
-/// What a move has done so far.
+/// The results of a move so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MoveReport {
     /// Live sessions that were moved.
@@ -80,12 +80,12 @@ enum MoveStep {
         apps: VecDeque<AppName>,
         cursor: Cursor,
     },
-    /// What an earlier move in the other direction, or one that stopped, left in the new store.
+    /// The marks that an earlier move in the other direction, or one that stopped, left in the new store.
     Marks(Position),
     Done,
 }
 
-/// What was done with a session.
+/// The result for one session.
 enum MoveOutcome {
     Live,
     Ended,
@@ -102,7 +102,7 @@ impl Mover {
         Self { moving, clock, mode, apps, step, report: MoveReport::default(), in_pass: 0, passes: 0 }
     }
 
-    /// What was done so far.
+    /// Returns the results so far.
     pub const fn report(&self) -> &MoveReport {
         &self.report
     }

@@ -1,4 +1,4 @@
-//! What has to have a write before it is acknowledged.
+//! The servers that must have a write before it is acknowledged.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use crate::session::SubjectChange;
 use crate::store::Write;
 use crate::store::metrics::Operation;
 
-/// What has to have a write before the call succeeds.
+/// The servers that must have a write before the call succeeds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Acknowledge {
     /// The primary, in its memory.
@@ -21,7 +21,7 @@ pub enum Acknowledge {
     Fsync,
 }
 
-/// What a write does, as far as its acknowledgement depends on that.
+/// The kind of a write, as far as its acknowledgement depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WriteKind {
     Save,
@@ -41,7 +41,7 @@ impl Acknowledge {
 }
 
 impl WriteKind {
-    /// What the wait counts as.
+    /// Returns the operation that the wait counts as.
     pub(super) const fn operation(self) -> Operation {
         match self {
             Self::Save => Operation::AcknowledgeSave,

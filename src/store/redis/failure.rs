@@ -20,7 +20,7 @@ pub(super) struct Failure {
     pub(super) cause: Cause,
 }
 
-/// What went wrong.
+/// The cause of a failure.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum Cause {
     #[error("no connection within {}", duration::text(*.0))]
@@ -33,7 +33,7 @@ pub(super) enum Cause {
     /// Also what a port with TLS does to a client without.
     #[error("{0} at the login; if this port speaks TLS, the url has to begin with rediss://")]
     ClosedAtLogin(RedisError),
-    /// What it answers at the login is nothing that Redis says.
+    /// Its answer at the login is none that Redis gives.
     #[error(
         "it does not answer as Redis does; does the url lead to another service? if this port speaks TLS, the url has to \
          begin with rediss://"

@@ -1,4 +1,4 @@
-//! What the metrics tell of each Redis, and of how a cluster changes.
+//! The metrics of each Redis, and of the changes of a cluster.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,7 +8,7 @@ use super::cluster::Cluster;
 use super::connection::connections::Connections;
 use super::router::Router;
 
-/// What is known of the servers at this moment, without asking one.
+/// The known facts about the servers at this moment, without asking one.
 #[derive(Debug)]
 pub struct RedisMetrics {
     /// The primaries that this process has used.

@@ -1,4 +1,4 @@
-//! What moves between stores need of the Redis store.
+//! The operation that moves between stores need of the Redis store.
 
 use super::acknowledge::WriteKind;
 use super::scripts::EXPIRY_STEP;

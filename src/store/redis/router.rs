@@ -127,7 +127,7 @@ impl Router {
         }
     }
 
-    /// What acknowledges saves, and what ends sessions.
+    /// Returns the acknowledgement of saves, and that of writes that end sessions.
     pub(super) fn acknowledges(&self) -> [Acknowledge; 2] {
         match self {
             Self::Single(connections) => connections.acknowledges(),

@@ -1,9 +1,9 @@
-//! What is wrong with TLS to Redis, in words for the operator.
+//! The problems of TLS to Redis, in words for the operator.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// What is wrong with TLS.
+/// A problem of TLS.
 #[derive(Clone, Debug, thiserror::Error)]
 pub(in crate::store::redis) enum TlsProblem {
     #[error("the certificate of Redis is signed by no authority in {}", .0.display())]

@@ -1,4 +1,4 @@
-//! What exports and imports need of the Redis store.
+//! The operations that exports and imports need of the Redis store.
 
 use super::acknowledge::WriteKind;
 use super::answer::{parse_one, parse_several};

@@ -4,7 +4,7 @@ use crate::session::{Head, Record, Version};
 use crate::store::{AppRevocation, Snapshot};
 use crate::types::Time;
 
-/// What an import does with a session.
+/// The decision of an import about a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// It is written.
@@ -17,8 +17,8 @@ pub enum Decision {
 
 /// Decides about a session of an export that began at `export_time`.
 ///
-/// What has ended stays ended, in the export or in the store. Of two live copies the newer one stays. So an import may
-/// be repeated, and may run while the service uses the store.
+/// A session that has ended, in the export or in the store, stays ended. Of two live copies the newer one stays. So an
+/// import may be repeated, and may run while the service uses the store.
 pub(in crate::store) fn decide(
     stored: Option<&Snapshot>,
     revocation: AppRevocation,
@@ -43,7 +43,7 @@ fn is_revoked_since(revocation: AppRevocation, export_time: Time) -> bool {
     revocation.has_happened() && revocation.time.is_none_or(|time| time >= export_time)
 }
 
-/// What is greater in the newer of two copies.
+/// Returns a value that is greater in the newer of two copies.
 ///
 /// A rotation or a touch leaves the version as it is.
 fn age(head: &Head) -> (Time, Version, Option<Time>, Time) {

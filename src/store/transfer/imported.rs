@@ -7,7 +7,7 @@ use crate::store::IndexEntry;
 use crate::token::SessionId;
 use crate::types::Time;
 
-/// What an import has to know of an app.
+/// The settings of an app that an import has to know.
 #[derive(Clone, Copy, Debug)]
 pub struct ImportApp {
     /// How long a session may live from its creation on.

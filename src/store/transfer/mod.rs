@@ -28,7 +28,7 @@ use crate::session::Record;
 use crate::token::SessionId;
 use crate::types::{AppName, Time};
 
-/// What a store has to do for exports, beside its operations on sessions.
+/// The operations that exports need of a store, beside those on sessions.
 pub trait ExportSource {
     /// Loads how often all sessions of an app were revoked, and when for the last time.
     fn load_app_revocation(&self, app: &AppName) -> impl Future<Output = Result<AppRevocationState, Error>> + Send;
@@ -46,9 +46,9 @@ pub trait ExportSource {
     fn list_revocations(&self, from: &Cursor) -> impl Future<Output = Result<RevocationPage, Error>> + Send;
 }
 
-/// What a store has to do for imports, beside its operations on sessions.
+/// The operations that imports need of a store, beside those on sessions.
 ///
-/// The memory store does not do it: what is in it is gone with its process.
+/// The memory store does not have them: what is in it is gone with its process.
 pub trait ImportTarget {
     /// Stores when another store revoked all sessions of an app, and ends none.
     ///

@@ -1,4 +1,4 @@
-//! What the metrics of the process are written to: a page for Prometheus, or the requests of an export.
+//! The destinations of the metrics of the process: a page for Prometheus, or the requests of an export.
 
 use super::HistogramSnapshot;
 

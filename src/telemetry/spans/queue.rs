@@ -18,7 +18,7 @@ pub(super) struct SpanQueue {
 #[derive(Debug)]
 pub struct QueuedSpans(Receiver<Span>);
 
-/// What became of all spans since the start.
+/// The numbers of exported and lost spans since the start.
 #[derive(Debug, Default)]
 pub struct SpanCounts {
     exported: AtomicU64,

@@ -32,7 +32,7 @@ pub enum Parent {
     Remote(u64),
 }
 
-/// What a span is to the other side.
+/// The role of a span toward the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SpanKind {
     /// It has no other side.

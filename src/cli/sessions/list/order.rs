@@ -6,7 +6,7 @@ use super::super::text::time;
 use crate::grpc::wire::SessionInfo;
 use crate::types::Time;
 
-/// What `--sort` takes.
+/// The values of `--sort`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum SortField {
     /// By last use, the newest first

@@ -74,7 +74,7 @@ fn memory_of(session: &SessionInfo) -> usize {
     size_of::<SessionInfo>() + 2 * size_of::<Rank>() + session.encoded_len() + session.entries.len() * ENTRY_BYTES
 }
 
-/// What an entry takes besides its name and its value.
+/// The bytes that an entry takes besides its name and its value.
 const ENTRY_BYTES: usize = 180;
 
 #[cfg(test)]

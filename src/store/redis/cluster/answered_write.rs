@@ -1,4 +1,4 @@
-//! What is known of a write that was done.
+//! The known facts about a write that was done.
 
 use std::sync::Arc;
 

@@ -14,7 +14,7 @@ pub(in crate::store::redis) struct Followed(Vec<Redirected>);
 #[derive(Debug, PartialEq, Eq)]
 struct Redirected {
     from: ServerAddress,
-    /// What the node has answered.
+    /// The answer of the node.
     code: &'static str,
     to: ServerAddress,
 }

@@ -315,7 +315,7 @@ impl Cluster {
     }
 }
 
-/// What to do if the keys of a command are at two nodes, because their slot is being moved.
+/// The policy for a command whose keys are at two nodes, because their slot is being moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum WhenSplit {
     Wait,

@@ -1,4 +1,4 @@
-//! What a node of a cluster says instead of doing a command: in each case it surely has not done it.
+//! The errors that a node of a cluster answers instead of doing a command: in each case it surely has not done it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -34,7 +34,7 @@ pub(in crate::store::redis) struct DoneBy {
     pub(in crate::store::redis) term: Arc<PrimaryTerm>,
 }
 
-/// What follows from the answers of a node.
+/// The next step after the answers of a node.
 #[derive(Debug)]
 pub(in crate::store::redis) enum Next {
     Done,

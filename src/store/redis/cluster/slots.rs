@@ -26,7 +26,7 @@ pub(in crate::store::redis) struct SlotTable {
     nodes: Vec<Arc<Node>>,
     /// For each slot an index into the nodes, or [`NO_NODE`].
     by_slot: Vec<u16>,
-    /// What it was built of.
+    /// The ranges that it was built of.
     ranges: SlotRanges,
     /// When a redirection changed it for the last time.
     redirected: Option<Instant>,
@@ -123,7 +123,7 @@ impl SlotTable {
     }
 }
 
-/// What a node says about the slots: first and last slot and the address of the primary, in the order of slots.
+/// The ranges of slots that a node states: first and last slot and the address of the primary, in the order of slots.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::store::redis) struct SlotRanges(Vec<(u16, u16, ServerAddress)>);
 

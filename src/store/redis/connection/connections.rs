@@ -111,7 +111,7 @@ impl Connections {
         parse(Value::Array(answers))
     }
 
-    /// What acknowledges saves, and what ends sessions.
+    /// Returns the acknowledgement of saves, and that of writes that end sessions.
     pub(in crate::store::redis) fn acknowledges(&self) -> [Acknowledge; 2] {
         self.target.acknowledges
     }

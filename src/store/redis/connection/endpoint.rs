@@ -10,7 +10,7 @@ use crate::store::redis::server_address::ServerAddress;
 use crate::store::redis::settings::{Mode, Settings};
 use crate::types::SettingError;
 
-/// What one connection is opened with. Not printed, because it holds the password.
+/// The parameters that one connection is opened with. Not printed, because they hold the password.
 pub(in crate::store::redis) struct Endpoint {
     pub(in crate::store::redis) info: ConnectionInfo,
     pub(in crate::store::redis) tls: Option<Arc<TlsClient>>,

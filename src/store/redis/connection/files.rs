@@ -20,7 +20,7 @@ pub(in crate::store::redis) struct Files {
     pub(in crate::store::redis) key: Option<PathBuf>,
 }
 
-/// What was in them.
+/// The contents of the files.
 pub(in crate::store::redis) struct Contents {
     pub(in crate::store::redis) url: Option<Vec<u8>>,
     pub(in crate::store::redis) password: Option<Vec<u8>>,

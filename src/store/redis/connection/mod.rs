@@ -52,7 +52,7 @@ pub(in crate::store::redis) struct Connection {
     pub(in crate::store::redis) term: Option<Arc<PrimaryTerm>>,
 }
 
-/// What was on a connection when an operation began. See [`Connection::has_sent_since()`].
+/// The counts of a connection when an operation began. See [`Connection::has_sent_since()`].
 #[derive(Clone, Copy, Debug)]
 pub(in crate::store::redis) struct ConnectionCounts {
     sent: u64,
@@ -323,7 +323,7 @@ fn configure(stream: TcpStream, max_wait: Duration) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// What is known of a connection.
+/// The known facts about a connection.
 #[derive(Debug, Default)]
 struct ConnectionProgress {
     /// How often bytes were sent and received.

@@ -46,7 +46,7 @@ enum ReconnectingState {
     },
 }
 
-/// What a connection is for.
+/// The purpose of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::store::redis) enum ConnectionPurpose {
     Commands,

@@ -33,7 +33,7 @@ pub(in crate::store::redis) struct Sentinels {
     known: Mutex<Option<ServerAddress>>,
 }
 
-/// What the Sentinels have answered.
+/// The answer of the Sentinels.
 #[derive(Clone)]
 struct Resolution {
     began: Instant,

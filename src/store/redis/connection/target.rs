@@ -26,7 +26,7 @@ pub(in crate::store::redis) struct Target {
     files: Files,
     /// `None`: the url names the server.
     pub(in crate::store::redis) sentinels: Option<Sentinels>,
-    /// What new connections are opened with, or why none can be. After the first one that was usable it always is one.
+    /// The endpoint of new connections, or why there is none. After the first one that was usable it always is one.
     endpoint: ArcSwap<Result<Endpoint, Failure>>,
     last_read: Mutex<LastRead>,
     /// The address at the start.
@@ -34,7 +34,7 @@ pub(in crate::store::redis) struct Target {
     pub(in crate::store::redis) role: ServerRole,
     /// The key of the layout marker, which each Redis with sessions has.
     pub(in crate::store::redis) marker_key: String,
-    /// What acknowledges saves, and what ends sessions.
+    /// The acknowledgement of saves, and that of writes that end sessions.
     pub(in crate::store::redis) acknowledges: [Acknowledge; 2],
     /// Whether something besides the primary acknowledges writes. See [`super::term`].
     pub(in crate::store::redis) needs_terms: bool,

@@ -20,14 +20,14 @@ use crate::store::redis::answer::{field, parse, server_error};
 use crate::store::redis::router::AnyServer;
 use crate::store::redis::sequence::pipeline;
 
-/// What an operator should know of a server whose disk acknowledges writes.
+/// The warning to an operator about a server whose disk acknowledges writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FsyncWarning {
     /// The address of the server.
     pub address: Arc<str>,
-    /// What may be lost, or why nobody knows.
+    /// The possible loss, or why nobody knows.
     pub found: String,
-    /// What to do.
+    /// The action to take.
     pub advice: &'static str,
 }
 
@@ -37,7 +37,7 @@ pub(in crate::store::redis) struct FsyncWatch {
     logged: Mutex<BTreeMap<Arc<str>, FsyncWarning>>,
 }
 
-/// What a server says about `appendfsync`.
+/// The answer of a server about `appendfsync`.
 enum AppendfsyncAnswer {
     Is(String),
     /// This user may not ask.

@@ -22,7 +22,7 @@ use crate::store::redis::router::{AnyServer, Router};
 use crate::store::redis::sequence::Sequence;
 use crate::store::redis::{Redis, key_command};
 
-/// What is known of the layout.
+/// The known facts about the layout.
 #[derive(Debug, Default)]
 pub(in crate::store::redis) struct Layout {
     /// A [`LayoutEvidence`] in the lowest two bits, and above them how often the server had changed when it was found.
@@ -30,7 +30,7 @@ pub(in crate::store::redis) struct Layout {
     last_search: Mutex<Option<Instant>>,
 }
 
-/// What shows that the number of partitions is right.
+/// The evidence that the number of partitions is right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::store::redis) enum LayoutEvidence {
     None = 0,
@@ -93,7 +93,7 @@ impl Redis {
         self.router().await
     }
 
-    /// What is known of the layout at the server that connections lead to now.
+    /// Returns the evidence about the layout at the server that connections lead to now.
     pub(in crate::store::redis) fn layout_evidence(&self) -> LayoutEvidence {
         self.layout.evidence(self.router.server_changes())
     }

@@ -1,6 +1,6 @@
 //! Whether a Redis can be relied on: its version, its rights, its mode, its role, and that it never evicts a session.
 //!
-//! What can be seen from outside is not enough: a user without a right, or a Redis without room, answers each PING.
+//! A look from outside is not enough: a user without a right, or a Redis without room, answers each PING.
 
 pub(super) mod fsync;
 pub(super) mod layout;

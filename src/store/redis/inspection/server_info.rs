@@ -1,10 +1,10 @@
-//! What a Redis says about itself: its answer to INFO, as far as operators and this store need it.
+//! The answer of a Redis to INFO, as far as operators and this store need it.
 
 use crate::store::Error;
 use crate::store::redis::answer::field;
 use crate::types::Time;
 
-/// What one of the servers of a store answered when it was asked about itself.
+/// The answer of one server of a store that was asked about itself.
 #[derive(Debug)]
 pub struct ServerAnswer {
     /// The address of a node of a cluster.
@@ -21,7 +21,7 @@ pub struct ServerClock {
     pub time: Time,
 }
 
-/// What a Redis says about itself.
+/// The facts that a Redis states about itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerInfo {
     /// `Redis`, `Valkey` or `KeyDB`.

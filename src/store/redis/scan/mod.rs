@@ -22,14 +22,14 @@ use crate::store::{Cursor, Error, SessionKey};
 use crate::token::SessionId;
 use crate::types::AppName;
 
-/// What a scan looks for.
+/// The keys that a scan looks for.
 pub(in crate::store::redis) struct ScannedKeys<'k> {
     pub(in crate::store::redis) pattern: String,
     /// The slots in which such keys are, in order, each with a tag that leads to it.
     pub(in crate::store::redis) slots: &'k [(Slot, Box<[u8]>)],
 }
 
-/// What a SCAN has found.
+/// The result of a SCAN.
 pub(in crate::store::redis) struct KeyPage {
     /// The process that it was. `None`: it does not say.
     process: Option<ProcessId>,

@@ -46,7 +46,7 @@ pub struct Settings {
     /// How long one operation may take before the call fails with UNAVAILABLE. 10 ms to 1 minute.
     #[serde(with = "duration")]
     pub timeout: Duration,
-    /// What has to have a write before it is acknowledged: `primary`, `replicas:1` to `replicas:9`, or `fsync`.
+    /// The servers that must have a write to acknowledge it: `primary`, `replicas:1` to `replicas:9`, or `fsync`.
     ///
     /// `primary`: a write that was acknowledged is lost if the primary fails before it has sent it to a replica.
     /// `replicas:N`: that many replicas have it as well. `fsync`: it is in the append-only file, on the disk of the
@@ -90,7 +90,7 @@ impl Settings {
         [&self.url].into_iter().chain(&self.sentinel.urls).all(|url| url.starts_with("rediss:"))
     }
 
-    /// What acknowledges what ends sessions.
+    /// Returns the acknowledgement of writes that end sessions.
     pub(in crate::store::redis) fn for_endings(&self) -> Acknowledge {
         self.acknowledge_endings.unwrap_or(self.acknowledge)
     }
