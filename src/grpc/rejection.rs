@@ -57,6 +57,9 @@ pub enum Rejection {
     /// The request was not whole in time, so the service did not see it.
     #[error("the request was not whole within {}; nothing was done", duration::text(*.0))]
     RequestUnfinished(Duration),
+    /// The stream ends with its connection.
+    #[error("this connection ends, because it is old or the service stops; go on on another one")]
+    GoingAway,
     /// The service panicked.
     #[error("an error inside the service; its log says more")]
     Panicked,

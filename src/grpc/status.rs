@@ -146,6 +146,7 @@ const fn rejection(rejection: &Rejection) -> (Code, &'static str) {
         Rejection::TimeoutExceeded(_) | Rejection::RequestUnfinished(_) => {
             (Code::DeadlineExceeded, "DEADLINE_EXCEEDED")
         }
+        Rejection::GoingAway => (Code::Unavailable, "GOING_AWAY"),
         Rejection::Panicked => (Code::Internal, "INTERNAL"),
         Rejection::RequestTooLarge(_) => (Code::ResourceExhausted, "REQUEST_TOO_LARGE"),
         Rejection::RequestMalformed(_) => (Code::InvalidArgument, "REQUEST_MALFORMED"),

@@ -1,8 +1,8 @@
 //! The common parts of the response streams.
 
-use tonic::{Code, Status};
+use tonic::Status;
 
-use super::status::status;
+use super::Rejection;
 use crate::auth::StreamPermit;
 
 /// Waits for the next response of a stream, or fails when its permit ends.
@@ -15,8 +15,6 @@ pub(super) async fn next_permitted<T>(
         biased;
         error = permit.revoked() => Err(error.into()),
         response = next => response,
-        () = goaway.cancelled() => Err(status(Code::Unavailable, "GOING_AWAY", GOING_AWAY)),
+        () = goaway.cancelled() => Err(Rejection::GoingAway.into()),
     }
 }
-
-const GOING_AWAY: &str = "this connection ends, because it is old or the service stops; go on on another one";

@@ -1,9 +1,9 @@
 //! Events: reads what happens to the sessions of an app.
 //!
-//! A reader has at most one batch in memory and reads the store itself, so nothing piles up for a slow reader.
+//! A reader has at most one batch in memory and reads the store itself, so nothing piles up for a slow reader. It reads
+//! when the poller of the app has seen something new, so idle readers cost the store nothing.
 
-use std::time::Duration;
-
+use super::watch_registry::ReaderSubscription;
 use super::{Error, Service};
 use crate::store::{Cursor, FeedEntry, FeedRead};
 use crate::types::AppName;
@@ -15,6 +15,7 @@ pub struct EventReader {
     app: AppName,
     position: FeedPosition,
     cursor: Cursor,
+    subscription: ReaderSubscription,
 }
 
 /// How far a reader is.
@@ -38,11 +39,12 @@ pub struct EventBatch {
 impl Service {
     /// Reads the events of an app from a cursor; without one, those from now on.
     ///
-    /// Fails if the app is unknown or of kind `cookie`.
+    /// Fails if the app is unknown or of kind `cookie`, and with [`Error::TooManyWatchers`] beyond 1000 readers of an app.
     pub fn events(&self, app: &str, cursor: Option<Cursor>) -> Result<EventReader, Error> {
         let app = self.stored_app(app, "WatchEvents")?.name.clone();
         let position = if cursor.is_some() { FeedPosition::Cursor } else { FeedPosition::FeedEnd };
-        Ok(EventReader { service: self.clone(), app, position, cursor: cursor.unwrap_or_default() })
+        let subscription = self.watch_registry.subscribe_reader(&app).ok_or(Error::TooManyWatchers)?;
+        Ok(EventReader { service: self.clone(), app, position, cursor: cursor.unwrap_or_default(), subscription })
     }
 }
 
@@ -61,6 +63,7 @@ impl EventReader {
         loop {
             // The app may be removed, or change its kind, while its events are read.
             self.service.stored_app(self.app.as_str(), "WatchEvents")?;
+            self.subscription.begin_read();
             match self.service.store.read_feed(&self.app, &self.cursor).await? {
                 FeedRead::CursorExpired => return Err(Error::EventsMissed),
                 FeedRead::Entries(events, cursor) if self.position == FeedPosition::Cursor || !events.is_empty() => {
@@ -70,11 +73,10 @@ impl EventReader {
                 }
                 FeedRead::Entries(_, cursor) => {
                     self.cursor = cursor;
-                    tokio::time::sleep(POLL_INTERVAL).await;
+                    let Service { store, clock, .. } = &self.service;
+                    self.subscription.wait(store, clock, &self.app).await;
                 }
             }
         }
     }
 }
-
-const POLL_INTERVAL: Duration = Duration::from_millis(100);

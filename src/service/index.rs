@@ -205,7 +205,7 @@ fn done(result: &Result<Applied, store::Error>) -> Option<&Done> {
 /// that succeeded, and the error of the first one that did not.
 ///
 /// A session that is damaged, or whose server is down, is no reason to leave the others: it ends after as many failures as
-/// there are tasks at once, without those of damaged sessions.
+/// there are tasks at once, without those that say nothing of other sessions.
 pub(super) async fn run_concurrently<I, T, F>(items: Vec<I>, task: impl Fn(I) -> F) -> (Vec<T>, Result<(), Error>)
 where
     T: Send + 'static,
@@ -224,7 +224,7 @@ where
         match result.expect("a task neither panics nor is aborted") {
             Ok(result) => results.push(result),
             Err(error) => {
-                failures += usize::from(!matches!(error, Error::Store(store::Error::Corrupt)));
+                failures += usize::from(!matches!(&error, Error::Store(error) if error.is_of_one_session()));
                 all = all.and(Err(error));
             }
         }

@@ -3,6 +3,8 @@
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
+use tokio::task::yield_now;
+
 use super::index::{SubjectSession, WithEntries, subject_ref};
 use super::liveness::{Liveness, is_live, liveness};
 use super::{Error, Service};
@@ -116,21 +118,23 @@ impl Service {
     ) -> Result<SessionPage, Error> {
         let app = self.stored_app(app, "ListSessions")?;
         let now = self.clock.now();
-        let most_loaded = match with_entries {
-            WithEntries::No => limit,
-            WithEntries::Yes => limit.min(most_loaded(&app)),
-        };
+        // Also without their entries, which the store reads all the same.
+        let most_loaded = limit.min(most_loaded(&app));
         let (mut sessions, mut bytes, mut read, mut from) = (Vec::new(), 0, 0, from.clone());
         loop {
             let page = self.store.scan(&app.name, &from, most_loaded).await?;
             let live = page.sessions.into_iter().filter(|(_, snapshot)| is_live(snapshot, now));
             for (id, Snapshot { record, .. }) in live {
-                bytes += record.entries.bytes();
+                bytes += if with_entries == WithEntries::Yes { record.entries.bytes() } else { 0 };
                 sessions.push(info(id, record, None, with_entries));
             }
             read += most_loaded;
             match page.next {
-                Some(next) if read < limit && bytes < MAX_PAGE_BYTES => from = next,
+                Some(next) if read < limit && bytes < MAX_PAGE_BYTES => {
+                    from = next;
+                    // The health checks of this thread have their turn between two pages of a store that does not wait.
+                    yield_now().await;
+                }
                 next => return Ok(SessionPage { sessions, next }),
             }
         }
@@ -162,7 +166,7 @@ fn last_of(cursor: &Cursor) -> Option<SessionId> {
     Some(SessionId::from_bytes(last.try_into().ok()?))
 }
 
-/// How many sessions of an app are loaded at once with their entries, so that they are no more than a page.
+/// How many sessions of an app are loaded at once, so that their entries are no more than a page.
 fn most_loaded(app: &App) -> usize {
     usize::try_from(MAX_PAGE_BYTES / app.limits.max_bytes.max(1)).unwrap_or(MAX_LOADED).clamp(1, MAX_LOADED)
 }

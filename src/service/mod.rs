@@ -76,7 +76,7 @@ use crate::audit::AuditLog;
 use crate::cookie::{self, CookieChanges};
 use crate::store::{Handle, SessionKey};
 use crate::token::{KeyRing, SessionId, SplitToken};
-use crate::types::{Clock, Time, timestamp};
+use crate::types::{AppName, Clock, Time, timestamp};
 
 /// The session service, on one store. Clones share everything.
 #[derive(Clone, Debug)]
@@ -125,9 +125,9 @@ impl Service {
         // First, so that every call of a new app is counted.
         self.stats.include(apps);
         let before = self.apps.replace(apps);
-        for removed in before.keys().filter(|name| apps.find(name.as_str()).is_none()) {
-            self.watch_registry.notify_all(removed);
-        }
+        let has_no_feed =
+            |name: &&AppName| apps.find(name.as_str()).is_none_or(|app| matches!(app.kind, Kind::Cookie(_)));
+        before.keys().filter(has_no_feed).for_each(|app| self.watch_registry.notify_all(app));
     }
 
     /// Returns all apps as they are served now, in the order of their names.

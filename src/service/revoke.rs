@@ -30,26 +30,29 @@ impl Service {
     ///
     /// It misses no session whose subject was set by a call that was answered before. A legacy session of the subject
     /// that is not imported yet, and was issued before, will not be imported. Fails as [`Self::revoke_session`]; a
-    /// repetition ends the rest. If it fails because a session is damaged, which nobody can open, it has ended all others.
+    /// repetition ends the rest. If it fails because a session is damaged, which nobody can open, or because an end is not
+    /// acknowledged, it has ended all others.
     pub async fn revoke_subject(&self, app: &str, subject: &Subject, except: Option<SessionId>) -> Result<u32, Error> {
         let app = self.stored_app(app, "RevokeSubject")?;
         let (subject_ref, now) = (subject_ref(&app, subject), self.clock.now());
+        // If one step fails, the others are done all the same, and a repetition does the rest.
+        let mut failed = None;
         if let Some(migration) = app.migration.as_ref().filter(|migration| now < migration.until) {
             // Before the listing: a session that is imported meanwhile is in the listing, or its import meets this.
             let revocation = Revocation { time: now, until: migration.remembered_until(now), except };
-            self.store.record_revocation(&subject_ref, &revocation).await?;
+            failed = self.store.record_revocation(&subject_ref, &revocation).await.err().map(Error::from);
         }
-        let (mut from, mut ended, mut damaged) = (Cursor::default(), 0, None);
+        let (mut from, mut ended) = (Cursor::default(), 0);
         loop {
             let IndexPage { entries, next } = self.store.list_index(&subject_ref, &from).await?;
             let ids = entries.iter().map(|entry| entry.id).filter(|id| Some(*id) != except).collect();
             let (count, all) = self.end_subject_sessions(&subject_ref, ids, EndReason::Revoked, now).await;
             ended += count;
             match all {
-                Err(error @ Error::Store(store::Error::Corrupt)) => damaged = Some(error),
+                Err(Error::Store(error)) if error.is_of_one_session() => failed = failed.or(Some(error.into())),
                 all => all?,
             }
-            let Some(next) = next else { return damaged.map_or(Ok(ended), Err) };
+            let Some(next) = next else { return failed.map_or(Ok(ended), Err) };
             from = next;
         }
     }

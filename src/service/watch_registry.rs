@@ -1,16 +1,17 @@
-//! The watch registry: notifies watchers when something may have happened to their sessions.
+//! The watch registry: notifies watchers when something may have happened to their sessions, and readers of events when
+//! there may be some.
 //!
-//! While an app has watchers, one poller reads its event feed and the clock, and notifies the watchers of the sessions
-//! concerned. The poller judges nothing: the watchers load their sessions. A watcher costs a few words of memory here,
-//! and no timer.
+//! While an app has any of them, one poller reads its event feed and the clock, and notifies the watchers of the sessions
+//! concerned. The poller judges nothing: the watchers load their sessions, and the readers read the feed. A watcher costs
+//! a few words of memory here, and no timer.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{MissedTickBehavior, interval, timeout};
 use tracing::debug;
 
 use crate::store::{Cursor, Error, FeedEntry, FeedRead, Handle, SessionKey};
@@ -45,11 +46,24 @@ impl WatchRegistry {
         Some(subscription)
     }
 
-    /// Notifies all watchers of an app.
+    /// Subscribes a reader to the events of an app; `None` if the app has too many readers already.
+    pub(super) fn subscribe_reader(&self, app: &AppName) -> Option<ReaderSubscription> {
+        let watchers = Arc::clone(self.0.lock().entry(app.clone()).or_default());
+        let mut subscriptions = watchers.subscriptions.lock();
+        if subscriptions.readers >= MAX_READERS {
+            return None;
+        }
+        subscriptions.readers += 1;
+        drop(subscriptions);
+        let changes = watchers.changes.subscribe();
+        Some(ReaderSubscription { watchers, changes })
+    }
+
+    /// Notifies all watchers and readers of an app.
     pub(super) fn notify_all(&self, app: &AppName) {
         let watchers = self.0.lock().get(app).cloned();
         if let Some(watchers) = watchers {
-            watchers.subscriptions.lock().notify_all();
+            watchers.notify_all();
         }
     }
 }
@@ -62,6 +76,23 @@ struct AppWatchers {
     ///
     /// Loads of a node that hangs hold their permits until they fail. Those of other nodes do not wait for that.
     permits: Mutex<BTreeMap<u16, Arc<Semaphore>>>,
+    /// Changes whenever the feed may have events.
+    changes: watch::Sender<()>,
+}
+
+impl AppWatchers {
+    fn notify_all(&self) {
+        self.subscriptions.lock().notify_all();
+        self.changes.send_replace(());
+    }
+
+    /// Starts the app's poller, unless it runs.
+    fn ensure_poller(self: &Arc<Self>, store: &Handle, clock: &Arc<dyn Clock>, app: &AppName) {
+        if !std::mem::replace(&mut self.subscriptions.lock().is_polled, true) {
+            let poller = Poller { watchers: Arc::clone(self), app: app.clone(), is_done: false };
+            tokio::spawn(poller.poll(store.clone(), Arc::clone(clock)));
+        }
+    }
 }
 
 /// A session, and the number of one of its watchers.
@@ -72,6 +103,8 @@ struct Subscriptions {
     next_number: u64,
     watchers: BTreeMap<SubscriptionId, Arc<Notify>>,
     deadlines: BTreeSet<(Time, SubscriptionId)>,
+    /// How many readers of events there are.
+    readers: usize,
     /// Whether a poller runs.
     is_polled: bool,
 }
@@ -108,10 +141,7 @@ pub(super) struct Subscription {
 impl Subscription {
     /// Starts the app's poller, unless it runs.
     pub(super) fn ensure_poller(&self, store: &Handle, clock: &Arc<dyn Clock>, app: &AppName) {
-        if !std::mem::replace(&mut self.watchers.subscriptions.lock().is_polled, true) {
-            let poller = Poller { watchers: Arc::clone(&self.watchers), app: app.clone(), is_done: false };
-            tokio::spawn(poller.poll(store.clone(), Arc::clone(clock)));
-        }
+        self.watchers.ensure_poller(store, clock, app);
     }
 
     /// Sets the time at which the watcher is notified at the latest.
@@ -151,7 +181,34 @@ impl Drop for Subscription {
     }
 }
 
-/// The task that notifies an app's watchers, for as long as it has any.
+/// The subscription of one reader of events. Dropping it ends it.
+#[derive(Debug)]
+pub(super) struct ReaderSubscription {
+    watchers: Arc<AppWatchers>,
+    changes: watch::Receiver<()>,
+}
+
+impl ReaderSubscription {
+    /// Begins a read of the feed: all that is not in it yet is notified from now on.
+    pub(super) fn begin_read(&mut self) {
+        self.changes.mark_unchanged();
+    }
+
+    /// Waits until there may be events that the last read has not found.
+    pub(super) async fn wait(&mut self, store: &Handle, clock: &Arc<dyn Clock>, app: &AppName) {
+        self.watchers.ensure_poller(store, clock, app);
+        // A reader may have missed what the poller has not: its cursor may be older.
+        _ = timeout(LONGEST_WAIT, self.changes.changed()).await;
+    }
+}
+
+impl Drop for ReaderSubscription {
+    fn drop(&mut self) {
+        self.watchers.subscriptions.lock().readers -= 1;
+    }
+}
+
+/// The task that notifies an app's watchers and readers, for as long as it has any.
 struct Poller {
     watchers: Arc<AppWatchers>,
     app: AppName,
@@ -168,21 +225,20 @@ impl Poller {
             self.watchers.subscriptions.lock().notify_due(clock.now());
             while reader.read(&self.watchers, &self.app).await == MoreEntries::Likely {}
             let mut subscriptions = self.watchers.subscriptions.lock();
-            self.is_done = subscriptions.watchers.is_empty();
+            self.is_done = subscriptions.watchers.is_empty() && subscriptions.readers == 0;
             subscriptions.is_polled = !self.is_done;
         }
     }
 }
 
 impl Drop for Poller {
-    /// Notifies all watchers if the poller was stopped: each of them makes sure that a new one runs.
+    /// Notifies all of them if the poller was stopped: each makes sure that a new one runs.
     ///
     /// The worker thread that it ran on may end before the others.
     fn drop(&mut self) {
         if !self.is_done {
-            let mut subscriptions = self.watchers.subscriptions.lock();
-            subscriptions.is_polled = false;
-            subscriptions.notify_all();
+            self.watchers.subscriptions.lock().is_polled = false;
+            self.watchers.notify_all();
         }
     }
 }
@@ -206,9 +262,12 @@ impl FeedReader {
     async fn read(&mut self, watchers: &AppWatchers, app: &AppName) -> MoreEntries {
         match self.changed_sessions(app).await {
             // After a lost connection, the entries that were lost with it are not known.
-            Ok(_) if std::mem::take(&mut self.has_failed) => watchers.subscriptions.lock().notify_all(),
-            Ok(None) => watchers.subscriptions.lock().notify_all(),
+            Ok(_) if std::mem::take(&mut self.has_failed) => watchers.notify_all(),
+            Ok(None) => watchers.notify_all(),
             Ok(Some(ids)) => {
+                if !ids.is_empty() {
+                    watchers.changes.send_replace(());
+                }
                 let subscriptions = watchers.subscriptions.lock();
                 ids.iter().for_each(|id| subscriptions.notify(*id));
                 return if ids.len() >= FULL_BATCH { MoreEntries::Likely } else { MoreEntries::Unlikely };
@@ -216,6 +275,8 @@ impl FeedReader {
             Err(error) => {
                 debug!(error = &error as &dyn std::error::Error, %app, "could not read the feed; trying again");
                 self.has_failed = true;
+                // The readers say it.
+                watchers.changes.send_replace(());
                 if !matches!(error, Error::Unavailable(_) | Error::Refused(_)) {
                     // A read from the same cursor would fail again and again.
                     self.cursor = None;
@@ -251,6 +312,12 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 /// The most watchers of one app.
 const MAX_WATCHERS: usize = 10_000;
+
+/// The most readers of one app's events: each of them reads the feed when it has something new.
+const MAX_READERS: usize = 1000;
+
+/// The longest time between two reads of a reader.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// How many watchers of an app load sessions of one node at once.
 const MAX_CONCURRENT_CHECKS: usize = 32;

@@ -248,6 +248,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether the error says nothing of other sessions: one is damaged, or its write is done and not acknowledged.
+    pub const fn is_of_one_session(&self) -> bool {
+        matches!(self, Self::Corrupt | Self::NotAcknowledged { .. })
+    }
+
     /// Makes an error from the reason why the store did not answer.
     pub fn unavailable(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::Unavailable(source.into())

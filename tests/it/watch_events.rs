@@ -1,5 +1,7 @@
 //! Events of an app's sessions, read from the service itself and by the WatchEvents RPC.
 
+use std::time::{Duration, Instant};
+
 use cloakroom::grpc::wire::{
     Changes, EndReason, RotationCause, SessionEvent, SessionEventKind, WatchEventsRequest, WatchEventsResponse,
 };
@@ -7,8 +9,10 @@ use cloakroom::service::Error;
 use cloakroom::session::{self, Event, EventKind};
 use cloakroom::store::{Cursor, FeedEntry};
 use cloakroom::token::SessionId;
+use tokio::task::JoinSet;
 use tonic::{Code, Streaming};
 
+use crate::admin::http_pages::metric;
 use crate::support::calls::{ChangesExt as _, reason, save};
 use crate::support::watches::session_key;
 use crate::support::{StoreKind, TestService};
@@ -35,6 +39,51 @@ async fn events_start_now_or_at_a_cursor(store: StoreKind) {
     let ended = [(id, EventKind::Ended(session::EndReason::Destroyed))];
     assert_eq!(kinds(&events.next().await.unwrap().events), ended);
     assert_eq!(kinds(&resumed.next().await.unwrap().events), ended);
+}
+
+#[tokio::test]
+async fn idle_streams_read_the_store_no_more_often_than_a_few() {
+    let service = TestService::new(StoreKind::Memory).await;
+    let reads = async || {
+        metric(&service, "cloakroom_store_operation_duration_seconds_count{operation=\"read_feed\"}").await.unwrap()
+    };
+    let mut readers = JoinSet::new();
+    for _ in 0..100 {
+        let mut events = service.inner.events("", None).unwrap();
+        events.next().await.unwrap();
+        readers.spawn(async move { events.next().await.unwrap() });
+    }
+    // Each reads when it begins, and when the poller does.
+    while reads().await < 200.0 {
+        tokio::task::yield_now().await;
+    }
+    let (before, begin) = (reads().await, Instant::now());
+    while begin.elapsed() < Duration::from_secs(1) {
+        tokio::task::yield_now().await;
+    }
+    let idle = reads().await - before;
+    let token = service.stored(&[("a", "1")]).await;
+    let id = session_key(&service.session(&token).await.id).id;
+
+    for batch in readers.join_all().await {
+        assert_eq!(kinds(&batch.events), [(id, EventKind::Created)]);
+    }
+    assert!(idle < 250.0, "{idle} reads in a second");
+}
+
+#[tokio::test]
+async fn an_app_has_a_thousand_streams_of_events_and_no_more() {
+    let service = TestService::new(StoreKind::Memory).await;
+    let mut readers = Vec::new();
+    for _ in 0..1000 {
+        readers.push(service.inner.events("", None).unwrap());
+    }
+
+    let refused = service.inner.events("", None);
+    readers.pop();
+
+    assert!(matches!(refused, Err(Error::TooManyWatchers)));
+    assert!(service.inner.events("", None).is_ok());
 }
 
 #[apply(on_every_store)]

@@ -80,7 +80,8 @@ where
             let allowed = is_allowed.and_then(|()| check_protocol(&request, protocol, &context, is_public));
             let accepted = allowed.and_then(|protocol| {
                 let is_public_stream = is_public && context.schema.is_stream(request.uri().path());
-                let public_stream = is_public_stream.then(|| context.open_public_stream()).transpose()?;
+                let public_stream =
+                    is_public_stream.then(|| context.open_public_stream(&connection.goaway)).transpose()?;
                 Ok((protocol, caller?, limits.timeout(request.headers(), protocol)?, public_stream))
             });
             let (mut response, rest, public_stream) = match accepted {

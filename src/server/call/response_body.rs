@@ -23,7 +23,7 @@ pub(in crate::server) struct ResponseBody {
     call: Option<CallRecorder>,
     connection: Arc<ConnectionContext>,
     _stream: StreamGuard,
-    _public_stream: Option<PublicStream>,
+    public_stream: Option<PublicStream>,
 }
 
 impl ResponseBody {
@@ -34,11 +34,11 @@ impl ResponseBody {
         public_stream: Option<PublicStream>,
     ) -> Self {
         let connection = Arc::clone(&call.connection);
-        Self { body, connection, call: Some(call), _stream: stream, _public_stream: public_stream }
+        Self { body, connection, call: Some(call), _stream: stream, public_stream }
     }
 
     pub(super) fn of_page(body: Body, stream: StreamGuard, connection: Arc<ConnectionContext>) -> Self {
-        Self { body, connection, call: None, _stream: stream, _public_stream: None }
+        Self { body, connection, call: None, _stream: stream, public_stream: None }
     }
 }
 
@@ -50,11 +50,18 @@ impl http_body::Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<ResponseBytes>, Status>>> {
-        let Self { body, call, connection, .. } = &mut *self;
-        let polled = match call {
+        let Self { body, call, connection, public_stream, .. } = &mut *self;
+        let mut polled = match call {
             Some(call) => call.context.sync_scope(|| poll_body(body, call.protocol, cx)),
             None => poll_body(body, Protocol::Grpc, cx),
         };
+        // Others have a permit that ends them. Without this, one watch of the health would hold up each stop.
+        if let (Poll::Pending, Some(call), Some(stream)) = (&polled, &call, public_stream)
+            && stream.poll_goaway(cx)
+        {
+            *body = connect::failed_stream(call.protocol, Rejection::GoingAway.into_trailers());
+            polled = poll_body(body, call.protocol, cx);
+        }
         if let (Poll::Ready(Some(Ok(frame))), Some(call)) = (&polled, call)
             && let Some(trailers) = frame.trailers_ref()
         {

@@ -55,18 +55,19 @@ impl ConnectionTimeouts {
         }
     }
 
-    /// Waits until a connection has been idle for too long.
+    /// Waits until a connection has been idle for too long, or its calls have had their time to end.
     pub(super) async fn wait_until_idle(self, activity: &Activity) {
+        let latest = Instant::now() + self.drain;
         loop {
             let now = Instant::now();
             let expiry = match activity.phase() {
                 ConnectionPhase::Idle(since) => since + self.idle,
-                ConnectionPhase::New | ConnectionPhase::Active(_) => now + self.idle,
+                ConnectionPhase::New | ConnectionPhase::Active(_) => latest,
             };
             if expiry <= now {
                 return;
             }
-            time::sleep_until(expiry).await;
+            time::sleep_until(expiry.min(now + self.idle)).await;
         }
     }
 }

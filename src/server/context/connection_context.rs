@@ -1,10 +1,13 @@
 //! The state of the server and the costs of a connection, which all calls of the connection share.
 
 use std::ops::Deref;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Context;
 
 use tokio::task;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::ServerContext;
 use super::frame_credit::FrameCredit;
@@ -26,7 +29,22 @@ pub(in crate::server) struct ConnectionContext {
 
 /// A stream that anybody may open, such as a watch of the health. It counts for its connection until this is dropped.
 #[derive(Debug)]
-pub(in crate::server) struct PublicStream(Arc<ConnectionContext>);
+pub(in crate::server) struct PublicStream {
+    connection: Arc<ConnectionContext>,
+    /// Ready when the connection gets a GOAWAY. `None`: it was.
+    goaway: Option<Pin<Box<WaitForCancellationFutureOwned>>>,
+}
+
+impl PublicStream {
+    /// Whether the stream has to end now; true once. Wakes the task when it has to.
+    pub(in crate::server) fn poll_goaway(&mut self, cx: &mut Context<'_>) -> bool {
+        let is_over = self.goaway.as_mut().is_some_and(|goaway| goaway.as_mut().poll(cx).is_ready());
+        if is_over {
+            self.goaway = None;
+        }
+        is_over
+    }
+}
 
 impl ConnectionContext {
     pub(in crate::server) fn new(server: ServerContext, permit: ConnectionPermit) -> Arc<Self> {
@@ -37,9 +55,13 @@ impl ConnectionContext {
 
     /// Opens a stream that anybody may open. A peer without an answered call may have few, because each uses memory for as
     /// long as the peer likes.
-    pub(in crate::server) fn open_public_stream(self: &Arc<Self>) -> Result<PublicStream, Rejection> {
+    pub(in crate::server) fn open_public_stream(
+        self: &Arc<Self>,
+        goaway: &CancellationToken,
+    ) -> Result<PublicStream, Rejection> {
         let open = self.public_streams.fetch_add(1, Ordering::Relaxed);
-        let stream = PublicStream(Arc::clone(self));
+        let goaway = Some(Box::pin(goaway.clone().cancelled_owned()));
+        let stream = PublicStream { connection: Arc::clone(self), goaway };
         if open < MAX_PUBLIC_STREAMS || self.permit.is_used() { Ok(stream) } else { Err(Rejection::ShareExhausted) }
     }
 
@@ -83,7 +105,7 @@ impl Deref for ConnectionContext {
 
 impl Drop for PublicStream {
     fn drop(&mut self) {
-        self.0.public_streams.fetch_sub(1, Ordering::Relaxed);
+        self.connection.public_streams.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -54,8 +54,9 @@ impl Index for Moving {
     }
 
     async fn record_revocation(&self, subject_ref: &SubjectRef, revocation: &Revocation) -> Result<(), Error> {
-        self.old.record_revocation(subject_ref, revocation).await?;
-        self.new.record_revocation(subject_ref, revocation).await
+        let old = self.old.record_revocation(subject_ref, revocation).await;
+        self.new.record_revocation(subject_ref, revocation).await?;
+        old
     }
 
     async fn load_revocation(&self, subject_ref: &SubjectRef) -> Result<Option<Revocation>, Error> {

@@ -73,8 +73,27 @@ impl Store for Moving {
     /// Revokes in the old store first, so that no session escapes by a move: what moves before is revoked in the new one,
     /// and what would move after is not moved alive.
     async fn revoke_app(&self, app: &AppName, now: Time) -> Result<(), Error> {
-        self.old.revoke_app(app, now).await?;
-        self.new.revoke_app(app, now).await
+        // Each of them, whether the other one answers or not.
+        let revoked = [self.old.revoke_app(app, now).await, self.new.revoke_app(app, now).await];
+        let (mut done, mut all) = (0, 0);
+        for store in &revoked {
+            let (store_done, store_all) = match store {
+                Ok(()) | Err(Error::NotAcknowledged { .. }) => (1, 1),
+                Err(Error::RevokedInPart { done, all, .. }) => (*done, *all),
+                Err(_) => (0, 1),
+            };
+            (done, all) = (done + store_done, all + store_all);
+        }
+        let errors = revoked.into_iter().filter_map(Result::err);
+        // Writes that are not acknowledged are done, so another error says more.
+        let Some(error) = errors.min_by_key(|error| matches!(error, Error::NotAcknowledged { .. })) else {
+            return Ok(());
+        };
+        match error {
+            error if done == 0 || done == all => Err(error),
+            Error::RevokedInPart { cause, .. } => Err(Error::RevokedInPart { done, all, cause }),
+            error => Err(Error::RevokedInPart { done, all, cause: Box::new(error) }),
+        }
     }
 
     /// Reads the old store first, so that a session that moves during the scan is found.

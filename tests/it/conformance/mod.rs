@@ -27,7 +27,7 @@ pub(crate) fn memory() -> Fresh<Memory> {
     (Arc::new(Memory::new()), Box::new(()))
 }
 
-fn embedded_settings() -> (EmbeddedSettings, TempDir) {
+pub(crate) fn embedded_settings() -> (EmbeddedSettings, TempDir) {
     let folder = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a folder can be made");
     (EmbeddedSettings { path: folder.path().to_owned(), ..EmbeddedSettings::default() }, folder)
 }
@@ -82,7 +82,7 @@ pub(crate) fn moving_from_redis() -> Fresh<Moving> {
     (store, Box::new((moves, folder)))
 }
 
-fn open_moving(settings: &Settings) -> Arc<Moving> {
+pub(crate) fn open_moving(settings: &Settings) -> Arc<Moving> {
     Arc::new(Moving::open(settings).expect("the settings are right").expect("there are two stores"))
 }
 

@@ -1,5 +1,9 @@
 //! Health and reflection by each protocol.
 
+use std::time::Duration;
+
+use cloakroom::server;
+use tonic::Code;
 use tonic::codegen::tokio_stream;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -7,6 +11,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_reflection::pb::{v1, v1alpha};
 
 use crate::admin::http_pages::await_metric;
+use crate::support::calls::{reason, refused};
 use crate::support::connect::{Protocol, Transport};
 use crate::support::{StoreKind, TestService};
 
@@ -35,6 +40,30 @@ async fn health_is_checked_and_watched_by_each_protocol() {
     for (protocol, mut watch) in watches {
         let next = watch.message().await.unwrap().unwrap();
         assert_eq!(next.status(), ServingStatus::NotServing, "{protocol:?}");
+        assert_eq!(
+            reason(&refused(watch.message().await)),
+            (Code::Unavailable, "GOING_AWAY".to_owned()),
+            "{protocol:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_watch_of_the_health_ends_with_its_connection_by_each_protocol() {
+    let settings = server::Settings { max_connection_age: Duration::from_millis(500), ..Default::default() };
+    let service = TestService::with_server(StoreKind::Memory, settings).await;
+
+    for protocol in Protocol::ALL {
+        let mut health = HealthClient::new(Transport::connect(&service.address, protocol).await);
+        let mut watch = health.watch(check()).await.unwrap().into_inner();
+
+        let ended = loop {
+            if let Err(status) = watch.message().await {
+                break status;
+            }
+        };
+
+        assert_eq!(reason(&ended), (Code::Unavailable, "GOING_AWAY".to_owned()), "{protocol:?}");
     }
 }
 
@@ -45,7 +74,7 @@ async fn an_unknown_service_has_no_health_by_each_protocol() {
     for protocol in Protocol::ALL {
         let mut health = HealthClient::new(Transport::connect(&service.address, protocol).await);
         let check = HealthCheckRequest { service: "unknown".to_owned() };
-        assert_eq!(health.check(check).await.err().unwrap().code(), tonic::Code::NotFound, "{protocol:?}");
+        assert_eq!(health.check(check).await.err().unwrap().code(), Code::NotFound, "{protocol:?}");
     }
 }
 

@@ -4,11 +4,14 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use cloakroom::app::{self, FlaskCookieSettings, MigrationSettings};
 use cloakroom::grpc::wire::{
     Changes, DestroySessionRequest, EndReason, Outcome, RevokeAppRequest, RevokeSubjectRequest, SaveSessionRequest,
     destroy_session_request::Credential,
 };
-use cloakroom::store::{Acknowledge, Error, Handle, Redis, RedisSettings, Store as _};
+use cloakroom::store::{
+    self, Acknowledge, Error, Handle, Redis, RedisSettings, SessionKey, SideSettings, Store as _, StoreKind,
+};
 use cloakroom::types::with_causes;
 use futures_util::future::join;
 use tokio::sync::Barrier;
@@ -21,6 +24,7 @@ use super::until;
 use crate::conformance::fixtures::{
     START, by_token, create, create_session, record, save as save_entry, session_key, set,
 };
+use crate::conformance::{embedded_settings, open_moving};
 use crate::support::calls::{ChangesExt as _, open_cookie, reason, refused, save};
 use crate::support::proxy::Proxy;
 use crate::support::redis::documented_rights;
@@ -239,6 +243,67 @@ async fn endings_can_be_stricter_than_saves() {
     servers[1].redis.signal("-CONT");
     until("an acknowledged logout", async || service.try_save(clear()).await.is_ok()).await;
     assert_eq!(service.save(clear()).await.outcome(), Outcome::Deleted);
+}
+
+#[tokio::test]
+async fn a_revocation_that_is_not_acknowledged_ends_every_session_of_the_user() {
+    let servers = primary_and_replicas(1, "").await;
+    let acknowledge_endings = Some(Acknowledge::Replicas(1));
+    let redis =
+        RedisSettings { acknowledge_endings, timeout: TIMEOUT / 3, ..settings(&servers[0], Acknowledge::Primary) };
+    let flask_cookie = FlaskCookieSettings { keys: vec!["key".to_owned().into()], ..Default::default() };
+    let until = Some(crate::support::now() + Duration::from_secs(3600));
+    let migrate = MigrationSettings { until, flask_cookie, ..Default::default() };
+    let importing = app::Settings { migrate, ..app_settings() };
+    let store = Redis::new(&redis).unwrap();
+    let service = TestService::on_store(store.into(), [("default", importing)], long_timeouts()).await;
+    let mut tokens = Vec::new();
+    // More than end at once.
+    for _ in 0..70 {
+        tokens.push(service.log_in(&service.stored(&[("a", "1")]).await, "anna").await);
+    }
+
+    servers[1].redis.signal("-STOP");
+    let anna = RevokeSubjectRequest { subject: "anna".to_owned(), ..Default::default() };
+    let revoked = service.admin.clone().revoke_subject(anna).await;
+
+    assert_unavailable(revoked);
+    for token in &tokens {
+        assert!(!service.is_live(token).await);
+    }
+    servers[1].redis.signal("-CONT");
+}
+
+#[tokio::test]
+async fn a_revocation_of_an_app_reaches_the_new_store_whatever_the_old_one_answers() {
+    let mut servers = primary_and_replicas(1, "").await;
+    let acknowledge_endings = Some(Acknowledge::Replicas(1));
+    let old =
+        RedisSettings { acknowledge_endings, timeout: TIMEOUT / 3, ..settings(&servers[0], Acknowledge::Primary) };
+    let (embedded, _folder) = embedded_settings();
+    let previous = SideSettings { kind: StoreKind::Redis, redis: old, ..Default::default() };
+    let both = store::Settings { kind: StoreKind::Embedded, embedded, previous: Some(previous), ..Default::default() };
+    let store = open_moving(&both);
+    let is_live = async |key: &SessionKey| {
+        let snapshot = store.load(key).await.unwrap().expect("its record stays until it expires");
+        snapshot.generation == snapshot.record.head.generation
+    };
+    let keys = [create(&*store, session_key(1), &record()).await, create(&*store, session_key(2), &record()).await];
+
+    servers[1].redis.signal("-STOP");
+    let unacknowledged = store.revoke_app(&keys[0].app, START).await.unwrap_err();
+    assert!(!is_live(&keys[0]).await && !is_live(&keys[1]).await);
+    servers[1].redis.signal("-CONT");
+    until("the replica", async || store.revoke_app(&keys[0].app, START).await.is_ok()).await;
+    let later = create(&*store, session_key(3), &record()).await;
+    servers[0].redis.stop();
+    let in_part = store.revoke_app(&keys[0].app, START).await.unwrap_err();
+    servers[0].redis.start_again();
+
+    assert!(matches!(unacknowledged, Error::NotAcknowledged { .. }), "{unacknowledged:?}");
+    assert!(matches!(in_part, Error::RevokedInPart { done: 1, all: 2, .. }), "{in_part:?}");
+    until("the old store", async || store.load(&later).await.is_ok()).await;
+    assert!(!is_live(&later).await);
 }
 
 #[tokio::test]
