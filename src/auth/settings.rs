@@ -33,9 +33,9 @@ pub struct CallerSettings {
 pub enum Role {
     /// Call SessionService for its apps.
     Frontend,
-    /// Call AdminService for its apps, and read the metrics.
+    /// Call AdminService for its apps, but for exports, and read the metrics. Moving a store needs all apps.
     Admin,
-    /// The same without the RPCs that end sessions.
+    /// The same without the RPCs that end or move sessions.
     Viewer,
     /// Read the metrics.
     Monitor,

@@ -116,7 +116,7 @@ impl Handle {
         }
     }
 
-    /// Returns the known facts about each Redis of the store, if it is on Redis.
+    /// Returns the known facts about each server of the first Redis of the store, if it is on Redis.
     pub fn redis_metrics(&self) -> Option<RedisMetrics> {
         self.redis().first().map(|store| store.redis_metrics())
     }
