@@ -163,6 +163,27 @@ test('a loop over events ends when the stream is closed', async () => {
   assert.ok(stream.cursor !== '');
 });
 
+test('a stream of events that is silent for long begins again and misses nothing', async (t) => {
+  const stream = admin.events();
+  const batches = stream[Symbol.asyncIterator]();
+  await batches.next();
+  const realNow = performance.now.bind(performance);
+  let later = 0;
+  t.mock.method(performance, 'now', () => realNow() + later);
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+
+  const renewed = batches.next();
+  await new Promise(setImmediate);
+  later = 300_000;
+  t.mock.timers.tick(later);
+  t.mock.timers.reset();
+  assert.deepEqual((await renewed).value.events, []);
+  const { id } = await logIn('gus');
+
+  assert.equal((await batches.next()).value.events[0].id, id);
+  stream.close();
+});
+
 test('events of a cursor that is none are refused', async () => {
   await assert.rejects(async () => { for await (const batch of admin.events({ cursor: 'x' })) assert.fail(batch); },
     (error) => error.reason === 'EVENTS_MISSED');
