@@ -8,10 +8,10 @@ use tokio::runtime;
 use super::output::ExportOutput;
 use super::report::ExportReport;
 use crate::cli::credentials::Credentials;
-use crate::cli::sessions::admin::AdminClient;
+use crate::cli::sessions::admin::{AdminClient, CallError};
 use crate::cli::{Address, CliError};
 use crate::grpc::wire::{ExportSessionsRequest, ExportSessionsResponse};
-use crate::types::{duration, with_causes};
+use crate::types::duration;
 
 #[derive(Debug, Args)]
 pub(super) struct ServiceArgs {
@@ -69,12 +69,6 @@ fn write(
 }
 
 /// Says what a stream that ended too early means.
-fn cut(error: CliError) -> CliError {
-    match error {
-        CliError::Failed(error) => {
-            let why = with_causes(error.as_ref());
-            CliError::Failed(format!("the export did not finish, and nothing of it is to be used: {why}").into())
-        }
-        other => other,
-    }
+fn cut(error: CallError) -> CliError {
+    CliError::Failed(format!("the export did not finish, and nothing of it is to be used: {error}").into())
 }

@@ -59,7 +59,8 @@ enum SessionsCommand {
     List(list::ListArgs),
     /// Show one session that is alive or ended recently
     Show(show::ShowArgs),
-    /// End sessions by their ids. Exit code 1: one of them is unknown, and all others have ended
+    /// End sessions by their ids. Exit code 1: one of them is unknown or not ended, as the output says, and all others
+    /// have ended
     Revoke(revoke::RevokeArgs),
     /// End all sessions of a subject
     RevokeSubject(revoke_subject::RevokeSubjectArgs),

@@ -2,10 +2,12 @@
 
 use clap::Args;
 
+use super::admin::CallError;
 use super::{CommandContext, OutputFormat, json, text};
 use crate::cli::{CliError, output};
 use crate::grpc::wire::{EndReason, Outcome, RevokeSessionRequest, RevokeSessionResponse};
 use crate::token::SessionId;
+use crate::types::counted;
 
 #[derive(Debug, Args)]
 pub(super) struct RevokeArgs {
@@ -15,20 +17,51 @@ pub(super) struct RevokeArgs {
 }
 
 impl RevokeArgs {
-    /// Ends all sessions, even if one of them is unknown. Then the exit code is 1.
+    /// Ends all sessions, even if one of them is unknown or cannot be ended. Then the exit code is 1.
+    ///
+    /// Stops when nobody answers, because each id would take as long again.
     pub(super) async fn run(&self, context: &CommandContext) -> Result<(), CliError> {
-        let mut all_known = true;
-        for id in self.ids.iter().map(SessionId::to_string) {
-            let request = RevokeSessionRequest { app: context.app.clone(), id: id.clone() };
-            let response = context.admin.call(async |mut client| client.revoke_session(request).await).await?;
+        let (mut all_known, mut failed) = (true, 0);
+        for (tried, id) in self.ids.iter().map(SessionId::to_string).enumerate() {
+            let response = match revoke(context, &id).await {
+                Ok(response) => response,
+                Err(error) if error.has_no_answer() => {
+                    output::print_note(&format!("{id}  perhaps not ended: {error}"));
+                    return Err(self.not_ended(failed + 1, self.ids.len() - tried - 1));
+                }
+                Err(error) => {
+                    output::print_note(&format!("{id}  not ended: {error}"));
+                    failed += 1;
+                    continue;
+                }
+            };
             all_known &= is_known(&response);
             output::print(&match context.format {
                 OutputFormat::Text => format!("{id}  {}", describe(&response)),
                 OutputFormat::Json => json::line(&json::RevocationJson::new(&id, &response)),
             })?;
         }
-        if all_known { Ok(()) } else { Err(CliError::NegativeAnswer) }
+        match failed {
+            0 if all_known => Ok(()),
+            0 => Err(CliError::NegativeAnswer),
+            _ => Err(self.not_ended(failed, 0)),
+        }
     }
+
+    /// Says how many sessions may be alive: those that failed, and those that were not tried.
+    fn not_ended(&self, failed: usize, not_tried: usize) -> CliError {
+        let all = counted(self.ids.len(), "session", "sessions");
+        let mut why = format!("{} of {all} not ended", failed + not_tried);
+        if not_tried > 0 {
+            why += &format!(", {not_tried} of them not tried, because nobody answers; run it again");
+        }
+        CliError::Failed(why.into())
+    }
+}
+
+async fn revoke(context: &CommandContext, id: &str) -> Result<RevokeSessionResponse, CallError> {
+    let request = RevokeSessionRequest { app: context.app.clone(), id: id.to_owned() };
+    context.admin.call(async |mut client| client.revoke_session(request).await).await
 }
 
 fn is_known(response: &RevokeSessionResponse) -> bool {

@@ -45,7 +45,7 @@ pub(super) async fn open_stream(
     cursor: &str,
 ) -> Result<Streaming<WatchEventsResponse>, CliError> {
     let request = WatchEventsRequest { app: context.app.clone(), cursor: cursor.to_owned() };
-    context.admin.call(async |mut client| client.watch_events(request).await).await
+    Ok(context.admin.call(async |mut client| client.watch_events(request).await).await?)
 }
 
 /// Prints a batch. As JSON also one without events, because its cursor is where the stream begins.

@@ -8,10 +8,10 @@ use tokio::runtime;
 use super::move_progress::MoveProgress;
 use crate::cli::credentials::Credentials;
 use crate::cli::progress::Progress;
-use crate::cli::sessions::admin::AdminClient;
+use crate::cli::sessions::admin::{AdminClient, CallError};
 use crate::cli::{Address, CliError, output};
 use crate::grpc::wire::{MigrateStoreRequest, MigrateStoreResponse};
-use crate::types::{duration, with_causes};
+use crate::types::duration;
 
 #[derive(Debug, Args)]
 pub(super) struct MigrateArgs {
@@ -92,17 +92,9 @@ const fn left_out(last: &MigrateStoreResponse) -> u64 {
 }
 
 /// Says what a stream that ended too early means.
-fn cut(error: CliError) -> CliError {
-    match error {
-        CliError::Failed(error) => {
-            let why = with_causes(error.as_ref());
-            CliError::Failed(
-                format!(
-                    "the move did not finish; what it did stays, and the command goes on if it is run again: {why}"
-                )
-                .into(),
-            )
-        }
-        other => other,
-    }
+fn cut(error: CallError) -> CliError {
+    CliError::Failed(
+        format!("the move did not finish; what it did stays, and the command goes on if it is run again: {error}")
+            .into(),
+    )
 }

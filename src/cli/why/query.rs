@@ -6,7 +6,7 @@ use tonic_types::StatusExt as _;
 use super::replica::{Replica, first_answer};
 use crate::cli::CliError;
 use crate::cli::input::without_field_name;
-use crate::cli::sessions::admin::AdminClient;
+use crate::cli::sessions::admin::{AdminClient, CallError};
 use crate::grpc::wire::explain_credential_request::Credential;
 use crate::grpc::wire::list_session_ends_request::Wanted;
 use crate::grpc::wire::{
@@ -116,7 +116,7 @@ impl Findings {
 }
 
 /// Gets a session. `None`: the store does not know it.
-async fn get_session(admin: &AdminClient, request: GetSessionRequest) -> Result<Option<SessionInfo>, CliError> {
+async fn get_session(admin: &AdminClient, request: GetSessionRequest) -> Result<Option<SessionInfo>, CallError> {
     let response = admin.call(async |mut client| match client.get_session(request).await {
         Err(status) if status.code() == Code::NotFound && reason(&status) == "SESSION_UNKNOWN" => {
             Ok(Response::new(GetSessionResponse::default()))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use crate::cli::credentials::Credentials;
-use crate::cli::sessions::admin::AdminClient;
+use crate::cli::sessions::admin::{AdminClient, CallError};
 use crate::cli::sessions::text::time;
 use crate::cli::{Address, CliError};
 use crate::grpc::wire::list_session_ends_request::Wanted;
@@ -74,14 +74,14 @@ pub(super) async fn connect(addresses: &[Address], credentials: &Credentials, ti
 /// Asks one replica after the other until one answers. Fails with what the first one said if none does.
 pub(super) async fn first_answer<T>(
     replicas: &[Replica],
-    ask: impl AsyncFn(&AdminClient) -> Result<T, CliError>,
+    ask: impl AsyncFn(&AdminClient) -> Result<T, CallError>,
 ) -> Result<T, CliError> {
     let mut first_error = None;
     for replica in replicas {
         let error = match &replica.admin {
             Ok(admin) => match ask(admin).await {
                 Ok(answer) => return Ok(answer),
-                Err(error) => error.message(),
+                Err(error) => error.to_string(),
             },
             Err(error) => error.clone(),
         };
@@ -128,7 +128,7 @@ async fn read_log(admin: &AdminClient, app: &str, wanted: &[Wanted]) -> Vec<LogA
     join_all(wanted.iter().map(async |wanted| {
         let request = ListSessionEndsRequest { app: app.to_owned(), wanted: Some(wanted.clone()) };
         let answer = admin.call(async |mut client| client.list_session_ends(request).await).await;
-        answer.map_err(|error| error.message())
+        answer.map_err(|error| error.to_string())
     }))
     .await
 }

@@ -3,13 +3,14 @@
 use std::io::{BufRead as _, BufReader};
 
 use cloakroom::grpc::wire::{Changes, RequestContext, RotationCause, SaveSessionRequest};
+use cloakroom::store::{self, Handle, RedisSettings, Settings};
 use cloakroom::types::{Time, timestamp};
 use serde_json::Value;
 
 use super::program::{Ended, Program};
 use crate::support::calls::{ChangesExt as _, save};
 use crate::support::sessions::{HOUR, LifetimeExt as _, MINUTE, SECOND};
-use crate::support::{StoreKind, TestService};
+use crate::support::{StoreKind, TestService, app_settings, redis};
 
 fn address(service: &TestService) -> String {
     service.admin_address.trim_start_matches("http://").to_owned()
@@ -57,6 +58,32 @@ async fn an_operator_lists_shows_ends_and_counts_sessions() {
     let all = sessions(&service, &["revoke-app", "--yes"]).await;
     let none = sessions(&service, &["list"]).await;
     assert_eq!((all.code, none.stdout.contains(&grace)), (Some(0), false));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_that_cannot_be_ended_does_not_keep_the_others_alive() {
+    let settings = redis::settings();
+    let store =
+        Handle::open(&Settings { kind: store::StoreKind::Redis, redis: settings.clone(), ..Default::default() });
+    let service = TestService::with_store(store.unwrap(), &app_settings()).await;
+    let ids = [logged_in(&service, "ada").await, logged_in(&service, "bob").await, logged_in(&service, "cy").await];
+    damage(&settings, &ids[1]);
+
+    let ended = sessions(&service, &["revoke", &ids[0], &ids[1], &ids[2]]).await;
+
+    assert_eq!((ended.code, ended.stdout), (Some(1), format!("{}  ended\n{}  ended\n", ids[0], ids[2])));
+    assert!(ended.stderr.starts_with(&format!("{}  not ended: {}: ", ids[1], address(&service))), "{}", ended.stderr);
+    assert!(ended.stderr.ends_with("\ncloakroom: 1 of 3 sessions not ended\n"), "{}", ended.stderr);
+}
+
+/// Replaces the record of a session in Redis by other bytes.
+fn damage(settings: &RedisSettings, id: &str) {
+    let mut connection = ::redis::Client::open(settings.url.as_str()).unwrap().get_connection().unwrap();
+    let pattern = format!("{}:*:{id}", settings.key_prefix);
+    let scan = ::redis::cmd("SCAN").arg(0).arg("MATCH").arg(&pattern).arg("COUNT").arg(1_000_000).clone();
+    let (_, keys): (u64, Vec<String>) = scan.query(&mut connection).unwrap();
+    let [key] = &keys[..] else { panic!("{pattern} is one key: {keys:?}") };
+    let _: i64 = ::redis::cmd("HSET").arg(key).arg("m").arg("no session").query(&mut connection).unwrap();
 }
 
 /// Returns the ids that `sessions list --json` prints with these arguments.

@@ -80,6 +80,20 @@ fn a_service_that_never_answers_times_out() {
     assert_eq!((ended.code, ended.stderr), (Some(1), expected));
 }
 
+#[test]
+fn ids_after_one_that_nobody_answers_are_not_tried() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+
+    let ended = sessions(&["revoke", ID, ID, ID, "--address", &address, "--timeout", "50ms"]);
+
+    let expected = format!(
+        "{ID}  perhaps not ended: {address}: no answer within 50ms\n\
+         cloakroom: 3 of 3 sessions not ended, 2 of them not tried, because nobody answers; run it again\n"
+    );
+    assert_eq!((ended.code, ended.stdout, ended.stderr), (Some(1), String::new(), expected));
+}
+
 #[tokio::test]
 async fn a_listener_without_admin_service_is_not_taken_for_the_admin_listener() {
     let service = TestService::new(StoreKind::Memory).await;
