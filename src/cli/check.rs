@@ -38,6 +38,7 @@ impl CheckArgs {
         let Settings { traces, metrics, .. } = &loaded.settings;
         traces.check_files().map_err(|error| CliError::Failed(error.under("traces").into()))?;
         metrics.check_files().map_err(|error| CliError::Failed(error.under("metrics").into()))?;
+        loaded.check_moved_key()?;
         let mut warnings = Vec::new();
         if self.connect {
             let connected = connect(&loaded)?;

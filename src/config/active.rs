@@ -35,8 +35,10 @@ impl LoadedConfig {
     /// Readies the data folder for the store to be opened, which makes the data file.
     ///
     /// If this is the first start, and the key of the app `default` has its place there, that writes a new key. Fails if
-    /// only one of the key file and the data file is there: a new one would log everybody out in silence.
+    /// only one of the key file and the data file is there, or the key in the folder of the store that sessions move from
+    /// or to: a new one would log everybody out in silence.
     pub fn prepare_default_key(&self) -> Result<(), default_key::Error> {
+        self.check_moved_key()?;
         let store = &self.settings.store;
         match self.default_key_source(store) {
             KeySource::Folder(folder) => default_key::prepare(folder, &store.embedded.data_file()),
@@ -92,9 +94,23 @@ impl LoadedConfig {
     pub fn check_default_key(&self) -> Result<(), default_key::Error> {
         let store = &self.settings.store;
         match self.default_key_source(store) {
-            KeySource::Folder(folder) => default_key::check_pair(folder, &store.embedded.data_file()).map(|_| ()),
-            KeySource::Configuration | KeySource::Process | KeySource::None => Ok(()),
+            KeySource::Folder(folder) => default_key::check_pair(folder, &store.embedded.data_file())?,
+            KeySource::Configuration | KeySource::Process | KeySource::None => return Ok(()),
+        };
+        self.check_moved_key()
+    }
+
+    /// Checks that no start makes a key for the app `default` that its sessions in the store that they move from or to do
+    /// not have. Creates nothing.
+    pub fn check_moved_key(&self) -> Result<(), default_key::Error> {
+        let store = &self.settings.store;
+        let KeySource::Folder(folder) = self.default_key_source(store) else { return Ok(()) };
+        for (_, place) in store.places() {
+            if let Some(other) = place.data_folder() {
+                default_key::check_other(folder, &store.embedded.data_file(), other)?;
+            }
         }
+        Ok(())
     }
 
     /// Returns the apps that a service would serve without a key.

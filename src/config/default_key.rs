@@ -115,6 +115,19 @@ pub(super) fn check_pair(folder: &Path, data_file: &Path) -> Result<FolderState,
     }
 }
 
+/// Checks that a first start here does not make a key while another store has one, in the folder `other`.
+///
+/// A file that cannot be looked at counts as there, because `cloakroom check` may run as another user.
+pub(super) fn check_other(folder: &Path, data_file: &Path, other: &Path) -> Result<(), Error> {
+    let is_missing = |path: &Path| matches!(path.try_exists(), Ok(false));
+    let is_first_start = is_missing(&path_in(folder)) && is_missing(data_file);
+    let path = path_in(other);
+    if is_first_start && path.exists() {
+        return Err(Error::LeftBehind { path, folder: folder.to_owned() });
+    }
+    Ok(())
+}
+
 /// Reads the keys in `folder`. The file has to exist.
 pub(super) fn reopen(folder: &Path) -> Result<(KeyRing, DefaultKey), Error> {
     let path = path_in(folder);
@@ -215,6 +228,13 @@ pub enum Error {
          without sessions", data_file.display(), path.display()
     )]
     DataMissing { path: PathBuf, data_file: PathBuf },
+    /// Sessions move here from another store or will move there, and their tokens were signed with its key.
+    #[error(
+        "{path}: this key of the app `default` has signed the tokens of the other store; another one logs everybody out. Copy \
+         it: (umask 077; mkdir -p {folder}; cp {path} {folder}/moved.key), and name the copy in apps.default.keys_file: \
+         \"{folder}/moved.key\"", path = path.display(), folder = folder.display()
+    )]
+    LeftBehind { path: PathBuf, folder: PathBuf },
     /// The key of an interrupted first start, which is of no use any more.
     #[error("{}: this key is left of an interrupted first start and can't be removed; remove it", path.display())]
     Leftover { path: PathBuf, source: io::Error },

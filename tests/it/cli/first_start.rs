@@ -5,6 +5,8 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use cloakroom::config::default_key;
+use cloakroom::store::{Embedded, EmbeddedSettings};
 use cloakroom::token::Key;
 
 use super::program::Program;
@@ -74,6 +76,46 @@ fn a_new_key_that_is_left_beside_the_key_is_removed_and_never_used() {
 
     assert_eq!(fs::read(folder.join("default.key")).unwrap(), key);
     assert_eq!(names(&folder), FILES);
+}
+
+/// A configuration whose sessions move from or to the folder `data`, with a key there.
+fn moving(arguments: &[&str], table: &str) -> Program {
+    let program = Program::new(arguments);
+    let data = program.path("data");
+    default_key::prepare(&data, &data.join("sessions.redb")).unwrap();
+    default_key::open(&data).unwrap();
+    let config = format!("[store.embedded]\npath = \"new\"\n[store.{table}.embedded]\npath = \"data\"\n");
+    program.file("cloakroom.toml", &config)
+}
+
+#[test]
+fn one_that_would_leave_the_key_in_the_other_store_is_refused() {
+    // A start that is not refused does not end, so it comes last.
+    let commands: [&[&str]; 3] = [&["check"], &["doctor"], &["serve"]];
+    for (arguments, table) in commands.into_iter().flat_map(|command| [(command, "previous"), (command, "next")]) {
+        let program = moving(arguments, table).env("CLOAKROOM__SERVER__LISTEN", "127.0.0.1:0");
+        let new = program.path("new");
+
+        let ended = program.run();
+
+        let said = (ended.stdout + &ended.stderr).replace('\n', "");
+        assert!(ended.code == Some(1) && !new.exists(), "{arguments:?} {table}: {said}");
+        assert!(said.contains("data/default.key: this key of the app `default` has signed"), "{arguments:?}: {said}");
+        assert!(said.contains("cp data/default.key new/moved.key"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn one_with_a_copy_of_the_key_of_the_other_store_begins_a_move() {
+    let mut program = moving(&["serve"], "previous").env("CLOAKROOM__APPS__DEFAULT__KEYS_FILE", "new/moved.key");
+    let copied = "umask 077; mkdir -p new; cp data/default.key new/moved.key";
+    assert!(Command::new("sh").args(["-c", copied]).current_dir(program.folder()).status().unwrap().success());
+    let data = EmbeddedSettings { path: program.path("data"), ..EmbeddedSettings::default() };
+    drop(Embedded::open(&data).unwrap());
+
+    start_and_stop(&mut program);
+
+    assert_eq!(names(&program.path("new")), ["moved.key", "sessions-0.log", "sessions-1.log", "sessions.redb"]);
 }
 
 #[test]
