@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 
-use super::{ConfigKey, Problem, Source, strict};
+use super::strict::{self, Below};
+use super::{ConfigKey, Problem, Source};
 use crate::types::{Secret, SettingError};
 
 /// All variables of an environment, by name.
@@ -70,7 +71,7 @@ fn setting_key(name: &str) -> Option<ConfigKey> {
 
 /// Reads the text as the type of its setting. The error is that of the most specific type that was tried.
 fn parse_value(key: &ConfigKey, text: &str) -> Result<toml::Value, SettingError> {
-    let try_value = |value: toml::Value| strict::check(tree(key, value.clone())).map(|()| value);
+    let try_value = |value: toml::Value| strict::check(strict::tree(key, value.clone())).map(|()| value);
     let as_text = try_value(toml::Value::String(text.to_owned()));
     let as_list = || try_value(text.split(',').map(str::trim).collect::<Vec<_>>().into());
     let Err(error) = as_text else { return as_text };
@@ -80,15 +81,6 @@ fn parse_value(key: &ConfigKey, text: &str) -> Result<toml::Value, SettingError>
         None => error,
     };
     as_list().map_err(|_| error)
-}
-
-/// Returns a tree in which only this setting is set.
-fn tree(key: &ConfigKey, value: toml::Value) -> toml::Table {
-    let wrap = |inner, name: &String| toml::Value::Table(toml::Table::from_iter([(name.clone(), inner)]));
-    match key.names().iter().rev().fold(value, wrap) {
-        toml::Value::Table(tree) => tree,
-        _ => toml::Table::new(),
-    }
 }
 
 fn scalar(text: &str) -> Option<toml::Value> {
@@ -104,21 +96,29 @@ fn scalar(text: &str) -> Option<toml::Value> {
 /// Other names that begin with `CLOAKROOM_` are allowed: Kubernetes adds some for the address of a service.
 fn check_underscores(name: &str) -> Result<(), SettingError> {
     let Some(rest) = name.strip_prefix("CLOAKROOM_") else { return Ok(()) };
-    let meant = setting_keys(&strict::defaults(), &ConfigKey::default())
-        .into_iter()
-        .find(|key| key.names().join("_").to_ascii_uppercase() == rest.replace("__", "_"));
-    let Some(key) = meant else { return Ok(()) };
+    let words = rest.replace(SEPARATOR, "_").to_ascii_lowercase();
+    let Some(key) = find_setting(&ConfigKey::default(), &words) else { return Ok(()) };
     let right = format!("{PREFIX}{}", key.names().join(SEPARATOR).to_ascii_uppercase());
     Err(SettingError::new(key, format!("words are kept apart by two underscores; write {right}")))
 }
 
-/// Returns the keys of all settings in a table and in the tables below it.
-fn setting_keys(table: &toml::Table, at: &ConfigKey) -> Vec<ConfigKey> {
-    let below = |(name, value): (&String, &toml::Value)| {
-        let key = at.child(name);
-        value.as_table().map_or_else(|| vec![key.clone()], |inner| setting_keys(inner, &key))
+/// Finds the setting whose names below `at` are these words, of which each may be a part of a name.
+fn find_setting(at: &ConfigKey, words: &str) -> Option<ConfigKey> {
+    let in_table = |name: String| {
+        let key = at.child(&name);
+        match words.strip_prefix(&name)? {
+            "" => matches!(strict::below(&key), Below::Nothing).then_some(key),
+            rest => find_setting(&key, rest.strip_prefix('_')?),
+        }
     };
-    table.iter().flat_map(below).collect()
+    match strict::below(at) {
+        Below::Nothing => None,
+        Below::Names(names) => names.into_iter().find_map(in_table),
+        Below::AnyName => {
+            let ends = words.match_indices('_');
+            ends.map(|(end, _)| words.split_at(end)).find_map(|(name, rest)| find_setting(&at.child(name), &rest[1..]))
+        }
+    }
 }
 
 const PREFIX: &str = "CLOAKROOM__";

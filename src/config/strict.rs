@@ -57,9 +57,35 @@ fn config_key(path: &Path) -> ConfigKey {
     }))
 }
 
-/// Returns all settings with their defaults.
-pub(super) fn defaults() -> toml::Table {
-    toml::Table::try_from(Settings::default()).expect("the default settings can be written as TOML")
+/// What the settings have below a key.
+#[derive(Debug)]
+pub(super) enum Below {
+    /// The key is a setting, and no table.
+    Nothing,
+    /// Settings and tables with these names.
+    Names(Vec<String>),
+    /// Tables with names that the operator chooses, as apps have.
+    AnyName,
+}
+
+/// Returns what may be below a key, also if it is not set by default. serde says it of a name that nothing has.
+pub(super) fn below(key: &ConfigKey) -> Below {
+    let tree = tree(&key.child("?"), toml::Value::Boolean(true));
+    let Err(error) = serde_path_to_error::deserialize::<_, Settings>(tree) else { return Below::AnyName };
+    let message = error.inner().message();
+    if message.starts_with("unknown field") {
+        return Below::Names(message.split('`').skip(3).step_by(2).map(str::to_owned).collect());
+    }
+    if config_key(error.path()).names().len() > key.names().len() { Below::AnyName } else { Below::Nothing }
+}
+
+/// Returns a tree in which only this setting is set.
+pub(super) fn tree(key: &ConfigKey, value: toml::Value) -> toml::Table {
+    let wrap = |inner, name: &String| toml::Value::Table(toml::Table::from_iter([(name.clone(), inner)]));
+    match key.names().iter().rev().fold(value, wrap) {
+        toml::Value::Table(tree) => tree,
+        _ => toml::Table::new(),
+    }
 }
 
 /// Returns the defaults with one caller and all stores, which there are not by default.

@@ -71,6 +71,41 @@ fn a_single_underscore_is_refused_with_the_right_name() {
 }
 
 #[test]
+fn a_single_underscore_is_refused_in_the_name_of_every_setting_of_any_app_and_caller() {
+    let file = include_str!("../../../deploy/cloakroom.toml");
+    let (mut table, mut settings) = (String::new(), Vec::new());
+    for line in file.lines().map(|line| line.strip_prefix("# ").unwrap_or(line)) {
+        let is_name = |name: &str| !name.is_empty() && name.chars().all(|char| matches!(char, 'a'..='z' | '_' | '.'));
+        match (line.strip_prefix('[').and_then(|line| line.split_once(']')), line.split_once(" = ")) {
+            (Some((name, _)), _) if is_name(name) => name.clone_into(&mut table),
+            (_, Some((name, _))) if is_name(name) => settings.push(format!("{table}.{name}")),
+            _ => {}
+        }
+    }
+    let of_my_shop =
+        |key: &String| key.replace("apps.default.", "apps.my_shop.").replace("callers.shop.", "callers.my_shop.");
+    let of_others: Vec<String> = settings.iter().map(of_my_shop).collect();
+    settings.extend(of_others);
+    settings
+        .extend(["apps.default.keys", "store.next.redis.url", "store.previous.redis.password_file"].map(str::to_owned));
+    assert!(
+        settings.len() > 300 && settings.iter().any(|key| key == "callers.my_shop.token_hashes_file"),
+        "{settings:?}"
+    );
+
+    for key in settings {
+        let name =
+            |separator: &str| format!("CLOAKROOM{separator}{}", key.replace('.', separator).to_ascii_uppercase());
+        let (wrong, right) = (name("_"), name("__"));
+
+        let refused = load("", &[(&wrong, "1")]).map(drop).unwrap_err().to_string();
+
+        let expected = format!("{wrong}: {key}: words are kept apart by two underscores; write {right}");
+        assert_eq!(refused, expected);
+    }
+}
+
+#[test]
 fn a_bad_key_is_refused_and_not_repeated() {
     let key = "CLOAKROOM__APPS__DEFAULT__KEYS";
     refused(
@@ -92,9 +127,21 @@ fn variables_that_kubernetes_adds_for_a_service_are_no_settings() {
         ("CLOAKROOM_SERVICE_HOST", "10.0.0.1"),
         ("CLOAKROOM_PORT", "tcp://10.0.0.1:50051"),
         ("CLOAKROOM_PORT_50051_TCP_ADDR", "10.0.0.1"),
+        ("CLOAKROOM_SERVICE_PORT_GRPC", "50051"),
+        ("CLOAKROOM_ADMIN_SERVICE_HOST", "10.0.0.2"),
+        ("CLOAKROOM_ADMIN_PORT_50052_TCP", "tcp://10.0.0.2:50052"),
+        ("CLOAKROOM_STORE_REDIS_SERVICE_PORT", "6379"),
+        ("CLOAKROOM_APPS_SHOP_PORT", "tcp://10.0.0.3:80"),
     ];
 
     assert!(load("", &variables).is_ok());
+}
+
+#[test]
+fn variables_of_the_program_and_its_clients_are_no_settings() {
+    for name in ["CONFIG", "CALLER_TOKEN", "ADDRESS", "ADMIN_ADDRESS", "APP", "BIN", "STORE_NETWORK", "TEST_SEED"] {
+        assert!(load("", &[(&format!("CLOAKROOM_{name}"), "1")]).is_ok(), "{name}");
+    }
 }
 
 #[test]
