@@ -39,6 +39,8 @@ pub(in crate::cli) struct CallError {
 enum CallFailure {
     /// The service has answered that it fails.
     Refused,
+    /// The connection is too old, or the service stops.
+    GoingAway,
     /// Nobody answers: there is no connection, it was cut, or the time is over.
     NoAnswer,
 }
@@ -47,6 +49,16 @@ impl CallError {
     /// Whether the next call would fail as this one, after as long a time. What this one has done is not known.
     pub(super) fn has_no_answer(&self) -> bool {
         self.failure == CallFailure::NoAnswer
+    }
+
+    /// Whether a stream can go on on another connection.
+    pub(super) const fn may_go_on(&self) -> bool {
+        matches!(self.failure, CallFailure::GoingAway | CallFailure::NoAnswer)
+    }
+
+    /// Whether the service has ended the connection in order.
+    pub(super) fn is_going_away(&self) -> bool {
+        self.failure == CallFailure::GoingAway
     }
 }
 
@@ -101,6 +113,7 @@ impl AdminClient {
             _ if is_transport_error => CallFailure::NoAnswer,
             // The service has waited as long as it may, and so would the next call.
             Code::DeadlineExceeded => CallFailure::NoAnswer,
+            Code::Unavailable if reason(status) == "GOING_AWAY" => CallFailure::GoingAway,
             _ => CallFailure::Refused,
         };
         failed(&self.address, message, failure)

@@ -4,6 +4,7 @@
 //! control characters for the terminal.
 
 pub(super) mod admin;
+mod event_stream;
 #[cfg(test)]
 mod example;
 pub(super) mod json;

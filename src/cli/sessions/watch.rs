@@ -2,17 +2,16 @@
 
 use std::ops::ControlFlow;
 
-use clap::Args;
-use serde::Serialize;
-use tonic::Streaming;
-
+use super::event_stream::EventStream;
 use super::watch_printer::WatchPrinter;
 use super::{CommandContext, OutputFormat, json, text};
 use crate::cli::layout::width;
 use crate::cli::style::{BAD, styled};
 use crate::cli::{CliError, output};
-use crate::grpc::wire::{SessionEvent, SessionEventKind, WatchEventsRequest, WatchEventsResponse};
+use crate::grpc::wire::{SessionEvent, SessionEventKind, WatchEventsResponse};
 use crate::token::SessionId;
+use clap::Args;
+use serde::Serialize;
 
 #[derive(Debug, Args)]
 pub(super) struct WatchArgs {
@@ -29,23 +28,10 @@ impl WatchArgs {
         if let Some(id) = self.id {
             return WatchPrinter::run(context, id).await;
         }
-        let mut batches = open_stream(context, &self.cursor).await?;
-        while let Some(batch) = context.admin.next(&mut batches).await? {
-            if print_batch(context, &batch)?.is_break() {
-                break;
-            }
-        }
+        let mut events = EventStream::open(context, &self.cursor).await?;
+        while print_batch(context, &events.next().await?)?.is_continue() {}
         Ok(())
     }
-}
-
-/// Opens the stream of the app's events after a cursor. An empty cursor is now.
-pub(super) async fn open_stream(
-    context: &CommandContext,
-    cursor: &str,
-) -> Result<Streaming<WatchEventsResponse>, CliError> {
-    let request = WatchEventsRequest { app: context.app.clone(), cursor: cursor.to_owned() };
-    Ok(context.admin.call(async |mut client| client.watch_events(request).await).await?)
 }
 
 /// Prints a batch. As JSON also one without events, because its cursor is where the stream begins.

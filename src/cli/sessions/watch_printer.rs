@@ -2,16 +2,17 @@
 //!
 //! Only calls send events. A session that expires sends none, and the event of a revoked app names no session. In both
 //! cases the session is loaded again. The stream of events is open before the session is loaded for the first time, so
-//! that no event between the two is missed.
+//! that no event between the two is missed. While nobody answers, both are tried again.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use prost_types::Timestamp;
 use tokio::time::sleep;
-use tonic::Streaming;
 
-use super::watch::{open_stream, print_batch};
+use super::admin::CallError;
+use super::event_stream::{EventStream, Outage};
+use super::watch::print_batch;
 use super::{CommandContext, text};
 use crate::cli::CliError;
 use crate::grpc::wire::{
@@ -24,29 +25,39 @@ use crate::types::{Clock as _, SystemClock};
 pub(super) struct WatchPrinter<'c> {
     context: &'c CommandContext,
     id: String,
-    batches: Streaming<WatchEventsResponse>,
-    cursor: String,
+    events: EventStream<'c>,
 }
 
 impl<'c> WatchPrinter<'c> {
     /// Prints until the session has ended, or until the reader has closed the pipe.
     pub(super) async fn run(context: &'c CommandContext, id: SessionId) -> Result<(), CliError> {
-        let mut batches = open_stream(context, "").await?;
+        let mut events = EventStream::open(context, "").await?;
         // The service sends the first batch at once and without events. No later event is missed.
-        let first = context.admin.next(&mut batches).await?.ok_or(STREAM_ENDED)?;
-        let mut printer = Self { context, id: id.to_string(), batches, cursor: first.cursor.clone() };
+        let first = events.next().await?;
+        let mut printer = Self { context, id: id.to_string(), events };
         // Loaded before the first line is printed, so that this line is printed only for a session that is known.
         let mut session = printer.load_session().await?;
         if print_batch(context, &first)?.is_break() {
             return Ok(());
         }
         while printer.follow(&session).await?.is_continue() {
-            session = printer.load_session().await?;
+            session = printer.reload_session().await?;
         }
         Ok(())
     }
 
-    async fn load_session(&self) -> Result<SessionInfo, CliError> {
+    /// Loads the session as soon as somebody answers.
+    async fn reload_session(&self) -> Result<SessionInfo, CallError> {
+        let mut outage = Outage::default();
+        loop {
+            match self.load_session().await {
+                Err(error) if error.may_go_on() => outage.wait(&error).await,
+                loaded => return loaded,
+            }
+        }
+    }
+
+    async fn load_session(&self) -> Result<SessionInfo, CallError> {
         let request = GetSessionRequest { app: self.context.app.clone(), id: self.id.clone(), with_entries: false };
         let response = self.context.admin.call(async |mut client| client.get_session(request).await).await?;
         Ok(response.session.unwrap_or_default())
@@ -62,9 +73,8 @@ impl<'c> WatchPrinter<'c> {
         loop {
             let batch = tokio::select! {
                 () = &mut expiry => return Ok(ControlFlow::Continue(())),
-                batch = self.context.admin.next(&mut self.batches) => batch?.ok_or(STREAM_ENDED)?,
+                batch = self.events.next() => batch?,
             };
-            self.cursor = batch.cursor;
             let app_is_revoked = batch.events.iter().any(|event| event.kind() == SessionEventKind::AppRevoked);
             let events: Vec<_> = batch.events.into_iter().filter(|event| event.id == self.id).collect();
             let has_ended = events.iter().any(|event| event.kind() == SessionEventKind::Ended);
@@ -79,7 +89,7 @@ impl<'c> WatchPrinter<'c> {
 
     /// Prints events. Breaks if the reader has closed the pipe.
     fn print(&self, events: Vec<SessionEvent>) -> Result<ControlFlow<()>, CliError> {
-        print_batch(self.context, &WatchEventsResponse { events, cursor: self.cursor.clone() })
+        print_batch(self.context, &WatchEventsResponse { events, cursor: self.events.cursor().to_owned() })
     }
 }
 
@@ -101,5 +111,3 @@ fn time_until(expire_time: &Option<Timestamp>) -> Duration {
 
 /// The clock of the service may be behind, so a session may still be alive at its expire time.
 const MIN_WAIT: Duration = Duration::from_secs(1);
-
-const STREAM_ENDED: &str = "the service has ended the stream; watch again";

@@ -20,3 +20,4 @@ mod stop;
 mod store_migration;
 mod store_outage;
 mod store_password;
+mod watch;
