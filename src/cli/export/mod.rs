@@ -102,7 +102,10 @@ pub(super) fn open_unchanged_store(loaded: &LoadedConfig) -> Result<(Handle, Opt
     if missing_data_file(settings)?.is_none() {
         return Ok((open_store(loaded)?, None));
     }
-    let folder = tempfile::tempdir()?;
+    let folder = tempfile::tempdir().map_err(|error| {
+        let remedy = "a dry run needs a folder for an empty store; set TMPDIR to a folder that can be written";
+        CliError::Failed(format!("{error}; {remedy}").into())
+    })?;
     let embedded = EmbeddedSettings { path: folder.path().to_owned(), ..settings.embedded.clone() };
     let store = Handle::open(&store::Settings { embedded, ..settings.clone() })?;
     Ok((store, Some(folder)))

@@ -5,7 +5,7 @@ mod input;
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Seek as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -24,7 +24,8 @@ use crate::types::{AppName, SystemClock, counted, noun, with_causes};
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
-    /// The export; `-` for stdin. It may be imported again: a second time it writes only what is missing
+    /// The export; `-` for stdin, which is read once, as any pipe. It may be imported again: a second time it writes only
+    /// what is missing
     file: PathBuf,
     /// Import this app only; may be repeated [default: all apps of the file, which have to be in the configuration]
     #[arg(long = "app", value_name = "NAME")]
@@ -46,10 +47,14 @@ impl ImportArgs {
         let summary = if self.file == Path::new("-") {
             self.import(&loaded, apps, self.read(io::stdin().lock(), &identities)?)?
         } else {
-            let file = open(&self.file)?;
-            // Nothing is written from a file that is not complete.
-            self.check(self.read(BufReader::new(file), &identities)?, &apps).map_err(|error| self.at_file(error))?;
-            let file = open(&self.file)?;
+            let mut file = open(&self.file)?;
+            // A pipe can be read once only, as stdin.
+            if file.metadata()?.is_file() {
+                // Nothing is written from a file that is not complete.
+                self.check(self.read(BufReader::new(&file), &identities)?, &apps)
+                    .map_err(|error| self.at_file(error))?;
+                file.rewind()?;
+            }
             self.import(&loaded, apps, self.read(BufReader::new(file), &identities)?)?
         };
         output::print(&text(&summary, self.dry_run))?;

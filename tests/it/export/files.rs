@@ -57,6 +57,39 @@ fn it_goes_through_pipes_without_a_line_of_progress() {
     assert_eq!(String::from_utf8(imported.stderr).unwrap(), "");
 }
 
+#[test]
+fn a_named_pipe_is_imported_as_stdin_is() {
+    let (_source, file) = exported();
+    let target = Place::new(Kind::Embedded);
+    let pipe = target.folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+
+    let bytes = fs::read(&file).unwrap();
+    let writer = std::thread::spawn({
+        let pipe = pipe.clone();
+        move || fs::write(pipe, bytes)
+    });
+    let imported = with_other_app(&target).run(&["import", pipe.to_str().unwrap()]);
+
+    writer.join().unwrap().unwrap();
+    let sessions = OTHERS.len() + 4;
+    assert!(imported.stdout.starts_with(&format!("{sessions} sessions in the export")), "{imported:?}");
+    assert_eq!((imported.code, imported.stderr.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_dry_run_without_a_folder_for_temporary_files_says_what_to_do() {
+    let (_source, file) = exported();
+    let target = Place::new(Kind::Embedded);
+
+    let mut import = with_other_app(&target).command(&["import", "--dry-run", file.to_str().unwrap()]);
+    let ended = import.env("TMPDIR", "/nowhere").output().unwrap();
+
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(said.contains("/nowhere/") && said.contains("; set TMPDIR to a folder that can be written\n"), "{said}");
+    assert_eq!(ended.status.code(), Some(1));
+}
+
 /// Imports a file with these bytes into an empty store, which must refuse it.
 #[track_caller]
 fn refuse(bytes: &[u8], why: &str) {
