@@ -1,7 +1,7 @@
 //! Events: reads what happens to the sessions of an app.
 //!
 //! A reader has at most one batch in memory and reads the store itself, so nothing piles up for a slow reader. It reads
-//! when the poller of the app has seen something new, so idle readers cost the store nothing.
+//! when the poller of the app has seen something new, and every few seconds.
 
 use super::watch_registry::ReaderSubscription;
 use super::{Error, Service};

@@ -202,7 +202,7 @@ fn done(result: &Result<Applied, store::Error>) -> Option<&Done> {
 }
 
 /// Runs a task for each item as a part of this call, at most [`MAX_CONCURRENT_TASKS`] at once. Returns the results of those
-/// that succeeded, and the error of the first one that did not.
+/// that succeeded, and the error of the first one that did not, or that says more than the first one.
 ///
 /// A session that is damaged, or whose server is down, is no reason to leave the others: it ends after as many failures as
 /// there are tasks at once, without those that say nothing of other sessions.
@@ -224,8 +224,12 @@ where
         match result.expect("a task neither panics nor is aborted") {
             Ok(result) => results.push(result),
             Err(error) => {
-                failures += usize::from(!matches!(&error, Error::Store(error) if error.is_of_one_session()));
-                all = all.and(Err(error));
+                // That of one session says nothing of the others, so another one says more.
+                let is_of_one = |error: &Error| matches!(error, Error::Store(error) if error.is_of_one_session());
+                failures += usize::from(!is_of_one(&error));
+                if all.as_ref().err().is_none_or(is_of_one) {
+                    all = Err(error);
+                }
             }
         }
     }

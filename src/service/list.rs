@@ -118,17 +118,19 @@ impl Service {
     ) -> Result<SessionPage, Error> {
         let app = self.stored_app(app, "ListSessions")?;
         let now = self.clock.now();
-        // Also without their entries, which the store reads all the same.
-        let most_loaded = limit.min(most_loaded(&app));
         let (mut sessions, mut bytes, mut read, mut from) = (Vec::new(), 0, 0, from.clone());
+        // Also without their entries, which the store reads all the same.
+        let mut most = most_loaded(&app);
         loop {
-            let page = self.store.scan(&app.name, &from, most_loaded).await?;
+            let count = most.min(limit - read);
+            let page = self.store.scan(&app.name, &from, count).await?;
+            read += count.max(page.sessions.len());
+            let loaded = page.sessions.iter().map(|(_, snapshot)| snapshot.record.entries.bytes()).sum::<u32>();
+            bytes += if with_entries == WithEntries::Yes { loaded } else { 0 };
+            // While they are small, more of them are few bytes as well.
+            most = if loaded < MAX_PAGE_BYTES / 4 { 2 * most } else { most_loaded(&app) };
             let live = page.sessions.into_iter().filter(|(_, snapshot)| is_live(snapshot, now));
-            for (id, Snapshot { record, .. }) in live {
-                bytes += if with_entries == WithEntries::Yes { record.entries.bytes() } else { 0 };
-                sessions.push(info(id, record, None, with_entries));
-            }
-            read += most_loaded;
+            sessions.extend(live.map(|(id, Snapshot { record, .. })| info(id, record, None, with_entries)));
             match page.next {
                 Some(next) if read < limit && bytes < MAX_PAGE_BYTES => {
                     from = next;

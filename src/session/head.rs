@@ -125,6 +125,6 @@ impl Head {
 pub struct ImportedFrom {
     /// `None` if the credential does not say when it was issued.
     pub issued: Option<Time>,
-    /// When the credential becomes invalid.
+    /// The time until which the end is remembered: the credential is invalid then, or the migration is over.
     pub until: Time,
 }

@@ -58,6 +58,7 @@ func chiRouter(of *sessions.Sessions) http.Handler {
 	router.Get("/count", count)
 	router.Get("/panic", panics)
 	router.Get("/login", panicsLater)
+	router.Get("/return", returnsAfterAnError)
 	router.Get("/error", func(w http.ResponseWriter, r *http.Request) {
 		sessions.From(r.Context()).Increment("n", 1)
 		http.Error(w, "teapot", http.StatusTeapot)
@@ -74,6 +75,7 @@ func ginRouter(of *sessions.Sessions) http.Handler {
 	engine.GET("/count", gin.WrapF(count))
 	engine.GET("/panic", gin.WrapF(panics))
 	engine.GET("/login", gin.WrapF(panicsLater))
+	engine.GET("/return", gin.WrapF(returnsAfterAnError))
 	engine.GET("/stream", func(c *gin.Context) {
 		sessions.From(c.Request.Context()).Increment("n", 1)
 		chunks := 0
@@ -93,7 +95,21 @@ func ginRouter(of *sessions.Sessions) http.Handler {
 func echoRouter(of *sessions.Sessions) http.Handler {
 	e := echo.New()
 	e.Logger.SetOutput(io.Discard)
-	e.Use(echomiddleware.Recover(), echo.WrapMiddleware(of.Middleware))
+	e.Use(echomiddleware.RecoverWithConfig(echomiddleware.RecoverConfig{
+		LogErrorFunc: func(c echo.Context, err error, _ []byte) error {
+			sessions.From(c.Request().Context()).Discard()
+			return err
+		},
+	}))
+	e.GET("/return", echo.WrapHandler(http.HandlerFunc(returnsAfterAnError)))
+	e.GET("/refuse", func(c echo.Context) error {
+		session := sessions.From(c.Request().Context())
+		session.Set("text", "x")
+		if _, err := sessions.Get[int](session, "text"); err != nil {
+			return echo.NewHTTPError(http.StatusUnprocessableEntity, "no number")
+		}
+		return nil
+	})
 	e.GET("/count", echo.WrapHandler(http.HandlerFunc(count)))
 	e.GET("/panic", echo.WrapHandler(http.HandlerFunc(panics)))
 	e.GET("/login", echo.WrapHandler(http.HandlerFunc(panicsLater)))
@@ -101,7 +117,31 @@ func echoRouter(of *sessions.Sessions) http.Handler {
 		sessions.From(c.Request().Context()).Increment("n", 1)
 		return echo.NewHTTPError(http.StatusTeapot, "teapot")
 	})
-	return e
+	return of.Middleware(e)
+}
+
+// returnsAfterAnError leaves it to the middleware to answer.
+func returnsAfterAnError(w http.ResponseWriter, r *http.Request) {
+	session := sessions.From(r.Context())
+	session.Set("text", "x")
+	if _, err := sessions.Get[int](session, "text"); err != nil {
+		return
+	}
+	fmt.Fprint(w, "no error")
+}
+
+func TestAHandlerThatJustReturnsAfterAnErrorIsA500ButForGin(t *testing.T) {
+	running := service.Start(t, service.Options{})
+	routers := routers(running.Client("shop"))
+	// gin sends the head itself after each handler.
+	for name, want := range map[string]int{"chi": 500, "echo": 500, "gin": 200} {
+		if answer := service.Browse(t, routers[name]).Get("/return"); answer.Status != want {
+			t.Error(name, answer)
+		}
+	}
+	if answer := service.Browse(t, routers["echo"]).Get("/refuse"); answer.Status != http.StatusUnprocessableEntity {
+		t.Error("the error page of echo", answer)
+	}
 }
 
 func TestRoutersHaveSessions(t *testing.T) {

@@ -84,8 +84,9 @@ class KoaState extends HttpState {
       if (!(error instanceof SessionUnavailable) || !this.settings.onUnavailable) throw this.withHeaders(error);
       const { ctx } = this;
       letGo(ctx.body);
-      ctx.body = null;
+      // First, for a body of JSON would be the text `null`.
       removeEntityHeaders(ctx.res);
+      ctx.body = undefined;
       ctx.status = error.status;
       await this.settings.onUnavailable(error, ctx);
       return false;

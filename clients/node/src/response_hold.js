@@ -356,11 +356,16 @@ function isOfBody(name) {
   return name.startsWith('content-') ? name !== 'content-security-policy' : HEADERS_OF_BODY.has(name);
 }
 
-/** Ends a stream that is not sent, which a framework would leave open. @param {any} body */
+/** Ends a stream that is not sent, which a framework would leave open. Anything else is the application's. @param {any} body */
 function letGo(body) {
-  if (typeof body?.destroy === 'function') body.destroy();
-  // Of the Web, or a `Response`.
-  else (body?.body ?? body)?.cancel?.().catch(() => {});
+  if (typeof body?.pipe === 'function' && typeof body.destroy === 'function') {
+    // It may say why it has ended, when nobody listens any more.
+    body.on('error', () => {});
+    body.destroy();
+    return;
+  }
+  const stream = body instanceof Response ? body.body : body;
+  if (stream instanceof ReadableStream) stream.cancel().catch(() => {});
 }
 
 const HEADERS_OF_BODY = new Set(['accept-ranges', 'cache-control', 'etag', 'last-modified', 'location', 'transfer-encoding']);

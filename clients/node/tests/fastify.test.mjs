@@ -193,6 +193,10 @@ test('a 503 in place of a reply has nothing that the reply says of its body', as
   const own = await Service.start();
   t.after(() => own.remove());
   const { browser } = await start((app) => {
+    app.get('/upstream', (request, reply) => {
+      request.session.a = 1;
+      reply.send(new Readable({ read() {}, destroy(error, done) { done(new Error('aborted')); } }));
+    });
     app.get('/export', (request, reply) => {
       request.session.a = 1;
       const headers = { 'Content-Encoding': 'gzip', 'Content-Disposition': 'attachment; filename=a.csv', 'X-Own': 'stays' };
@@ -202,9 +206,11 @@ test('a 503 in place of a reply has nothing that the reply says of its body', as
   await own.stop('SIGKILL');
 
   const { status, headers } = await browser.get('/export');
+  const upstream = await browser.get('/upstream');
 
   assert.deepEqual([status, headers['content-encoding'], headers['content-disposition'], headers['x-own']],
     [503, undefined, undefined, 'stays']);
+  assert.equal(upstream.status, 503);
   assert.match(headers['content-type'], /^application\/json/);
 });
 

@@ -198,26 +198,33 @@ test('an outage at the end of a response of the application is answered by onUna
 test('onUnavailable answers with a 503 that has nothing of the response that it replaces', async (t) => {
   const own = await Service.start();
   t.after(() => own.remove());
+  const deleted = [];
   const { browser } = await start({
     '/write': (ctx) => {
       ctx.session.a = 1;
       ctx.set({ 'Cache-Control': 'public, max-age=600', 'Content-Encoding': 'gzip', 'X-Own': 'stays' });
       ctx.redirect('/home');
     },
+    '/model': (ctx) => {
+      ctx.session.a = 1;
+      ctx.body = { destroy: () => deleted.push('row'), cancel: () => deleted.push('order'), toJSON: () => ({}) };
+    },
     '/read': ROUTES['/read'],
-  }, { address: own.address, deadline: 500, onUnavailable: (error, ctx) => { ctx.body = 'later'; } });
+  }, { address: own.address, deadline: 500, onUnavailable: (error, ctx) => { if (ctx.path !== '/model') ctx.body = 'later'; } });
   browser.cookies.set('session', 'any');
-  const write = () => { browser.cookies.clear(); return browser.get('/write'); };
+  const write = (path) => { browser.cookies.clear(); return browser.get(path); };
   await own.stop('SIGKILL');
 
   const opened = await browser.get('/read');
-  const saved = await write();
+  const saved = await write('/write');
+  const model = await write('/model');
 
   for (const { status, text, headers } of [opened, saved]) {
     assert.deepEqual([status, text, headers.location, headers['cache-control'], headers['content-encoding']],
       [503, 'later', undefined, undefined, undefined]);
   }
   assert.equal(saved.headers['x-own'], 'stays');
+  assert.deepEqual([model.status, model.text, deleted], [503, 'Service Unavailable', []]);
 });
 
 test('the cookie is secure if a trusted proxy says that the request came by TLS', async () => {
