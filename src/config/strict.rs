@@ -57,7 +57,7 @@ fn config_key(path: &Path) -> ConfigKey {
     }))
 }
 
-/// What the settings have below a key.
+/// The settings and tables below a key.
 #[derive(Debug)]
 pub(super) enum Below {
     /// The key is a setting, and no table.
