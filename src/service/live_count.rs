@@ -40,11 +40,11 @@ pub struct CountPace {
 }
 
 impl CountPace {
-    /// The pace for a store: at most 40 commands a second for a shared one, because health and the connections' own checks
-    /// need about as many, and an idle replica may send it a hundred.
+    /// The pace for a store: at most 33 commands a second for a shared one, because health and the connections' own checks
+    /// need some fifty, and an idle replica may send it a hundred.
     pub const fn of(store: StoreKind) -> Self {
         if store.is_shared() {
-            Self { per_page: Duration::from_millis(25), per_head: Duration::from_millis(25) }
+            Self { per_page: Duration::from_millis(30), per_head: Duration::from_millis(30) }
         } else {
             Self { per_page: Duration::from_millis(10), per_head: Duration::from_micros(50) }
         }

@@ -62,7 +62,8 @@ export class Service {
       ...this.environment,
     };
     this.process = new Process(binary(), ['serve'], { env, cwd: this.folder });
-    await this.process.whileRunning(waitUntil('the service listens', () => isListening(this.port, this.host)));
+    const isReady = async () => await isListening(this.port, this.host) && isListening(this.adminPort);
+    await this.process.whileRunning(waitUntil('the service listens', isReady));
   }
 
   // Returns how many calls of an RPC have ended well.

@@ -61,7 +61,8 @@ ${APPS.replaceAll('{key}', key)}`);
     // What it prints goes to a file beside its configuration.
     const script = `exec "$0" "$@" 2>>service.log`;
     this.process = new Process('sh', ['-c', script, binary(), 'serve', '--config', this.config], { env, cwd: this.folder });
-    await this.process.whileRunning(waitUntil('the service listens', () => isListening(this.port, this.host)));
+    const isReady = async () => await isListening(this.port, this.host) && isListening(this.adminPort);
+    await this.process.whileRunning(waitUntil('the service listens', isReady));
   }
 
   // Returns how many calls of an RPC have ended well, by one protocol or by all.

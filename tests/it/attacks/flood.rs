@@ -85,6 +85,16 @@ impl RunningFlood {
         Self { stop, thread, connections }
     }
 
+    /// Waits for its first connection, for some seconds at most: on a busy machine the thread may begin late.
+    pub(super) async fn has_begun(&self) {
+        let first = async {
+            while self.connections.load(Ordering::Relaxed) == 0 {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        _ = timeout(Duration::from_secs(10), first).await;
+    }
+
     /// Closes all its connections. Returns how many there were.
     pub(super) fn stop(self) -> usize {
         self.stop.cancel();

@@ -105,6 +105,7 @@ impl Scene {
     async fn endure_once(&self, flood: &Flood, length: Duration) -> (f64, Vec<String>) {
         self.honest.take();
         let running = RunningFlood::start(*flood, self.route(), self.material.clone());
+        running.has_begun().await;
         let healthcheck = spawn_blocking({
             let address = self.attacked.admin_address();
             move || healthcheck(address)
