@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 
-use super::strict::{self, Below};
+use super::strict::{self, Children};
 use super::{ConfigKey, Problem, Source};
 use crate::types::{Secret, SettingError};
 
@@ -107,14 +107,14 @@ fn find_setting(at: &ConfigKey, words: &str) -> Option<ConfigKey> {
     let in_table = |name: String| {
         let key = at.child(&name);
         match words.strip_prefix(&name)? {
-            "" => matches!(strict::below(&key), Below::Nothing).then_some(key),
+            "" => matches!(strict::children(&key), Children::None).then_some(key),
             rest => find_setting(&key, rest.strip_prefix('_')?),
         }
     };
-    match strict::below(at) {
-        Below::Nothing => None,
-        Below::Names(names) => names.into_iter().find_map(in_table),
-        Below::AnyName => {
+    match strict::children(at) {
+        Children::None => None,
+        Children::Names(names) => names.into_iter().find_map(in_table),
+        Children::AnyName => {
             let ends = words.match_indices('_');
             ends.map(|(end, _)| words.split_at(end)).find_map(|(name, rest)| find_setting(&at.child(name), &rest[1..]))
         }

@@ -57,26 +57,26 @@ fn config_key(path: &Path) -> ConfigKey {
     }))
 }
 
-/// The settings and tables below a key.
+/// The settings and tables in the table of a key.
 #[derive(Debug)]
-pub(super) enum Below {
+pub(super) enum Children {
     /// The key is a setting, and no table.
-    Nothing,
+    None,
     /// Settings and tables with these names.
     Names(Vec<String>),
     /// Tables with names that the operator chooses, as apps have.
     AnyName,
 }
 
-/// Returns what may be below a key, also if it is not set by default. serde says it of a name that nothing has.
-pub(super) fn below(key: &ConfigKey) -> Below {
+/// Returns what the table of a key may have, also if it is not set by default. serde says it of a name that nothing has.
+pub(super) fn children(key: &ConfigKey) -> Children {
     let tree = tree(&key.child("?"), toml::Value::Boolean(true));
-    let Err(error) = serde_path_to_error::deserialize::<_, Settings>(tree) else { return Below::AnyName };
+    let Err(error) = serde_path_to_error::deserialize::<_, Settings>(tree) else { return Children::AnyName };
     let message = error.inner().message();
     if message.starts_with("unknown field") {
-        return Below::Names(message.split('`').skip(3).step_by(2).map(str::to_owned).collect());
+        return Children::Names(message.split('`').skip(3).step_by(2).map(str::to_owned).collect());
     }
-    if config_key(error.path()).names().len() > key.names().len() { Below::AnyName } else { Below::Nothing }
+    if config_key(error.path()).names().len() > key.names().len() { Children::AnyName } else { Children::None }
 }
 
 /// Returns a tree in which only this setting is set.

@@ -49,13 +49,11 @@ impl WatchRegistry {
     /// Subscribes a reader to the events of an app; `None` if the app has too many readers already.
     pub(super) fn subscribe_reader(&self, app: &AppName) -> Option<ReaderSubscription> {
         let watchers = Arc::clone(self.0.lock().entry(app.clone()).or_default());
-        let mut subscriptions = watchers.subscriptions.lock();
-        if subscriptions.readers >= MAX_READERS {
-            return None;
-        }
-        subscriptions.readers += 1;
-        drop(subscriptions);
-        let changes = watchers.changes.subscribe();
+        let changes = {
+            // As the poller does when it decides whether to end.
+            let _locked = watchers.subscriptions.lock();
+            (watchers.changes.receiver_count() < MAX_READERS).then(|| watchers.changes.subscribe())?
+        };
         Some(ReaderSubscription { watchers, changes })
     }
 
@@ -76,7 +74,7 @@ struct AppWatchers {
     ///
     /// Loads of a node that hangs hold their permits until they fail. Those of other nodes do not wait for that.
     permits: Mutex<BTreeMap<u16, Arc<Semaphore>>>,
-    /// Changes whenever the feed may have events.
+    /// Changes whenever the feed may have events. Each reader of events has a receiver.
     changes: watch::Sender<()>,
 }
 
@@ -103,8 +101,6 @@ struct Subscriptions {
     next_number: u64,
     watchers: BTreeMap<SubscriptionId, Arc<Notify>>,
     deadlines: BTreeSet<(Time, SubscriptionId)>,
-    /// How many readers of events there are.
-    readers: usize,
     /// Whether a poller runs.
     is_polled: bool,
 }
@@ -202,12 +198,6 @@ impl ReaderSubscription {
     }
 }
 
-impl Drop for ReaderSubscription {
-    fn drop(&mut self) {
-        self.watchers.subscriptions.lock().readers -= 1;
-    }
-}
-
 /// The task that notifies an app's watchers and readers, for as long as it has any.
 struct Poller {
     watchers: Arc<AppWatchers>,
@@ -225,7 +215,7 @@ impl Poller {
             self.watchers.subscriptions.lock().notify_due(clock.now());
             while reader.read(&self.watchers, &self.app).await == MoreEntries::Likely {}
             let mut subscriptions = self.watchers.subscriptions.lock();
-            self.is_done = subscriptions.watchers.is_empty() && subscriptions.readers == 0;
+            self.is_done = subscriptions.watchers.is_empty() && self.watchers.changes.receiver_count() == 0;
             subscriptions.is_polled = !self.is_done;
         }
     }

@@ -5,7 +5,7 @@ const { ADMIN_METHODS } = require('./admin_messages.js');
 const { errorOf } = require('./client.js');
 const { now } = require('./clock.js');
 const { CallFailed } = require('./errors.js');
-const { LONGEST_STREAM } = require('./watch.js');
+const { endOfStream } = require('./watch.js');
 
 /** @typedef {import('../types/admin').EventBatch} EventBatch */
 
@@ -59,8 +59,7 @@ class EventStream {
 
   async #message() {
     if (this.#stream === undefined) return this.#begin();
-    // A connection may be silent because the service hangs, so it is renewed now and then.
-    const end = now() + LONGEST_STREAM * (0.5 + 0.5 * Math.random());
+    const end = endOfStream();
     try {
       return await this.#stream.next(end);
     } catch (error) {

@@ -79,8 +79,7 @@ class SessionWatch {
 
   /** @param {Stream} stream */
   async #next(stream) {
-    // A connection may be silent because the service hangs, so it is renewed now and then.
-    const end = now() + LONGEST_STREAM * (0.5 + 0.5 * Math.random());
+    const end = endOfStream();
     try {
       const message = await stream.next(end);
       if (message !== undefined) return this.#reasonIn(message);
@@ -117,4 +116,7 @@ const LONGEST_STREAM = 300_000;
 const FIRST_PAUSE = 50;
 const LAST_PAUSE = 2000;
 
-module.exports = { LONGEST_STREAM, SessionWatch };
+/** When to renew a stream: a connection may be silent because the service hangs. */
+const endOfStream = () => now() + LONGEST_STREAM * (0.5 + 0.5 * Math.random());
+
+module.exports = { SessionWatch, endOfStream };

@@ -138,7 +138,8 @@ fn message(status: &Status) -> String {
     format!("{} ({})", printable(status.message()), printable(&reason))
 }
 
-fn reason(status: &Status) -> String {
+/// The reason of an error, such as `GOING_AWAY`. Empty: it has none.
+pub(in crate::cli) fn reason(status: &Status) -> String {
     status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
 }
 

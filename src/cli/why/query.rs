@@ -1,12 +1,11 @@
 //! The query, and what the first replica that can tell finds in the store.
 
 use tonic::{Code, Response};
-use tonic_types::StatusExt as _;
 
 use super::replica::{Replica, first_answer};
 use crate::cli::CliError;
 use crate::cli::input::without_field_name;
-use crate::cli::sessions::admin::{AdminClient, CallError};
+use crate::cli::sessions::admin::{AdminClient, CallError, reason};
 use crate::grpc::wire::explain_credential_request::Credential;
 use crate::grpc::wire::list_session_ends_request::Wanted;
 use crate::grpc::wire::{
@@ -124,10 +123,6 @@ async fn get_session(admin: &AdminClient, request: GetSessionRequest) -> Result<
         answered => answered,
     });
     Ok(response.await?.session)
-}
-
-fn reason(status: &tonic::Status) -> String {
-    status.get_details_error_info().map(|info| info.reason).unwrap_or_default()
 }
 
 /// The explanation of a session that was asked for by its id.
