@@ -1,10 +1,11 @@
 //! The background tasks of the service: store health, store cleanup, live count, and certificates.
 
 use std::error::Error;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 use tonic_health::ServingStatus;
 use tracing::{info, warn};
 
@@ -42,31 +43,72 @@ async fn watch_store<F: Future<Output = Result<(), store::Error>>>(
     health: &HealthPublisher,
     unhealthy_after: Duration,
 ) {
-    let mut last_success: Option<Instant> = None;
+    let interval = PING_INTERVAL.min(unhealthy_after / 4);
+    // With a timeout, because a disk that hangs never responds. Redis has one of its own, and names a cause.
+    let max_wait = unhealthy_after + PING_INTERVAL;
+    let silent = || store::Error::unavailable(format!("no answer within {}", duration::text(max_wait)));
+    let mut silence = Silence { since: None, interval, limit: unhealthy_after };
     let mut logged_problem = None;
     let mut published = ServingStatus::NotServing;
     health.publish(published).await;
     loop {
-        // With a timeout, because a disk that hangs never responds. Redis has one of its own, and names a cause.
-        let max_wait = unhealthy_after + PING_INTERVAL;
-        let silent = || store::Error::unavailable(format!("no answer within {}", duration::text(max_wait)));
-        let result = timeout(max_wait, ping()).await.unwrap_or_else(|_| Err(silent()));
+        let deadline = silence.deadline(Instant::now());
+        let mut pinging = pin!(timeout(max_wait, ping()));
+        let result = match timeout_at(deadline, pinging.as_mut()).await {
+            Ok(result) => result,
+            Err(_) => {
+                // The cause is logged when the ping tells it.
+                health.publish_store_up(false);
+                change(&mut published, ServingStatus::NotServing, health).await;
+                pinging.await
+            }
+        };
+        let result = result.unwrap_or_else(|_| Err(silent()));
         health.publish_store_up(result.is_ok());
         let is_short_silence = matches!(result, Err(store::Error::Unavailable(_)))
             && published == ServingStatus::Serving
-            && last_success.is_some_and(|last| last.elapsed() < unhealthy_after);
-        if !is_short_silence {
+            && Instant::now() < deadline;
+        let mut next = Instant::now() + interval;
+        if is_short_silence {
+            next = next.min(deadline);
+        } else {
             let status = if result.is_ok() { ServingStatus::Serving } else { ServingStatus::NotServing };
             log_change(&mut logged_problem, &result);
-            if status != published {
-                health.publish(status).await;
-                published = status;
-            }
+            change(&mut published, status, health).await;
         }
         if result.is_ok() {
-            last_success = Some(Instant::now());
+            silence.end();
         }
-        sleep(PING_INTERVAL.min(unhealthy_after / 4)).await;
+        sleep_until(next).await;
+    }
+}
+
+/// How long the store has not answered.
+struct Silence {
+    since: Option<Instant>,
+    /// The time between a success and the next ping.
+    interval: Duration,
+    limit: Duration,
+}
+
+impl Silence {
+    /// Returns when the silence gets too long, at the begin of a ping.
+    ///
+    /// It counts from the last success on, but for the time that this process stood still: that is no fault of the store.
+    fn deadline(&mut self, now: Instant) -> Instant {
+        *self.since.get_or_insert_with(|| now - self.interval) + self.limit
+    }
+
+    fn end(&mut self) {
+        self.since = None;
+    }
+}
+
+/// Publishes a status that differs from the one published before.
+async fn change(published: &mut ServingStatus, status: ServingStatus, health: &HealthPublisher) {
+    if *published != status {
+        *published = status;
+        health.publish(status).await;
     }
 }
 
@@ -172,6 +214,7 @@ mod tests {
     use std::future::pending;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use tokio_util::sync::CancellationToken;
     use tonic::Request;
     use tonic::codegen::tokio_stream::StreamExt as _;
     use tonic_health::pb::HealthCheckRequest;
@@ -232,6 +275,43 @@ mod tests {
             () = watch_store(ping, &health, Duration::from_secs(3600)) => {}
             not_serving = timeout(Duration::from_secs(5), not_serving) => not_serving.unwrap(),
         }
+    }
+
+    /// The ping sees what health says before it ends itself.
+    #[tokio::test]
+    async fn a_store_that_hangs_makes_health_not_serving_while_the_ping_waits() {
+        let health = HealthPublisher::default();
+        let unhealthy_after = Duration::from_millis(200);
+        let (pings, was_noticed) = (AtomicUsize::new(0), CancellationToken::new());
+        let ping = async || {
+            if !pings.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+                sleep(unhealthy_after).await;
+                if !health.state.is_serving() {
+                    was_noticed.cancel();
+                }
+            }
+            Ok(())
+        };
+
+        tokio::select! {
+            () = watch_store(ping, &health, unhealthy_after) => {}
+            // Several pings, for a machine that stands still ends both waits at once.
+            noticed = timeout(Duration::from_secs(10), was_noticed.cancelled()) => noticed.unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_silence_counts_from_the_last_success_and_not_while_the_process_stood_still() {
+        let (begin, interval, limit) = (Instant::now(), PING_INTERVAL, Duration::from_secs(1));
+        let mut silence = Silence { since: None, interval, limit };
+
+        let deadline = silence.deadline(begin + interval);
+        let later = silence.deadline(begin + 2 * interval);
+        silence.end();
+        let after_standstill = silence.deadline(begin + Duration::from_secs(60));
+
+        assert_eq!((deadline, later), (begin + limit, begin + limit));
+        assert_eq!(after_standstill, begin + Duration::from_secs(60) - interval + limit);
     }
 
     #[tokio::test]

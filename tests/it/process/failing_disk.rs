@@ -7,6 +7,7 @@ use tonic::{Code, Status};
 use super::child::{Process, eventually};
 use crate::support::calls::{ChangesExt as _, open_cookie, reason, save};
 use crate::support::disk::Disk;
+use crate::support::health_time::until_told;
 
 struct FailingDisk {
     process: Process,
@@ -53,7 +54,7 @@ impl FailingDisk {
     }
 
     async fn await_ready(&self, status: &str) {
-        eventually(status, async || self.process.page("/readyz").await.contains(status).then_some(())).await;
+        until_told(status, async || self.process.page("/readyz").await.contains(status)).await;
     }
 
     /// Stops the process, which writes everything into its data file, and starts it again.

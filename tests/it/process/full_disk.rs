@@ -10,8 +10,9 @@ use cloakroom::grpc::wire::{
 use cloakroom::store::{Embedded, EmbeddedSettings};
 use tonic::{Code, Status};
 
-use super::child::{Process, eventually};
+use super::child::Process;
 use crate::support::calls::{ChangesExt as _, open_cookie, reason, save};
+use crate::support::health_time::until_told;
 use crate::support::tmpfs::Tmpfs;
 
 /// How many sessions a data file has. It differs by that whether the next write makes the file longer.
@@ -75,7 +76,7 @@ impl FullDisk {
     }
 
     async fn await_ready(&self, status: &str) {
-        eventually(status, async || self.process.page("/readyz").await.contains(status).then_some(())).await;
+        until_told(status, async || self.process.page("/readyz").await.contains(status)).await;
     }
 }
 
@@ -202,9 +203,9 @@ async fn a_data_file_that_is_moved_away_takes_no_writes_until_it_is_back() {
     std::fs::rename(&file, &away).unwrap();
 
     assert_eq!(reason(&try_create().await.map(drop).unwrap_err()), (Code::Unavailable, "STORE_UNAVAILABLE".to_owned()));
-    eventually("503", async || process.page("/readyz").await.contains(" 503 ").then_some(())).await;
+    until_told("a file that is away", async || process.page("/readyz").await.contains(" 503 ")).await;
     assert!(process.output().contains("it was moved, deleted or replaced"), "{}", process.output());
     std::fs::rename(&away, &file).unwrap();
-    eventually("200", async || process.page("/readyz").await.contains(" 200 ").then_some(())).await;
+    until_told("a file that is back", async || process.page("/readyz").await.contains(" 200 ")).await;
     try_create().await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! A process that starts while Redis is down: it stays up, is not ready, and gets ready by itself.
+//! A process whose Redis is down, at its start or later: it stays up, is not ready, and gets ready by itself.
 
 use std::cell::RefCell;
 use std::time::Duration;
@@ -7,9 +7,10 @@ use cloakroom::grpc::wire::{Changes, OpenSessionRequest};
 use cloakroom::token::Key;
 use tonic::Code;
 
-use super::child::{Process, eventually};
+use super::child::Process;
 use crate::support::calls::{ChangesExt as _, open_cookie, refused, save};
 use crate::support::cluster::Cluster;
+use crate::support::health_time::until_told;
 use crate::support::redis::RedisServer;
 use crate::support::sentinel::SentinelService;
 
@@ -33,7 +34,7 @@ async fn start_during_an_outage(redis: &str, break_store: impl FnOnce(), mend_st
     process.await_output("the store does not work", 1).await;
 
     mend_store();
-    eventually("health", async || process.page("/readyz").await.starts_with("HTTP/1.1 200 ").then_some(())).await;
+    until_told("a store that works", async || process.page("/readyz").await.starts_with("HTTP/1.1 200 ")).await;
     let saved = process.client().save_session(saving()).await.unwrap().into_inner();
     let cookie = format!("session={}", saved.session.unwrap().token);
     process.client().open_session(open_cookie(&cookie)).await.unwrap();
@@ -72,4 +73,30 @@ async fn a_process_starts_while_the_node_of_the_marker_hangs_and_is_ready_when_i
     let node = &cluster.nodes[1].redis;
 
     start_during_an_outage(&settings, || node.signal("-STOP"), || node.signal("-CONT")).await;
+}
+
+#[tokio::test]
+async fn health_follows_a_redis_that_hangs() {
+    health_follows_an_outage(|redis| redis.signal("-STOP"), |redis| redis.signal("-CONT")).await;
+}
+
+#[tokio::test]
+async fn health_follows_a_redis_that_is_stopped_and_started() {
+    health_follows_an_outage(RedisServer::stop, RedisServer::start_again).await;
+}
+
+async fn health_follows_an_outage(begin: fn(&mut RedisServer), end: fn(&mut RedisServer)) {
+    let mut redis = RedisServer::start();
+    let config = format!(
+        "[store]\nkind = \"redis\"\n[store.redis]\nurl = \"{}\"\n[apps.default]\nkeys = [\"{}\"]\n",
+        redis.url(),
+        Key::generate()
+    );
+    let process = Process::start(&config, &[], &[]).await;
+
+    begin(&mut redis);
+    until_told("an outage", async || process.page("/readyz").await.starts_with("HTTP/1.1 503 ")).await;
+    assert!(process.page("/healthz").await.starts_with("HTTP/1.1 200 "), "the process is alive");
+    end(&mut redis);
+    until_told("its end", async || process.page("/readyz").await.starts_with("HTTP/1.1 200 ")).await;
 }

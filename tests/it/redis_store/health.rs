@@ -12,7 +12,6 @@ use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
 use tonic::transport::Channel;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -22,6 +21,7 @@ use super::connections::service_on;
 use super::{TIMEOUT, problem, until};
 use crate::conformance::fixtures::create_session;
 use crate::support::TestService;
+use crate::support::health_time::until_told;
 use crate::support::redis::RedisServer;
 
 /// Checks that health follows a Redis that is broken and mended by commands of `redis-cli`, and that reading goes on.
@@ -314,13 +314,9 @@ fn settings(url: &str) -> RedisSettings {
     RedisSettings { url: url.to_owned(), ..Default::default() }
 }
 
-/// Waits for a status. A second is promised; a busy machine gets a minute.
 async fn await_health(service: &TestService, expected: ServingStatus) {
-    let begin = Instant::now();
-    while health(service, grpc::SESSION_SERVICE).await != expected {
-        assert!(begin.elapsed() < Duration::from_secs(60), "not {expected:?}");
-        sleep(Duration::from_millis(20)).await;
-    }
+    let is_told = async || health(service, grpc::SESSION_SERVICE).await == expected;
+    until_told(&format!("{expected:?}"), is_told).await;
 }
 
 async fn health(service: &TestService, name: &str) -> ServingStatus {

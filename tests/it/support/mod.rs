@@ -13,6 +13,7 @@ pub(crate) mod django;
 pub(crate) mod environment;
 pub(crate) mod fill;
 pub(crate) mod frontend;
+pub(crate) mod health_time;
 pub(crate) mod listing;
 pub(crate) mod mounted_disk;
 pub(crate) mod policy;
