@@ -4,6 +4,7 @@ use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 
 use super::socket_file::{BACKLOG, SocketFile};
@@ -81,7 +82,7 @@ fn accept_waiting_tcp(listener: &std::net::TcpListener) -> impl Iterator<Item = 
     let accept = || {
         let (socket, address) = listener.accept().ok()?;
         socket.set_nonblocking(true).ok()?;
-        let _ = socket.set_nodelay(true);
+        set_options(&SockRef::from(&socket));
         Some((Socket::Tcp(socket), PeerAddress::Tcp(address)))
     };
     std::iter::from_fn(accept)
@@ -99,10 +100,18 @@ fn accept_waiting_unix(listener: &std::os::unix::net::UnixListener) -> impl Iter
 async fn accept_tcp(listener: Option<&TcpListener>) -> io::Result<(Socket, PeerAddress)> {
     let Some(listener) = listener else { return pending().await };
     let (socket, address) = listener.accept().await?;
-    // A message of a few hundred bytes must not wait for the acknowledgement of the last one. An error is ignored: it
-    // means that the peer has disconnected, not that the listener fails.
-    let _ = socket.set_nodelay(true);
+    set_options(&SockRef::from(&socket));
     Ok((Socket::Tcp(socket.into_std()?), PeerAddress::Tcp(address)))
+}
+
+/// Sets the options of a connection. An error is ignored: it means that the peer has disconnected, not that the listener
+/// fails.
+fn set_options(socket: &SockRef<'_>) {
+    // A message of a few hundred bytes must not wait for the acknowledgement of the last one.
+    let _ = socket.set_tcp_nodelay(true);
+    // A peer that reads nothing would have the kernel take megabytes of responses, all made for nothing.
+    #[cfg(target_os = "linux")]
+    let _ = socket.set_tcp_notsent_lowat(MAX_NOT_SENT);
 }
 
 async fn accept_unix(listener: Option<&(UnixListener, SocketFile)>) -> io::Result<(Socket, PeerAddress)> {
@@ -110,3 +119,7 @@ async fn accept_unix(listener: Option<&(UnixListener, SocketFile)>) -> io::Resul
     let (socket, _) = listener.accept().await?;
     Ok((Socket::Unix(socket.into_std()?), PeerAddress::Unix))
 }
+
+/// The bytes on a connection that the kernel takes and has not sent.
+#[cfg(target_os = "linux")]
+const MAX_NOT_SENT: u32 = 128 * 1024;

@@ -17,6 +17,7 @@ use http::Version;
 use http::request::Parts;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use tokio::sync::futures::OwnedNotified;
 use tokio::task::yield_now;
 use tokio::time::{Instant, Sleep, sleep};
 use tonic::Status;
@@ -62,6 +63,11 @@ enum Phase {
     Unfinished {
         pending: usize,
         timeout: Pin<Box<Sleep>>,
+    },
+    /// The request is whole, and the peer has to read responses before its call begins. The bytes that count as pending.
+    Received {
+        pending: usize,
+        sent: Pin<Box<OwnedNotified>>,
     },
     Whole,
 }
@@ -133,8 +139,7 @@ impl RequestBody {
 
     /// Records that the peer has to be waited for. Fails when its time is over.
     fn wait(&mut self, cx: &mut Context<'_>) -> Result<(), Rejection> {
-        let spare = if let Start::Part(part) = &self.start { part.capacity() - part.len() } else { 0 };
-        let bytes = self.head + self.received + spare + OVERHEAD;
+        let bytes = self.pending_bytes();
         if let Phase::Arriving = self.phase {
             self.phase = Phase::Unfinished { pending: 0, timeout: Box::pin(sleep(self.timeout)) };
         }
@@ -149,6 +154,30 @@ impl RequestBody {
         }
     }
 
+    /// Returns how much memory the request takes before its call begins.
+    fn pending_bytes(&self) -> usize {
+        let spare = if let Start::Part(part) = &self.start { part.capacity() - part.len() } else { 0 };
+        self.head + self.received + spare + OVERHEAD
+    }
+
+    /// Waits until the peer has read the responses that keep this call from its begin.
+    fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.connection.pending.may_begin() {
+            let sent = self.connection.pending.sent();
+            if let Phase::Received { sent: before, .. } = &mut self.phase {
+                ready!(before.as_mut().poll(cx));
+                before.set(sent);
+            } else {
+                self.stop_waiting();
+                let pending = self.pending_bytes();
+                self.connection.pending.set_request(0, pending);
+                self.connection.pending.add_waiting();
+                self.phase = Phase::Received { pending, sent: Box::pin(sent) };
+            }
+        }
+        Poll::Ready(())
+    }
+
     /// Whether the headers of the request are counted.
     pub(super) const fn counts_head(&self) -> bool {
         self.head > 0
@@ -157,7 +186,7 @@ impl RequestBody {
     /// Counts what the headers take as well while the request is unfinished.
     pub(super) fn count_head(&mut self, bytes: usize) {
         self.head = bytes;
-        if let Phase::Unfinished { pending, .. } = &mut self.phase {
+        if let Phase::Unfinished { pending, .. } | Phase::Received { pending, .. } = &mut self.phase {
             self.connection.pending.set_request(*pending, *pending + bytes);
             *pending += bytes;
         }
@@ -195,19 +224,26 @@ impl RequestBody {
         Ok(())
     }
 
-    /// Records the end of the request.
-    fn finish(&mut self) -> Result<(), Rejection> {
+    /// Records the end of the request, when its call may begin.
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Rejection>> {
         if let Phase::Whole = self.phase {
-            return Ok(());
+            return Poll::Ready(Ok(()));
         }
+        ready!(self.poll_begin(cx));
         self.stop_waiting();
+        self.connection.pending.wake_next();
         self.phase = Phase::Whole;
-        CallPermit::with_current(|current| current.map_or(Ok(()), |call| call.take_slot(&self.connection)))
+        Poll::Ready(CallPermit::with_current(|current| current.map_or(Ok(()), |call| call.take_slot(&self.connection))))
     }
 
     fn stop_waiting(&mut self) {
-        if let Phase::Unfinished { pending, .. } = self.phase {
-            self.connection.pending.set_request(pending, 0);
+        match mem::replace(&mut self.phase, Phase::Arriving) {
+            Phase::Unfinished { pending, .. } => self.connection.pending.set_request(pending, 0),
+            Phase::Received { pending, .. } => {
+                self.connection.pending.set_request(pending, 0);
+                self.connection.pending.remove_waiting();
+            }
+            phase @ (Phase::Arriving | Phase::Whole) => self.phase = phase,
         }
     }
 
@@ -225,6 +261,10 @@ impl RequestBody {
         if self.received == 0 {
             self.size.check()?;
         }
+        if let Phase::Received { .. } = self.phase {
+            ready!(self.poll_finish(cx))?;
+            return Poll::Ready(None);
+        }
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         match Pin::new(&mut *body).poll_frame(cx)? {
             Poll::Pending => {
@@ -232,7 +272,7 @@ impl RequestBody {
                 Poll::Pending
             }
             Poll::Ready(None) => {
-                self.finish()?;
+                ready!(self.poll_finish(cx))?;
                 Poll::Ready(None)
             }
             Poll::Ready(Some(frame)) => {
@@ -240,8 +280,8 @@ impl RequestBody {
                 if let Some(data) = frame.data_ref() {
                     self.receive(data)?;
                 }
-                if is_last {
-                    self.finish()?;
+                if is_last && let Poll::Ready(finished) = self.poll_finish(cx) {
+                    finished?;
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -268,7 +308,9 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.start, Start::Empty) && self.body.as_ref().is_none_or(Incoming::is_end_stream)
+        matches!(self.start, Start::Empty)
+            && !matches!(self.phase, Phase::Received { .. })
+            && self.body.as_ref().is_none_or(Incoming::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -299,7 +341,7 @@ impl Drop for RequestBody {
         {
             let deadline = match &self.phase {
                 Phase::Unfinished { timeout, .. } => timeout.deadline(),
-                Phase::Arriving | Phase::Whole => Instant::now() + self.timeout,
+                Phase::Arriving | Phase::Received { .. } | Phase::Whole => Instant::now() + self.timeout,
             };
             if self.version < Version::HTTP_2 {
                 self.connection.unread_body.leave(body, deadline);

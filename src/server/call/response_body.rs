@@ -1,5 +1,6 @@
 //! The body of a response: records the end of its call, and turns a panic into an error.
 
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub(in crate::server) struct ResponseBody {
     connection: Arc<ConnectionContext>,
     _stream: StreamGuard,
     public_stream: Option<PublicStream>,
+    has_begun: bool,
 }
 
 impl ResponseBody {
@@ -34,11 +36,11 @@ impl ResponseBody {
         public_stream: Option<PublicStream>,
     ) -> Self {
         let connection = Arc::clone(&call.connection);
-        Self { body, connection, call: Some(call), _stream: stream, public_stream }
+        Self { body, connection, call: Some(call), _stream: stream, public_stream, has_begun: false }
     }
 
     pub(super) fn of_page(body: Body, stream: StreamGuard, connection: Arc<ConnectionContext>) -> Self {
-        Self { body, connection, call: None, _stream: stream, public_stream: None }
+        Self { body, connection, call: None, _stream: stream, public_stream: None, has_begun: false }
     }
 }
 
@@ -50,7 +52,7 @@ impl http_body::Body for ResponseBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<ResponseBytes>, Status>>> {
-        let Self { body, call, connection, public_stream, .. } = &mut *self;
+        let Self { body, call, connection, public_stream, has_begun, .. } = &mut *self;
         let mut polled = match call {
             Some(call) => call.context.sync_scope(|| poll_body(body, call.protocol, cx)),
             None => poll_body(body, Protocol::Grpc, cx),
@@ -71,7 +73,9 @@ impl http_body::Body for ResponseBody {
                 return Poll::Ready(None);
             }
         }
-        polled.map_ok(|frame| frame.map_data(|bytes| ResponseBytes::new(bytes, connection)))
+        polled.map_ok(|frame| {
+            frame.map_data(|bytes| ResponseBytes::new(bytes, connection, !mem::replace(has_begun, true)))
+        })
     }
 
     fn is_end_stream(&self) -> bool {

@@ -13,6 +13,8 @@ pub(in crate::server) struct ResponseBytes {
     bytes: Bytes,
     /// `None` for no bytes.
     held: Option<HeldBytes>,
+    /// Whether they are the first of their response.
+    is_first: bool,
 }
 
 /// Counts bytes as held until it is dropped.
@@ -24,9 +26,12 @@ pub(in crate::server) struct HeldBytes {
 }
 
 impl ResponseBytes {
-    pub(in crate::server) fn new(bytes: Bytes, connection: &Arc<ConnectionContext>) -> Self {
+    pub(in crate::server) fn new(bytes: Bytes, connection: &Arc<ConnectionContext>, is_first: bool) -> Self {
         let held = (!bytes.is_empty()).then(|| HeldBytes::new(bytes.len(), connection));
-        Self { bytes, held }
+        if let (Some(held), true) = (&held, is_first) {
+            connection.pending.add_unsent(held.bytes);
+        }
+        Self { bytes, held, is_first }
     }
 }
 
@@ -34,6 +39,9 @@ impl Drop for ResponseBytes {
     fn drop(&mut self) {
         if let Some(HeldBytes { connection, bytes, .. }) = &self.held {
             connection.credit.add_for_response(bytes - OVERHEAD);
+            if self.is_first {
+                connection.pending.remove_unsent(*bytes);
+            }
         }
     }
 }

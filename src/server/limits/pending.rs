@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, ThreadId};
 
 use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::sync::futures::OwnedNotified;
 
 use super::connection_limits::ConnectionControl;
 use crate::grpc::MAX_REQUEST_BYTES;
@@ -58,6 +60,8 @@ struct ThreadBytes {
     all: AtomicUsize,
     /// Those of connections that were cut.
     of_cut: AtomicUsize,
+    /// The responses that are not sent, also those that were made since the last turn of their connection.
+    responses: AtomicUsize,
 }
 
 impl PendingBudget {
@@ -77,8 +81,8 @@ impl PendingBudget {
     fn current_thread(&self) -> Arc<ThreadBytes> {
         let mut holders = self.0.holders.lock();
         let thread = holders.threads.entry(thread::current().id()).or_insert_with(|| {
-            let (all, of_cut) = Default::default();
-            Arc::new(ThreadBytes { max: self.0.max_bytes_of_thread, all, of_cut })
+            let (all, of_cut, responses) = Default::default();
+            Arc::new(ThreadBytes { max: self.0.max_bytes_of_thread, all, of_cut, responses })
         });
         Arc::clone(thread)
     }
@@ -158,6 +162,11 @@ impl ThreadBytes {
     fn is_above_max(&self) -> bool {
         self.all.load(Ordering::Relaxed) - self.of_cut.load(Ordering::Relaxed) > self.max
     }
+
+    /// Whether responses take so much memory that their number is limited.
+    fn is_short(&self) -> bool {
+        self.responses.load(Ordering::Relaxed) > self.max / 2
+    }
 }
 
 /// The memory that the peer of one connection makes the server hold.
@@ -172,6 +181,13 @@ pub(in crate::server) struct PendingBytes {
     period: AtomicUsize,
     /// The bytes that the budget knows of.
     reported: AtomicUsize,
+    /// How many responses are begun and not sent, and the bytes of their begins.
+    unsent: AtomicUsize,
+    unsent_bytes: AtomicUsize,
+    /// How many calls wait until responses are sent.
+    waiting: AtomicUsize,
+    /// Notified when one of them may look again.
+    sent: Arc<Notify>,
 }
 
 impl PendingBytes {
@@ -185,6 +201,10 @@ impl PendingBytes {
             responses: Default::default(),
             period: AtomicUsize::default(),
             reported: AtomicUsize::default(),
+            unsent: AtomicUsize::default(),
+            unsent_bytes: AtomicUsize::default(),
+            waiting: AtomicUsize::default(),
+            sent: Arc::default(),
         }
     }
 
@@ -222,12 +242,57 @@ impl PendingBytes {
     pub(in crate::server) fn add_response(&self, bytes: usize) -> usize {
         let period = self.period.load(Ordering::Relaxed) % PERIODS;
         self.responses[period].fetch_add(bytes, Ordering::Relaxed);
+        self.thread.responses.fetch_add(bytes, Ordering::Relaxed);
         period
     }
 
     /// Takes a response of this period off.
     pub(in crate::server) fn remove_response(&self, bytes: usize, period: usize) {
         self.responses[period].fetch_sub(bytes, Ordering::Relaxed);
+        self.thread.responses.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts the begin of a response, which keeps other calls from their begin until it is sent.
+    pub(in crate::server) fn add_unsent(&self, bytes: usize) {
+        self.unsent.fetch_add(1, Ordering::Relaxed);
+        self.unsent_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Takes the begin of a response off.
+    pub(in crate::server) fn remove_unsent(&self, bytes: usize) {
+        self.unsent.fetch_sub(1, Ordering::Relaxed);
+        self.unsent_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.wake_next();
+    }
+
+    /// Whether the peer has read so many of the responses that its next call may begin. Those that it leaves unread would
+    /// be made for nothing, and one read may bring hundreds of calls, before any of their responses counts.
+    ///
+    /// A single response holds up nothing: it may be large, or a stream that its caller reads when it has time.
+    pub(in crate::server) fn may_begin(&self) -> bool {
+        let is_little = self.unsent_bytes.load(Ordering::Relaxed) <= MAX_UNSENT && !self.thread.is_short();
+        is_little || self.unsent.load(Ordering::Relaxed) <= 1
+    }
+
+    /// Counts a call that waits until responses are sent, until [`Self::remove_waiting`].
+    pub(in crate::server) fn add_waiting(&self) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(in crate::server) fn remove_waiting(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Returns when a call that waits has to look whether it may begin. Dropped, it leaves that to another one.
+    pub(in crate::server) fn sent(&self) -> OwnedNotified {
+        Arc::clone(&self.sent).notified_owned()
+    }
+
+    /// Lets a call that waits look whether it may begin. If it begins, it lets the next one look.
+    pub(in crate::server) fn wake_next(&self) {
+        if self.waiting.load(Ordering::Relaxed) > 0 {
+            self.sent.notify_one();
+        }
     }
 
     /// Tells the budget what the connection holds, if that has changed.
@@ -252,6 +317,10 @@ impl Drop for PendingBytes {
 /// The bytes of an unfinished call besides its message: its stream, its task and its headers. Measured: 4.3 KiB, and 6
 /// with the freed memory that cannot be used again.
 pub(in crate::server) const OVERHEAD: usize = 6 * 1024;
+
+/// The bytes of responses that are made for a peer that has not read those before. About a dozen small ones are written
+/// together.
+const MAX_UNSENT: usize = 128 * 1024;
 
 /// The present period, the last one, and the one before, whose responses are old when the next period begins.
 const PERIODS: usize = 3;

@@ -8,7 +8,9 @@ use tokio::net::TcpSocket;
 use tonic::Code;
 
 use super::support::client::{Client, reply, request};
-use super::support::raw_http2::{INITIAL_WINDOW_SIZE, RawHttp2, WINDOW_UPDATE, frame, preface, whole_call};
+use super::support::raw_http2::{
+    END_STREAM, HEADERS, INITIAL_WINDOW_SIZE, RawHttp2, SETTINGS, WINDOW_UPDATE, frame, preface, reset, whole_call,
+};
 use super::support::test_server::{TestServer, eventually, ms, settings, with_timeout};
 use crate::support::authority::{CertificateAuthority, TlsClient};
 
@@ -123,6 +125,44 @@ async fn an_answer_that_stays_in_the_socket_ends_its_connection() {
 
     eventually(async || server.echo.holders() == holders).await;
     assert_eq!(other.call("Echo").await.code(), Code::Ok);
+}
+
+#[tokio::test]
+async fn calls_of_a_peer_that_leaves_responses_unread_begin_when_it_has_read_them() {
+    let server = TestServer::start(&settings()).await;
+    let mut peer = RawHttp2::connect_with_settings(server.address(), &[(INITIAL_WINDOW_SIZE, 0)]).await;
+    let streams = || (1..).step_by(2).take(20);
+    let message = message(10_000);
+
+    peer.send(&streams().flat_map(|stream| whole_call(stream, "/test.Echo/Echo", &message)).collect::<Vec<_>>()).await;
+    let begun = peer.taken_in().await.iter().filter(|frame| frame.kind == HEADERS).count();
+    // They wait, and their time is not over: the ones after them begin all the same.
+    let given_up = 31..=35;
+    peer.send(&streams().filter(|stream| given_up.contains(stream)).flat_map(reset).collect::<Vec<_>>()).await;
+    let window = [&INITIAL_WINDOW_SIZE.to_be_bytes()[..], &HUGE.to_be_bytes()].concat();
+    peer.send(&[frame(SETTINGS, 0, 0, &window), frame(WINDOW_UPDATE, 0, 0, &HUGE.to_be_bytes())].concat()).await;
+
+    assert!((1..=10).contains(&begun), "{begun} of 20 calls have begun");
+    let mut unanswered: Vec<u32> = streams().filter(|stream| !given_up.contains(stream)).collect();
+    while !unanswered.is_empty() {
+        let frame = peer.next_frame().await;
+        if frame.kind == HEADERS && frame.flags & END_STREAM != 0 {
+            unanswered.retain(|stream| *stream != frame.stream);
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_large_response_that_is_not_read_holds_up_no_other_call() {
+    let settings = Settings { pending_budget_bytes: 256 << 20, ..settings() };
+    let server = TestServer::start(&settings).await;
+    let mut peer = RawHttp2::connect_with_settings(server.address(), &[(INITIAL_WINDOW_SIZE, 0)]).await;
+
+    peer.send(&whole_call(1, "/test.Echo/Large", b"+")).await;
+    peer.answered().await;
+    peer.send(&whole_call(3, "/test.Echo/Echo", b"+")).await;
+
+    assert_eq!(peer.frame_of(3).await.kind, HEADERS);
 }
 
 /// A window that never holds up the server.

@@ -85,11 +85,16 @@ impl RawHttp2 {
     /// Reads the next frame of a stream. Panics if there is none for a minute.
     pub(crate) async fn frame_of(&mut self, stream: u32) -> Frame {
         loop {
-            let frame = with_timeout(next(&mut self.0)).await.expect("the connection is open");
+            let frame = self.next_frame().await;
             if frame.stream == stream {
                 return frame;
             }
         }
+    }
+
+    /// Reads the next frame. Panics if there is none for a minute.
+    pub(crate) async fn next_frame(&mut self) -> Frame {
+        with_timeout(next(&mut self.0)).await.expect("the connection is open")
     }
 
     /// Waits until the server has taken in what was sent before. Returns the frames of streams that it sent meanwhile.
