@@ -105,6 +105,11 @@ class FastifyState extends RequestState {
     else request.log.warn("the request's changes were not saved, for its session has ended: %s", reason);
   }
 
+  /** @param {string} text */
+  warn(text) {
+    this.request.log.warn(text);
+  }
+
   /** Saves the session and adds its headers to the reply. @param {any} payload What the reply sends. @param {Done} next */
   beforeHead(payload, next) {
     // The cookie that an earlier save has set is on every response: the browser's is worth nothing any more.

@@ -30,14 +30,19 @@ class RequestSession {
   get permanent() { return session(this).permanent; }
   set permanent(value) { session(this).permanent = value; }
   get subject() { return session(this).subject; }
-  set subject(value) { session(this).subject = value; }
+  set subject(value) {
+    if (this[STATE].settings.subject !== undefined) {
+      throw new TypeError('subject is what the option subject returns: set the entries that it reads');
+    }
+    session(this).subject = value;
+  }
 
   /** @returns {Promise<void>} */
   open() { return session(this).open(); }
   /** @param {string} name @param {number} [by] */
   increment(name, by) { session(this).increment(name, by); return this; }
   rotate() { session(this).rotate(); return this; }
-  authenticated() { session(this).authenticated(); return this; }
+  markAuthenticated() { session(this).markAuthenticated(); return this; }
   watch() { return session(this).watch(); }
   /** The service counts each open as a use. */
   touch() { return this; }
@@ -161,13 +166,18 @@ const HANDLER = {
     return name === 'then' ? readThen(self) : read(self, name);
   },
   set(self, name, value) {
-    if (isMember(self, name)) return isSettable(name) && Reflect.set(self, name, value);
+    if (isMember(self, name)) {
+      // Outside of strict mode, an application would not learn of a `false`.
+      if (!isSettable(name)) throw isTaken(name);
+      return Reflect.set(self, name, value);
+    }
     if (self[LEFT] === undefined) session(self).set(name, value);
     else left(self).set(name, value);
     return true;
   },
   deleteProperty(self, name) {
-    if (isMember(self, name)) return false;
+    if (typeof name === 'symbol') return Reflect.deleteProperty(self, name);
+    if (isMember(self, name)) throw isTaken(name);
     if (self[LEFT] === undefined) session(self).delete(name);
     else left(self).delete(name);
     return true;
@@ -183,7 +193,9 @@ const HANDLER = {
     return value === undefined ? undefined : { value, writable: true, enumerable: true, configurable: true };
   },
   defineProperty(self, name, descriptor) {
-    return 'value' in descriptor && !isMember(self, name) && HANDLER.set?.(self, name, descriptor.value, self) === true;
+    if (isMember(self, name)) throw isTaken(name);
+    if (!('value' in descriptor)) throw new TypeError(`the entry "${name}" is a value, and has no getter`);
+    return HANDLER.set?.(self, name, descriptor.value, self) === true;
   },
 };
 
@@ -191,6 +203,25 @@ const HANDLER = {
  * @param {string | symbol} name */
 const isSettable = (name) =>
   typeof name === 'symbol' || Object.getOwnPropertyDescriptor(RequestSession.prototype, name)?.set !== undefined;
+
+/** @param {string | symbol} name */
+const isTaken = (name) => new TypeError(`"${String(name)}" is a member of the session, so it cannot be set, and no entry can have this name`);
+
+/**
+ * Warns of entries that another client or an earlier library has stored by the name of a member, once for each name. They
+ * stay, because they may be of use to that client.
+ * @param {typeof RequestSession} sessionClass @param {Iterable<string>} names @param {(text: string) => void} warn
+ */
+function warnOfHidden({ prototype }, names, warn) {
+  for (const name of names) {
+    if (!(name in prototype) || warnedOf.has(name)) continue;
+    warnedOf.add(name);
+    warn(`a session has an entry "${name}", which the application does not see: this is a member of the session, so give the entry another name`);
+  }
+}
+
+/** @type {Set<string>} */
+const warnedOf = new Set();
 
 /** @param {any} state @returns {any} */
 function makeRequestSession(state) {
@@ -207,4 +238,4 @@ function keepEntries(requestSession) {
   requestSession[LEFT] = owner.isOpen ? new Map(owner.names().map((name) => [name, owner.get(name)])) : null;
 }
 
-module.exports = { RequestSession, answer, keepEntries, makeRequestSession };
+module.exports = { RequestSession, answer, keepEntries, makeRequestSession, warnOfHidden };

@@ -3,7 +3,7 @@
 'use strict';
 
 const { CloakroomError } = require('./errors.js');
-const { RequestSession, keepEntries, makeRequestSession } = require('./request_session.js');
+const { RequestSession, keepEntries, makeRequestSession, warnOfHidden } = require('./request_session.js');
 const { Session } = require('./session.js');
 const { cookieAttributes } = require('./cookie_attributes.js');
 
@@ -65,6 +65,11 @@ class RequestState {
     else console.warn("a request's changes were not saved, for its session has ended: %s", reason);
   }
 
+  /** @param {string} text */
+  warn(text) {
+    console.warn(text);
+  }
+
   // For the application.
 
   /** Made at its first use: a request that does not touch its session pays for nothing. */
@@ -80,6 +85,7 @@ class RequestState {
       context: settings.sendContext === false ? undefined : () => (context ??= this.context),
       maxAuthenticateAge: settings.maxAuthenticateAge,
       keepEmpty: settings.saveUninitialized,
+      onOpen: (names) => warnOfHidden(this.sessionClass, names, (text) => this.warn(text)),
     });
     this.onFirstUse();
     return this.#session;

@@ -24,6 +24,7 @@ const { SessionWatch } = require('./watch.js');
  *   Called only if there is a call to make.
  * @property {number} [maxAuthenticateAge] Milliseconds for which an authentication counts as recent.
  * @property {boolean} [keepEmpty] Whether to store a session without content.
+ * @property {(names: Iterable<string>) => void} [onOpen] Is called with the names of the entries that the service has.
  */
 
 class Session {
@@ -223,7 +224,7 @@ class Session {
   }
 
   /** Records that the subject has just authenticated again. The same save replaces the token. */
-  authenticated() {
+  markAuthenticated() {
     this.#markModified();
     this.#otherChanges.authenticated = true;
   }
@@ -413,6 +414,7 @@ class Session {
     this.#opened = opened;
     this.#info = session;
     this.unavailable = undefined;
+    this.#requestInfo.onOpen?.(session.entries.keys());
     if (session.nullSession !== undefined) {
       const { reason, message } = session.nullSession;
       // What was written before is still sent: the service refuses it, or it is a login, which ends both sessions.

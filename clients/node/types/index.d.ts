@@ -133,7 +133,7 @@ export class Session {
   clear(): void;
   increment(name: string, by?: number): void;
   rotate(): void;
-  authenticated(): void;
+  markAuthenticated(): void;
   hasUnsavedChanges(): boolean;
   open(): Promise<void>;
   save(): Promise<void>;

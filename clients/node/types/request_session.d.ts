@@ -57,7 +57,7 @@ export interface SessionMembers {
   /** Replaces the token with the next save. */
   rotate(): this;
   /** Records that the user has just authenticated again. */
-  authenticated(): this;
+  markAuthenticated(): this;
   /** Watches the session for as long as a stream of events is open. It is no use of the session. */
   watch(): Promise<SessionWatch>;
 }

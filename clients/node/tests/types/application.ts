@@ -40,7 +40,7 @@ app.get('/', openSession, async (request, response) => {
   // @ts-expect-error It is a setting of the service.
   session.cookie.secure = true;
   const id: string | undefined = session.id ?? request.sessionID;
-  session.increment('visits').rotate().authenticated().touch();
+  session.increment('visits').rotate().markAuthenticated().touch();
   session.save((error?: Error) => { console.log(error); });
   await session.regenerate();
   await request.session.destroy();
