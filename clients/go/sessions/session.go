@@ -119,6 +119,16 @@ func Get[T any](s *Session, name string) (T, error) {
 	return value, err
 }
 
+// Pop returns an entry of a session and removes it, such as a message that is shown once. It returns the zero value if
+// there is none. Then there is nothing to save.
+//
+//	message, err := sessions.Pop[string](session, "message")
+func Pop[T any](s *Session, name string) (T, error) {
+	var value T
+	err := s.pop(name, &value)
+	return value, err
+}
+
 // Set sets an entry to anything that encoding/json can write. A later change of the value changes nothing.
 func (s *Session) Set(name string, value any) {
 	text, err := json.Marshal(value)
@@ -139,10 +149,31 @@ func (s *Session) Set(name string, value any) {
 func (s *Session) Delete(names ...string) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	s.markModified()
+	s.accessed, s.lastErr = true, nil
 	for _, name := range names {
+		// Without this, each page that removes what it has shown would save the session of a visitor who has none.
+		if value, isKnown, err := s.entries.lookup(name); isKnown && value == nil && err == nil {
+			continue
+		}
+		s.markModified()
 		s.entries.remove(name)
 	}
+}
+
+// pop reads an entry as Get does, and removes it. One that cannot be read stays.
+func (s *Session) pop(name string, into any) error {
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	value, err := s.lookup(name)
+	if value == nil || err != nil {
+		return s.report(err)
+	}
+	if err := decode(name, value, into); err != nil {
+		return s.report(err)
+	}
+	s.markModified()
+	s.entries.remove(name)
+	return nil
 }
 
 // Increment adds to a counter. Requests at the same time lose no counts. A missing counter begins at 0.

@@ -93,6 +93,68 @@ func TestARequestThatDoesNotUseItsSessionMakesNoCall(t *testing.T) {
 	}
 }
 
+func TestRemovingAnEntryThatIsNotThereSavesNothing(t *testing.T) {
+	running := service.Start(t, service.Options{})
+	browser := service.Browse(t, handle(running.Client("shop"), func(w http.ResponseWriter, r *http.Request, s *sessions.Session) {
+		switch r.URL.Path {
+		case "/set":
+			s.Set("a", 1)
+		case "/delete":
+			s.Delete("error", "hint")
+		case "/read":
+			s.Has("error")
+			s.Delete("error")
+		}
+	}))
+
+	visitor := browser.Get("/delete")
+	if calls := running.Calls("SaveSession"); calls != 0 || len(visitor.Header["Set-Cookie"]) > 0 {
+		t.Error("a visitor without a cookie", calls, visitor.Header)
+	}
+	browser.Get("/set")
+	opened := browser.Get("/read")
+	if calls := running.Calls("SaveSession"); calls != 1 || len(opened.Header["Set-Cookie"]) > 0 {
+		t.Error("a session that was opened", calls, opened.Header)
+	}
+	browser.Get("/delete")
+	if saves, opens := running.Calls("SaveSession"), running.Calls("OpenSession"); saves != 2 || opens != 1 {
+		t.Error("a session that was not opened", saves, opens)
+	}
+}
+
+func TestPopReturnsAnEntryOnce(t *testing.T) {
+	running := service.Start(t, service.Options{})
+	browser := service.Browse(t, handle(running.Client("shop"), func(w http.ResponseWriter, r *http.Request, s *sessions.Session) {
+		switch r.URL.Path {
+		case "/set":
+			s.Set("message", "saved")
+			s.Set("cart", cart{Items: []string{"hat"}})
+		case "/pop":
+			message, err := sessions.Pop[string](s, "message")
+			again, againErr := sessions.Pop[string](s, "message")
+			fmt.Fprintf(w, "%q %q %v", message, again, errors.Join(err, againErr))
+		case "/wrong":
+			_, err := sessions.Pop[int](s, "cart")
+			stays, _ := s.Has("cart")
+			fmt.Fprint(w, err != nil, stays)
+		}
+	}))
+	if visitor := browser.Get("/pop"); visitor.Body != `"" "" <nil>` || len(visitor.Header["Set-Cookie"]) > 0 {
+		t.Error(visitor.Body, visitor.Header)
+	}
+	browser.Get("/set")
+	saves := running.Calls("SaveSession")
+
+	for _, want := range [][2]string{{"/pop", `"saved" "" <nil>`}, {"/pop", `"" "" <nil>`}, {"/wrong", "true true"}} {
+		if got := browser.Get(want[0]).Body; got != want[1] {
+			t.Error(want[0], got)
+		}
+	}
+	if count := running.Calls("SaveSession"); count != saves+1 {
+		t.Error("only an entry that is there is removed", count-saves)
+	}
+}
+
 func TestAReadSeesWhatTheRequestHasWritten(t *testing.T) {
 	running := service.Start(t, service.Options{})
 	browser := service.Browse(t, handle(running.Client("shop"), func(w http.ResponseWriter, r *http.Request, s *sessions.Session) {

@@ -105,12 +105,20 @@ class Session {
 
   /** @param {string} name @param {unknown} value Anything that JSON can hold. Undefined removes the entry. */
   set(name, value) {
+    if (value === undefined) {
+      this.delete(name);
+      return;
+    }
     this.#markModified();
     this.#entries.set(name, value);
   }
 
   /** @param {string} name */
   delete(name) {
+    this.#checkWritable();
+    this.accessed = true;
+    // Without this, each page that removes what it has shown would save the session of a visitor who has none.
+    if (this.#entries.lookup(name) === undefined) return;
     this.#markModified();
     this.#entries.remove(name);
   }

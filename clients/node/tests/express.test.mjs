@@ -78,6 +78,11 @@ describe('calls', () => {
       Object.assign(request.session, { a: 1, b: 2, list: [], long: 'x'.repeat(1000) });
       response.send('filled');
     });
+    app.get('/clean', (request, response) => {
+      delete request.session.error;
+      request.session.hint = undefined;
+      response.send('clean');
+    });
     app.get('/login', (request, response) => json(response, request.session.subject = 'ada'));
     app.get('/logout', (request, response) => request.session.destroy(() => response.send('out')));
     app.get('/open', openSession, (request, response) => json(response, request.session.a));
@@ -96,6 +101,30 @@ describe('calls', () => {
 
     assert.deepEqual(transport.takeNames(), []);
     assert.deepEqual([untouched.headers.vary, read.headers.vary, ended.status], [undefined, 'Cookie', 200]);
+  });
+
+  test('removing an entry that the session does not have saves nothing, and without a cookie it needs no service', async () => {
+    const { browser, transport } = await start(routes);
+
+    const visitor = await browser.get('/clean');
+    const calls = transport.takeNames();
+    await browser.get('/fill');
+    transport.takeCalls();
+    const user = await browser.get('/clean');
+
+    assert.deepEqual([visitor.setCookies, visitor.headers.vary, calls], [[], 'Cookie', []]);
+    assert.deepEqual([user.setCookies, transport.takeNames()], [[], ['OpenSession']]);
+  });
+
+  test('removing an entry of a session that was not opened is one save', async () => {
+    const { browser, transport } = await start(routes, { lazy: true });
+    await browser.get('/fill');
+    transport.takeCalls();
+
+    await browser.get('/clean');
+
+    const [{ rpc, request }, ...others] = transport.takeCalls();
+    assert.deepEqual([rpc, request.changes.unset, others], ['SaveSession', ['error', 'hint'], []]);
   });
 
   test('a first write is one call, and a login that begins a session is two; a process asks once what a login is', async () => {
