@@ -126,8 +126,9 @@ class FastifyState extends RequestState {
     let failure;
     const onError = (/** @type {any} */ error) => { failure = error; };
     payload?.on?.('error', onError);
-    this.finish().then(() => (failure === undefined ? this.#addHeaders(next) : this.#replace(payload, failure, next)),
-      (error) => this.#replace(payload, error, next))
+    const send = () => (failure === undefined ? this.#addHeaders(next) : this.#replace(payload, failure, next));
+    this.finish()
+      .then(send, (error) => (this.acceptsFailure(error, this.reply.statusCode) ? send() : this.#replace(payload, error, next)))
       .finally(() => payload?.off?.('error', onError));
   }
 

@@ -26,7 +26,12 @@ function sessions(options = {}) {
     // Without a cookie there is nothing to open.
     const isOpen = settings.lazy || !ctx.req.headers.cookie || await state.try(() => state.session.openUpFront());
     if (!isOpen) return undefined;
-    await next();
+    try {
+      await next();
+    } catch (error) {
+      state.watchAnswer(error);
+      throw error;
+    }
     // What fails here goes to the middlewares before this one. A response that the application writes by itself, or that
     // answers an error, is saved by its own end.
     const isByKoa = ctx.respond !== false && !ctx.headerSent;
@@ -46,6 +51,9 @@ async function openSession(ctx, next) {
 }
 
 class KoaState extends HttpState {
+  /** Whether a middleware before this one answers an error that this one has let through. */
+  #isErrorHandled = false;
+
   /** @param {import('./client.js').Client} client @param {import('../types/koa').Options} settings @param {any} ctx */
   constructor(client, settings, ctx) {
     super(client, settings, ctx.req, ctx.res);
@@ -65,6 +73,26 @@ class KoaState extends HttpState {
   get context() {
     const { ctx } = this;
     return { userAgent: ctx.get('User-Agent'), remoteAddress: ctx.ip };
+  }
+
+  /** Each status of Koa begins as 404, so it does not tell alone. What Koa itself has answered, `onUnavailable` or Koa answers anew.
+   * @param {number} status @param {any} error */
+  answersError(status, error) {
+    const isAnswered = error instanceof SessionUnavailable && this.settings.onUnavailable !== undefined;
+    return status >= 400 && this.#isErrorHandled && !isAnswered;
+  }
+
+  /** Notices whether a middleware before this one answers an error, or Koa itself. @param {any} error */
+  watchAnswer(error) {
+    const { ctx } = this;
+    const { onerror } = ctx;
+    this.#isErrorHandled = true;
+    this.toldOf = error;
+    ctx.onerror = (/** @type {any} */ unhandled) => {
+      // Koa calls it at the end of each response, too.
+      if (unhandled) [this.#isErrorHandled, this.toldOf] = [false, undefined];
+      return onerror.call(ctx, unhandled);
+    };
   }
 
   /** @param {string} reason */

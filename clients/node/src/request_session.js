@@ -68,7 +68,8 @@ class RequestSession {
 }
 
 /**
- * Calls back as express-session does, or returns a promise if there is no callback.
+ * Calls back as express-session does, or returns a promise if there is no callback. A callback that takes an error is told of a
+ * failure by it.
  * @param {RequestSession} self @param {Promise<void>} done @param {Callback} [callback]
  */
 function answer(self, done, callback) {
@@ -78,7 +79,10 @@ function answer(self, done, callback) {
     return done;
   }
   // Outside of the promise, so that what a callback throws is no rejection.
-  done.then(() => setImmediate(callback), (error) => setImmediate(callback, error));
+  done.then(() => setImmediate(callback), (error) => {
+    if (callback.length > 0) self[STATE].toldOf = error;
+    setImmediate(callback, error);
+  });
   return self;
 }
 

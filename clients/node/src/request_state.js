@@ -14,6 +14,10 @@ class RequestState {
   #requestSession;
   /** @type {Session | undefined} */
   #session;
+  /** The error that a callback of the application has got last. @type {any} */
+  toldOf;
+  /** Whether what was changed is not saved any more. */
+  #hasForgotten = false;
 
   /** @param {import('./client.js').Client} client @param {Settings} settings @param {any} request */
   constructor(client, settings, request) {
@@ -54,6 +58,11 @@ class RequestState {
   /** The class of the object that the application sees. */
   get sessionClass() {
     return RequestSession;
+  }
+
+  /** Whether a response whose save has failed answers another error. @param {number} status @param {any} _error That of the save. */
+  answersError(status, _error) {
+    return status >= 400;
   }
 
   /** Is called when the session is used for the first time. */
@@ -169,7 +178,7 @@ class RequestState {
   /** Whether calls have to be made before the head of the response is sent, or are under way. */
   mustWait() {
     const { session, settings } = this;
-    if (this.#requestSession === null && settings.unset !== 'destroy') return session.isBusy;
+    if (this.#hasForgotten || (this.#requestSession === null && settings.unset !== 'destroy')) return session.isBusy;
     return session.isBusy || session.hasUnsavedChanges() || this.#mustStoreEmpty() || this.#mustEnd();
   }
 
@@ -187,6 +196,10 @@ class RequestState {
   /** Makes the calls at the end of the request. */
   async finish() {
     const { session } = this;
+    if (this.#hasForgotten) {
+      await session.settle();
+      return;
+    }
     // The request has waited for the service already.
     if (session.unavailable !== undefined && session.hasUnsavedChanges()) throw session.unavailable;
     if (this.#mustEnd()) await session.destroy();
@@ -201,6 +214,22 @@ class RequestState {
       // What was saved before stays saved, and nothing more is.
       await session.settle();
     }
+  }
+
+  /**
+   * Whether the application's response goes out although its session cannot be saved: it answers an error, or a callback has got this
+   * error and the session was not changed since. Then the changes are forgotten. Another response says that all is well, and the
+   * application does not know better.
+   *
+   * An answer in its place would be a second one to the error: error handlers that have been called cannot be called again.
+   * @param {any} error @param {number} status
+   */
+  acceptsFailure(error, status) {
+    const isTold = this.toldOf !== undefined && this.toldOf === error && !this.session.hasNewChanges;
+    if (!isTold && !this.answersError(status, error)) return false;
+    this.#hasForgotten = true;
+    if (!isTold) this.warn(`changes of a session were not saved, and the response is that of an error already: ${error?.message}`);
+    return true;
   }
 
   /** The headers for the response, which are all of the service's. */

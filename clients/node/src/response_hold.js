@@ -10,6 +10,7 @@ const { ServerResponse } = require('node:http');
  * @property {() => boolean} mustWait Whether calls have to be made, or are under way.
  * @property {() => Promise<void>} finish Makes them.
  * @property {() => { name: string, value: string }[]} headers The headers for the response, when that is done.
+ * @property {(error: any, status: number) => boolean} acceptsFailure Whether what waits is sent although they failed.
  * @property {(error: any) => void} fail Answers the request if they failed and the head was not sent.
  */
 
@@ -26,6 +27,8 @@ class ResponseHold {
   #holdsEnd = false;
   /** Whether a `writeHead` is among them. */
   #holdsHead = false;
+  /** Its status. @type {number | undefined} */
+  #heldStatus;
   /** Whether another response takes the place of what waited, so that nothing of it is sent any more. */
   #isForgotten = false;
   /** Whether a write was told to wait for `drain`. */
@@ -126,6 +129,7 @@ class ResponseHold {
     if (this.#passes()) return writeHead.apply(response, args);
     const status = this.#takeHead(args);
     this.#holdsHead = true;
+    this.#heldStatus ??= status[0];
     return this.#waitOrDo(() => { if (!this.isHeadSent) writeHead.apply(response, status); return response; }, response);
   }
 
@@ -249,7 +253,8 @@ class ResponseHold {
   /** @param {any} error @param {boolean} isHeadSent */
   #fail(error, isHeadSent) {
     if (!isHeadSent) {
-      this.#replace(error);
+      if (this.#holder.acceptsFailure(error, this.#heldStatus ?? this.#response.statusCode)) this.#sendHeld(isHeadSent);
+      else this.#replace(error);
       return;
     }
     // The head has said that all is well. The connection ends, so that nobody takes the response for complete.

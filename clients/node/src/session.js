@@ -392,7 +392,11 @@ class Session {
 
   /** Whether a save would send something. Changes of a session that cannot be written do not count. */
   hasUnsavedChanges() {
-    if (this.#unconfirmedSave !== undefined) return true;
+    return this.#unconfirmedSave !== undefined || this.hasNewChanges;
+  }
+
+  /** Whether there are changes that no save has sent yet. */
+  get hasNewChanges() {
     return this.#writeError === undefined && (this.#needsSave || this.#entries.hasChanges());
   }
 
