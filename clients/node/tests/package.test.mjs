@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 
 const PACKAGE = fileURLToPath(new URL('..', import.meta.url));
 const MODULES = path.join(PACKAGE, 'node_modules');
-const { exports: EXPORTS } = createRequire(import.meta.url)('../package.json');
+const { exports: EXPORTS, typesVersions: TYPES_VERSIONS } = createRequire(import.meta.url)('../package.json');
 const NAMES = Object.keys(EXPORTS).filter((name) => !name.endsWith('.json')).map((name) => `cloakroom-sessions${name.slice(1)}`);
 
 let folder;
@@ -44,16 +44,19 @@ test('import and require give the same names of every part', () => {
   }
 });
 
-test('strict TypeScript accepts an application as an ES module and as CommonJS', () => {
+// Checks the types of an application in files of some extensions.
+function checkTypes(extensions, moduleOptions) {
   const modules = path.join(folder, 'node_modules');
-  for (const name of ['@types', 'fastify', 'koa', 'express', 'undici-types']) fs.symlinkSync(path.join(MODULES, name), path.join(modules, name));
-  for (const extension of ['mts', 'cts']) fs.writeFileSync(path.join(folder, `application.${extension}`), APPLICATION);
+  for (const name of ['@types', 'fastify', 'koa', 'express', 'undici-types']) {
+    if (!fs.existsSync(path.join(modules, name))) fs.symlinkSync(path.join(MODULES, name), path.join(modules, name));
+  }
+  for (const extension of extensions) fs.writeFileSync(path.join(folder, `application.${extension}`), APPLICATION);
   fs.writeFileSync(path.join(folder, 'tsconfig.json'), JSON.stringify({
     compilerOptions: {
-      module: 'nodenext', target: 'es2022', strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true,
+      ...moduleOptions, target: 'es2022', strict: true, exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true,
       verbatimModuleSyntax: false, noEmit: true, skipLibCheck: true, esModuleInterop: true, types: ['node'],
     },
-    files: ['application.mts', 'application.cts'],
+    files: extensions.map((extension) => `application.${extension}`),
   }));
 
   try {
@@ -61,10 +64,25 @@ test('strict TypeScript accepts an application as an ES module and as CommonJS',
   } catch (error) {
     assert.fail(error.stdout);
   }
+}
+
+test('strict TypeScript accepts an application as an ES module and as CommonJS', () => {
+  checkTypes(['mts', 'cts'], { module: 'nodenext' });
+});
+
+test('TypeScript that does not read exports finds the types of every part', () => {
+  checkTypes(['ts'], { module: 'commonjs', moduleResolution: 'node10' });
+});
+
+test('typesVersions and exports name the same types', () => {
+  const parts = Object.entries(EXPORTS).filter(([name]) => name !== '.' && !name.endsWith('.json'));
+
+  assert.deepEqual(TYPES_VERSIONS, { '*': Object.fromEntries(parts.map(([name, { types }]) => [name.slice(2), [types]])) });
 });
 
 const APPLICATION = `
 import { Client, ConnectTransport, Session } from 'cloakroom-sessions';
+import { AdminClient } from 'cloakroom-sessions/admin';
 import { sessions as expressSessions } from 'cloakroom-sessions/express';
 import { sessions as fastifySessions } from 'cloakroom-sessions/fastify';
 import { sessions as koaSessions } from 'cloakroom-sessions/koa';
@@ -79,6 +97,7 @@ express().use(expressSessions({ client })).get('/', (request, response) => { res
 fastify().register(fastifySessions, { client });
 new Koa().use(koaSessions({ client })).use((ctx) => { ctx.session.rotate(); });
 new Client({ service: new MemoryTransport({ name: 'shop' }) });
+new AdminClient({ service: 'localhost:50052', app: 'shop' });
 export const handle = (request: Request): Promise<Response> =>
   webSessions({ client }).handle(request, (session) => Response.json(session.id));
 // @ts-expect-error A deadline is a number of milliseconds.
