@@ -5,6 +5,7 @@
 const { CloakroomError } = require('./errors.js');
 const { RequestSession, keepEntries, makeRequestSession, warnOfHidden } = require('./request_session.js');
 const { Session } = require('./session.js');
+const { subjectOf } = require('./subject.js');
 const { cookieAttributes } = require('./cookie_attributes.js');
 
 /** @typedef {import('../types/request_session').CommonOptions & { lazy?: boolean }} Settings */
@@ -164,7 +165,7 @@ class RequestState {
     const { session, settings } = this;
     if (this.#requestSession === null || !session.hasUnsavedChanges()) return;
     if (settings.subject !== undefined) {
-      const subject = subjectOf(settings.subject(this.get()));
+      const subject = subjectOf(settings.subject(this.get()), OPTION_SUBJECT);
       if (subject !== session.subject) session.subject = subject;
     }
     if (settings.maxAge !== undefined && !session.changesPermanent && (session.beginsAnew || session.isNew)) {
@@ -238,12 +239,6 @@ class RequestState {
   }
 }
 
-/** Returns an id that the option `subject` has returned, as the service writes one. @param {unknown} id */
-function subjectOf(id) {
-  if (id === undefined || id === null) return undefined;
-  if (typeof id === 'string') return id;
-  if (typeof id === 'bigint' || Number.isSafeInteger(id)) return String(id);
-  throw new TypeError('the option subject returns the id of the user, a string or an integer, such as session.passport?.user.id');
-}
+const OPTION_SUBJECT = 'the option subject returns the id of the user, a string or an integer, such as session.passport?.user.id';
 
 module.exports = { RequestState };

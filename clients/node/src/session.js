@@ -8,6 +8,7 @@ const { randomUUID } = require('node:crypto');
 const { isDeepStrictEqual } = require('node:util');
 const { Entries, UNKNOWN } = require('./entries.js');
 const { CloakroomError, SessionNotOpened, SessionRefused, SessionUnavailable } = require('./errors.js');
+const { subjectOf } = require('./subject.js');
 const { setsSubject } = require('./subject_key.js');
 const { SessionWatch } = require('./watch.js');
 
@@ -173,8 +174,8 @@ class Session {
     return (this.#entries.isCleared ? '' : this.#info?.subject) || undefined;
   }
 
-  set subject(value) {
-    if (value !== undefined && value !== null && typeof value !== 'string') throw new TypeError('subject is a string: set String(id)');
+  set subject(/** @type {string | number | bigint | null | undefined} */ id) {
+    const value = subjectOf(id, 'subject is the id of the user, a string or an integer');
     this.#beginAnew();
     this.#markModified();
     this.#otherChanges.subject = value ?? '';

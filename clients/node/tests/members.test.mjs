@@ -132,6 +132,20 @@ test('markAuthenticated records an authentication', async () => {
   assert.deepEqual([recorded.value, after.value], [true, [true, 'object']]);
 });
 
+test('the user is set by a text or an integer, and by nothing else', async () => {
+  const { request } = await start('Express');
+  for (const id of [42, 42n, '42']) {
+    assert.equal((await request((session) => { session.subject = id; return session.subject; })).value, '42', typeof id);
+    assert.equal((await request((session) => session.subject)).value, '42', typeof id);
+  }
+  assert.equal((await request((session) => { session.subject = 0; return session.subject; })).value, '0');
+
+  for (const id of [4.5, Number.MAX_VALUE, Number.NaN, true, ['42'], { id: 42 }]) {
+    assert.match((await request((session) => { session.subject = id; })).text, /^TypeError: subject is the id of the user, a string or an integer/);
+  }
+  assert.equal((await request((session) => { session.subject = null; return session.subject; })).value, null);
+});
+
 test('the option subject is the only one that sets the user: setting the member beside it is a TypeError', async () => {
   const { request } = await start('Express', { subject: (session) => session.user });
 

@@ -117,9 +117,9 @@ export class Session {
   readonly gone: string | undefined;
   /** Whether the request has used its session. */
   accessed: boolean;
-  /** The user. Setting it is a login: the same save replaces the token. */
+  /** The user, set by a text or an integer. Setting it is a login: the same save replaces the token. */
   get subject(): string | undefined;
-  set subject(value: string | null | undefined);
+  set subject(value: string | number | bigint | null | undefined);
   /** Whether the cookie outlives the browser. */
   permanent: boolean;
   /** Milliseconds that the session lives without use. */

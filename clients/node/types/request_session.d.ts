@@ -30,9 +30,9 @@ export interface SessionMembers {
   readonly authenticateTime: Date | undefined;
   /** Whether the subject authenticated less than `maxAuthenticateAge` ago. */
   readonly recentlyAuthenticated: boolean;
-  /** The user. Setting it is a login: the same save replaces the token. */
+  /** The user, set by a text or an integer. Setting it is a login: the same save replaces the token. */
   get subject(): string | undefined;
-  set subject(value: string | null | undefined);
+  set subject(value: string | number | bigint | null | undefined);
   /** Whether the cookie outlives the browser. */
   permanent: boolean;
   /** Opens the session, with the option `lazy`. */

@@ -35,6 +35,9 @@ app.get('/', openSession, async (request, response) => {
   session.unknown = 1;
   session.subject = 'ada';
   session.subject = null;
+  session.subject = 42;
+  // @ts-expect-error It is the id of the user.
+  session.subject = { id: 42 };
   session.cookie.maxAge = null;
   session.cookie.expires = false;
   // @ts-expect-error It is a setting of the service.
