@@ -79,7 +79,7 @@ enum Command {
     Export(export::ExportArgs),
     /// Write the sessions of an export into the store. What the store has newer, or has ended, stays
     Import(import::ImportArgs),
-    /// Work on the files of a store while no service has them open
+    /// Give unused room of the embedded store back, or move all sessions to another store
     Store(store::StoreArgs),
     /// Print the completions for a shell
     ///

@@ -1,4 +1,4 @@
-//! `cloakroom store`: work on the store's files while no service has them open, and moves to another store.
+//! `cloakroom store`: gives unused room of a stopped service's file back, and moves sessions of a running one to another store.
 
 mod migrate;
 mod move_progress;
