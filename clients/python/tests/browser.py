@@ -15,9 +15,9 @@ from cloakroom.session import RequestInfo, Session
 class Browser:
     """A browser with one cookie."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, app: str = "shop") -> None:
         self.transport = RecordingTransport(address)
-        self.client = Client(self.transport, app="shop", deadline=0.3)
+        self.client = Client(self.transport, app=app, deadline=0.3)
         self.cookie_header = ""
 
     def session(self, **settings: Any) -> Session:

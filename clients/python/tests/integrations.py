@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import django_app
 import pytest
 from django.contrib import auth
@@ -9,13 +11,15 @@ from django.test import AsyncClient as AsyncDjangoClient
 from django.test import Client as DjangoClient
 from flask import Flask
 from flask import session as flask_session
+from quart import Quart
+from quart import session as quart_session
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 from werkzeug.test import Client
 
-from cloakroom import flask, starlette, wsgi
+from cloakroom import flask, quart, starlette, wsgi
 
 #: The app whose `subject_key` is `_user_id`.
 APP = "login"
@@ -94,6 +98,31 @@ class InStarlette:
         return response.status_code, response.text, response.headers.get_list("Set-Cookie")
 
 
+class InQuart:
+    """The same for an application of Quart."""
+
+    user_key = "_user_id"
+
+    def __init__(self, address, app=APP, **settings):
+        self.quart = Quart(__name__)
+        self.quart.session_interface = quart.CloakroomSessionInterface(address, app=app, **settings)
+        self.quart.add_url_rule("/", "view", self.view)
+
+    async def view(self):
+        for change in self.changes:
+            change(quart_session)
+            read(quart_session)
+        return repr(dict(quart_session))
+
+    def send(self, *changes, headers=None):
+        self.changes = changes
+        return asyncio.run(self.send_in_loop(headers))
+
+    async def send_in_loop(self, headers):
+        response = await self.quart.test_client(use_cookies=False).get("/", headers=headers)
+        return response.status_code, await response.get_data(as_text=True), response.headers.getlist("Set-Cookie")
+
+
 class InDjango:
     """The same for a view of Django."""
 
@@ -132,4 +161,4 @@ def _of_django(response):
 needs_async_django = pytest.mark.skipif(
     django_app.django.VERSION < (5, 1), reason="Django 5.1 has made sessions awaitable"
 )
-INTEGRATIONS = [InFlask, InWsgi, InStarlette, InDjango, pytest.param(InAsyncDjango, marks=needs_async_django)]
+INTEGRATIONS = [InFlask, InWsgi, InStarlette, InQuart, InDjango, pytest.param(InAsyncDjango, marks=needs_async_django)]

@@ -24,7 +24,7 @@ from .cookie import CookieAction, CookieDecision
 from .entries import MISSING, PERMANENT, UNKNOWN, Entries
 from .enums import name_of
 from .messages import session_service_pb2 as pb
-from .subject_key import may_be_in, sets_subject
+from .subject_key import entries_of, may_be_in, subject_change, subject_of_entries
 from .watch import SessionWatch
 
 
@@ -112,6 +112,8 @@ class SessionState(MutableMapping[str, Any]):
     _write_error: errors.CloakroomError | None = None
     #: A save whose result is unknown, exactly as it was sent.
     _unconfirmed_save: pb.SaveSessionRequest | None = None
+    #: Whether a change of an entry may have passed the session to another user, which no read has looked at yet.
+    _may_become_others = False
     #: The save that the service has refused last.
     _refused_save: pb.SaveSessionRequest | None = None
     #: Whether the browser does not have the token of the open yet, so that a save sets it.
@@ -285,7 +287,8 @@ class SessionState(MutableMapping[str, Any]):
         if self._other_changes is not None and self._other_changes.HasField("subject"):
             return self._other_changes.subject or None
         self._require_stored_kind("subject")
-        return self._load_info_of_user().subject or None
+        next_subject = self._next_subject()
+        return (self._load_info_of_user().subject if next_subject is None else next_subject) or None
 
     @subject.setter
     def subject(self, value: str | None) -> None:
@@ -293,7 +296,6 @@ class SessionState(MutableMapping[str, Any]):
         self._begin_anew()
         self._mark_modified()
         self._change_other().subject = value or ""
-        self._entries.are_others = self._becomes_others()
 
     @property
     def authenticate_time(self) -> datetime | None:
@@ -405,9 +407,9 @@ class SessionState(MutableMapping[str, Any]):
             self._entries.load(session, has_permanent=self._request_info.permanent is None)
         # The login of another user, without a look at the session before it.
         unconfirmed = self._unconfirmed_save
-        if unconfirmed is not None and _is_other(session, unconfirmed.changes.subject):
+        if unconfirmed is not None and session.subject and _is_other(session, self._subject_of(unconfirmed)):
             self._entries.keep_only(unconfirmed.changes.set)
-        self._entries.are_others = self._becomes_others()
+        self._find_other_user()
 
     def _open_without_call(self) -> bool:
         """Opens the session as a new one if the request has no cookie that may name one. Returns whether it did."""
@@ -520,7 +522,7 @@ class SessionState(MutableMapping[str, Any]):
             self._change_other().authenticated = True
         if changes.HasField("subject") and not self._change_other().HasField("subject"):
             self._change_other().subject = changes.subject
-        self._entries.are_others = self._becomes_others()
+        self._find_other_user()
 
     def _is_refused_again(self, save: pb.SaveSessionRequest) -> bool:
         """Whether a save has the changes of the one that was refused, and only those.
@@ -585,6 +587,8 @@ class SessionState(MutableMapping[str, Any]):
 
     def _lookup(self, key: Any) -> Any:
         self.accessed = True
+        if self._may_become_others:
+            self._find_other_user()
         value = self._entries.lookup(key)
         if value is UNKNOWN:
             self._open_now()
@@ -593,6 +597,8 @@ class SessionState(MutableMapping[str, Any]):
 
     def _list_keys(self) -> list[Any]:
         self.accessed = True
+        if self._may_become_others:
+            self._find_other_user()
         if not self._entries.is_complete:
             self._open_now()
         return list(self._entries.keys())
@@ -607,13 +613,13 @@ class SessionState(MutableMapping[str, Any]):
         """Returns the session's properties, or none of them if the next save removes the user or names another one."""
         if self._entries.is_cleared:
             return pb.Session()
-        info, other = self._load_info(), self._other_changes
-        is_same = other is None or not other.HasField("subject") or other.subject == info.subject
+        info = self._load_info()
+        is_same = not info.subject or self._next_subject() in (None, info.subject)
         return info if is_same else pb.Session()
 
     def _mark_modified(self) -> None:
         self._check_writable()
-        self.accessed = self._modified = self._needs_save = True
+        self.accessed = self._modified = self._needs_save = self._may_become_others = True
         self._is_save_suppressed = False
         self._refused_save = None
 
@@ -622,9 +628,40 @@ class SessionState(MutableMapping[str, Any]):
             self._other_changes = pb.Changes()
         return self._other_changes
 
-    def _becomes_others(self) -> bool:
-        """Whether the next save passes the session to another user."""
-        return self._other_changes is not None and _is_other(self._info, self._other_changes.subject)
+    def _next_subject(self) -> str | None:
+        """Returns the subject that the next save gives, "" if it removes it, or None if it leaves it as it is."""
+        other = self._other_changes
+        if other is not None and other.HasField("subject"):
+            return other.subject
+        subject_key = self._subject_key() if self._entries.may_have_changes() else ""
+        return subject_change(self._entries.changed_text, subject_key) if subject_key else None
+
+    def _subject_key(self) -> str:
+        """Returns the app's subject_key. Empty if it has none, or reads find an empty session during an outage."""
+        try:
+            return self._request_info.policy().subject_key
+        except errors.SessionUnavailable as error:
+            self._handle_unavailable_open(error)
+            return ""
+
+    def _find_other_user(self) -> None:
+        """Finds out whether the next save passes the session to another user. Then its entries are not seen any more.
+
+        Called after each open, and before a read and a save if something was written since.
+        """
+        info, entries = self._info, self._entries
+        self._may_become_others = False
+        if info is None or not info.subject:
+            entries.are_others = False
+            return
+        becomes_others = _is_other(info, self._next_subject())
+        # The policy is not fetched for an entry that nobody has changed. A part of an entry may change in place.
+        names = entries_of(self._subject_key()) if self._request_info.knows_policy() else None
+        self._may_become_others = names is None or len(names) > 1
+        if becomes_others and not entries.are_others:
+            for name in names or ():
+                entries.assign_changed(name)
+        entries.are_others = becomes_others
 
     def _begin_anew(self) -> None:
         """Allows writes again if the cookies name two live sessions: what follows leaves nothing of either."""
@@ -677,6 +714,8 @@ class SessionState(MutableMapping[str, Any]):
         if not self._has_changes():
             return None
         self._modified = True
+        if self._may_become_others:
+            self._find_other_user()
         info = self._request_info
         request = pb.SaveSessionRequest(
             app=info.app, accessed=True, request_id=_new_request_id(), context=self._context(), **self._credential
@@ -726,8 +765,14 @@ class SessionState(MutableMapping[str, Any]):
 
     def _sets_subject(self, request: pb.SaveSessionRequest) -> bool:
         """Whether this save is a login."""
+        return bool(self._subject_of(request))
+
+    def _subject_of(self, request: pb.SaveSessionRequest) -> str | None:
+        """Returns the subject that a save gives, "" if it removes it, or None if it leaves it as it is."""
         changes = request.changes
-        return bool(changes.subject) or sets_subject(changes, self._request_info.policy().subject_key)
+        if changes.HasField("subject"):
+            return changes.subject
+        return subject_of_entries(changes, self._request_info.policy().subject_key)
 
 
 class Session(SessionState):

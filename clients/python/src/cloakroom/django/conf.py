@@ -86,6 +86,11 @@ def async_client() -> AsyncClient:
     return AsyncClient(service, app=now.app, deadline=now.deadline, credentials=now.credentials())
 
 
+def knows_policy() -> bool:
+    """Whether `policy` makes no call."""
+    return bool(_policy)
+
+
 def policy() -> pb.GetAppPolicyResponse:
     """Returns the app's policy. Fetches it once per process, and then looks whether it fits Django's settings."""
     if not _policy:

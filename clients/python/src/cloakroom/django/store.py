@@ -342,6 +342,7 @@ class SessionStore(SessionBase):  # type: ignore[misc, unused-ignore]
         return RequestInfo(
             app=client.app,
             policy=conf.policy,
+            knows_policy=conf.knows_policy,
             codec=SerializerCodec(self.serializer),
             cookie_header=self._cookie_header,
             cookie_name=settings.SESSION_COOKIE_NAME,
