@@ -64,6 +64,11 @@ class Client {
     return this.#policy;
   }
 
+  /** The app's policy if it was fetched. @returns {any} */
+  get knownPolicy() {
+    return this.#policy;
+  }
+
   /**
    * Makes a call that may be repeated, and repeats it until the deadline.
    * @param {Method} method @param {Record<string, any>} request

@@ -132,6 +132,21 @@ class Entries {
     return { clear: this.isCleared, unset, set, increment: new Map(this.#increments) };
   }
 
+  /** The JSON text that the next save gives an entry: '' if it removes it, undefined if it stays. A value that cannot be
+   * written counts as one that stays: its save fails. @param {string} name */
+  changedText(name) {
+    if (this.#removed.has(name)) return '';
+    const value = this.#values.get(name);
+    if (this.#written.has(name)) return value === undefined ? '' : textOf(value);
+    const json = this.#stored.get(name)?.json;
+    return json !== undefined && isChanged(value, json) ? textOf(value) : undefined;
+  }
+
+  /** Treats a value that has changed in place as one that was assigned. @param {string} name */
+  assignChanged(name) {
+    if (this.#values.has(name) && this.changedText(name) !== undefined) this.#written.add(name);
+  }
+
   /** Whether there is something to save, changes inside of values included. */
   hasChanges() {
     if (this.isCleared || this.#removed.size > 0 || this.#written.size > 0 || this.#increments.size > 0) return true;
@@ -191,13 +206,17 @@ class Entries {
 
   /** Whether a value changed in place after it was decoded. @param {string} name @param {unknown} value */
   #isMutated(name, value) {
-    if (typeof value !== 'object' || value === null || !this.#isOwn(name)) return false;
-    const json = this.#stored.get(name)?.json;
-    if (json === undefined) return false;
-    const text = textOf(value);
-    // A client in another language may have written the same value as a different JSON text.
-    return text !== json && text !== JSON.stringify(JSON.parse(json));
+    const json = this.#isOwn(name) ? this.#stored.get(name)?.json : undefined;
+    return json !== undefined && isChanged(value, json);
   }
+}
+
+/** Whether a value has changed since it was decoded from a JSON text. @param {unknown} value @param {string} json */
+function isChanged(value, json) {
+  if (typeof value !== 'object' || value === null) return false;
+  const text = textOf(value);
+  // A client in another language may have written the same value as a different JSON text.
+  return text !== json && text !== JSON.stringify(JSON.parse(json));
 }
 
 /** The JSON of a value, or undefined if it has none. Then it has changed, and its save fails.

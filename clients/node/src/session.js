@@ -9,7 +9,7 @@ const { isDeepStrictEqual } = require('node:util');
 const { Entries, UNKNOWN } = require('./entries.js');
 const { CloakroomError, SessionNotOpened, SessionRefused, SessionUnavailable } = require('./errors.js');
 const { subjectOf } = require('./subject.js');
-const { setsSubject } = require('./subject_key.js');
+const { entriesOf, subjectChange } = require('./subject_key.js');
 const { SessionWatch } = require('./watch.js');
 
 /** @typedef {{ name: string, value: string }} Header */
@@ -52,6 +52,8 @@ class Session {
   #unconfirmedEntries;
   /** The save that the service has refused, if nothing was written to the session since. @type {{ changes: object, rotate: boolean } | undefined} */
   #refusedSave;
+  /** Whether a change may have passed the session to another user, which no read has looked at yet. */
+  #mayBecomeOthers = false;
   /** Whether the browser does not have the token of the open yet, so that a save sets it. */
   #cookieOutdated = false;
   /** The headers that the saves or the end of the session returned. @type {Header[] | undefined} */
@@ -88,6 +90,7 @@ class Session {
   /** @param {string} name @returns {any} */
   get(name) {
     this.accessed = true;
+    this.#findOtherUser();
     const value = this.#entries.lookup(name);
     if (value === UNKNOWN) throw new SessionNotOpened(`reading "${name}"`);
     return value;
@@ -100,6 +103,7 @@ class Session {
 
   names() {
     this.accessed = true;
+    this.#findOtherUser();
     if (!this.#entries.isComplete) throw new SessionNotOpened('listing the entries');
     return this.#entries.names();
   }
@@ -168,7 +172,8 @@ class Session {
    * @returns {string | undefined} */
   get subject() {
     this.accessed = true;
-    if (this.#otherChanges.subject !== undefined) return this.#otherChanges.subject || undefined;
+    const subject = this.#nextSubject;
+    if (subject !== undefined) return subject || undefined;
     if (!this.#entries.isComplete) throw new SessionNotOpened('subject');
     // A cleared session has none until then.
     return (this.#entries.isCleared ? '' : this.#info?.subject) || undefined;
@@ -179,7 +184,6 @@ class Session {
     this.#beginAnew();
     this.#markModified();
     this.#otherChanges.subject = value ?? '';
-    this.#entries.areOthers = isOther(this.#info?.subject, value);
   }
 
   /** Whether the cookie outlives the browser. */
@@ -222,14 +226,14 @@ class Session {
 
   /** When the subject last authenticated. @returns {Date | undefined} */
   get authenticateTime() {
-    const time = this.#kept?.authenticateTime;
+    const time = this.#isOfSameUser ? this.#info?.authenticateTime : undefined;
     return time === undefined ? undefined : new Date(time);
   }
 
   /** Whether the subject authenticated less than `maxAuthenticateAge` ago, by the service's clock. */
   get recentlyAuthenticated() {
     this.accessed = true;
-    return Boolean(this.#opened?.recentlyAuthenticated);
+    return this.#isOfSameUser && Boolean(this.#opened?.recentlyAuthenticated);
   }
 
   /** Records that the subject has just authenticated again. The same save replaces the token. */
@@ -267,7 +271,10 @@ class Session {
       const request = {
         app: this.#client.app, cookieName, cookieAttributes, context: context?.(), maxAuthenticateAge, ...this.#credential,
       };
-      this.#applyOpen(await this.#client.open(request));
+      const opened = await this.#client.open(request);
+      // What is written later may name another user, and a read after that does not wait.
+      if (opened.session.subject) await this.#client.policy();
+      this.#applyOpen(opened);
     });
   }
 
@@ -368,6 +375,7 @@ class Session {
 
   /** Whether the next save removes all that the session had, by `clear` or for another user. */
   get beginsAnew() {
+    this.#findOtherUser();
     return this.#entries.isCleared || this.#entries.areOthers;
   }
 
@@ -439,8 +447,10 @@ class Session {
     if (!this.#entries.isComplete) this.#entries.load(session.entries);
     // The login of another user, without a look at the session before it.
     const unconfirmed = this.#unconfirmedSave?.changes;
-    if (isOther(session.subject, unconfirmed?.subject)) this.#entries.keepOnly(unconfirmed?.set);
-    this.#entries.areOthers = isOther(session.subject, this.#otherChanges.subject);
+    if (unconfirmed !== undefined && isOther(session.subject, subjectOf(unconfirmed, this.#client.knownPolicy?.subjectKey))) {
+      this.#entries.keepOnly(unconfirmed.set);
+    }
+    this.#mayBecomeOthers = true;
   }
 
   /** Returns the save to send next. Undefined: there is nothing to save.
@@ -456,6 +466,7 @@ class Session {
 
   #buildSave() {
     if (!this.hasUnsavedChanges()) return undefined;
+    this.#findOtherUser();
     const entryChanges = this.#entries.changes();
     const changes = { ...entryChanges, ...this.#otherChanges };
     const rotate = this.#rotateRequested;
@@ -492,7 +503,7 @@ class Session {
     this.#otherChanges = { ...otherChanges, ...this.#otherChanges };
     this.#rotateRequested ||= rotate;
     this.#needsSave = true;
-    this.#entries.areOthers = isOther(this.#info?.subject, this.#otherChanges.subject);
+    this.#mayBecomeOthers = true;
   }
 
   /**
@@ -559,12 +570,37 @@ class Session {
   /** @param {Record<string, any>} request */
   async #isLogin({ changes }) {
     if (changes.subject) return true;
-    return changes.set.size > 0 && setsSubject(changes, (await this.#client.policy()).subjectKey);
+    return changes.set.size > 0 && Boolean(subjectOf(changes, (await this.#client.policy()).subjectKey));
+  }
+
+  /** The subject that the next save gives: '' if it removes it, undefined if it leaves it as it is.
+   * @returns {string | undefined} */
+  get #nextSubject() {
+    const subjectKey = this.#client.knownPolicy?.subjectKey ?? '';
+    return this.#otherChanges.subject ?? subjectChange((name) => this.#entries.changedText(name), subjectKey);
+  }
+
+  /** Whether the next save leaves the session to its user. */
+  get #isOfSameUser() {
+    const subject = this.#nextSubject;
+    return !this.#entries.isCleared && (subject === undefined || subject === (this.#info?.subject ?? ''));
+  }
+
+  /** Finds out whether the next save passes the session to another user. Then its entries are not seen any more. */
+  #findOtherUser() {
+    if (!this.#mayBecomeOthers) return;
+    const before = this.#info?.subject;
+    const names = before ? entriesOf(this.#client.knownPolicy?.subjectKey ?? '') : [];
+    // A part of an entry may change in place.
+    this.#mayBecomeOthers = names.length > 1;
+    const becomesOthers = Boolean(before) && isOther(before, this.#nextSubject);
+    if (becomesOthers && !this.#entries.areOthers) for (const name of names) this.#entries.assignChanged(name);
+    this.#entries.areOthers = becomesOthers;
   }
 
   #markModified() {
     this.#checkWritable();
-    this.accessed = this.#needsSave = true;
+    this.accessed = this.#needsSave = this.#mayBecomeOthers = true;
     this.#refusedSave = undefined;
   }
 
@@ -576,6 +612,13 @@ class Session {
   #checkWritable() {
     if (this.#writeError !== undefined) throw this.#writeError;
   }
+}
+
+/** The subject that a save gives: '' if it removes it, undefined if it leaves it as it is.
+ * @param {Record<string, any>} changes @param {string} [subjectKey] @returns {string | undefined} */
+function subjectOf({ subject, set, unset }, subjectKey = '') {
+  const textOf = (/** @type {string} */ name) => (set.has(name) ? set.get(name).json ?? '' : unset.includes(name) ? '' : undefined);
+  return subject ?? subjectChange(textOf, subjectKey);
 }
 
 /** Returns the same save for a session that does not exist yet. @param {Record<string, any>} request */

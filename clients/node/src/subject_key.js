@@ -2,21 +2,30 @@
 'use strict';
 
 /**
- * Whether changes of entries set the subject. The subject key names the entry that has it, or a path to it inside of an
- * entry, such as `passport.user`.
- * @param {{ set: Map<string, { json?: string }> }} changes @param {string} subjectKey
+ * The subject that changes of entries give: '' if they remove it, undefined if they leave it as it is. The subject key
+ * names the entry that has it, or a path to it inside of an entry, such as `passport.user`.
+ * @param {(name: string) => string | undefined} textOf Returns the JSON text that an entry gets, '' if it is removed or
+ *   gets bytes, undefined if it stays.
+ * @param {string} subjectKey @returns {string | undefined}
  */
-function setsSubject({ set }, subjectKey) {
+function subjectChange(textOf, subjectKey) {
   for (let end = subjectKey.length; end > 0; end = subjectKey.lastIndexOf('.', end - 1)) {
-    const entry = set.get(subjectKey.slice(0, end));
-    if (entry !== undefined) return isSubject(valueAt(entry.json, subjectKey.slice(end + 1)));
+    const text = textOf(subjectKey.slice(0, end));
+    if (text !== undefined) return subjectOf(valueAt(text, subjectKey.slice(end + 1)));
   }
-  return false;
+  return undefined;
 }
 
-/** @param {string | undefined} json @param {string} path @returns {unknown} */
+/** The names of the entries that may have the subject. @param {string} subjectKey */
+function entriesOf(subjectKey) {
+  const names = [];
+  for (let end = subjectKey.length; end > 0; end = subjectKey.lastIndexOf('.', end - 1)) names.push(subjectKey.slice(0, end));
+  return names;
+}
+
+/** @param {string} json @param {string} path @returns {unknown} */
 function valueAt(json, path) {
-  if (json === undefined) return undefined;
+  if (json === '') return undefined;
   let value = JSON.parse(json);
   if (path === '') return value;
   for (const step of path.split('.')) value = hasMember(value, step) ? value[step] : undefined;
@@ -28,6 +37,9 @@ const hasMember = (value, step) =>
   typeof value === 'object' && value !== null && Object.prototype.propertyIsEnumerable.call(value, step);
 
 /** @param {unknown} value */
-const isSubject = (value) => (typeof value === 'string' ? value !== '' : Number.isInteger(value));
+function subjectOf(value) {
+  if (typeof value === 'string') return value;
+  return Number.isInteger(value) ? String(value) : '';
+}
 
-module.exports = { setsSubject };
+module.exports = { entriesOf, subjectChange };

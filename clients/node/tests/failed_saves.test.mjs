@@ -445,3 +445,99 @@ test('a refusal after an outage ends the outage', async () => {
 
   assert.equal(session.unavailable, undefined);
 });
+
+// Opens a session of the app `login` or `passport` that has entries.
+async function sessionOf(app, entries) {
+  const own = new Client({ service: transport, app, deadline: 10_000 });
+  const first = new Session(own);
+  for (const [name, value] of Object.entries(entries)) first.set(name, value);
+  const [cookie] = await first.finish();
+  const opened = async () => {
+    const session = new Session(own, { cookieHeader: cookie.value.split(';')[0], maxAuthenticateAge: 60_000 });
+    await session.open();
+    return session;
+  };
+  return { session: await opened(), opened };
+}
+
+test('what one user left is neither seen nor sent after the login of another by an entry', async () => {
+  for (const looks of [false, true]) {
+    const { session } = await sessionOf('login', { user: '1', cart: ['pills'] });
+    if (looks) assert.deepEqual(session.get('cart'), ['pills']);
+
+    session.set('user', '2');
+    session.set('cart', [...session.get('cart') ?? [], 'tea']);
+    assert.deepEqual(session.names().sort(), ['cart', 'user']);
+    const [cookie] = await session.finish();
+
+    const client = new Client({ service: transport, app: 'login' });
+    const next = new Session(client, { cookieHeader: cookie.value.split(';')[0] });
+    await next.open();
+    assert.deepEqual([next.subject, contentOf(next)], ['2', { user: '2', cart: ['tea'] }]);
+  }
+});
+
+test('what one user left is neither seen nor sent after the login of another by a part of an entry', async () => {
+  const ways = [
+    (session) => session.set('passport', { user: 'bob' }),
+    (session) => { session.get('passport').user = 'bob'; },
+    (session) => {
+      const passport = {};
+      session.set('passport', passport);
+      passport.user = 'bob';
+    },
+  ];
+  for (const change of ways) {
+    const { session } = await sessionOf('passport', { passport: { user: 'ada' }, cart: [1] });
+    assert.deepEqual(session.get('cart'), [1]);
+
+    change(session);
+    session.set('cart', [...session.get('cart') ?? [], 2]);
+    const [cookie] = await session.finish();
+
+    const next = new Session(new Client({ service: transport, app: 'passport' }), { cookieHeader: cookie.value.split(';')[0] });
+    await next.open();
+    assert.deepEqual([next.subject, contentOf(next)], ['bob', { passport: { user: 'bob' }, cart: [2] }]);
+  }
+});
+
+test('what a user left is seen after another login of the same user, or when that user is named again', async () => {
+  const { session } = await sessionOf('login', { user: 1, cart: [1] });
+
+  session.set('user', '1');
+  assert.deepEqual(session.get('cart'), [1]);
+  session.set('user', '2');
+  assert.equal(session.get('cart'), undefined);
+  session.set('user', '1');
+  assert.deepEqual(session.get('cart'), [1]);
+});
+
+test('the subject and the authentication of a session are those that the entry gives it', async () => {
+  for (const [user, subject] of [['bob', 'bob'], [7, '7'], [null, undefined], ['', undefined], [undefined, undefined]]) {
+    const { session } = await sessionOf('login', { user: 'ada' });
+    assert.deepEqual([session.subject, session.recentlyAuthenticated], ['ada', true]);
+
+    session.set('user', user);
+
+    assert.deepEqual([session.subject, session.authenticateTime, session.recentlyAuthenticated], [subject, undefined, false]);
+  }
+});
+
+test('with Express, flashed messages of one user are not shown to the next', async () => {
+  const app = express();
+  app.use(sessions({ client: new Client({ service: transport, app: 'login', deadline: 10_000 }) }));
+  const flash = (session, message) => { session.messages = [...session.messages ?? [], message]; };
+  app.get('/order', (request, response) => { flash(request.session, 'your pills are on their way'); response.send('ok'); });
+  app.get('/login', (request, response) => {
+    request.session.user = request.query.user;
+    flash(request.session, `Welcome ${request.query.user}`);
+    response.json(request.session.messages);
+  });
+  const { url, stop } = await serve(app);
+  stops.push(stop);
+  const browser = new Browser(url);
+  await browser.get('/login?user=1');
+  await browser.get('/order');
+
+  assert.deepEqual(JSON.parse((await browser.get('/login?user=2')).text), ['Welcome 2']);
+});
