@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import ctypes
 import gc
 import os
 import signal
@@ -134,20 +135,27 @@ def test_a_loop_that_was_closed_by_hand_leaves_no_connection(proxy):
     wait_until("both connections have ended", lambda: not proxy.open_count())
 
 
-def test_a_forked_child_uses_no_connection_of_its_parent(proxy):
+#: Runs none of Python's hooks, as uWSGI's fork.
+FORK_IN_C = ctypes.PyDLL(None).fork
+
+
+@pytest.mark.parametrize(("fork", "uses_same_loop"), [(os.fork, False), (FORK_IN_C, False), (FORK_IN_C, True)])
+def test_a_forked_child_uses_no_connection_of_its_parent(proxy, fork, uses_same_loop):
     client = AsyncClient(proxy.address, app="shop")
     loop = asyncio.new_event_loop()
     token = loop.run_until_complete(write(client)).session.token
 
-    child = os.fork()
+    child = fork()
     if child == 0:
         status = 1
         try:
-            status = 0 if asyncio.run(read(client, token)) == "1" else 1
+            run = loop.run_until_complete if uses_same_loop else asyncio.run
+            status = 0 if run(read(client, token)) == "1" else 1
         finally:
             os._exit(status)
-    values = [loop.run_until_complete(read(client, token)) for _ in range(5)]
+    # The selector of the loop is shared by both processes.
     _, status = os.waitpid(child, 0)
+    values = [loop.run_until_complete(read(client, token)) for _ in range(5)]
 
     assert (status, values) == (0, ["1"] * 5)
     assert proxy.accepted == 2

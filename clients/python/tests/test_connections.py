@@ -191,6 +191,82 @@ print(statuses, int(entries["n"].json) - counted)
     assert run_program(program, proxy.address) == f"{[0] * 8} 0\n"
 
 
+def test_children_forked_without_pythons_hooks_share_no_connection_and_no_lock_with_their_parent(proxy):
+    """They are forked in C, as by uWSGI, while another thread holds the lock of the pool."""
+    program = """
+import ctypes, os, sys
+from cloakroom import Client
+from cloakroom.connect import pool
+from cloakroom.messages import session_service_pb2 as pb
+
+client = Client(sys.argv[1], app="shop", deadline=20)
+
+def save(user):
+    changes = pb.Changes(set={"user": pb.Value(json=str(user))})
+    request_id = os.urandom(8).hex()
+    return client.save(pb.SaveSessionRequest(app="shop", cookie_header="", changes=changes, request_id=request_id))
+
+tokens = [save(user).session.token for user in range(4)]
+
+def read(user):
+    return client.open(pb.OpenSessionRequest(app="shop", token=tokens[user])).session.entries["user"].json
+
+def fork(user):
+    child = ctypes.PyDLL(None).fork()
+    if child:
+        return child
+    status = 1
+    try:
+        status = int(any(read(user) != str(user) for _ in range(200)))
+        client.transport.close()
+    finally:
+        os._exit(status)
+
+held = [each._lock for each in pool._POOLS]
+for lock in held: lock.acquire()
+children = [fork(user) for user in range(1, 4)]
+for lock in held: lock.release()
+own = {read(0) for _ in range(200)}
+print([os.waitpid(child, 0)[1] for child in children], own, len(held))
+"""
+    assert run_program(program, proxy.address) == f"{[0] * 3} {{'0'}} 1\n"
+    # One of each process, and none is broken by another process.
+    assert proxy.accepted == 4
+
+
+def test_a_child_that_closes_what_it_has_inherited_breaks_no_connection_of_its_parent(proxy):
+    program = """
+import ctypes, os, sys
+from cloakroom import Client
+
+client = Client(sys.argv[1], app="shop")
+client.policy()
+if ctypes.PyDLL(None).fork() == 0:
+    client.transport.close()
+    os._exit(0)
+os.wait()
+client._policy = None
+client.policy()
+"""
+    run_program(program, proxy.address)
+    assert proxy.accepted == 1
+
+
+def test_children_forked_without_pythons_hooks_draw_different_ids_and_delays():
+    program = """
+import ctypes, os
+from cloakroom import session
+from cloakroom.connect import replicas
+
+for _ in range(4):
+    if ctypes.PyDLL(None).fork() == 0:
+        print(session._new_request_id(), replicas.RANDOM.random(), flush=True)
+        os._exit(0)
+    os.wait()
+"""
+    assert len(set(run_program(program).split())) == 8
+
+
 def test_a_child_keeps_no_connection_of_its_parent_open(proxy):
     program = """
 import os, sys

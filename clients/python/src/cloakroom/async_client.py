@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Awaitable, Coroutine
 from typing import Any, Callable
 
@@ -13,6 +12,7 @@ from .clock import now
 from .connect import Credentials
 from .connect.async_transport import shared_async_transport
 from .messages import session_service_pb2 as pb
+from .randomness import RANDOM
 from .transport import AsyncResponseStream, AsyncTransport, CallFailed, Method, Request, Response
 
 
@@ -143,7 +143,7 @@ class AsyncClient:
             if delay is None or now() + delay >= end:
                 raise error_of(failed) from failed
             # Random, so that many workers do not retry at the same time.
-            await asyncio.sleep(delay * random.uniform(0.5, 1.0))
+            await asyncio.sleep(delay * RANDOM.uniform(0.5, 1.0))
             retries += 1
             try:
                 return await attempt(method, request, max(end - now(), 0.001))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import random
 
 from . import errors, methods
 from .async_client import AsyncClient
 from .client import error_of
 from .clock import now
 from .messages import session_service_pb2 as pb
+from .randomness import RANDOM
 from .transport import AsyncResponseStream, CallFailed
 from .watch import LONGEST_STREAM, PAUSE, WatchState
 
@@ -41,7 +41,7 @@ class AsyncSessionWatch(WatchState):
             SessionRefused: The token does not verify, or the request's cookies name two live sessions.
         """
         self._stream = stream = await self._client.stream(methods.WATCH, self.request)
-        self._renew_time = now() + LONGEST_STREAM * random.uniform(0.5, 1.0)
+        self._renew_time = now() + LONGEST_STREAM * RANDOM.uniform(0.5, 1.0)
         try:
             self._apply(await stream.next(self._client.deadline))
         except (CallFailed, TimeoutError) as error:

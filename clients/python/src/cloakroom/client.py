@@ -5,7 +5,6 @@ Does not depend on HTTP or on a framework.
 
 from __future__ import annotations
 
-import random
 import time
 from typing import Any, Callable, TypeVar
 
@@ -13,6 +12,7 @@ from . import errors, methods
 from .clock import now
 from .connect import Credentials, shared_transport
 from .messages import session_service_pb2 as pb
+from .randomness import RANDOM
 from .transport import (
     REQUEST_TOO_LARGE,
     CallFailed,
@@ -129,7 +129,7 @@ class Client:
             if delay is None or now() + delay >= end:
                 raise error_of(failed) from failed
             # Random, so that many workers do not retry at the same time.
-            time.sleep(delay * random.uniform(0.5, 1.0))
+            time.sleep(delay * RANDOM.uniform(0.5, 1.0))
             retries += 1
             try:
                 return attempt(method, request, max(end - now(), 0.001))

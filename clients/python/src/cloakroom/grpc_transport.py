@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import itertools
 import os
-import random
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .clock import now
 from .grpc_channel import ChannelSettings, GrpcChannel
+from .randomness import RANDOM
 from .transport import CallFailed, Method, Request, Response, Untrusted
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class GrpcTransport:
         settings = ChannelSettings(credentials, tuple(metadata), {**keepalive, **(options or {})})
         self.address = address
         self._replicas = [_Replica(each, settings) for each in _split(address)]
-        self._first = random.randrange(len(self._replicas))
+        self._first = RANDOM.randrange(len(self._replicas))
         # Each method takes turns by itself: otherwise a program that opens and saves by turns would send every open to
         # one of two replicas, and every save to the other.
         self._turns: dict[str, itertools.count[int]] = {}

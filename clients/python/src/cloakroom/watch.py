@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 from datetime import datetime, timezone
 
@@ -11,6 +10,7 @@ from .client import Client, error_of
 from .clock import now
 from .enums import name_of
 from .messages import session_service_pb2 as pb
+from .randomness import RANDOM
 from .transport import AsyncResponseStream, CallFailed, ResponseStream
 
 
@@ -117,7 +117,7 @@ class SessionWatch(WatchState):
 
     def _begin(self) -> None:
         self._stream = stream = self._client.stream(methods.WATCH, self.request)
-        self._renew_time = now() + LONGEST_STREAM * random.uniform(0.5, 1.0)
+        self._renew_time = now() + LONGEST_STREAM * RANDOM.uniform(0.5, 1.0)
         try:
             self._apply(stream.next(self._client.deadline))
         except (CallFailed, TimeoutError) as error:

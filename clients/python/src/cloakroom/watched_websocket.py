@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import random
 from collections.abc import Awaitable, MutableMapping
 from typing import Any, Callable
 
 from .async_session import AsyncSession
 from .async_watch import AsyncSessionWatch
 from .errors import CloakroomError, SessionUnavailable
+from .randomness import RANDOM
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -86,7 +86,7 @@ class WatchedWebsocket:
             try:
                 await watch.wait()
             except SessionUnavailable:
-                await asyncio.sleep(_PAUSE * random.uniform(0.5, 1.0))
+                await asyncio.sleep(_PAUSE * RANDOM.uniform(0.5, 1.0))
                 continue
             if not self._session.has_replaced_token(watch):
                 return

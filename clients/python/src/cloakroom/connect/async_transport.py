@@ -20,6 +20,7 @@ from .async_stream import AsyncStream
 from .credentials import Credentials, TlsContexts
 from .envelope import CONTENT_TYPE, write_envelope
 from .http1 import Malformed
+from .pool import INHERITED, lock_of_process
 from .protocol import RequestWriter, read_response
 from .replicas import Replica, Replicas
 from .timeouts import Timeouts
@@ -47,12 +48,14 @@ class AsyncConnectTransport:
         self._credentials.check(parse(address))
         self._tls = TlsContexts(self._credentials)
         self._by_loop: dict[asyncio.AbstractEventLoop, _LoopTransport] = {}
+        #: The process that the connections belong to.
+        self._pid = os.getpid()
         _TRANSPORTS.add(self)
 
     def call(
         self, method: Method[Request, Response], request: Request, timeout: float
     ) -> Coroutine[Any, Any, Response]:
-        transport = self._by_loop.get(asyncio.get_running_loop())
+        transport = self._of_loop()
         if transport is None:
             return self._begin_and_call(method, request, timeout)
         return transport.call(method, request, timeout)
@@ -64,14 +67,19 @@ class AsyncConnectTransport:
 
         Raises `CallFailed` if the stream did not begin within `timeout` seconds.
         """
-        transport = self._by_loop.get(asyncio.get_running_loop()) or await self._begin()
+        transport = self._of_loop() or await self._begin()
         return await transport.stream(method, request, timeout)
 
     async def close(self) -> None:
         """Closes the connections of this loop, those in use after their calls. The next call connects again."""
-        transport = self._by_loop.get(asyncio.get_running_loop())
+        transport = self._of_loop()
         if transport is not None:
             transport.close()
+
+    def _of_loop(self) -> _LoopTransport | None:
+        if self._pid != os.getpid():
+            self._forget_parent()
+        return self._by_loop.get(asyncio.get_running_loop())
 
     async def _begin_and_call(self, method: Method[Request, Response], request: Request, timeout: float) -> Response:
         return await (await self._begin()).call(method, request, timeout)
@@ -96,11 +104,22 @@ class AsyncConnectTransport:
     def _leave_parent(self) -> None:
         """Forgets what a forked child has inherited. Touches no loop: its selector is shared with the parent."""
         inherited, self._by_loop = self._by_loop, {}
+        self._pid = os.getpid()
         for transport in inherited.values():
             transport.leave()
-        _INHERITED.extend(inherited.values())
+        INHERITED.extend(inherited.values())
+
+    def _forget_parent(self) -> None:
+        """Does so at the first use in a child that was forked in C, without Python's hooks. Closes nothing."""
+        with lock_of_process():
+            if self._pid != os.getpid():
+                INHERITED.extend(self._by_loop.values())
+                self._by_loop = {}
+                self._pid = os.getpid()
 
     def __del__(self) -> None:
+        if getattr(self, "_pid", None) != os.getpid():
+            return
         for loop, transport in getattr(self, "_by_loop", {}).items():
             try:
                 loop.call_soon_threadsafe(transport.abort)
@@ -304,8 +323,6 @@ def _leave_parents() -> None:
 
 
 _SHARED: weakref.WeakValueDictionary[tuple[str, Credentials], AsyncConnectTransport] = weakref.WeakValueDictionary()
-#: What forked children never use. Kept, because their finalizers would wake the parent's loop.
-_INHERITED: list[_LoopTransport] = []
 _TRANSPORTS: weakref.WeakSet[AsyncConnectTransport] = weakref.WeakSet()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_parents)

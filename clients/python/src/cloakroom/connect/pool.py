@@ -13,7 +13,7 @@ from .connection import Connection
 
 
 class Pool:
-    """Lends connections to calls. Safe for threads; a forked child begins without connections.
+    """Lends connections to calls. Safe for threads; a forked child begins without connections and locks.
 
     Args:
         connect: Connects until a time, or raises OSError.
@@ -22,6 +22,8 @@ class Pool:
     def __init__(self, connect: Callable[[float], Connection]) -> None:
         self._connect = connect
         self._begin()
+        #: The process that the connections belong to.
+        self._pid = os.getpid()
         _POOLS.add(self)
 
     def _begin(self) -> None:
@@ -41,6 +43,8 @@ class Pool:
         Args:
             time: The present time.
         """
+        if self._pid != os.getpid():
+            self._forget_parent()
         while True:
             try:
                 # In one step, so that it needs no lock.
@@ -133,6 +137,8 @@ class Pool:
 
     def close(self) -> None:
         """Closes all connections; those in use after their calls."""
+        if self._pid != os.getpid():
+            self._forget_parent()
         with self._lock:
             idle, self._idle, self._connections = self._idle, [], set()
         while idle:
@@ -148,8 +154,26 @@ class Pool:
         """Forgets what a forked child has inherited, calls under way included: their threads are the parent's."""
         inherited = self._connections
         self._begin()
+        self._pid = os.getpid()
         for connection in inherited:
             connection.leave()
+
+    def _forget_parent(self) -> None:
+        """Does so at the first use in a child that was forked in C, by which Python's hooks do not run, as in uWSGI.
+
+        It closes nothing: what has forked may have used the numbers of the sockets for something else.
+        """
+        with lock_of_process():
+            if self._pid != os.getpid():
+                INHERITED.append((self._idle, self._connections))
+                self._begin()
+                # Last, for another thread that sees it waits for nothing.
+                self._pid = os.getpid()
+
+
+def lock_of_process() -> threading.Lock:
+    """Returns a lock that no thread of a parent process holds."""
+    return _LOCKS.setdefault(os.getpid(), threading.Lock())
 
 
 def _leave_parents() -> None:
@@ -165,5 +189,8 @@ MAX_IDLE_TIME = 60.0
 #: may as well close it after the look.
 _MAX_UNSEEN_AGE = 0.001
 _POOLS: weakref.WeakSet[Pool] = weakref.WeakSet()
+_LOCKS: dict[int, threading.Lock] = {}
+#: What a forked child never uses. Kept, because its finalizers would close or wake something of the parent.
+INHERITED: list[object] = []
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_leave_parents)

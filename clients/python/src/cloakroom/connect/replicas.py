@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import itertools
 import os
-import random
 import ssl
 import threading
 from collections.abc import Sequence
 from typing import Any, Callable, Generic, TypeVar
 
 from ..clock import now
+from ..randomness import RANDOM
 from ..transport import CallFailed, Untrusted
 from .address import Address, Endpoint, endpoint, endpoints, parse
 
@@ -43,7 +43,7 @@ class Replica(Generic[Peer]):
         time = now()
         # Calls that fail at the same time count as one.
         if time >= self.avoid_until:
-            self.avoid_until = time + self._avoid_time * random.uniform(0.75, 1.0)
+            self.avoid_until = time + self._avoid_time * RANDOM.uniform(0.75, 1.0)
             self._avoid_time = min(2 * self._avoid_time, _LAST_AVOID_TIME)
 
 
@@ -75,7 +75,7 @@ class Replicas(Generic[Peer]):
         time = now()
         usable = [replica for replica in untried if replica.avoid_until <= time] or untried
         # By process, so that forked children do not all begin with the same replica.
-        turn = self._turns.setdefault((os.getpid(), method), itertools.count(random.randrange(1024)))
+        turn = self._turns.setdefault((os.getpid(), method), itertools.count(RANDOM.randrange(1024)))
         return usable[next(turn) % len(usable)]
 
     def attempt_end(self, start: float, end: float, *, is_new_connection: bool) -> float:
