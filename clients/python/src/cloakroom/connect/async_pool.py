@@ -9,7 +9,7 @@ from typing import Callable
 
 from ..clock import now
 from .async_connection import AsyncConnection
-from .pool import MAX_CONNECTIONS, MAX_IDLE_TIME
+from .pool import MAX_CONNECTIONS, MAX_IDLE_TIME, Exhausted
 from .timeouts import Timeouts
 
 
@@ -29,63 +29,63 @@ class AsyncPool:
         self._lent: set[AsyncConnection] = set()
         #: Calls that connect.
         self._connecting = 0
-        #: Calls that wait until a connection is free, in the order of their arrival.
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        #: Calls that wait until a connection is free, in the order of their arrival. Each gets a connection, or None:
+        #: then it may connect, and counts as a call that connects.
+        self._waiting: deque[asyncio.Future[AsyncConnection | None]] = deque()
 
     def take_idle(self, time: float) -> AsyncConnection | None:
-        """Returns an idle connection, which must be given back to `put` or `drop`, or None if there is none.
+        """Returns an idle connection, which must be given back to `put` or `drop`, or None.
+
+        There is none if all carry calls, or if other calls wait for one already.
 
         Args:
             time: The present time.
         """
-        while self._idle:
-            connection = self._idle.pop()
-            if time - connection.last_use < MAX_IDLE_TIME and connection.is_silent():
-                self._lent.add(connection)
-                return connection
-            connection.close()
-        return None
+        return None if self._waiting else self._pop_idle(time)
 
     async def take(self, end: float) -> AsyncConnection:
         """Returns a connection, which must be given back to `put` or `drop`.
 
-        Raises OSError if none can be had until the time `end`.
+        Raises `Exhausted` if all carry calls until the time `end`, and OSError if no other one can be made.
         """
-        while (connection := self.take_idle(now())) is None:
-            if len(self._lent) + self._connecting >= MAX_CONNECTIONS:
-                await self._wait(end)
-                continue
-            self._connecting += 1
-            try:
-                connection = await self._connect(end)
-                self._lent.add(connection)
+        connection = self.take_idle(now())
+        if connection is not None:
+            return connection
+        if self._waiting or not self._may_connect():
+            connection = await self._wait(end)
+            if connection is not None:
                 return connection
-            finally:
-                self._connecting -= 1
-                if connection is None:
-                    self._wake()
-        return connection
+        else:
+            self._connecting += 1
+        try:
+            connection = await self._connect(end)
+            self._lent.add(connection)
+            return connection
+        finally:
+            self._connecting -= 1
+            if connection is None:
+                self._serve()
 
     def put(self, connection: AsyncConnection) -> None:
-        """Gives a connection back that can carry another call."""
+        """Gives a connection back that can carry another call. The call that has waited longest gets it."""
         if connection not in self._lent:
             # `close` was called meanwhile.
             connection.close()
-            return
-        self._lent.remove(connection)
-        self._idle.append(connection)
-        oldest = self._idle[0]
-        if connection.last_use - oldest.last_use >= MAX_IDLE_TIME:
-            self._idle.pop(0)
-            oldest.close()
+        else:
+            self._lent.remove(connection)
+            self._idle.append(connection)
+            oldest = self._idle[0]
+            if connection.last_use - oldest.last_use >= MAX_IDLE_TIME:
+                self._idle.pop(0)
+                oldest.close()
         if self._waiting:
-            self._wake()
+            self._serve()
 
     def drop(self, connection: AsyncConnection) -> None:
         """Closes a lent connection."""
         self._lent.discard(connection)
         connection.close()
-        self._wake()
+        self._serve()
 
     def drop_idle(self) -> None:
         """Closes all connections that no call uses."""
@@ -110,32 +110,57 @@ class AsyncPool:
         for connection in [*self._idle, *self._lent]:
             connection.leave()
 
-    async def _wait(self, end: float) -> None:
+    async def _wait(self, end: float) -> AsyncConnection | None:
         if len(self._waiting) >= MAX_WAITING:
-            raise TimeoutError(f"{MAX_WAITING} calls wait for a connection already")
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            raise Exhausted(f"{MAX_WAITING} calls wait for a connection already")
+        future: asyncio.Future[AsyncConnection | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         self._timeouts.add(future, end)
         try:
-            await future
+            return await future
         except TimeoutError as error:
-            raise TimeoutError(f"{MAX_CONNECTIONS} calls are under way already") from error
+            raise Exhausted(f"{MAX_CONNECTIONS} calls are under way already") from error
         except asyncio.CancelledError:
-            if future.done() and not future.cancelled():
-                # It was woken and does not go on, so another one has to.
-                self._wake()
+            if future.done() and not future.cancelled() and future.exception() is None:
+                self._pass_on(future.result())
             raise
         finally:
             self._timeouts.discard(future)
             if future in self._waiting:
                 self._waiting.remove(future)
 
-    def _wake(self) -> None:
+    def _pass_on(self, connection: AsyncConnection | None) -> None:
+        """Takes back what a call was handed that does not go on."""
+        if connection is not None:
+            self.put(connection)
+        else:
+            self._connecting -= 1
+            self._serve()
+
+    def _serve(self) -> None:
+        """Hands what is free to the calls that wait, in their order."""
         while self._waiting:
-            future = self._waiting.popleft()
-            if not future.done():
-                future.set_result(None)
-                return
+            if self._waiting[0].done():
+                self._waiting.popleft()
+                continue
+            connection = self._pop_idle(now())
+            if connection is None:
+                if not self._may_connect():
+                    return
+                self._connecting += 1
+            self._waiting.popleft().set_result(connection)
+
+    def _pop_idle(self, time: float) -> AsyncConnection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if time - connection.last_use < MAX_IDLE_TIME and connection.is_silent():
+                self._lent.add(connection)
+                return connection
+            connection.close()
+        return None
+
+    def _may_connect(self) -> bool:
+        return len(self._lent) + self._connecting < MAX_CONNECTIONS
 
 
 #: Calls that wait for a connection at a time. Others fail at once.

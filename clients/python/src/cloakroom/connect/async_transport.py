@@ -20,9 +20,9 @@ from .async_stream import AsyncStream
 from .credentials import Credentials, TlsContexts
 from .envelope import CONTENT_TYPE, write_envelope
 from .http1 import Malformed
-from .pool import INHERITED, lock_of_process
+from .pool import INHERITED, Exhausted, lock_of_process
 from .protocol import RequestWriter, read_response
-from .replicas import Replica, Replicas
+from .replicas import Replica, Replicas, exhausted
 from .timeouts import Timeouts
 from .transport import CONNECT_TIMEOUT
 
@@ -198,7 +198,8 @@ class _LoopTransport:
                 return replica, await replica.peer.pool.take(end)
             except OSError as error:
                 # Nothing was sent, so another replica may have the call at once.
-                failed = self._replicas.not_connected(replica, error)
+                is_exhausted = isinstance(error, Exhausted)
+                failed = exhausted(replica, error) if is_exhausted else self._replicas.not_connected(replica, error)
                 tried.append(replica)
                 if len(tried) >= len(self._replicas.all) or now() >= end:
                     raise failed from error

@@ -6,10 +6,29 @@ import contextlib
 import os
 import threading
 import weakref
+from collections import deque
 from typing import Callable
 
 from ..clock import now
 from .connection import Connection
+
+
+class Exhausted(TimeoutError):
+    """All connections carry calls. The service may well answer."""
+
+
+class _Waiter:
+    """A call that waits for a connection."""
+
+    def __init__(self, lock: threading.Lock) -> None:
+        self.condition = threading.Condition(lock)
+        self.is_served = False
+        #: What it was handed. None: it may connect, and counts as a call that connects.
+        self.connection: Connection | None = None
+
+    def serve(self, connection: Connection | None) -> None:
+        self.is_served, self.connection = True, connection
+        self.condition.notify()
 
 
 class Pool:
@@ -28,62 +47,86 @@ class Pool:
 
     def _begin(self) -> None:
         self._lock = threading.Lock()
-        self._changed = threading.Condition(self._lock)
         #: Those that no call uses; the one that was used last is at the end.
         self._idle: list[Connection] = []
         #: All that may be used, those in calls too.
         self._connections: set[Connection] = set()
         #: Calls that connect.
         self._connecting = 0
-        self._waiting = 0
+        #: Calls that wait until a connection is free, in the order of their arrival.
+        self._waiters: deque[_Waiter] = deque()
 
     def take_idle(self, time: float) -> Connection | None:
-        """Returns an idle connection, which must be given back to `put` or `drop`, or None if there is none.
+        """Returns an idle connection, which must be given back to `put` or `drop`, or None.
+
+        There is none if all carry calls, or if other calls wait for one already.
 
         Args:
             time: The present time.
         """
         if self._pid != os.getpid():
             self._forget_parent()
-        while True:
+        while not self._waiters:
             try:
                 # In one step, so that it needs no lock.
                 connection = self._idle.pop()
             except IndexError:
                 return None
-            age = time - connection.last_use
-            if age < _MAX_UNSEEN_AGE:
-                return connection
             is_usable = False
             try:
                 # A greenlet may be ended here.
-                is_usable = age < MAX_IDLE_TIME and connection.is_silent()
+                is_usable = _is_usable(connection, time)
             finally:
                 if not is_usable:
                     self.drop(connection)
             if is_usable:
                 return connection
+        return None
 
     def take(self, end: float) -> Connection:
         """Returns a connection, which must be given back to `put` or `drop`.
 
-        Raises OSError if none can be had until the time `end`.
+        Raises `Exhausted` if all carry calls until the time `end`, and OSError if no other one can be made.
         """
-        while True:
-            connection = self.take_idle(now())
-            if connection is not None:
+        connection = self.take_idle(now())
+        if connection is None:
+            connection = self._wait_for_turn(end)
+        if connection is None:
+            connection = self._connect_in_turn(end)
+        return connection
+
+    def _wait_for_turn(self, end: float) -> Connection | None:
+        """Returns a connection, or None if the call may connect, when all calls that came before have theirs."""
+        with self._lock:
+            waiter = _Waiter(self._lock)
+            # Before the look at the idle ones, for `put` looks at it after it has added one.
+            self._waiters.append(waiter)
+            try:
+                self._serve()
+                while not waiter.is_served:
+                    remaining = end - now()
+                    if remaining <= 0:
+                        raise Exhausted(f"{MAX_CONNECTIONS} calls are under way already")
+                    waiter.condition.wait(remaining)
+            except BaseException:  # A greenlet may be ended here.
+                self._leave_queue(waiter)
+                raise
+        connection = waiter.connection
+        try:
+            if connection is None or _is_usable(connection, now()):
                 return connection
-            with self._lock:
-                # Before the look at the idle ones, for `put` looks at it after it has added one.
-                self._waiting += 1
-                try:
-                    while not self._idle and len(self._connections) + self._connecting >= MAX_CONNECTIONS:
-                        self._wait(end)
-                finally:
-                    self._waiting -= 1
-                if not self._idle:
-                    self._connecting += 1
-                    break
+        except BaseException:  # Here as well.
+            if connection is not None:
+                self.drop(connection)
+            raise
+        with self._lock:
+            self._connections.discard(connection)
+            self._connecting += 1
+        connection.close()
+        return None
+
+    def _connect_in_turn(self, end: float) -> Connection:
+        """Connects. The call counts as one that connects already."""
         connected = None
         try:
             connected = self._connect(end)
@@ -92,27 +135,52 @@ class Pool:
                 self._connecting -= 1
                 if connected is not None:
                     self._connections.add(connected)
-                elif self._waiting:
-                    self._changed.notify()
+                else:
+                    self._serve()
         return connected
 
+    def _serve(self) -> None:
+        """Hands what is free to the calls that wait, in their order. Needs the lock."""
+        while self._waiters:
+            connection = None
+            if len(self._connections) + self._connecting < MAX_CONNECTIONS and not self._idle:
+                self._connecting += 1
+            else:
+                try:
+                    connection = self._idle.pop()
+                except IndexError:  # Another thread may have taken it.
+                    if len(self._connections) + self._connecting >= MAX_CONNECTIONS:
+                        return
+                    continue
+            self._waiters.popleft().serve(connection)
+
+    def _leave_queue(self, waiter: _Waiter) -> None:
+        """Passes on the turn of a call that does not go on. Needs the lock."""
+        if not waiter.is_served:
+            self._waiters.remove(waiter)
+            return
+        if waiter.connection is not None:
+            self._idle.append(waiter.connection)
+        else:
+            self._connecting -= 1
+        self._serve()
+
     def put(self, connection: Connection) -> None:
-        """Gives a connection back that can carry another call."""
+        """Gives a connection back that can carry another call. The call that has waited longest gets it."""
         idle = self._idle
         # In one step, so that it needs no lock.
         idle.append(connection)
-        if self._waiting:
-            with self._lock:
-                self._changed.notify()
         if connection not in self._connections or len(idle) > 1:
             self._drop_unwanted(idle, connection)
+        if self._waiters:
+            with self._lock:
+                self._serve()
 
     def drop(self, connection: Connection) -> None:
         """Closes a connection that was taken."""
         with self._lock:
             self._connections.discard(connection)
-            if self._waiting:
-                self._changed.notify()
+            self._serve()
         connection.close()
 
     def _drop_unwanted(self, idle: list[Connection], connection: Connection) -> None:
@@ -141,14 +209,9 @@ class Pool:
             self._forget_parent()
         with self._lock:
             idle, self._idle, self._connections = self._idle, [], set()
+            self._serve()
         while idle:
             idle.pop().close()
-
-    def _wait(self, end: float) -> None:
-        remaining = end - now()
-        if remaining <= 0:
-            raise TimeoutError(f"{MAX_CONNECTIONS} calls are under way already")
-        self._changed.wait(remaining)
 
     def _leave_parent(self) -> None:
         """Forgets what a forked child has inherited, calls under way included: their threads are the parent's."""
@@ -169,6 +232,12 @@ class Pool:
                 self._begin()
                 # Last, for another thread that sees it waits for nothing.
                 self._pid = os.getpid()
+
+
+def _is_usable(connection: Connection, time: float) -> bool:
+    """Whether a connection that carries no call can carry one. Its peer may have closed it."""
+    age = time - connection.last_use
+    return age < _MAX_UNSEEN_AGE or (age < MAX_IDLE_TIME and connection.is_silent())
 
 
 def lock_of_process() -> threading.Lock:

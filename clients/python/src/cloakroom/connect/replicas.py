@@ -127,6 +127,11 @@ class Replicas(Generic[Peer]):
         self.all = [known.get(each) or Replica(each, self._make_peer(each)) for each in wanted]
 
 
+def exhausted(replica: Replica[Any], error: OSError) -> CallFailed:
+    """Returns the failure of a call that got no connection of a replica's pool: the replica may well answer."""
+    return CallFailed("RESOURCE_EXHAUSTED", "", f"no connection to {replica.endpoint} is free: {error}")
+
+
 class Name:
     """A name among the addresses."""
 

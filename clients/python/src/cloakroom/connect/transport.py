@@ -14,9 +14,9 @@ from .credentials import Credentials, TlsContexts
 from .envelope import CONTENT_TYPE, write_envelope
 from .http1 import Malformed
 from .lookup import Lookups
-from .pool import Pool
+from .pool import Exhausted, Pool
 from .protocol import RequestWriter, read_response
-from .replicas import Replica, Replicas
+from .replicas import Replica, Replicas, exhausted
 from .stream import Stream
 
 
@@ -109,7 +109,8 @@ class ConnectTransport:
                 return replica, replica.peer.pool.take(end)
             except OSError as error:
                 # Nothing was sent, so another replica may have the call at once.
-                failed = self._replicas.not_connected(replica, error)
+                is_exhausted = isinstance(error, Exhausted)
+                failed = exhausted(replica, error) if is_exhausted else self._replicas.not_connected(replica, error)
                 tried.append(replica)
                 if len(tried) >= len(self._replicas.all) or now() >= end:
                     raise failed from error
