@@ -501,6 +501,50 @@ def test_session_save_every_request_sends_the_cookie_again_by_one_call(client, t
     assert "sessionid" not in get(Client(), lambda request: None).cookies
 
 
+def set_user(user, **entries):
+    """Returns a view in which a user logs in without a flush of what the last one left, as `login` does."""
+
+    def view(request):
+        request.session["_auth_user_id"] = user
+        request.session.update(entries)
+        return request.session.get_expiry_age()
+
+    return view
+
+
+@override_settings(SESSION_SAVE_EVERY_REQUEST=True)
+@pytest.mark.parametrize("expiry", [None, 60 * 86400, 0])
+def test_the_lifetime_of_one_user_is_not_that_of_the_next(client, service, expiry):
+    def begin(request):
+        request.session["_auth_user_id"] = "11"
+        request.session.set_expiry(expiry)
+
+    get(client, begin)
+
+    login = get(client, set_user("12"))
+
+    assert (login.result, login.cookies["sessionid"]["max-age"]) == (14 * 86400, 14 * 86400)
+    assert 13 * 86400 < expiry_of(client, service) <= 14 * 86400
+    assert get(client, read("a")).cookies["sessionid"]["max-age"] == 14 * 86400
+
+
+@override_settings(SESSION_SAVE_EVERY_REQUEST=True)
+@pytest.mark.parametrize("expiry", [None, 60 * 86400, 0])
+def test_the_lifetime_of_a_session_that_has_ended_is_not_that_of_the_one_that_a_login_begins(client, service, expiry):
+    get(client, lambda request: (request.session.update({"a": 1}), request.session.set_expiry(expiry)))
+    copy = copy_of(client)
+
+    def log_in(request):
+        assert request.session["a"] == 1
+        get(copy, lambda other: other.session.flush())
+        return set_user("12")(request)
+
+    assert get(client, log_in).cookies["sessionid"]["max-age"] == 14 * 86400
+
+    assert 13 * 86400 < expiry_of(client, service) <= 14 * 86400
+    assert get(client, read("a")).cookies["sessionid"]["max-age"] == 14 * 86400
+
+
 @override_settings(
     SESSION_COOKIE_NAME="sid",
     SESSION_COOKIE_DOMAIN="testserver",

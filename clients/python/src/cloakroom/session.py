@@ -477,9 +477,11 @@ class SessionState(MutableMapping[str, Any]):
         self._opened_header = ""
         if saved.outcome == pb.OUTCOME_GONE:
             if self._replaces_session(request):
-                self._unconfirmed_save = _for_new_session(request)
+                self._unconfirmed_save = request = _for_new_session(request)
                 self._entries.keep_only(request.changes.set)
                 self._credential, self._info = {"cookie_header": ""}, pb.Session(new=True)
+                # That of the session that has ended may have been among its entries.
+                self._set_lifetime(request.changes)
                 return
             self._gone = name_of(pb.EndReason, saved.end_reason, "END_REASON_")
         later = cookie.after_save(saved, self._request_info.sent_tokens)
@@ -726,15 +728,7 @@ class SessionState(MutableMapping[str, Any]):
         self._entries.write_changes(changes)
         if self._other_changes is not None:
             changes.MergeFrom(self._other_changes)
-        deadline_time = info.deadline_time() if info.deadline_time is not None else None
-        if deadline_time is not None:
-            changes.deadline_time.FromDatetime(deadline_time)
-        elif info.idle_timeout is not None:
-            idle_timeout = info.idle_timeout()
-            if idle_timeout is not None and info.policy().kind != pb.APP_KIND_COOKIE:
-                changes.idle_timeout.FromTimedelta(idle_timeout)
-        if info.permanent is not None:
-            self._set_permanent(changes, info.permanent())
+        self._set_lifetime(changes)
         # These are seldom set, and each argument costs time.
         if self._rotate_requested or self._keep_empty or self._cookie_outdated:
             request.rotate, request.keep_empty = self._rotate_requested, self._keep_empty
@@ -751,12 +745,27 @@ class SessionState(MutableMapping[str, Any]):
         self._rotate_requested = self._needs_save = self._keep_empty = False
         return request
 
-    def _set_permanent(self, changes: pb.Changes, permanent: bool) -> None:
-        """Adds this to the changes if it is one: otherwise each save would send the cookie again."""
-        stored = self._info
-        is_stored = stored is not None and stored.HasField("permanent") and stored.permanent == permanent
-        if changes.clear or not is_stored:
-            changes.permanent = permanent
+    def _set_lifetime(self, changes: pb.Changes) -> None:
+        """Adds the lifetime that the framework gives the session, and whether its cookie outlives the browser."""
+        info = self._request_info
+        deadline_time = info.deadline_time() if info.deadline_time is not None else None
+        if deadline_time is not None:
+            changes.deadline_time.FromDatetime(deadline_time)
+        elif info.idle_timeout is not None:
+            idle_timeout = info.idle_timeout()
+            if idle_timeout is not None and info.policy().kind != pb.APP_KIND_COOKIE:
+                changes.idle_timeout.FromTimedelta(idle_timeout)
+        if info.permanent is not None:
+            permanent, stored = info.permanent(), self._info
+            is_stored = stored is not None and stored.HasField("permanent") and stored.permanent == permanent
+            # Otherwise each save would send the cookie again.
+            if self._removes_stored or not is_stored:
+                changes.permanent = permanent
+
+    @property
+    def _removes_stored(self) -> bool:
+        """Whether the next save removes what the session had before: by `clear`, or because it is another user's."""
+        return self._entries.is_cleared or self._entries.are_others
 
     def _replaces_session(self, request: pb.SaveSessionRequest) -> bool:
         """Whether this save may start a new session after the old one has ended, as a login does."""
