@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 from browser import Browser
+from recording_transport import fail_at_deadline
 
-from cloakroom import SessionUnavailable
+from cloakroom import Client, SessionUnavailable
 from cloakroom.transport import CallFailed
 
 
@@ -55,6 +56,78 @@ def test_the_authentication_of_a_user_is_not_seen_once_another_one_or_nobody_is_
 
     session.subject = "ada"
     assert session.authenticate_time == before
+
+
+@pytest.fixture
+def outage(browser):
+    """A session that reads as empty, because the service did not answer when it was to be opened."""
+    browser.write(a=1)
+    session = browser.session(null_when_unavailable=True)
+    fail_at_deadline(browser.transport, "OpenSession")
+    assert session.get("a") is None
+    with pytest.raises(SessionUnavailable):
+        session["b"] = 2
+    return session
+
+
+def test_an_open_after_an_outage_has_the_session_read_and_written_again(browser, outage, monkeypatch):
+    browser.transport.instead.clear()
+    outage.open()
+    assert outage.get("a") is None
+
+    outage._open_retry_time = 0.0
+    # Not without an open: what is written may come from a read that found nothing.
+    assert outage.get("a") is None
+    with pytest.raises(SessionUnavailable):
+        outage["b"] = 2
+    outage.open()
+
+    assert (outage["a"], outage.unavailable) == (1, None)
+    outage["b"] = 2
+    browser.finish(outage)
+    assert dict(browser.session()) == {"a": 1, "b": 2}
+
+
+def test_an_open_during_an_outage_leaves_the_session_empty(outage):
+    outage._open_retry_time = 0.0
+    outage.open()
+    assert (outage.get("a"), type(outage.unavailable)) == (None, SessionUnavailable)
+
+
+def test_a_destroy_after_an_outage_ends_the_session(browser, outage):
+    browser.transport.instead.clear()
+
+    outage.destroy()
+    outage["b"] = 2
+    browser.finish(outage)
+
+    assert dict(browser.session()) == {"b": 2}
+
+
+def test_a_save_that_ends_an_outage_has_the_session_read_and_written_again(browser):
+    browser.write(a=1)
+    session = browser.session(null_when_unavailable=True)
+    session["b"] = 2
+    fail_at_deadline(browser.transport, "OpenSession")
+    assert session.get("a") is None
+    browser.transport.instead.clear()
+
+    session.save()
+    session["c"] = session["a"]
+    session.save()
+
+    assert dict(browser.session()) == {"a": 1, "b": 2, "c": 1}
+
+
+def test_a_watch_after_an_outage_begins(service):
+    browser = Browser(service.address)
+    browser.client = Client(service.address, app="shop", deadline=5)
+    browser.write(a=1)
+    session = browser.session(null_when_unavailable=True)
+    session._handle_unavailable_open(SessionUnavailable("", "", ""))
+
+    with session.watch() as watch:
+        assert watch.wait(timeout=0.01) is None
 
 
 def test_a_save_after_one_of_unknown_result_also_saves_what_has_changed_since(browser):

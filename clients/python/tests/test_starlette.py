@@ -27,7 +27,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
-from cloakroom import Credentials, SessionNotOpen, SessionRefused, SessionUnavailable
+from cloakroom import Credentials, SessionNotOpen, SessionRefused, SessionUnavailable, session
 from cloakroom.starlette import CloakroomMiddleware
 from cloakroom.transport import CallFailed
 
@@ -457,6 +457,47 @@ def test_a_websocket_is_refused_during_an_outage(own_service):
     with pytest.raises(Exception) as refused, client.websocket_connect("/socket"):
         pass
     assert "503" in repr(refused.value) or getattr(refused.value, "status_code", None) == 503
+
+
+async def recover(websocket):
+    """Reads and writes before and after the end of an outage."""
+    await websocket.accept()
+    await websocket.send_json(websocket.session.get("a"))
+    await websocket.receive_text()
+    await websocket.session.open()
+    websocket.session["later"] = 1
+    await websocket.session.save()
+    await websocket.send_json(websocket.session.get("a"))
+    await websocket.close()
+
+
+def test_with_unavailable_null_a_websocket_has_its_session_once_the_service_answers_again(transport, monkeypatch):
+    monkeypatch.setattr(session, "OPEN_RETRY_DELAY", 0.0)
+    client = make_client(transport, WebSocketRoute("/socket", recover), deadline=0.2, unavailable="null")
+    client.get("/write")
+    fail_at_deadline(transport, "OpenSession")
+    with client.websocket_connect("/socket") as socket:
+        assert socket.receive_json() is None
+
+        transport.instead.clear()
+        socket.send_text("it is over")
+
+        assert socket.receive_json() == 1
+    assert client.get("/read").json() == {"a": 1, "later": 1}
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"unavailable": "null"}, {"lazy": True}, {"unavailable": "null", "lazy": True}]
+)
+def test_a_websocket_that_would_be_watched_is_refused_during_an_outage(transport, settings):
+    client = make_client(transport, watched_route([]), deadline=0.2, close_websockets=True, **settings)
+    client.get("/write" if "lazy" not in settings else "/blind")
+    fail_at_deadline(transport, "OpenSession")
+
+    with pytest.raises(Exception) as refused, client.websocket_connect("/socket"):
+        pass
+
+    assert (refused.value.status_code, refused.value.headers["retry-after"]) == (503, "5")
 
 
 @in_event_loop

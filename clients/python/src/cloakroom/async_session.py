@@ -44,6 +44,12 @@ class AsyncSession(SessionState):
             except errors.SessionUnavailable as error:
                 self._handle_unavailable_open(error)
 
+    async def open_or_fail(self) -> None:
+        """Opens the session, and raises `SessionUnavailable` also where reads would find an empty session instead."""
+        await self.open()
+        if self._opened is None and self.unavailable is not None:
+            self._raise(self.unavailable)
+
     async def save(self) -> None:
         """Saves the changes now, for example in a background task or while a body is streamed.
 

@@ -110,6 +110,8 @@ class SessionState(MutableMapping[str, Any]):
     _open_retry_time = 0.0
     #: Why this session cannot be written. Every write raises it; what was written before it was known stays.
     _write_error: errors.CloakroomError | None = None
+    #: Whether reads find an empty session because the service did not answer.
+    _is_empty_by_outage = False
     #: A save whose result is unknown, exactly as it was sent.
     _unconfirmed_save: pb.SaveSessionRequest | None = None
     #: Whether a change of an entry may have passed the session to another user, which no read has looked at yet.
@@ -370,7 +372,19 @@ class SessionState(MutableMapping[str, Any]):
         return self._unconfirmed_save is not None or self._has_changes()
 
     def _needs_open(self) -> bool:
-        return self._opened is None and self._write_error is None
+        return self._opened is None and (self._write_error is None or self._may_be_over())
+
+    def _may_be_over(self) -> bool:
+        """Whether the session cannot be written because of an outage, and the service may answer again."""
+        return isinstance(self._write_error, errors.SessionUnavailable) and now() >= self._open_retry_time
+
+    def _end_outage(self) -> None:
+        """Allows reads and writes again, for the service has answered."""
+        self.unavailable = None
+        if isinstance(self._write_error, errors.SessionUnavailable):
+            self._write_error = None
+        if self._is_empty_by_outage:
+            self._entries.is_complete = self._is_empty_by_outage = False
 
     def _open_request(self) -> pb.OpenSessionRequest:
         info = self._request_info
@@ -392,7 +406,8 @@ class SessionState(MutableMapping[str, Any]):
         return self._known_context
 
     def _apply_open(self, opened: pb.OpenSessionResponse) -> None:
-        self._opened, self._info, self.unavailable = opened, opened.session, None
+        self._end_outage()
+        self._opened, self._info = opened, opened.session
         session = self._info
         token = session.token
         if token:
@@ -444,6 +459,7 @@ class SessionState(MutableMapping[str, Any]):
         self._write_error = error
         if not self._entries.is_complete:
             self._entries.load()
+            self._is_empty_by_outage = True
 
     def _next_save(self) -> pb.SaveSessionRequest | None:
         """Returns the save to send next. None: there is nothing to save. `_apply_save` takes the response.
@@ -472,8 +488,9 @@ class SessionState(MutableMapping[str, Any]):
             save.token = opened.session.token
 
     def _apply_save(self, saved: pb.SaveSessionResponse) -> None:
-        request, self._unconfirmed_save, self.unavailable = self._unconfirmed_save, None, None
+        request, self._unconfirmed_save = self._unconfirmed_save, None
         assert request is not None
+        self._end_outage()
         self._opened_header = ""
         if saved.outcome == pb.OUTCOME_GONE:
             if self._replaces_session(request):
@@ -507,8 +524,8 @@ class SessionState(MutableMapping[str, Any]):
         else:
             refused, self._unconfirmed_save = self._unconfirmed_save, None
             if isinstance(error, errors.SessionRefused):
-                # The service has answered.
-                self._refused_save, self.unavailable = refused, None
+                self._end_outage()
+                self._refused_save = refused
 
     def _take_back(self) -> None:
         """Makes the changes of the refused save changes of the next one, unless the session was cleared since."""
@@ -550,7 +567,7 @@ class SessionState(MutableMapping[str, Any]):
 
     def _destroy_request(self) -> pb.DestroySessionRequest:
         self._begin_anew()
-        self._check_writable()
+        self._check_may_call()
         info, credential = self._request_info, self._credential
         if self._opened_header:
             # It also leads to a login whose answer the browser does not have yet.
@@ -565,7 +582,8 @@ class SessionState(MutableMapping[str, Any]):
 
     def _apply_destroy(self, destroyed: pb.DestroySessionResponse) -> None:
         """Forgets the session, so that the next save creates another one."""
-        self._cookie_decision, self.unavailable = cookie.after_destroy(destroyed), None
+        self._cookie_decision = cookie.after_destroy(destroyed)
+        self._end_outage()
         self._begin_empty()
 
     def _begin_empty(self) -> None:
@@ -581,7 +599,7 @@ class SessionState(MutableMapping[str, Any]):
 
     def _watch_request(self) -> pb.WatchSessionRequest:
         self._require_stored_kind("watch")
-        self._check_writable()
+        self._check_may_call()
         info = self._request_info
         return pb.WatchSessionRequest(app=info.app, cookie_name=info.cookie_name_override(), **self._credential)
 
@@ -681,8 +699,16 @@ class SessionState(MutableMapping[str, Any]):
                 self._begin_anew()
 
     def _check_writable(self) -> None:
+        if self._opened is not None and self._may_be_over():
+            # What is read is the session's own, so that a write may depend on it.
+            self._end_outage()
         if self._write_error is not None:
             self._raise(self._write_error)
+
+    def _check_may_call(self) -> None:
+        """Raises why the session makes no calls. An outage is no reason: an explicit call sees whether it is over."""
+        if not isinstance(self._write_error, errors.SessionUnavailable):
+            self._check_writable()
 
     def _raise(self, error: errors.CloakroomError) -> NoReturn:
         """Raises the error of a call, as the one that the framework answers otherwise than by 500 if there is one."""

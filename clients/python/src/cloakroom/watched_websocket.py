@@ -38,7 +38,7 @@ class WatchedWebsocket:
 
         Raises `SessionUnavailable` and `SessionRefused`: then the websocket must not be accepted.
         """
-        await self._session.open()
+        await self._session.open_or_fail()
         if self._session.is_stored():
             self._watch = self._session.watch()
             await self._watch.begin()
