@@ -290,7 +290,8 @@ func (s *Session) AuthenticateTime() (time.Time, error) {
 	return timeOf(info.AuthenticateTime), err
 }
 
-// RecentlyAuthenticated reports whether the user has authenticated within MaxAuthenticateAge, on the service's clock.
+// RecentlyAuthenticated reports whether the user has authenticated within MaxAuthenticateAge, on the service's clock. It is
+// as of the begin of the request, so a handler that goes on for long, as for a websocket, has to compare AuthenticateTime.
 func (s *Session) RecentlyAuthenticated() (bool, error) {
 	_, err := s.read()
 	s.mutex.Lock()

@@ -6,6 +6,7 @@
 
 const { randomUUID } = require('node:crypto');
 const { isDeepStrictEqual } = require('node:util');
+const { now } = require('./clock.js');
 const { Entries, UNKNOWN } = require('./entries.js');
 const { CloakroomError, SessionNotOpened, SessionRefused, SessionUnavailable } = require('./errors.js');
 const { subjectOf } = require('./subject.js');
@@ -38,6 +39,8 @@ class Session {
   #opened;
   /** The session's properties as the service returned them last. @type {any} */
   #info;
+  /** When that was. */
+  #infoTime = 0;
   /** The changes of the next save that are not entries: permanent, lifetime, subject and authentication.
    * @type {Record<string, any>} */
   #otherChanges = {};
@@ -230,10 +233,15 @@ class Session {
     return time === undefined ? undefined : new Date(time);
   }
 
-  /** Whether the subject authenticated less than `maxAuthenticateAge` ago, by the service's clock. */
+  /** Whether the subject authenticated less than `maxAuthenticateAge` ago, by the service's clock. It becomes false while
+   * the session is open, as in a long websocket, and true by a save after `authenticated`. */
   get recentlyAuthenticated() {
     this.accessed = true;
-    return this.#isOfSameUser && Boolean(this.#opened?.recentlyAuthenticated);
+    const { authenticateTime, accessTime } = this.#info ?? {};
+    const longest = this.#requestInfo.maxAuthenticateAge;
+    if (longest === undefined || authenticateTime === undefined || accessTime === undefined || !this.#isOfSameUser) return false;
+    // Both are of the service. What has passed since needs no clock of the day.
+    return accessTime - authenticateTime + now() - this.#infoTime < longest;
   }
 
   /** Records that the subject has just authenticated again. The same save replaces the token. */
@@ -434,6 +442,7 @@ class Session {
     const { session } = opened;
     this.#opened = opened;
     this.#info = session;
+    this.#infoTime = now();
     this.unavailable = undefined;
     this.#requestInfo.onOpen?.(session.entries.keys());
     if (session.nullSession !== undefined) {
@@ -545,6 +554,7 @@ class Session {
       this.#info = EMPTY_INFO;
     } else if (saved.session !== undefined) {
       this.#info = saved.session;
+      this.#infoTime = now();
       if (saved.session.token !== '') {
         this.#credential = { token: saved.session.token };
         this.#cookieOutdated = false;

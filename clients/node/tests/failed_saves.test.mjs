@@ -541,3 +541,22 @@ test('with Express, flashed messages of one user are not shown to the next', asy
 
   assert.deepEqual(JSON.parse((await browser.get('/login?user=2')).text), ['Welcome 2']);
 });
+
+test('an authentication does not stay recent while the session is open, and is recent again by a save', async (context) => {
+  const first = new Session(client);
+  first.subject = 'ada';
+  const [cookie] = await first.finish();
+  const session = new Session(client, { cookieHeader: cookie.value.split(';')[0], maxAuthenticateAge: 60_000 });
+  await session.open();
+  assert.equal(session.recentlyAuthenticated, true);
+
+  const real = performance.now.bind(performance);
+  context.mock.method(performance, 'now', () => real() + 60_100);
+  assert.equal(session.recentlyAuthenticated, false);
+  context.mock.restoreAll();
+
+  session.authenticated();
+  context.mock.method(performance, 'now', () => real() + 60_100);
+  await session.save();
+  assert.equal(session.recentlyAuthenticated, true);
+});

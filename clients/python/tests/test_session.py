@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -56,6 +57,28 @@ def test_the_authentication_of_a_user_is_not_seen_once_another_one_or_nobody_is_
 
     session.subject = "ada"
     assert session.authenticate_time == before
+
+
+def test_an_authentication_does_not_stay_recent_while_the_session_is_open(browser):
+    browser.write(subject="ada")
+    session = browser.session(max_authenticate_age=timedelta(seconds=60))
+    assert session.recently_authenticated
+
+    session._info_time -= 59
+    assert session.recently_authenticated
+    session._info_time -= 1.1
+    assert not session.recently_authenticated
+
+    session.authenticated()
+    session.save()
+    assert session.recently_authenticated
+
+
+def test_an_authentication_that_was_not_recent_at_the_open_is_not(browser):
+    browser.write(subject="ada")
+    time.sleep(0.01)
+    session = browser.session(max_authenticate_age=timedelta(milliseconds=5))
+    assert not session.recently_authenticated
 
 
 @pytest.fixture

@@ -104,6 +104,8 @@ class SessionState(MutableMapping[str, Any]):
     _known_context: pb.RequestContext | None = None
     #: The session's properties as the service returned them last.
     _info: pb.Session | None = None
+    #: When that was.
+    _info_time = 0.0
     #: Why the last call failed, if the service did not answer it.
     unavailable: errors.SessionUnavailable | None = None
     #: When a read makes a call again after that.
@@ -307,9 +309,16 @@ class SessionState(MutableMapping[str, Any]):
 
     @property
     def recently_authenticated(self) -> bool:
-        """Whether the subject authenticated less than `max_authenticate_age` ago, by the service's clock."""
-        is_authenticated = self._load_info_of_user().HasField("authenticate_time")
-        return is_authenticated and self._opened is not None and self._opened.recently_authenticated
+        """Whether the subject authenticated less than `max_authenticate_age` ago, by the service's clock.
+
+        It becomes false while the session is open, as in a long websocket, and true by a save after `authenticated`.
+        """
+        info, longest = self._load_info_of_user(), self._request_info.max_authenticate_age
+        if longest is None or not (info.HasField("authenticate_time") and info.HasField("access_time")):
+            return False
+        # Both are of the service. What has passed since needs no clock of the day.
+        age = info.access_time.ToDatetime() - info.authenticate_time.ToDatetime()
+        return age + timedelta(seconds=now() - self._info_time) < longest
 
     def authenticated(self) -> None:
         """Records that the subject has just authenticated again. The same save replaces the token.
@@ -407,7 +416,7 @@ class SessionState(MutableMapping[str, Any]):
 
     def _apply_open(self, opened: pb.OpenSessionResponse) -> None:
         self._end_outage()
-        self._opened, self._info = opened, opened.session
+        self._opened, self._info, self._info_time = opened, opened.session, now()
         session = self._info
         token = session.token
         if token:
@@ -514,7 +523,7 @@ class SessionState(MutableMapping[str, Any]):
             self._credential = {"cookie_header": self._request_info.cookie_header if is_kept else ""}
             self._cookie_outdated, self._info = False, pb.Session()
         elif saved.HasField("session"):
-            self._info = saved.session
+            self._info, self._info_time = saved.session, now()
             if saved.session.token:
                 self._credential, self._cookie_outdated = {"token": saved.session.token}, False
 
