@@ -24,7 +24,7 @@ type App struct {
 	AnonymousIdleTimeout     time.Duration // Default: the app's own.
 	AnonymousAbsoluteTimeout time.Duration // Default: the app's own.
 	SubjectKey               string
-	MaxSessionsPerSubject    int  // 0: no limit.
+	MaxSessionsPerSubject    int  // Default: 1000. Negative: no limit.
 	RefusesSessions          bool // on_session_limit = "refuse". Otherwise the oldest session ends.
 	MaxEntries               int  // Default: 256.
 	MaxSessionBytes          int  // Default: 64 KiB.
@@ -40,6 +40,7 @@ func (a App) withDefaults() App {
 	setDefault(&a.AnonymousAbsoluteTimeout, a.AbsoluteTimeout)
 	setDefault(&a.AnonymousIdleTimeout, a.IdleTimeout)
 	a.AnonymousIdleTimeout = min(a.AnonymousIdleTimeout, a.AnonymousAbsoluteTimeout)
+	setDefault(&a.MaxSessionsPerSubject, 1000)
 	setDefault(&a.MaxEntries, 256)
 	setDefault(&a.MaxSessionBytes, 64<<10)
 	return a

@@ -11,7 +11,7 @@ import (
 // enforceLimit refuses a login if its subject has as many sessions as it may have.
 func (c *call) enforceLimit(prepared preparedSave) error {
 	changes, limit := prepared.write.work.changes, c.app.MaxSessionsPerSubject
-	if changes == nil || !changes.changesSubject || changes.subject == "" || limit == 0 || !c.app.RefusesSessions {
+	if changes == nil || !changes.changesSubject || changes.subject == "" || limit < 0 || !c.app.RefusesSessions {
 		return nil
 	}
 	sessions := c.store.live(c.app.Name, changes.subject, c.now)
@@ -36,7 +36,7 @@ func (c *call) wouldWrite(prepared preparedSave) bool {
 func (c *call) evict(prepared preparedSave, result done) {
 	changes, limit := prepared.write.work.changes, c.app.MaxSessionsPerSubject
 	isLogin := changes != nil && changes.changesSubject && changes.subject != "" && result.record != nil && result.record.subject != ""
-	if limit == 0 || c.app.RefusesSessions || !isLogin {
+	if limit < 0 || c.app.RefusesSessions || !isLogin {
 		return
 	}
 	sessions := c.store.live(c.app.Name, result.record.subject, c.now)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"cloakroom.example/cloakroom"
+	"cloakroom.example/cloakroom/admin"
 	"cloakroom.example/cloakroom/cloakroomtest"
 	pb "cloakroom.example/cloakroom/cloakroomv1"
 	"cloakroom.example/cloakroom/tests/service"
@@ -96,6 +97,41 @@ func TestRandomCallsHaveTheSameResultsInMemoryAsAtTheService(t *testing.T) {
 		if len(player.seen) < 20 {
 			t.Error("the calls have too few outcomes", player.seen)
 		}
+	}
+}
+
+func TestASubjectMayHaveAsManySessionsInMemoryAsAtTheService(t *testing.T) {
+	p, live := startPair(t), [2]int{}
+	for side, transport := range p.session {
+		client, err := cloakroom.New("", cloakroom.Options{App: "plain", Transport: transport})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for number := range 1002 {
+			opened, err := client.OpenSession(t.Context(), &pb.OpenSessionRequest{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, err = client.SaveSession(t.Context(), &pb.SaveSessionRequest{
+				Credential: &pb.SaveSessionRequest_Token{Token: opened.Session.Token},
+				Changes:    &pb.Changes{Subject: proto.String("ada")}, RequestId: fmt.Sprintf("login-%012d", number),
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		operator, err := cloakroom.New("", cloakroom.Options{App: "plain", Transport: p.admin[side]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		listed, err := admin.New(operator).Sessions(t.Context(), "ada")
+		if err != nil {
+			t.Fatal(err)
+		}
+		live[side] = len(listed)
+	}
+	if live != [2]int{1000, 1000} {
+		t.Error("live sessions at the service and in memory:", live)
 	}
 }
 

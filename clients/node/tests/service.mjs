@@ -106,6 +106,22 @@ ${APPS.replaceAll('{key}', key)}`);
   }
 }
 
+// Returns the text of each setting that the service has for an app by default, by its name and table.
+export function defaultsOfApps() {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'cloakroom-node-'));
+  fs.writeFileSync(path.join(folder, 'cloakroom.toml'), '');
+  const printed = execFileSync(binary(), ['check', '--config', path.join(folder, 'cloakroom.toml')], { encoding: 'utf8', stdio: 'pipe' });
+  fs.rmSync(folder, { recursive: true });
+  const defaults = new Map();
+  let table;
+  for (const line of printed.split('\n')) {
+    table = line.match(/^\[(.*)\]$/)?.[1] ?? table;
+    const [, name, value] = line.match(/^(\w+) = (.*?) +# default$/) ?? [];
+    if (name !== undefined) defaults.set(`${table}.${name}`, JSON.parse(value));
+  }
+  return defaults;
+}
+
 // Returns the program named by CLOAKROOM_BIN, or else the one that was built last.
 function binary() {
   const built = ['dist', 'release', 'debug']

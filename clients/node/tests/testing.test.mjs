@@ -9,12 +9,25 @@ import { sessions } from 'cloakroom-sessions/express';
 import { MemoryTransport } from 'cloakroom-sessions/testing';
 import { DESTROY, OPEN, SAVE } from '../src/messages.js';
 import { Browser, serve } from './app.mjs';
-import { Service } from './service.mjs';
+import { App } from '../src/testing/app.js';
+import { Service, defaultsOfApps } from './service.mjs';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
+
+test('the defaults of an app are those of the service', () => {
+  const given = defaultsOfApps();
+  const { settings } = new App();
+  const spans = { idleTimeout: `${settings.idleTimeout / DAY}d`, absoluteTimeout: `${settings.absoluteTimeout / DAY}d` };
+  const unset = ['name', 'anonymousIdleTimeout', 'anonymousAbsoluteTimeout'];
+  for (const [name, value] of Object.entries({ ...settings, ...spans })) {
+    const snake = name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+    const place = snake.replace(/^cookie_/, 'cookie.').replace(/^max_(entries|session_bytes)$/, 'limits.$&');
+    if (!unset.includes(name)) assert.deepEqual([place, value], [place, given.get(`apps.default.${place}`)]);
+  }
+});
 
 // An application of Express, as one to be tested: it takes where its service is.
 async function start(t, service) {

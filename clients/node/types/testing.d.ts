@@ -24,7 +24,7 @@ export interface App {
   anonymousAbsoluteTimeout?: number;
   /** The name of the entry whose value is the subject. */
   subjectKey?: string;
-  /** Default: 0, which is no limit. */
+  /** Default: 1000. 0: no limit. */
   maxSessionsPerSubject?: number;
   onSessionLimit?: 'evict' | 'refuse';
   maxEntries?: number;

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import dataclasses
 import datetime
 import os
 import re
@@ -384,6 +385,36 @@ REFUSED = {
     'cookie.name = "__Host-id"': {"cookie_name": "__Host-id"},
     'cookie.name = "a b"': {"cookie_name": "a b"},
 }
+
+
+def defaults_of_the_service(folder):
+    """Returns the settings that the service prints for an app, by the names in memory."""
+    (folder / "cloakroom.toml").write_text("")
+    check = [binary(), "check", "--config", str(folder / "cloakroom.toml")]
+    printed = subprocess.run(check, check=True, capture_output=True, text=True).stdout
+    found, prefix = {}, None
+    for line in printed.splitlines():
+        if line.startswith("["):
+            tables = {"apps.default": "", "apps.default.cookie": "cookie_", "apps.default.limits": ""}
+            prefix = tables.get(line.strip("[]"))
+        elif prefix is not None and line.endswith("# default"):
+            name, value = line.removesuffix("# default").split(" = ")
+            found[prefix + name] = value.strip()
+    return found
+
+
+def as_printed(value):
+    if isinstance(value, timedelta):
+        return f'"{value.days}d"' if value.days else f'"{value.seconds}s"'
+    return f'"{value}"' if isinstance(value, str) else str(value).lower()
+
+
+def test_the_defaults_are_those_of_the_service(tmp_path):
+    given = defaults_of_the_service(tmp_path)
+    fields = {field.name: as_printed(field.default) for field in dataclasses.fields(App)}
+    for name in ("name", "anonymous_idle_timeout", "anonymous_absolute_timeout"):  # The service prints what is set.
+        del fields[name]
+    assert fields == {name: given[name] for name in fields}
 
 
 @pytest.mark.parametrize(("table", "settings"), REFUSED.items(), ids=REFUSED)

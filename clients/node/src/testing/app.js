@@ -25,7 +25,7 @@ const DEFAULTS = {
   anonymousIdleTimeout: undefined,
   anonymousAbsoluteTimeout: undefined,
   subjectKey: '',
-  maxSessionsPerSubject: 0,
+  maxSessionsPerSubject: 1000,
   onSessionLimit: 'evict',
   maxEntries: 256,
   maxSessionBytes: 64 * 1024,

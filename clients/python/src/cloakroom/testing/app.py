@@ -42,7 +42,7 @@ class App:
     rotation_grace: timedelta = timedelta(seconds=30)
     subject_key: str = ""
     #: 0: no limit.
-    max_sessions_per_subject: int = 0
+    max_sessions_per_subject: int = 1000
     on_session_limit: Literal["evict", "refuse"] = "evict"
     max_entries: int = 256
     max_session_bytes: int = 64 * 1024
