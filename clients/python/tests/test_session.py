@@ -59,6 +59,23 @@ def test_the_authentication_of_a_user_is_not_seen_once_another_one_or_nobody_is_
     assert session.authenticate_time == before
 
 
+def test_the_id_of_a_user_may_be_an_integer(browser):
+    browser.write(cart=[1])
+    session = browser.session()
+    session.subject = 5
+    assert session.subject == "5"
+    browser.finish(session)
+    assert browser.session().subject == "5"
+
+
+@pytest.mark.parametrize("user", [True, 5.0, b"5", object()])
+def test_an_id_of_another_type_is_refused_and_changes_nothing(browser, user):
+    session = browser.session()
+    with pytest.raises(TypeError, match=r"str\(user.id\)"):
+        session.subject = user
+    assert (session.modified, session.has_unsaved_changes()) == (False, False)
+
+
 def test_an_authentication_does_not_stay_recent_while_the_session_is_open(browser):
     browser.write(subject="ada")
     session = browser.session(max_authenticate_age=timedelta(seconds=60))

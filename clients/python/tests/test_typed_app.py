@@ -12,7 +12,7 @@ import typed_app
 import cloakroom.flask
 
 WRONG = {
-    "session.subject = 5": "assignment",
+    "session.subject = 5.0": "assignment",
     "session.increment(5)": "arg-type",
     'session.id = "x"': "misc",
     "session.nothing()": "attr-defined",

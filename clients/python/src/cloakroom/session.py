@@ -285,8 +285,8 @@ class SessionState(MutableMapping[str, Any]):
     def subject(self) -> str | None:
         """The id of the user to whom the session belongs, or None for an anonymous session.
 
-        Setting it is a login: the same save replaces the token. Raises `NotInCookieKind` if the app's kind is
-        `cookie`.
+        Setting it is a login: the same save replaces the token. An integer is set as its digits. Raises
+        `NotInCookieKind` if the app's kind is `cookie`, and TypeError for an id of another type.
         """
         if self._other_changes is not None and self._other_changes.HasField("subject"):
             return self._other_changes.subject or None
@@ -295,11 +295,13 @@ class SessionState(MutableMapping[str, Any]):
         return (self._load_info_of_user().subject if next_subject is None else next_subject) or None
 
     @subject.setter
-    def subject(self, value: str | None) -> None:
+    def subject(self, value: str | int | None) -> None:
+        # Before anything is marked as changed.
+        subject = _subject_text(value)
         self._require_stored_kind("subject")
         self._begin_anew()
         self._mark_modified()
-        self._change_other().subject = value or ""
+        self._change_other().subject = subject
 
     @property
     def authenticate_time(self) -> datetime | None:
@@ -906,6 +908,17 @@ class Session(SessionState):
 
 def _null_session_response(null_session: pb.NullSession) -> pb.OpenSessionResponse:
     return pb.OpenSessionResponse(session=pb.Session(null_session=null_session))
+
+
+def _subject_text(value: str | int | None) -> str:
+    """Returns the id of a user as the service keeps one, as it does with an entry that `subject_key` names."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return str(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return int.__repr__(value)
+    raise TypeError(f"the subject is a str or an int, such as str(user.id), not {type(value).__name__}")
 
 
 def _is_other(before: pb.Session | None, subject: str | None) -> bool:
