@@ -56,6 +56,32 @@ def test_each_request_makes_only_the_calls_it_needs(client, transport):
         assert (path, transport.take_calls()) == (path, calls)
 
 
+@pytest.mark.parametrize(("reads_gone", "warnings"), [(False, 1), (True, 0)])
+def test_an_end_that_a_save_meets_is_logged_unless_the_application_has_read_it(transport, caplog, reads_gone, warnings):
+    def write_late(environ, start_response):
+        session = environ[SESSION]
+        assert session["cart"] == [1]
+        other = Client(CloakroomMiddleware(application, transport, app="shop"), use_cookies=False)
+        other.get("/logout", headers={"Cookie": environ["HTTP_COOKIE"]})
+        session["order"] = "paid"
+        if reads_gone:
+            session.save()
+            assert session.gone == "DESTROYED"
+        start_response("200 OK", [])
+        return []
+
+    client = Client(CloakroomMiddleware(application, transport, app="shop"))
+    client.get("/write")
+    cookie = f"session={client.get_cookie('session').value}"
+
+    late = Client(CloakroomMiddleware(write_late, transport, app="shop"), use_cookies=False)
+    late.get("/", headers={"Cookie": cookie})
+
+    assert [record.message for record in caplog.records] == [
+        "a request's changes were not saved, for its session has ended: DESTROYED"
+    ] * warnings
+
+
 def test_a_login_replaces_the_cookie_and_a_logout_deletes_it(client):
     client.get("/write")
     before = client.get_cookie("session").value

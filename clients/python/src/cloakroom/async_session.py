@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
+from typing import Callable
 
 from . import errors
 from .async_client import AsyncClient
 from .async_watch import AsyncSessionWatch
 from .cookie import CookieDecision
-from .session import RequestInfo, SessionState
+from .session import RequestInfo, SessionState, T
 
 
 class AsyncSession(SessionState):
@@ -98,6 +100,22 @@ class AsyncSession(SessionState):
             async with self._calls_in_turn():
                 await self._save_changes()
         return self._decide(is_read=is_read)
+
+    async def finish_request(
+        self, on_gone: Callable[[str], Awaitable[T]], *, is_read: bool = True
+    ) -> tuple[CookieDecision, T | None]:
+        """Does so at the end of a request, and reports the end of the session unless the application has read it.
+
+        Args:
+            on_gone: Is given why the session had ended before its changes were saved.
+            is_read: As for `finish`.
+
+        Returns:
+            What the response does with the cookie, and what `on_gone` has returned if it was called.
+        """
+        decision = await self.finish(is_read=is_read)
+        reason = self.take_unread_gone()
+        return decision, None if reason is None else await on_gone(reason)
 
     async def _save_changes(self) -> None:
         try:

@@ -139,8 +139,11 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
             self.on_unavailable(app, session, session.unavailable, response)
             self._apply_saved(app, session, response)
             return
+        current = session
         try:
-            decision = session.finish(is_read=is_read)
+            decision, _ = session.finish_request(
+                lambda reason: self.on_gone(app, current, reason, response), is_read=is_read
+            )
         except errors.SessionUnavailable as error:
             self.on_unavailable(app, session, error, response)
             self._apply_saved(app, session, response)
@@ -153,9 +156,6 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
             # This may be the response of an error handler, which is sent although this error is raised.
             self._apply_saved(app, session, response)
             raise
-        gone = session.take_unread_gone()
-        if gone is not None:
-            self.on_gone(app, session, gone, response)
         if decision.action is not CookieAction.KEEP:
             self._apply_to_cookie(app, session, decision, response)
 

@@ -149,9 +149,17 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
         """
         if not isinstance(session, AsyncSession):
             return
-        is_read = session.accessed
+        is_read, current = session.accessed, session
+
+        async def report_gone(reason: str) -> None:
+            if response is None:
+                # There is no response that an override could change.
+                InterfaceBase.on_gone(self, app, current, reason, None)
+            else:
+                await _result(self.on_gone(app, current, reason, response))
+
         if response is None:
-            decision = await session.finish(is_read=is_read)
+            decision, _ = await session.finish_request(report_gone, is_read=is_read)
             if decision.changes_cookie:
                 log.warning("a websocket has changed its session, and its browser cannot get the new cookie")
             return
@@ -164,7 +172,7 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
                 self._apply_saved(app, session, response)
             return
         try:
-            decision = await session.finish(is_read=is_read)
+            decision, _ = await session.finish_request(report_gone, is_read=is_read)
         except errors.SessionUnavailable as error:
             await _result(self.on_unavailable(app, session, error, response))
             self._apply_saved(app, session, response)
@@ -177,9 +185,6 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
             # This may be the response of an error handler, which is sent although this error is raised.
             self._apply_saved(app, session, response)
             raise
-        gone = session.take_unread_gone()
-        if gone is not None:
-            await _result(self.on_gone(app, session, gone, response))
         if decision.action is not CookieAction.KEEP:
             self._apply_to_cookie(app, session, decision, response)
 

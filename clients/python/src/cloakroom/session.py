@@ -10,11 +10,12 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import logging
 import os
 from collections.abc import Iterable, Iterator, MutableMapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
-from typing import Any, Callable, NoReturn
+from typing import Any, Callable, NoReturn, TypeVar
 
 from . import cookie, errors
 from .client import Client
@@ -26,6 +27,10 @@ from .enums import name_of
 from .messages import session_service_pb2 as pb
 from .subject_key import entries_of, may_be_in, subject_change, subject_of_entries
 from .watch import SessionWatch
+
+log = logging.getLogger("cloakroom")
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -893,6 +898,20 @@ class Session(SessionState):
             self._raise(error)
         return self._decide(is_read=is_read)
 
+    def finish_request(self, on_gone: Callable[[str], T], *, is_read: bool = True) -> tuple[CookieDecision, T | None]:
+        """Does so at the end of a request, and reports the end of the session unless the application has read it.
+
+        Args:
+            on_gone: Is given why the session had ended before its changes were saved.
+            is_read: As for `finish`.
+
+        Returns:
+            What the response does with the cookie, and what `on_gone` has returned if it was called.
+        """
+        decision = self.finish(is_read=is_read)
+        reason = self.take_unread_gone()
+        return decision, None if reason is None else on_gone(reason)
+
     def _open_now(self) -> None:
         if not self._fails_without_call():
             self._call_open()
@@ -904,6 +923,11 @@ class Session(SessionState):
             self._handle_unavailable_open(error)
         else:
             self._apply_open(opened)
+
+
+def warn_of_gone(reason: str) -> None:
+    """Tells the log that the changes of a request are lost."""
+    log.warning("a request's changes were not saved, for its session has ended: %s", reason)
 
 
 def _null_session_response(null_session: pb.NullSession) -> pb.OpenSessionResponse:

@@ -15,7 +15,7 @@ from .codec import Codec
 from .cookie import CookieAction, CookieDecision
 from .errors import COOKIES_AMBIGUOUS, RETRY_AFTER, SessionRefused
 from .messages import session_service_pb2 as pb
-from .session import RequestInfo
+from .session import RequestInfo, warn_of_gone
 from .tagged import TaggedCodec, TagNonFinite, unregister_non_finite
 
 try:
@@ -174,7 +174,7 @@ class InterfaceBase:
             reason: Why the session had ended, such as `DESTROYED` or `SUPERSEDED`.
             response: The response, which has not been sent yet.
         """
-        log.warning("a request's changes were not saved, for its session has ended: %s", reason)
+        warn_of_gone(reason)
         if session_gone is not None:
             session_gone.send(app, session=session, reason=reason)
 

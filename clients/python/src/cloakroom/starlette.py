@@ -21,7 +21,7 @@ from .connect import Credentials
 from .cookie_attributes import CookieAttributes, to_message
 from .errors import COOKIES_AMBIGUOUS, RETRY_AFTER, CloakroomError, SessionRefused, SessionUnavailable
 from .messages import session_service_pb2 as pb
-from .session import RequestInfo
+from .session import RequestInfo, warn_of_gone
 from .transport import AsyncTransport
 from .watched_websocket import Message, Receive, Send, WatchedWebsocket
 
@@ -202,7 +202,7 @@ class CloakroomMiddleware:
             session: The request's session.
             reason: Why the session had ended, such as `DESTROYED` or `SUPERSEDED`.
         """
-        log.warning("a request's changes were not saved, for its session has ended: %s", reason)
+        warn_of_gone(reason)
         return None
 
     async def _open(self, scope: Scope, session: AsyncSession) -> None:
@@ -225,12 +225,10 @@ class CloakroomMiddleware:
         if session.unavailable is not None and session.has_unsaved_changes():
             # The request has waited for the service already.
             raise session.unavailable
-        decision = await session.finish(is_read=session.accessed)
-        gone = session.take_unread_gone()
-        if gone is not None:
-            response = await self.on_gone(scope, session, gone)
-            if response is not None:
-                return response
+        report_gone = functools.partial(self.on_gone, scope, session)
+        decision, response = await session.finish_request(report_gone, is_read=session.accessed)
+        if response is not None:
+            return response
         headers: Iterable[tuple[str, str]] = decision.headers
         if not headers and session.accessed:
             headers = (("Vary", "Cookie"),)

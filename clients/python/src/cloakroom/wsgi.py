@@ -21,7 +21,7 @@ from .codec import Codec, JsonCodec
 from .connect import Credentials
 from .cookie_attributes import CookieAttributes, to_message
 from .errors import COOKIES_AMBIGUOUS, RETRY_AFTER, CloakroomError, SessionUnavailable
-from .session import RequestInfo, Session
+from .session import RequestInfo, Session, warn_of_gone
 from .transport import Transport
 
 if TYPE_CHECKING:
@@ -84,7 +84,8 @@ class CloakroomMiddleware:
                 if session.unavailable is not None and session.has_unsaved_changes():
                     # The request has waited for the service already.
                     raise session.unavailable
-                headers = [*headers, *session.finish().headers]
+                decision, _ = session.finish_request(lambda reason: self.on_gone(environ, session, reason))
+                headers = [*headers, *decision.headers]
             is_started = True
             return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
 
@@ -96,6 +97,19 @@ class CloakroomMiddleware:
             return _answer(error, session, start_response)
         # A generator begins when the server asks for its first part.
         return body if is_started else _late_body(body, lambda: is_started, session, start_response)
+
+    def on_gone(self, environ: WSGIEnvironment, session: Session, reason: str) -> None:
+        """Called if the session had ended before it was saved. Nothing was written, and the cookie stays as it is.
+
+        A `save` of the application that has met the end counts too, unless it has read the reason in `session.gone`.
+        Logs a warning. An override may raise an error, which the server answers by 500.
+
+        Args:
+            environ: The request's environ.
+            session: The request's session.
+            reason: Why the session had ended, such as `DESTROYED` or `SUPERSEDED`.
+        """
+        warn_of_gone(reason)
 
     def _request_info(self, environ: WSGIEnvironment) -> RequestInfo:
         return RequestInfo(
