@@ -10,6 +10,7 @@ import threading
 import time
 import weakref
 
+import anyio
 import pytest
 import trustme
 from blockbuster import blockbuster_ctx
@@ -364,6 +365,50 @@ def test_an_application_may_handle_an_outage_itself(own_service):
     client.get("/write")
     own_service.stop(signal.SIGKILL)
     assert client.get("/view").text == "anonymous"
+
+
+def in_tasks(*readers):
+    """Returns a route that reads its session in tasks of one group, as `asyncio.TaskGroup` and anyio have."""
+
+    async def view(request):
+        async with anyio.create_task_group() as tasks:
+            for read in readers:
+                tasks.start_soon(read, request)
+        return PlainTextResponse("done")
+
+    return Route("/tasks", view)
+
+
+async def read_in_task(request):
+    request.session.get("a")
+
+
+async def read_in_group(request):
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(read_in_task, request)
+
+
+async def fail_in_task(request):
+    raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(
+    ("readers", "status"),
+    [
+        ([read_in_task], 503),
+        ([read_in_task, read_in_task], 503),
+        ([read_in_group], 503),
+        ([read_in_task, fail_in_task], 500),
+    ],
+)
+def test_an_outage_that_a_group_of_tasks_meets_is_a_503(transport, readers, status):
+    client = make_client(transport, in_tasks(*readers), deadline=0.2)
+    client.get("/write")
+    fail_at_deadline(transport, "OpenSession")
+
+    response = client.get("/tasks")
+
+    assert (response.status_code, response.headers.get("retry-after")) == (status, "5" if status == 503 else None)
 
 
 def test_with_unavailable_null_a_read_finds_an_empty_session_and_a_write_is_a_503(own_service):

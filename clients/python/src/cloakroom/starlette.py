@@ -237,6 +237,7 @@ class CloakroomMiddleware:
 
     async def _response_to(self, scope: Scope, error: Exception) -> ASGIApp | None:
         """Returns the response to an error of the session that the application has not handled."""
+        error = _error_of(error)
         if isinstance(error, SessionUnavailable):
             return await self.on_unavailable(scope, error)
         if isinstance(error, SessionRefused) and error.reason == COOKIES_AMBIGUOUS:
@@ -294,6 +295,20 @@ class _PlainResponse:
         kind = "websocket.http.response" if scope["type"] == "websocket" else "http.response"
         await send({"type": f"{kind}.start", "status": self._status, "headers": self._headers})
         await send({"type": f"{kind}.body", "body": self._body})
+
+
+def _error_of(error: Exception) -> Exception:
+    """Returns the error in a group, as a TaskGroup raises, that has only errors of sessions. An outage goes first."""
+    leaves = _leaves(error)
+    if not all(isinstance(each, CloakroomError) for each in leaves):
+        return error
+    return next((each for each in leaves if isinstance(each, SessionUnavailable)), leaves[0])
+
+
+def _leaves(error: Exception) -> list[Exception]:
+    # Python before 3.11 has no groups, but packages that do.
+    grouped: tuple[Exception, ...] | None = getattr(error, "exceptions", None)
+    return [error] if not grouped else [leaf for each in grouped for leaf in _leaves(each)]
 
 
 def _add(headers: Iterable[tuple[str, str]], head: Message) -> None:
