@@ -136,6 +136,14 @@ func (s *Session) needOpen() error {
 	if err != nil {
 		return s.failed(err)
 	}
+	if opened.GetSession().GetSubject() != "" {
+		// What is written later may name another user, and makes no call.
+		policy, err := s.client.Policy(s.ctx)
+		if err != nil {
+			return s.failed(err)
+		}
+		s.subjectKey = policy.SubjectKey
+	}
 	s.applyOpen(opened)
 	return nil
 }
@@ -155,12 +163,13 @@ func (s *Session) applyOpen(opened *pb.OpenSessionResponse) {
 		s.entries.load(session.Entries, s.unconfirmed.GetChanges())
 	}
 	// The login of another user, without a look at the session before it.
-	if changes := s.unconfirmed.GetChanges(); isOther(session.Subject, changes.GetSubject()) {
+	changes := s.unconfirmed.GetChanges()
+	if subject, isChanged := subjectOf(changes, s.subjectKey); isChanged && isOther(session.Subject, subject) {
 		s.entries.load(nil, changes)
 		s.beforeSave.found = &pb.Session{Subject: session.Subject, Permanent: session.Permanent}
-		session.Subject, session.Permanent = changes.GetSubject(), changes.Permanent
+		session.Subject, session.Permanent = subject, changes.Permanent
 	}
-	s.entries.areOthers = isOther(session.Subject, s.other.GetSubject())
+	s.entries.areOthers = s.becomesOthers()
 }
 
 // leavesNothing tells whether the changes leave nothing of an earlier session: a login or a clear.
@@ -215,7 +224,7 @@ func (s *Session) takeBack() {
 		s.other = other
 	}
 	s.rotates, s.needsSave = s.rotates || before.rotates, true
-	s.entries.areOthers = isOther(s.info.GetSubject(), s.other.GetSubject())
+	s.entries.areOthers = s.becomesOthers()
 }
 
 func (s *Session) sendSave() error {
@@ -366,7 +375,8 @@ func (s *Session) isLogin(save *pb.SaveSessionRequest) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return setsSubject(changes, policy.SubjectKey), nil
+	subject, _ := subjectOf(changes, policy.SubjectKey)
+	return subject != "", nil
 }
 
 // forNewSession returns the same save for a session that does not exist yet.

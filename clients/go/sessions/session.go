@@ -35,6 +35,7 @@ type Session struct {
 	isTokenUsed  bool // Whether calls name the session by the token, and not by the Cookie header.
 	opened       *pb.OpenSessionResponse
 	info         *pb.Session // What the service returned last about the session.
+	subjectKey   string      // Of the app, once the session is known to have a user.
 	// The changes of the next save that are not entries.
 	other          *pb.Changes
 	rotates        bool
@@ -143,6 +144,7 @@ func (s *Session) Set(name string, value any) {
 	}
 	s.markModified()
 	s.entries.write(name, jsonValue(text))
+	s.entries.areOthers = s.becomesOthers()
 }
 
 // Delete removes entries. A name that the session does not have is no error.
@@ -158,6 +160,7 @@ func (s *Session) Delete(names ...string) {
 		s.markModified()
 		s.entries.remove(name)
 	}
+	s.entries.areOthers = s.becomesOthers()
 }
 
 // pop reads an entry as Get does, and removes it. One that cannot be read stays.
@@ -218,14 +221,14 @@ func (s *Session) Subject() (string, error) {
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
 	s.accessed = true
-	if s.other != nil && s.other.Subject != nil {
-		return *s.other.Subject, nil
-	}
-	if s.entries.isCleared {
-		return "", nil
+	if subject, isChanged := s.nextSubject(); isChanged || s.entries.isCleared {
+		return subject, nil
 	}
 	if err := s.report(s.needOpen()); err != nil {
 		return "", err
+	}
+	if subject, isChanged := s.nextSubject(); isChanged {
+		return subject, nil
 	}
 	return s.info.GetSubject(), nil
 }
@@ -237,7 +240,33 @@ func (s *Session) SetSubject(subject string) {
 	defer s.mutex.Unlock()
 	s.beginAnew()
 	s.changeOther().Subject = proto.String(subject)
-	s.entries.areOthers = isOther(s.info.GetSubject(), subject)
+	s.entries.areOthers = s.becomesOthers()
+}
+
+// nextSubject returns the subject that the next save gives, and reports whether it changes the subject.
+func (s *Session) nextSubject() (string, bool) {
+	if s.other != nil && s.other.Subject != nil {
+		return *s.other.Subject, true
+	}
+	return subjectChange(s.subjectKey, func(name string) (*pb.Value, bool) {
+		if value, isSet := s.entries.set[name]; isSet {
+			return value, true
+		}
+		_, isRemoved := s.entries.unset[name]
+		return nil, isRemoved
+	})
+}
+
+// becomesOthers tells whether the next save passes the session to another user.
+func (s *Session) becomesOthers() bool {
+	subject, isChanged := s.nextSubject()
+	return isChanged && isOther(s.info.GetSubject(), subject)
+}
+
+// isOfSameUser tells whether the next save leaves the session to its user.
+func (s *Session) isOfSameUser() bool {
+	subject, isChanged := s.nextSubject()
+	return !s.entries.isCleared && (!isChanged || subject == s.info.GetSubject())
 }
 
 // Permanent reports whether the cookie outlives the browser.
@@ -287,6 +316,11 @@ func (s *Session) ExpireTime() (time.Time, error) {
 // AuthenticateTime returns when the user last authenticated. It is zero if the user never has.
 func (s *Session) AuthenticateTime() (time.Time, error) {
 	info, err := s.read()
+	s.mutex.Lock()
+	defer s.mutex.Unlock()
+	if !s.isOfSameUser() {
+		return time.Time{}, err
+	}
 	return timeOf(info.AuthenticateTime), err
 }
 
@@ -296,7 +330,7 @@ func (s *Session) RecentlyAuthenticated() (bool, error) {
 	_, err := s.read()
 	s.mutex.Lock()
 	defer s.mutex.Unlock()
-	return s.opened.GetRecentlyAuthenticated(), err
+	return s.isOfSameUser() && s.opened.GetRecentlyAuthenticated(), err
 }
 
 // MarkAuthenticated records that the user has just authenticated again. The same save replaces the token.

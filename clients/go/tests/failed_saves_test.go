@@ -74,6 +74,49 @@ func TestWhatOneUserLeftIsNotSeenAfterTheLoginOfAnother(t *testing.T) {
 	}
 }
 
+func TestWhatOneUserLeftIsNeitherSeenNorSentOnceAnEntryNamesAnother(t *testing.T) {
+	running := service.Start(t, service.Options{Apps: subjectApps})
+	login := func(s *sessions.Session, user any) { s.Set("passport", map[string]any{"user": user}) }
+	browser := service.Browse(t, handle(running.Client("passport"), func(w http.ResponseWriter, r *http.Request, s *sessions.Session) {
+		user := strings.Trim(r.URL.Path, "/")
+		switch user {
+		case "alice":
+			login(s, "alice")
+			s.Set("cart", []string{"pills"})
+			return
+		case "looks":
+			s.Has("cart")
+			login(s, 7)
+		case "back":
+			s.Has("cart")
+			login(s, "bob")
+			login(s, "alice")
+		case "out":
+			s.Has("cart")
+			s.Delete("passport")
+		default:
+			login(s, user)
+		}
+		cart, err := sessions.Get[[]string](s, "cart")
+		s.Set("cart", append(cart, "tea"))
+		subject, subjectErr := s.Subject()
+		time, timeErr := s.AuthenticateTime()
+		fmt.Fprintf(w, "%v %q %v %v %v %v", cart, subject, time.IsZero(), err, subjectErr, timeErr)
+	}))
+	for path, want := range map[string]string{
+		"/bob":   `[] "bob" true <nil> <nil> <nil>`,
+		"/looks": `[] "7" true <nil> <nil> <nil>`,
+		"/back":  `[pills] "alice" false <nil> <nil> <nil>`,
+		"/out":   `[pills] "" true <nil> <nil> <nil>`,
+	} {
+		browser.Get("/alice")
+		if got := browser.Get(path).Body; got != want {
+			t.Error(path, got)
+		}
+		browser.Get("/carol")
+	}
+}
+
 func TestWhatOneUserLeftIsNotSeenOnceAnotherIsNamedUntilThatIsDiscarded(t *testing.T) {
 	running := service.Start(t, service.Options{})
 	browser := service.Browse(t, handle(running.Client("shop"), func(w http.ResponseWriter, r *http.Request, s *sessions.Session) {
