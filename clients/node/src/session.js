@@ -456,7 +456,7 @@ class Session {
     if (!this.#entries.isComplete) this.#entries.load(session.entries);
     // The login of another user, without a look at the session before it.
     const unconfirmed = this.#unconfirmedSave?.changes;
-    if (unconfirmed !== undefined && isOther(session.subject, subjectOf(unconfirmed, this.#client.knownPolicy?.subjectKey))) {
+    if (unconfirmed !== undefined && isOther(session.subject, subjectAfter(unconfirmed, this.#client.knownPolicy?.subjectKey))) {
       this.#entries.keepOnly(unconfirmed.set);
     }
     this.#mayBecomeOthers = true;
@@ -580,7 +580,7 @@ class Session {
   /** @param {Record<string, any>} request */
   async #isLogin({ changes }) {
     if (changes.subject) return true;
-    return changes.set.size > 0 && Boolean(subjectOf(changes, (await this.#client.policy()).subjectKey));
+    return changes.set.size > 0 && Boolean(subjectAfter(changes, (await this.#client.policy()).subjectKey));
   }
 
   /** The subject that the next save gives: '' if it removes it, undefined if it leaves it as it is.
@@ -626,7 +626,7 @@ class Session {
 
 /** The subject that a save gives: '' if it removes it, undefined if it leaves it as it is.
  * @param {Record<string, any>} changes @param {string} [subjectKey] @returns {string | undefined} */
-function subjectOf({ subject, set, unset }, subjectKey = '') {
+function subjectAfter({ subject, set, unset }, subjectKey = '') {
   const textOf = (/** @type {string} */ name) => (set.has(name) ? set.get(name).json ?? '' : unset.includes(name) ? '' : undefined);
   return subject ?? subjectChange(textOf, subjectKey);
 }
