@@ -555,7 +555,7 @@ test('an authentication does not stay recent while the session is open, and is r
   assert.equal(session.recentlyAuthenticated, false);
   context.mock.restoreAll();
 
-  session.authenticated();
+  session.markAuthenticated();
   context.mock.method(performance, 'now', () => real() + 60_100);
   await session.save();
   assert.equal(session.recentlyAuthenticated, true);
