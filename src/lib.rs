@@ -78,7 +78,8 @@
 //!    [`service::Saved`].
 //!
 //! A Cookie header whose session has ended begins anew: `Service::save_prepared` finds its recovery session or takes a
-//! new ticket (`Service::begin_anew`), and does steps 4 to 6 again.
+//! new ticket (`Service::begin_anew`), and does steps 4 to 6 again. If a call ended that session within the `request_age`
+//! of the save, the save is GONE ([`session::end_time()`]).
 //!
 //! `destroy` and `rotate` call `Service::write` too. For an app of kind `cookie`, `service/cookie_kind/` takes over at
 //! step 3 of an open and at step 2 of a save.

@@ -123,6 +123,11 @@ pub(super) fn authenticate_age(age: Option<WireDuration>) -> Result<Option<Durat
     age.map(|age| duration_of_at_least(Duration::from_millis(1), &age).ok_or(RequestError::AuthenticateAge)).transpose()
 }
 
+/// Converts `request_age`.
+pub(super) fn request_age(age: Option<WireDuration>) -> Result<Option<Duration>, RequestError> {
+    age.map(|age| duration_of_at_least(Duration::ZERO, &age).ok_or(RequestError::RequestAge)).transpose()
+}
+
 /// Parses an etag; an empty text means none.
 pub(super) fn etag(etag: &str) -> Result<Option<Version>, RequestError> {
     if etag.is_empty() { Ok(None) } else { Version::parse(etag).map(Some).ok_or(RequestError::Etag) }

@@ -15,6 +15,8 @@ pub(super) enum RequestError {
     DeadlineTime,
     #[error("max_authenticate_age: it has to be a valid and positive span")]
     AuthenticateAge,
+    #[error("request_age: it has to be a valid span that is not negative")]
+    RequestAge,
     #[error("cookie_attributes: samesite: it has to be Strict, Lax, None or empty")]
     SameSite,
     #[error("etag: it has to be one that this service gave out, or empty")]

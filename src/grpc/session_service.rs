@@ -60,6 +60,7 @@ impl SessionService for SessionRpcs {
             accessed: request.accessed,
             etag: convert::etag(&request.etag)?,
             request_id: convert::request_id(&request.request_id)?,
+            request_age: convert::request_age(request.request_age)?,
             rotate: request.rotate,
             keep_empty: request.keep_empty,
             cookie_outdated: request.cookie_outdated,

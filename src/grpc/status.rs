@@ -120,6 +120,7 @@ const fn request_error(error: &RequestError) -> &'static str {
         RequestError::ChangedSubject(_) | RequestError::Subject(_) => "SUBJECT_INVALID",
         RequestError::IdleTimeout | RequestError::DeadlineTime => "LIFETIME_INVALID",
         RequestError::AuthenticateAge => "AUTHENTICATE_AGE_INVALID",
+        RequestError::RequestAge => "REQUEST_AGE_INVALID",
         RequestError::SameSite => "COOKIE_ATTRIBUTES_INVALID",
         RequestError::Etag => "ETAG_INVALID",
         RequestError::RequestId(_) => "REQUEST_ID_INVALID",

@@ -132,6 +132,15 @@ enum Relevance {
 }
 
 impl TokenState {
+    /// Why the token opens nothing; `None`: it opens its session, or the store does not remember why.
+    pub(super) const fn reason(&self) -> Option<EndReason> {
+        match self {
+            Self::Live { .. } => None,
+            Self::Superseded(_, reason) => Some(*reason),
+            Self::Gone(reason) => *reason,
+        }
+    }
+
     const fn relevance(&self) -> Relevance {
         match self {
             Self::Gone(None) => Relevance::Forgotten,

@@ -86,7 +86,7 @@ impl Service {
             // A token that was superseded a short time ago still ends its session, and leads to a recovery session as well.
             if ended != Outcome::Gone(None)
                 && !is_current
-                && let Some(recovery) = self.recovery_credential(call, token, None).await?
+                && let Some(recovery) = self.recovery_credential(call, token).await?
             {
                 add(self.destroy_one(call, recovery.token, fingerprint).await?.0);
             }

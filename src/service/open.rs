@@ -175,7 +175,7 @@ impl Service {
         let mut new = None;
         for superseded in superseded {
             // In a box, because nearly no open does this.
-            let Recovery { token, record, note } = Box::pin(self.find_recovery(call, superseded, None)).await?;
+            let Recovery { token, record, note, .. } = Box::pin(self.find_recovery(call, superseded, None)).await?;
             if let Some(record) = record {
                 let session_key = call.session_key(token);
                 return Ok(SessionLookup::Live(LiveSession { session_key, record, token, text: None, note }));

@@ -58,7 +58,8 @@ impl<'r> PreparedWrite<'r> {
             context: save.context,
         };
         let write = Self::new(credential, Write::Edit(Box::new(edit)));
-        Ok(Self { etag, fingerprint, rotation, ..write })
+        let receive_time = save.request_age.map(|age| call.now.before(age));
+        Ok(Self { etag, fingerprint, rotation, receive_time, ..write })
     }
 
     /// Makes the save with the ticket of another session, again without a rotation.

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::credential::{ResolvedCredential, SupersededToken, TokenState};
 use super::{AppCall, Error, Service};
-use crate::session::Record;
+use crate::session::{self, Record};
 use crate::store::Snapshot;
 use crate::token::{CookieNote, SplitToken};
 use crate::types::Time;
@@ -23,18 +23,38 @@ pub(super) struct Recovery {
     /// `None`: it is not stored yet.
     pub(super) record: Option<Box<Record>>,
     pub(super) note: CookieNote,
+    /// When the recovery session before it was over; `None`: there was none, or no call ended it.
+    end_time: Option<Time>,
+}
+
+/// The request of a save that begins anew.
+#[derive(Clone, Copy)]
+pub(super) struct SavingRequest {
+    /// The id of the call; `None`: it has none.
+    pub(super) request_id: Option<[u8; 8]>,
+    /// When the frontend received the request; `None`: it did not say.
+    pub(super) receive_time: Option<Time>,
+}
+
+impl SavingRequest {
+    /// Whether a session that ended at this time ended after the request was received.
+    fn is_overtaken(self, end_time: Option<Time>) -> bool {
+        self.receive_time.zip(end_time).is_some_and(|(received, ended)| received < ended)
+    }
 }
 
 /// The state of one of the recovery sessions of a token.
 enum RecoveryState {
     /// It is live, or not stored yet.
     Usable(Recovery),
-    /// A login has replaced its token at this time; `None`: it has ended.
-    Over(Option<Time>),
+    /// A login has replaced its token, or it has ended. Each time is `None` if that did not happen.
+    Over { rotate_time: Option<Time>, end_time: Option<Time> },
 }
 
 impl Service {
     /// Returns the credential of the session that a dead cookie gets: the recovery session of its token, or a new one.
+    /// `None`: it gets none, because a call has ended its session since the request began. The browser may hold the cookie
+    /// of a login by now, and the user who began the request may have logged out.
     ///
     /// A save that is repeated with its `request_id` gets the recovery session in which it was done, also if it was a
     /// login there.
@@ -42,10 +62,17 @@ impl Service {
         &self,
         call: &AppCall<'_>,
         token: SplitToken,
-        request_id: Option<[u8; 8]>,
-    ) -> Result<ResolvedCredential<'static>, Error> {
-        let recovery = self.recovery_credential(call, token, request_id).await?;
-        Ok(recovery.unwrap_or_else(|| ResolvedCredential::ticket(SplitToken::random(), CookieNote::None)))
+        request: SavingRequest,
+    ) -> Result<Option<ResolvedCredential<'static>>, Error> {
+        let snapshot = self.store.load(&call.session_key(token)).await?;
+        if request.is_overtaken(call.end_time(token, snapshot.as_ref())) {
+            return Ok(None);
+        }
+        let TokenState::Superseded(superseded, _) = call.token_state(token, snapshot) else {
+            return Ok(Some(ResolvedCredential::ticket(SplitToken::random(), CookieNote::None)));
+        };
+        let Recovery { token, note, end_time, .. } = self.find_recovery(call, superseded, request.request_id).await?;
+        Ok((!request.is_overtaken(end_time)).then(|| ResolvedCredential::ticket(token, note)))
     }
 
     /// Returns the credential of a token's recovery session; `None` if the token is not superseded.
@@ -53,11 +80,10 @@ impl Service {
         &self,
         call: &AppCall<'_>,
         token: SplitToken,
-        request_id: Option<[u8; 8]>,
     ) -> Result<Option<ResolvedCredential<'static>>, Error> {
         let snapshot = self.store.load(&call.session_key(token)).await?;
         let TokenState::Superseded(superseded, _) = call.token_state(token, snapshot) else { return Ok(None) };
-        let Recovery { token, note, .. } = self.find_recovery(call, superseded, request_id).await?;
+        let Recovery { token, note, .. } = self.find_recovery(call, superseded, None).await?;
         Ok(Some(ResolvedCredential::ticket(token, note)))
     }
 
@@ -76,25 +102,27 @@ impl Service {
     ) -> Result<Recovery, Error> {
         let SupersededToken { mut token, mut rotate_time } = superseded;
         // `token` is that of session number `over`, or the superseded one itself.
-        let (mut over, mut found) = (0, None::<(usize, Recovery)>);
+        let (mut over, mut found, mut last_end) = (0, None::<(usize, Recovery)>, None);
         loop {
             let number = match &found {
                 None if over == MAX_RECOVERIES => {
-                    return Ok(Recovery { token: SplitToken::random(), record: None, note: CookieNote::None });
+                    let (token, note) = (SplitToken::random(), CookieNote::None);
+                    return Ok(Recovery { token, record: None, note, end_time: last_end });
                 }
                 None if over < MAX_RECOVERIES_IN_TURN => over + 1,
                 None => 2 * over,
                 Some((number, _)) => over + (number - over) / 2,
             };
             if let Some((_, recovery)) = found.take_if(|_| number == over) {
-                return Ok(Recovery { note: call.recovery_note(rotate_time), ..recovery });
+                return Ok(Recovery { note: call.recovery_note(rotate_time), end_time: last_end, ..recovery });
             }
             let next = (over..number).fold(token, |token, _| token.recovery(&call.app.name));
             let snapshot = self.store.load(&call.session_key(next)).await?;
             match call.recovery_state(next, snapshot, request_id) {
                 RecoveryState::Usable(recovery) => found = Some((number, recovery)),
-                RecoveryState::Over(time) => {
+                RecoveryState::Over { rotate_time: time, end_time } => {
                     (over, token, rotate_time) = (number, next, rotate_time.max(time.unwrap_or(rotate_time)));
+                    last_end = last_end.max(end_time);
                 }
             }
         }
@@ -108,17 +136,26 @@ impl AppCall<'_> {
         snapshot: Option<Snapshot>,
         request_id: Option<[u8; 8]>,
     ) -> RecoveryState {
-        let usable = |token, record| RecoveryState::Usable(Recovery { token, record, note: CookieNote::None });
+        let usable =
+            |token, record| RecoveryState::Usable(Recovery { token, record, note: CookieNote::None, end_time: None });
         let Some(snapshot) = snapshot else { return usable(token, None) };
         let calls = &snapshot.record.head.idempotency;
         if request_id.is_some_and(|request_id| calls.find(&request_id, self.now).is_some()) {
             return usable(token, Some(Box::new(snapshot.record)));
         }
+        let end_time = self.end_time(token, Some(&snapshot));
         match self.token_state(token, Some(snapshot)) {
             TokenState::Live { record, token } => usable(token, Some(record)),
-            TokenState::Superseded(superseded, _) => RecoveryState::Over(Some(superseded.rotate_time)),
-            TokenState::Gone(_) => RecoveryState::Over(None),
+            TokenState::Superseded(SupersededToken { rotate_time, .. }, _) => {
+                RecoveryState::Over { rotate_time: Some(rotate_time), end_time }
+            }
+            TokenState::Gone(_) => RecoveryState::Over { rotate_time: None, end_time },
         }
+    }
+
+    /// When a call ended the session of this token, or replaced the token; `None`: none has, or the store does not know.
+    fn end_time(&self, token: SplitToken, snapshot: Option<&Snapshot>) -> Option<Time> {
+        session::end_time(&snapshot?.record.head, token.verifier_hash(&self.app.name), self.now)
     }
 
     fn recovery_note(&self, rotate_time: Time) -> CookieNote {

@@ -1,11 +1,14 @@
 //! Saving: applies the changes of a request, in one atomic step.
 
+use std::time::Duration;
+
 use tokio::sync::MutexGuard;
 
 use super::credential::{CredentialKind, ResolvedCredential, TokenState};
 use super::headers::CookieAction;
 use super::index::subject_ref;
 use super::outcome::Outcome;
+use super::recovery::SavingRequest;
 use super::write::{PreparedWrite, WriteResult};
 use super::{AppCall, Credential, Error, Header, ServedApp, Service, SessionView};
 use crate::cookie::CookieChanges;
@@ -39,6 +42,9 @@ pub struct SaveRequest<'r> {
     pub cookie: CookieChanges<'r>,
     /// Where the request came from; `None`: the frontend did not say.
     pub context: Option<RequestContext>,
+    /// How long ago the frontend received the request. If the session of a Cookie header has ended since, by a call, the
+    /// save does not begin anew. `None`: it always does.
+    pub request_age: Option<Duration>,
 }
 
 /// The response to a save or a rotation.
@@ -67,8 +73,8 @@ impl Service {
     /// Takes the app itself and not its name: what a value may be depends on the app, so the RPC has looked it up.
     ///
     /// A session that has ended stays ended: by its token the outcome is [`Outcome::Gone`], and nothing is written; by a
-    /// Cookie header the save begins anew, as an open does. A new session without content is not stored, unless
-    /// `keep_empty` is set.
+    /// Cookie header the save begins anew, as an open does, unless a call has ended the session within `request_age`. A new
+    /// session without content is not stored, unless `keep_empty` is set.
     ///
     /// Fails without a credential, with a token that does not verify, with changes that are invalid or exceed the
     /// app's limits, with another etag than the session's, and if the store does not answer. In the last case the save
@@ -131,7 +137,8 @@ impl Service {
 
     /// Writes a save, and answers it.
     ///
-    /// If the session of a cookie has ended, or the store does not remember it, the save begins anew, as an open does.
+    /// If the session of a cookie had ended before the request began, or the store does not remember it, the save begins
+    /// anew, as an open does.
     async fn save_prepared(
         &self,
         call: &AppCall<'_>,
@@ -154,7 +161,11 @@ impl Service {
             }
             // In a box, because few saves do this.
             let request_id = prepared.fingerprint.map(|call| call.request_id);
-            prepared.set_credential(Box::pin(self.begin_anew(call, prepared.credential.token, request_id)).await?);
+            let of = SavingRequest { request_id, receive_time: prepared.receive_time };
+            match Box::pin(self.begin_anew(call, prepared.credential.token, of)).await? {
+                Some(credential) => prepared.set_credential(credential),
+                None => break result,
+            }
         };
         if let WriteResult::Done { head: Some(head), .. } = &result
             && let Some(subject) = &head.subject
@@ -173,7 +184,12 @@ impl Service {
     ) -> Result<Saved, Error> {
         let mut state = call.token_state(credential.token, self.store.load(&call.session_key(credential.token)).await?);
         if credential.kind == CredentialKind::Cookie && !matches!(state, TokenState::Live { .. }) {
-            credential = Box::pin(self.begin_anew(call, credential.token, None)).await?;
+            let receive_time = save.request_age.map(|age| call.now.before(age));
+            let of = SavingRequest { request_id: None, receive_time };
+            let Some(anew) = Box::pin(self.begin_anew(call, credential.token, of)).await? else {
+                return Ok(Saved::gone(state.reason(), save.accessed));
+            };
+            credential = anew;
             state = call.token_state(credential.token, self.store.load(&call.session_key(credential.token)).await?);
         }
         let session_key = call.session_key(credential.token);

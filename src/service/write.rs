@@ -26,6 +26,8 @@ pub(super) struct PreparedWrite<'r> {
     pub(super) cause: ReplacementCause,
     /// The token that the rotation would make the current one; `None` until [`Self::for_existing`].
     pub(super) next: Option<SplitToken>,
+    /// When the frontend received the request; `None`: it did not say.
+    pub(super) receive_time: Option<Time>,
 }
 
 /// The result of a write.
@@ -50,7 +52,16 @@ impl<'r> PreparedWrite<'r> {
     /// A write without a rotation and without conditions.
     pub(super) const fn new(credential: ResolvedCredential<'r>, operation: Write) -> Self {
         let cause = ReplacementCause::Privilege;
-        Self { credential, etag: None, fingerprint: None, operation, rotation: None, cause, next: None }
+        Self {
+            credential,
+            etag: None,
+            fingerprint: None,
+            operation,
+            rotation: None,
+            cause,
+            next: None,
+            receive_time: None,
+        }
     }
 
     /// Prepares the write for a session that exists: with the rotation that it asks for, and without the end of a key. A

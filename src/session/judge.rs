@@ -110,6 +110,25 @@ fn check_authority(head: &Head, precondition: &Precondition) -> Result<(), Denia
     }
 }
 
+/// Returns when a call ended the session, or replaced the token, so that the token no longer opens the session.
+///
+/// `None`: the token opens the session, only time has ended it, or all sessions of the app were revoked, and no session
+/// keeps the time of that. Of a token that is no longer remembered only the last rotation is known, so the time may be too late.
+pub fn end_time(head: &Head, verifier_hash: VerifierHash, now: Time) -> Option<Time> {
+    if now >= head.tombstone_expiry() {
+        return None;
+    }
+    let replaced = match match_token(head, verifier_hash, now) {
+        TokenMatch::Current => None,
+        TokenMatch::Previous(previous) => Some(previous.grace_end()),
+        // Without a rotation, this record took the place of the one that the token was made for.
+        TokenMatch::Replaced | TokenMatch::Unknown => {
+            Some(head.previous.as_ref().map_or(head.create_time, |previous| previous.time))
+        }
+    };
+    replaced.into_iter().chain(head.end.map(|end| end.time)).min()
+}
+
 /// How a token matches a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenMatch {

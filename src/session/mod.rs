@@ -30,7 +30,7 @@ pub use entries::Entries;
 pub use event::{Event, EventKind};
 pub use head::{Head, ImportedFrom, Record};
 pub use idempotency::{Fingerprint, IDEMPOTENCY_TTL, IdempotencyRecord, IdempotencyRecords, MAX_IDEMPOTENCY_RECORDS};
-pub use judge::{Authority, Denial, Precondition, TokenMatch, judge, match_token};
+pub use judge::{Authority, Denial, Precondition, TokenMatch, end_time, judge, match_token};
 pub use lifetime::{LifetimeLimits, Lifetimes, NewLifetime};
 pub use previous_token::{PREVIOUS_TOKEN_TTL, PreviousToken, ReplacementCause};
 pub use request_context::RequestContext;

@@ -126,6 +126,10 @@ fn invalid_requests(token: &str, other: &str) -> Vec<Row> {
     let by = |changes: Changes| save(token, changes);
     let invalid = Code::InvalidArgument;
     let two = format!("session={token}; session={other}");
+    let of_age = |seconds, nanos| SaveSessionRequest {
+        request_age: Some(prost_types::Duration { seconds, nanos }),
+        ..save_cookie(&format!("session={token}"), new().set("a", "2"))
+    };
     vec![
         ("TOKEN_MISSING", invalid, SaveSessionRequest { credential: None, ..by(new()) }, "cookie_header"),
         ("TOKEN_MISSING", invalid, save("", new().set("a", "2")), "token"),
@@ -150,6 +154,9 @@ fn invalid_requests(token: &str, other: &str) -> Vec<Row> {
         ("COOKIES_AMBIGUOUS", invalid, save_cookie(&two, new().set("a", "2")), "two live sessions"),
         ("ETAG_INVALID", invalid, SaveSessionRequest { etag: "01".to_owned(), ..by(new()) }, "etag"),
         ("ETAG_INVALID", invalid, SaveSessionRequest { etag: "W/\"1\"".to_owned(), ..by(new()) }, "etag"),
+        ("REQUEST_AGE_INVALID", invalid, of_age(-1, 0), "request_age"),
+        ("REQUEST_AGE_INVALID", invalid, of_age(0, 1_000_000_000), "request_age"),
+        ("REQUEST_AGE_INVALID", invalid, of_age(315_576_000_001, 0), "request_age"),
         ("REQUEST_ID_INVALID", invalid, SaveSessionRequest { request_id: "r".repeat(65), ..by(new()) }, "request_id"),
         (
             "ETAG_MISMATCH",
@@ -573,7 +580,7 @@ fn the_contract_and_the_page_list_the_provoked_reasons() {
 
 /// Codes and reasons that tests provoke: those above, and those of apps of the kinds `cookie` and `external`, AdminService, its streams,
 /// the limit of sessions per subject, and callers (in `server`).
-const PROVOKED: [(&str, &str); 58] = [
+const PROVOKED: [(&str, &str); 59] = [
     ("ABORTED", "APP_REVOKED"),
     ("ABORTED", "ETAG_MISMATCH"),
     ("ABORTED", "EVENTS_MISSED"),
@@ -609,6 +616,7 @@ const PROVOKED: [(&str, &str); 58] = [
     ("INVALID_ARGUMENT", "LIFETIME_INVALID"),
     ("INVALID_ARGUMENT", "PAGE_SIZE_INVALID"),
     ("INVALID_ARGUMENT", "PAGE_TOKEN_INVALID"),
+    ("INVALID_ARGUMENT", "REQUEST_AGE_INVALID"),
     ("INVALID_ARGUMENT", "REQUEST_ID_INVALID"),
     ("INVALID_ARGUMENT", "REQUEST_MALFORMED"),
     ("INVALID_ARGUMENT", "SESSION_ID_INVALID"),

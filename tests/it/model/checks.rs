@@ -89,7 +89,7 @@ impl<S: IntoHandle> Simulation<S> {
 
     fn check_opened_recovery(&mut self, browser: usize, recovery: Recovery, opened: &Opened, now: u64) -> Checked {
         self.cover("opened a recovery session");
-        let (view, Recovery { number, sets_cookie }) = (&opened.session, recovery);
+        let (view, Recovery { number, sets_cookie, .. }) = (&opened.session, recovery);
         let expected = self.sessions.get_mut(&number).ok_or("no such session")?;
         if expected.state(now) != State::Alive {
             same("entries", opened.entries.count(), 0)?;
@@ -128,8 +128,18 @@ impl<S: IntoHandle> Simulation<S> {
             return self.check_first_save(browser, (Some(held.session), cookie), request, answer);
         }
         let is_unmodified = request.is_unmodified_save();
+        let end = expected.end_time(token, now);
+        let is_overtaken = sent_as == SentAs::CookieHeader && request.began_before(end, now);
         let write = if is_unmodified { expected.read(token, now) } else { expected.write(token, request, now) };
         match (write, recovery) {
+            (ExpectedWrite::Gone(reason), _) if is_overtaken => {
+                self.cover("gone during the request");
+                self.check_gone(browser, &answer.map_err(error_text)?, Some(reason))
+            }
+            (ExpectedWrite::Gone(reason), Some(Recovery { ended, .. })) if request.began_before(ended, now) => {
+                self.cover("gone in recovery during the request");
+                self.check_gone(browser, &answer.map_err(error_text)?, Some(reason))
+            }
             (ExpectedWrite::Missing | ExpectedWrite::Gone(_), Some(recovery)) => {
                 self.check_recovery_save(browser, recovery, request, answer)
             }

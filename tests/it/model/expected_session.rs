@@ -39,9 +39,16 @@ pub(super) struct WriteRequest {
     /// Empty if there is none.
     pub(super) request_id: String,
     pub(super) etag: Option<u64>,
+    /// How old the request of a save is, in milliseconds.
+    pub(super) age: Option<u64>,
 }
 
 impl WriteRequest {
+    /// Whether the request had begun at a time of an end; 0: there was none.
+    pub(super) fn began_before(&self, end: u64, now: u64) -> bool {
+        self.age.is_some_and(|age| now.saturating_sub(age) < end)
+    }
+
     const fn keeps_empty(&self) -> bool {
         matches!(self.operation, Operation::Save { keep_empty: true, .. })
     }
@@ -306,6 +313,21 @@ impl ExpectedSession {
                 ExpectedWrite::Done { outcome, rotated: grace.is_some() }
             }
         }
+    }
+
+    /// When a call ended the session or replaced the token; 0 if it opens the session, or only time has ended it.
+    pub(super) fn end_time(&self, token: usize, now: u64) -> u64 {
+        if matches!(self.state(now), State::New | State::Forgotten) {
+            return 0;
+        }
+        let previous = self.previous.as_ref();
+        let replaced = match self.match_token(token, now) {
+            TokenMatch::Current => u64::MAX,
+            TokenMatch::InGrace | TokenMatch::Previous => previous.map_or(u64::MAX, |last| last.time + last.grace),
+            TokenMatch::Replaced | TokenMatch::Older => previous.map_or(self.created, |last| last.time),
+        };
+        let end = replaced.min(self.end.map_or(u64::MAX, |(_, time)| time));
+        if end == u64::MAX { 0 } else { end }
     }
 
     /// Reads by that token, as a save without changes does, and returns the result that it must have.

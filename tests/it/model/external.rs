@@ -110,7 +110,7 @@ impl<S: IntoHandle> ExternalSimulation<S> {
         let request_id = if rng.chance(50) { format!("r{}", rng.below(24)) } else { String::new() };
         let has_changes = matches!(&operation, Operation::Save { changes: Some(_), .. });
         let etag = (has_changes && rng.chance(10)).then(|| version + rng.below(2));
-        WriteRequest { operation, request_id, etag }
+        WriteRequest { operation, request_id, etag, age: None }
     }
 
     /// Begins the session of a key anew, in the model, if the store has forgotten the one before.
@@ -257,7 +257,8 @@ impl<S: IntoHandle> ExternalSimulation<S> {
 
     /// Changes the key of a session, as a framework does at a login: an end, and a save of all entries.
     async fn replace_key(&mut self, key: &str) -> Checked<String> {
-        self.write(key, &WriteRequest { operation: Operation::Destroy, request_id: String::new(), etag: None }).await?;
+        let destroy = WriteRequest { operation: Operation::Destroy, request_id: String::new(), etag: None, age: None };
+        self.write(key, &destroy).await?;
         self.sessions.remove(key);
         let next = self.any_key();
         Ok(format!("{key} becomes {next}"))

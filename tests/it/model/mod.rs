@@ -146,13 +146,15 @@ async fn run(mut simulation: impl RandomSteps, must_happen: &[&str], default_ste
 const MAX_EXTENSION: u64 = 10;
 
 /// What happens in every run.
-const MUST_HAPPEN: [&str; 19] = [
+const MUST_HAPPEN: [&str; 21] = [
     "opened",
     "opened nothing",
     "opened by an older token",
     "opened a recovery session",
     "saved to a recovery session",
     "a recovery session after another",
+    "gone during the request",
+    "gone in recovery during the request",
     "Done { outcome: Created, rotated: true",
     "Done { outcome: Created",
     "Done { outcome: Updated, rotated: true",

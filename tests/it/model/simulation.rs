@@ -44,6 +44,8 @@ pub(super) struct Recovery {
     pub(super) number: u64,
     /// Whether the last rotation is so long ago that the session sets its own cookie.
     pub(super) sets_cookie: bool,
+    /// When the recovery session before it was over by a call; 0: there was none.
+    pub(super) ended: u64,
 }
 
 #[derive(Debug)]
@@ -115,12 +117,12 @@ impl<S: IntoHandle> Simulation<S> {
         let PresentedToken::Token(token) = held.token else { return Ok(None) };
         let now = self.now();
         let Some(mut rotated) = self.sessions[&held.session].superseded(token, now) else { return Ok(None) };
-        let mut key = (held.session, token);
+        let (mut key, mut ended) = ((held.session, token), 0);
         for _ in 0..MAX_RECOVERIES {
             let Some(number) = self.recoveries.get(&key).copied() else {
                 let number = self.new_recovery(now);
                 self.recoveries.insert(key, number);
-                return Ok(Some(Recovery { number, sets_cookie: now >= rotated + COOKIE_DELAY }));
+                return Ok(Some(Recovery { number, sets_cookie: now >= rotated + COOKIE_DELAY, ended }));
             };
             let expected = &self.sessions[&number];
             let is_next = match expected.state(now) {
@@ -137,12 +139,13 @@ impl<S: IntoHandle> Simulation<S> {
                 if expected.state(now) == State::Forgotten {
                     self.begin_again(number, now);
                 }
-                return Ok(Some(Recovery { number, sets_cookie: now >= rotated + COOKIE_DELAY }));
+                return Ok(Some(Recovery { number, sets_cookie: now >= rotated + COOKIE_DELAY, ended }));
             }
+            ended = ended.max(expected.end_time(0, now));
             self.cover("a recovery session after another");
             key = (number, 0);
         }
-        Ok(Some(Recovery { number: self.new_recovery(now), sets_cookie: now >= rotated + COOKIE_DELAY }))
+        Ok(Some(Recovery { number: self.new_recovery(now), sets_cookie: now >= rotated + COOKIE_DELAY, ended }))
     }
 
     /// Begins a recovery session anew whose tombstone is purged. The browsers lose the tokens of the earlier one.
@@ -212,6 +215,14 @@ impl<S: IntoHandle> Simulation<S> {
         self.check_open(browser, (&held, &recoveries), max_age, (&opened, now))
     }
 
+    /// When a call ended the session of a token or replaced the token; 0 if none has.
+    pub(super) fn end_time(&self, held: HeldToken) -> u64 {
+        match held.token {
+            PresentedToken::Token(token) => self.sessions[&held.session].end_time(token, self.now()),
+            PresentedToken::Ticket => 0,
+        }
+    }
+
     /// Saves, rotates or destroys by this token, or without one.
     pub(super) async fn write(
         &mut self,
@@ -250,6 +261,7 @@ impl<S: IntoHandle> Simulation<S> {
                         request_id,
                         rotate: *rotate,
                         keep_empty: *keep_empty,
+                        request_age: request.age.map(Duration::from_millis),
                         ..SaveRequest::default()
                     },
                 );

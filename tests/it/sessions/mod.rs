@@ -15,5 +15,6 @@ mod limits;
 mod lost_answers;
 mod open;
 mod races;
+mod request_age;
 mod save;
 mod touch;

@@ -100,6 +100,7 @@ pub(crate) trait SaveExt {
     fn request_id(self, request_id: &str) -> Self;
     fn rotate(self) -> Self;
     fn keep_empty(self) -> Self;
+    fn request_age(self, age: Duration) -> Self;
 }
 
 impl SaveExt for SaveSessionRequest {
@@ -117,6 +118,10 @@ impl SaveExt for SaveSessionRequest {
 
     fn keep_empty(self) -> Self {
         Self { keep_empty: true, ..self }
+    }
+
+    fn request_age(self, age: Duration) -> Self {
+        Self { request_age: Some(age.try_into().unwrap()), ..self }
     }
 }
 
