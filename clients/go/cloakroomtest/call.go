@@ -199,24 +199,28 @@ type recovery struct {
 	token  token
 	record *record
 	note   note
+	ended  time.Time // When the one before it was over by a call; zero: none was.
 }
 
 // findRecovery finds the recovery session of a superseded token. For a call that is repeated it is the one that has done it.
 func (c *call) findRecovery(of token, rotated time.Time, requestID string) recovery {
 	t := of
+	var ended time.Time
 	for range maxRecoveries {
 		t = t.recovery(c.app.Name)
 		if r := c.load(t); r == nil || r.findCall(requestID, c.now) != nil {
-			return recovery{t, r, c.recoveryNote(rotated)}
+			return recovery{t, r, c.recoveryNote(rotated), ended}
 		}
-		switch s := c.state(t); {
-		case s.record != nil:
-			return recovery{t, s.record, c.recoveryNote(rotated)}
-		case s.isReplaced:
+		s := c.state(t)
+		if s.record != nil {
+			return recovery{t, s.record, c.recoveryNote(rotated), ended}
+		}
+		if s.isReplaced {
 			rotated = later(rotated, s.rotated)
 		}
+		ended = later(ended, c.endTime(t))
 	}
-	return recovery{randomToken(), nil, c.recoveryNote(rotated)}
+	return recovery{randomToken(), nil, c.recoveryNote(rotated), ended}
 }
 
 func (c *call) recoveryNote(rotated time.Time) note {
@@ -227,21 +231,41 @@ func (c *call) recoveryNote(rotated time.Time) note {
 }
 
 // recoveryOf returns the credential of a token's recovery session; nil: the token is not superseded.
-func (c *call) recoveryOf(t token, requestID string) *presented {
+func (c *call) recoveryOf(t token) *presented {
 	s := c.state(t)
 	if s.record != nil || !s.isReplaced {
 		return nil
 	}
-	found := c.findRecovery(t, s.rotated, requestID)
+	found := c.findRecovery(t, s.rotated, "")
 	return &presented{token: found.token, note: found.note, isTicket: true}
 }
 
-// beginAnew returns the credential of the session that a dead cookie gets.
-func (c *call) beginAnew(t token, requestID string) presented {
-	if found := c.recoveryOf(t, requestID); found != nil {
-		return *found
+// beginAnew returns the credential of the session that a dead cookie gets; nil: a call has ended its session since the
+// request was received.
+func (c *call) beginAnew(t token, requestID string, request *pb.SaveSessionRequest) *presented {
+	hasEndedSince := func(end time.Time) bool {
+		return request.RequestAge != nil && end.After(c.now.Add(-request.RequestAge.AsDuration()))
 	}
-	return newTicket()
+	if hasEndedSince(c.endTime(t)) {
+		return nil
+	}
+	s := c.state(t)
+	if s.record != nil || !s.isReplaced {
+		fresh := newTicket()
+		return &fresh
+	}
+	found := c.findRecovery(t, s.rotated, requestID)
+	if hasEndedSince(found.ended) {
+		return nil
+	}
+	return &presented{token: found.token, note: found.note, isTicket: true}
+}
+
+func (c *call) endTime(t token) time.Time {
+	if r := c.load(t); r != nil {
+		return r.endTime(t.verifier)
+	}
+	return time.Time{}
 }
 
 func (c *call) newSession(t token, n note) *pb.Session {

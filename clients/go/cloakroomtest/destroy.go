@@ -48,7 +48,7 @@ func (c *call) destroyAll(header string, by fingerprint) (pb.Outcome, pb.EndReas
 			continue
 		}
 		// A token that was superseded a short time ago still ends its session, and leads to a recovery session as well.
-		if recovery := c.recoveryOf(shown.token, ""); recovery != nil {
+		if recovery := c.recoveryOf(shown.token); recovery != nil {
 			ended, why, err := c.destroyOne(recovery.token, by)
 			if err != nil {
 				return 0, 0, err

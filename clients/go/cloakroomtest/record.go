@@ -123,6 +123,18 @@ func (r *record) replacedBy(verifier [16]byte, now time.Time) *rotation {
 	return nil
 }
 
+// endTime returns when the token ceased to open the session by a call; zero: it opens it, or only time has ended it.
+func (r *record) endTime(verifier [16]byte) time.Time {
+	replaced := r.created
+	if r.rotation != nil {
+		replaced = r.rotation.time
+	}
+	if r.verifier == verifier || (!r.ended.IsZero() && r.ended.Before(replaced)) {
+		return r.ended
+	}
+	return replaced
+}
+
 // precondition has the conditions on which a call writes.
 type precondition struct {
 	verifier   *[16]byte // Nil: an administrator.

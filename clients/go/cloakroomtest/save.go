@@ -39,6 +39,9 @@ func (c *call) save(request *pb.SaveSessionRequest) (*pb.SaveSessionResponse, er
 	if err := checkRequestID(request.RequestId); err != nil {
 		return nil, err
 	}
+	if age := request.RequestAge; age != nil && (age.CheckValid() != nil || age.AsDuration() < 0) {
+		return nil, invalid("REQUEST_AGE_INVALID", "request_age: it has to be a valid span that is not negative")
+	}
 	if err := c.accept(request); err != nil {
 		return nil, err
 	}
@@ -62,7 +65,7 @@ func (c *call) save(request *pb.SaveSessionRequest) (*pb.SaveSessionResponse, er
 		if _, _, err := c.destroyAll(request.GetCookieHeader(), fingerprint{}); err != nil {
 			return nil, err
 		}
-		return c.savePrepared(prepared, request.Accessed)
+		return c.savePrepared(prepared, request)
 	}
 	shown := newTicket()
 	if found != nil {
@@ -78,7 +81,7 @@ func (c *call) save(request *pb.SaveSessionRequest) (*pb.SaveSessionResponse, er
 	if err != nil {
 		return nil, err
 	}
-	return c.savePrepared(prepared, request.Accessed)
+	return c.savePrepared(prepared, request)
 }
 
 func (c *call) prepare(request *pb.SaveSessionRequest, etag *int64, shown presented) (preparedSave, error) {
@@ -109,12 +112,15 @@ func (c *call) prepare(request *pb.SaveSessionRequest, etag *int64, shown presen
 	}, nil
 }
 
-func (c *call) savePrepared(prepared preparedSave, varies bool) (*pb.SaveSessionResponse, error) {
+func (c *call) savePrepared(prepared preparedSave, request *pb.SaveSessionRequest) (*pb.SaveSessionResponse, error) {
+	varies := request.Accessed
 	result, isStored, err := c.trySave(prepared)
 	if err == nil && isStored && result.verdict != allowed && prepared.presented.isCookie {
 		// A save by cookie_header is an open and a save in one step.
-		prepared = prepared.with(c.beginAnew(prepared.presented.token, prepared.write.by.requestID))
-		result, isStored, err = c.trySave(prepared)
+		if anew := c.beginAnew(prepared.presented.token, prepared.write.by.requestID, request); anew != nil {
+			prepared = prepared.with(*anew)
+			result, isStored, err = c.trySave(prepared)
+		}
 	}
 	if err != nil {
 		return nil, err
@@ -186,7 +192,11 @@ func (c *call) firstRecord(prepared preparedSave) (*record, map[string]int64, er
 func (c *call) saveUnmodified(shown presented, request *pb.SaveSessionRequest) *pb.SaveSessionResponse {
 	s := c.state(shown.token)
 	if shown.isCookie && s.record == nil {
-		shown = c.beginAnew(shown.token, "")
+		anew := c.beginAnew(shown.token, "", request)
+		if anew == nil {
+			return goneResponse(s.reason, request.Accessed)
+		}
+		shown = *anew
 		s = c.state(shown.token)
 	}
 	if s.record != nil {

@@ -1390,8 +1390,21 @@ type SaveSessionRequest struct {
 	CookieOutdated bool `protobuf:"varint,12,opt,name=cookie_outdated,json=cookieOutdated,proto3" json:"cookie_outdated,omitempty"`
 	// The attributes of the cookie that this request chooses. Unset for the app's own.
 	CookieAttributes *CookieAttributes `protobuf:"bytes,13,opt,name=cookie_attributes,json=cookieAttributes,proto3" json:"cookie_attributes,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// The time since the frontend received the request of the user, on a monotonic clock. It may be zero, and the service
+	// cuts it to whole milliseconds. Send it with every save by cookie_header. Ignored with a token or a key, and in kind
+	// COOKIE.
+	//
+	// If the session of the cookie was ended by a call, or its token was replaced, within this time, the save is GONE, as it
+	// would be by token: nothing is written, and no cookie is set. Otherwise a slow request would store what it has of a
+	// user who has logged out, and its cookie would replace that of the next login. That holds for every save, also with
+	// clear or a change of the subject: see GONE at SaveSession for a login.
+	//
+	// A session that had ended before is no hindrance: a browser whose logout or login got no response goes on with its next
+	// request. The same holds for a session that only time, RevokeApp or an end more than 16 minutes ago has ended. The times
+	// of ends are those of the service's clock.
+	RequestAge    *durationpb.Duration `protobuf:"bytes,14,opt,name=request_age,json=requestAge,proto3" json:"request_age,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SaveSessionRequest) Reset() {
@@ -1531,6 +1544,13 @@ func (x *SaveSessionRequest) GetCookieOutdated() bool {
 func (x *SaveSessionRequest) GetCookieAttributes() *CookieAttributes {
 	if x != nil {
 		return x.CookieAttributes
+	}
+	return nil
+}
+
+func (x *SaveSessionRequest) GetRequestAge() *durationpb.Duration {
+	if x != nil {
+		return x.RequestAge
 	}
 	return nil
 }
@@ -2953,7 +2973,7 @@ const file_cloakroom_v1_session_service_proto_rawDesc = "" +
 	"\x16recently_authenticated\x18\x04 \x01(\bR\x15recentlyAuthenticated\x12'\n" +
 	"\x0fcookie_outdated\x18\x05 \x01(\bR\x0ecookieOutdated\x126\n" +
 	"\n" +
-	"end_reason\x18\x06 \x01(\x0e2\x17.cloakroom.v1.EndReasonR\tendReason\"\xa1\x04\n" +
+	"end_reason\x18\x06 \x01(\x0e2\x17.cloakroom.v1.EndReasonR\tendReason\"\xdd\x04\n" +
 	"\x12SaveSessionRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x1b\n" +
 	"\x05token\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00R\x05token\x12*\n" +
@@ -2972,7 +2992,9 @@ const file_cloakroom_v1_session_service_proto_rawDesc = "" +
 	"cookieName\x12;\n" +
 	"\acontext\x18\v \x01(\v2\x1c.cloakroom.v1.RequestContextB\x03\x80\x01\x01R\acontext\x12'\n" +
 	"\x0fcookie_outdated\x18\f \x01(\bR\x0ecookieOutdated\x12K\n" +
-	"\x11cookie_attributes\x18\r \x01(\v2\x1e.cloakroom.v1.CookieAttributesR\x10cookieAttributesB\f\n" +
+	"\x11cookie_attributes\x18\r \x01(\v2\x1e.cloakroom.v1.CookieAttributesR\x10cookieAttributes\x12:\n" +
+	"\vrequest_age\x18\x0e \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"requestAgeB\f\n" +
 	"\n" +
 	"credential\"\xe9\x02\n" +
 	"\x13SaveSessionResponse\x12/\n" +
@@ -3198,59 +3220,60 @@ var file_cloakroom_v1_session_service_proto_depIdxs = []int32{
 	8,  // 18: cloakroom.v1.SaveSessionRequest.changes:type_name -> cloakroom.v1.Changes
 	11, // 19: cloakroom.v1.SaveSessionRequest.context:type_name -> cloakroom.v1.RequestContext
 	10, // 20: cloakroom.v1.SaveSessionRequest.cookie_attributes:type_name -> cloakroom.v1.CookieAttributes
-	0,  // 21: cloakroom.v1.SaveSessionResponse.outcome:type_name -> cloakroom.v1.Outcome
-	1,  // 22: cloakroom.v1.SaveSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
-	5,  // 23: cloakroom.v1.SaveSessionResponse.session:type_name -> cloakroom.v1.Session
-	9,  // 24: cloakroom.v1.SaveSessionResponse.headers:type_name -> cloakroom.v1.Header
-	33, // 25: cloakroom.v1.SaveSessionResponse.counters:type_name -> cloakroom.v1.SaveSessionResponse.CountersEntry
-	2,  // 26: cloakroom.v1.GetAppPolicyResponse.kind:type_name -> cloakroom.v1.AppKind
-	35, // 27: cloakroom.v1.GetAppPolicyResponse.idle_timeout:type_name -> google.protobuf.Duration
-	35, // 28: cloakroom.v1.GetAppPolicyResponse.absolute_timeout:type_name -> google.protobuf.Duration
-	35, // 29: cloakroom.v1.GetAppPolicyResponse.rotation_grace:type_name -> google.protobuf.Duration
-	6,  // 30: cloakroom.v1.GetAppPolicyResponse.null_session:type_name -> cloakroom.v1.NullSession
-	35, // 31: cloakroom.v1.GetAppPolicyResponse.anonymous_idle_timeout:type_name -> google.protobuf.Duration
-	35, // 32: cloakroom.v1.GetAppPolicyResponse.anonymous_absolute_timeout:type_name -> google.protobuf.Duration
-	34, // 33: cloakroom.v1.GetExpirationTimeResponse.expire_time:type_name -> google.protobuf.Timestamp
-	5,  // 34: cloakroom.v1.MakeNullSessionResponse.session:type_name -> cloakroom.v1.Session
-	3,  // 35: cloakroom.v1.RotateSessionRequest.cause:type_name -> cloakroom.v1.RotationCause
-	11, // 36: cloakroom.v1.RotateSessionRequest.context:type_name -> cloakroom.v1.RequestContext
-	10, // 37: cloakroom.v1.RotateSessionRequest.cookie_attributes:type_name -> cloakroom.v1.CookieAttributes
-	0,  // 38: cloakroom.v1.RotateSessionResponse.outcome:type_name -> cloakroom.v1.Outcome
-	1,  // 39: cloakroom.v1.RotateSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
-	5,  // 40: cloakroom.v1.RotateSessionResponse.session:type_name -> cloakroom.v1.Session
-	9,  // 41: cloakroom.v1.RotateSessionResponse.headers:type_name -> cloakroom.v1.Header
-	10, // 42: cloakroom.v1.DestroySessionRequest.cookie_attributes:type_name -> cloakroom.v1.CookieAttributes
-	0,  // 43: cloakroom.v1.DestroySessionResponse.outcome:type_name -> cloakroom.v1.Outcome
-	1,  // 44: cloakroom.v1.DestroySessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
-	9,  // 45: cloakroom.v1.DestroySessionResponse.headers:type_name -> cloakroom.v1.Header
-	4,  // 46: cloakroom.v1.WatchSessionResponse.state:type_name -> cloakroom.v1.WatchState
-	1,  // 47: cloakroom.v1.WatchSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
-	34, // 48: cloakroom.v1.WatchSessionResponse.expire_time:type_name -> google.protobuf.Timestamp
-	7,  // 49: cloakroom.v1.Session.EntriesEntry.value:type_name -> cloakroom.v1.Value
-	7,  // 50: cloakroom.v1.Changes.SetEntry.value:type_name -> cloakroom.v1.Value
-	12, // 51: cloakroom.v1.SessionService.OpenSession:input_type -> cloakroom.v1.OpenSessionRequest
-	14, // 52: cloakroom.v1.SessionService.SaveSession:input_type -> cloakroom.v1.SaveSessionRequest
-	16, // 53: cloakroom.v1.SessionService.ShouldSetCookie:input_type -> cloakroom.v1.ShouldSetCookieRequest
-	18, // 54: cloakroom.v1.SessionService.GetAppPolicy:input_type -> cloakroom.v1.GetAppPolicyRequest
-	20, // 55: cloakroom.v1.SessionService.GetExpirationTime:input_type -> cloakroom.v1.GetExpirationTimeRequest
-	22, // 56: cloakroom.v1.SessionService.MakeNullSession:input_type -> cloakroom.v1.MakeNullSessionRequest
-	24, // 57: cloakroom.v1.SessionService.RotateSession:input_type -> cloakroom.v1.RotateSessionRequest
-	26, // 58: cloakroom.v1.SessionService.DestroySession:input_type -> cloakroom.v1.DestroySessionRequest
-	28, // 59: cloakroom.v1.SessionService.WatchSession:input_type -> cloakroom.v1.WatchSessionRequest
-	13, // 60: cloakroom.v1.SessionService.OpenSession:output_type -> cloakroom.v1.OpenSessionResponse
-	15, // 61: cloakroom.v1.SessionService.SaveSession:output_type -> cloakroom.v1.SaveSessionResponse
-	17, // 62: cloakroom.v1.SessionService.ShouldSetCookie:output_type -> cloakroom.v1.ShouldSetCookieResponse
-	19, // 63: cloakroom.v1.SessionService.GetAppPolicy:output_type -> cloakroom.v1.GetAppPolicyResponse
-	21, // 64: cloakroom.v1.SessionService.GetExpirationTime:output_type -> cloakroom.v1.GetExpirationTimeResponse
-	23, // 65: cloakroom.v1.SessionService.MakeNullSession:output_type -> cloakroom.v1.MakeNullSessionResponse
-	25, // 66: cloakroom.v1.SessionService.RotateSession:output_type -> cloakroom.v1.RotateSessionResponse
-	27, // 67: cloakroom.v1.SessionService.DestroySession:output_type -> cloakroom.v1.DestroySessionResponse
-	29, // 68: cloakroom.v1.SessionService.WatchSession:output_type -> cloakroom.v1.WatchSessionResponse
-	60, // [60:69] is the sub-list for method output_type
-	51, // [51:60] is the sub-list for method input_type
-	51, // [51:51] is the sub-list for extension type_name
-	51, // [51:51] is the sub-list for extension extendee
-	0,  // [0:51] is the sub-list for field type_name
+	35, // 21: cloakroom.v1.SaveSessionRequest.request_age:type_name -> google.protobuf.Duration
+	0,  // 22: cloakroom.v1.SaveSessionResponse.outcome:type_name -> cloakroom.v1.Outcome
+	1,  // 23: cloakroom.v1.SaveSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
+	5,  // 24: cloakroom.v1.SaveSessionResponse.session:type_name -> cloakroom.v1.Session
+	9,  // 25: cloakroom.v1.SaveSessionResponse.headers:type_name -> cloakroom.v1.Header
+	33, // 26: cloakroom.v1.SaveSessionResponse.counters:type_name -> cloakroom.v1.SaveSessionResponse.CountersEntry
+	2,  // 27: cloakroom.v1.GetAppPolicyResponse.kind:type_name -> cloakroom.v1.AppKind
+	35, // 28: cloakroom.v1.GetAppPolicyResponse.idle_timeout:type_name -> google.protobuf.Duration
+	35, // 29: cloakroom.v1.GetAppPolicyResponse.absolute_timeout:type_name -> google.protobuf.Duration
+	35, // 30: cloakroom.v1.GetAppPolicyResponse.rotation_grace:type_name -> google.protobuf.Duration
+	6,  // 31: cloakroom.v1.GetAppPolicyResponse.null_session:type_name -> cloakroom.v1.NullSession
+	35, // 32: cloakroom.v1.GetAppPolicyResponse.anonymous_idle_timeout:type_name -> google.protobuf.Duration
+	35, // 33: cloakroom.v1.GetAppPolicyResponse.anonymous_absolute_timeout:type_name -> google.protobuf.Duration
+	34, // 34: cloakroom.v1.GetExpirationTimeResponse.expire_time:type_name -> google.protobuf.Timestamp
+	5,  // 35: cloakroom.v1.MakeNullSessionResponse.session:type_name -> cloakroom.v1.Session
+	3,  // 36: cloakroom.v1.RotateSessionRequest.cause:type_name -> cloakroom.v1.RotationCause
+	11, // 37: cloakroom.v1.RotateSessionRequest.context:type_name -> cloakroom.v1.RequestContext
+	10, // 38: cloakroom.v1.RotateSessionRequest.cookie_attributes:type_name -> cloakroom.v1.CookieAttributes
+	0,  // 39: cloakroom.v1.RotateSessionResponse.outcome:type_name -> cloakroom.v1.Outcome
+	1,  // 40: cloakroom.v1.RotateSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
+	5,  // 41: cloakroom.v1.RotateSessionResponse.session:type_name -> cloakroom.v1.Session
+	9,  // 42: cloakroom.v1.RotateSessionResponse.headers:type_name -> cloakroom.v1.Header
+	10, // 43: cloakroom.v1.DestroySessionRequest.cookie_attributes:type_name -> cloakroom.v1.CookieAttributes
+	0,  // 44: cloakroom.v1.DestroySessionResponse.outcome:type_name -> cloakroom.v1.Outcome
+	1,  // 45: cloakroom.v1.DestroySessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
+	9,  // 46: cloakroom.v1.DestroySessionResponse.headers:type_name -> cloakroom.v1.Header
+	4,  // 47: cloakroom.v1.WatchSessionResponse.state:type_name -> cloakroom.v1.WatchState
+	1,  // 48: cloakroom.v1.WatchSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
+	34, // 49: cloakroom.v1.WatchSessionResponse.expire_time:type_name -> google.protobuf.Timestamp
+	7,  // 50: cloakroom.v1.Session.EntriesEntry.value:type_name -> cloakroom.v1.Value
+	7,  // 51: cloakroom.v1.Changes.SetEntry.value:type_name -> cloakroom.v1.Value
+	12, // 52: cloakroom.v1.SessionService.OpenSession:input_type -> cloakroom.v1.OpenSessionRequest
+	14, // 53: cloakroom.v1.SessionService.SaveSession:input_type -> cloakroom.v1.SaveSessionRequest
+	16, // 54: cloakroom.v1.SessionService.ShouldSetCookie:input_type -> cloakroom.v1.ShouldSetCookieRequest
+	18, // 55: cloakroom.v1.SessionService.GetAppPolicy:input_type -> cloakroom.v1.GetAppPolicyRequest
+	20, // 56: cloakroom.v1.SessionService.GetExpirationTime:input_type -> cloakroom.v1.GetExpirationTimeRequest
+	22, // 57: cloakroom.v1.SessionService.MakeNullSession:input_type -> cloakroom.v1.MakeNullSessionRequest
+	24, // 58: cloakroom.v1.SessionService.RotateSession:input_type -> cloakroom.v1.RotateSessionRequest
+	26, // 59: cloakroom.v1.SessionService.DestroySession:input_type -> cloakroom.v1.DestroySessionRequest
+	28, // 60: cloakroom.v1.SessionService.WatchSession:input_type -> cloakroom.v1.WatchSessionRequest
+	13, // 61: cloakroom.v1.SessionService.OpenSession:output_type -> cloakroom.v1.OpenSessionResponse
+	15, // 62: cloakroom.v1.SessionService.SaveSession:output_type -> cloakroom.v1.SaveSessionResponse
+	17, // 63: cloakroom.v1.SessionService.ShouldSetCookie:output_type -> cloakroom.v1.ShouldSetCookieResponse
+	19, // 64: cloakroom.v1.SessionService.GetAppPolicy:output_type -> cloakroom.v1.GetAppPolicyResponse
+	21, // 65: cloakroom.v1.SessionService.GetExpirationTime:output_type -> cloakroom.v1.GetExpirationTimeResponse
+	23, // 66: cloakroom.v1.SessionService.MakeNullSession:output_type -> cloakroom.v1.MakeNullSessionResponse
+	25, // 67: cloakroom.v1.SessionService.RotateSession:output_type -> cloakroom.v1.RotateSessionResponse
+	27, // 68: cloakroom.v1.SessionService.DestroySession:output_type -> cloakroom.v1.DestroySessionResponse
+	29, // 69: cloakroom.v1.SessionService.WatchSession:output_type -> cloakroom.v1.WatchSessionResponse
+	61, // [61:70] is the sub-list for method output_type
+	52, // [52:61] is the sub-list for method input_type
+	52, // [52:52] is the sub-list for extension type_name
+	52, // [52:52] is the sub-list for extension extendee
+	0,  // [0:52] is the sub-list for field type_name
 }
 
 func init() { file_cloakroom_v1_session_service_proto_init() }

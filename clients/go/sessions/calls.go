@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"cloakroom.example/cloakroom"
 	pb "cloakroom.example/cloakroom/cloakroomv1"
@@ -231,6 +232,9 @@ func (s *Session) sendSave() error {
 	if err := s.addToken(s.unconfirmed); err != nil {
 		return err
 	}
+	if s.unconfirmed.GetCookieHeader() != "" {
+		s.unconfirmed.RequestAge = durationpb.New(time.Since(s.received))
+	}
 	saved, err := s.client.SaveSession(s.ctx, s.unconfirmed)
 	if err != nil {
 		return err
@@ -348,6 +352,8 @@ func isOther(before, after string) bool { return before != "" && after != "" && 
 func (s *Session) leave(cookieHeader string) {
 	s.token, s.isTokenUsed, s.cookieOutdated = "", false, false
 	s.cookieHeader, s.info = cookieHeader, emptyInfo
+	// This request itself has ended the session, which does not hinder its next save.
+	s.received = time.Now()
 }
 
 // mergeHeaders keeps the headers of the last save with a Set-Cookie, or else of the last one.

@@ -28,6 +28,7 @@ type Session struct {
 	ctx    context.Context // Of the request, without its cancellation: what a handler has done is saved.
 	of     request
 
+	received     time.Time // When the request was received, or its last session was left.
 	mutex        sync.Mutex
 	entries      entries
 	token        string
@@ -77,6 +78,7 @@ type request struct {
 
 func newSession(ctx context.Context, client *cloakroom.Client, of request) *Session {
 	s := &Session{client: client, ctx: context.WithoutCancel(ctx), of: of, cookieHeader: of.cookieHeader}
+	s.received = time.Now()
 	// Without a cookie, the session is empty.
 	s.entries.isComplete = of.cookieHeader == ""
 	return s

@@ -259,6 +259,9 @@ func (p *player) saveRequest() *pb.SaveSessionRequest {
 	if p.chance(0.9) {
 		request.Changes = p.changes()
 	}
+	if p.chance(0.3) {
+		request.RequestAge = durationpb.New(pick(p, -time.Second, 0, time.Hour))
+	}
 	return request
 }
 

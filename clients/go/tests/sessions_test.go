@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"cloakroom.example/cloakroom"
+	"cloakroom.example/cloakroom/cloakroomtest"
 	"cloakroom.example/cloakroom/sessions"
 	"cloakroom.example/cloakroom/tests/service"
 )
@@ -721,6 +722,58 @@ func TestASessionThatHasEndedIsReported(t *testing.T) {
 	browser.Get("/late?save")
 	if told != "DESTROYED" {
 		t.Error("told twice", told)
+	}
+}
+
+func TestASlowWriteWithoutAReadLeavesTheCookieOfALoginMeanwhile(t *testing.T) {
+	running := service.Start(t, service.Options{})
+	memory := cloakroomtest.New(cloakroomtest.App{Name: "shop"}).Client("shop")
+	for name, client := range map[string]*cloakroom.Client{"service": running.Client("shop"), "memory": memory} {
+		for _, meanwhile := range [][]string{{"/login"}, {"/logout"}, {"/logout", "/login"}} {
+			var told string
+			of := sessions.New(client)
+			of.OnGone = func(w http.ResponseWriter, r *http.Request, gone *sessions.GoneError) { told = gone.Reason }
+			var browser *service.Browser
+			browser = service.Browse(t, of.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				s := sessions.From(r.Context())
+				switch r.URL.Path {
+				case "/login":
+					s.SetSubject("ada")
+				case "/logout":
+					s.Destroy()
+				case "/slow":
+					// The service's clock has milliseconds.
+					time.Sleep(2 * time.Millisecond)
+					for _, path := range meanwhile {
+						browser.Get(path)
+					}
+					s.Set("a", 1)
+				case "/write":
+					s.Set("a", 2)
+				case "/read":
+					subject, _ := s.Subject()
+					a, _ := sessions.Get[int](s, "a")
+					fmt.Fprint(w, subject, a)
+				}
+			})))
+			browser.Get("/write")
+			if slow := browser.Get("/slow"); slow.Header.Get("Set-Cookie") != "" || told == "" {
+				t.Error(name, meanwhile, slow.Header, told)
+			}
+			want := map[string]string{"/login": "ada2", "/logout": "0"}[meanwhile[0]]
+			if len(meanwhile) == 2 {
+				want = "ada0"
+			}
+			if got := browser.Get("/read").Body; got != want {
+				t.Error(name, meanwhile, got)
+			}
+			// What has ended before a request does not hinder it.
+			told = ""
+			browser.Get("/write")
+			if got := browser.Get("/read").Body; !strings.HasSuffix(got, "2") || told != "" {
+				t.Error(name, meanwhile, got, told)
+			}
+		}
 	}
 }
 
