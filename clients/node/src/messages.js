@@ -94,6 +94,7 @@ const SaveSessionRequest = new Message({
   context: optional(11, RequestContext),
   cookieOutdated: plain(12, 'bool'),
   cookieAttributes: optional(13, CookieAttributes),
+  requestAge: optional(14, 'milliseconds'),
   key: optional(15, 'bytes'),
 });
 

@@ -2,6 +2,7 @@
 // the options add to a save. A framework's file extends it by where the request comes from and how it is answered.
 'use strict';
 
+const { now } = require('./clock.js');
 const { CloakroomError } = require('./errors.js');
 const { RequestSession, keepEntries, makeRequestSession, warnOfHidden } = require('./request_session.js');
 const { Session } = require('./session.js');
@@ -19,6 +20,7 @@ class RequestState {
   toldOf;
   /** Whether what was changed is not saved any more. */
   #hasForgotten = false;
+  #receiveTime = now();
 
   /** @param {import('./client.js').Client} client @param {Settings} settings @param {any} request */
   constructor(client, settings, request) {
@@ -96,6 +98,7 @@ class RequestState {
       maxAuthenticateAge: settings.maxAuthenticateAge,
       keepEmpty: settings.saveUninitialized,
       onOpen: (names) => warnOfHidden(this.sessionClass, names, (text) => this.warn(text)),
+      receiveTime: this.#receiveTime,
     });
     this.onFirstUse();
     return this.#session;

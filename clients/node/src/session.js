@@ -27,6 +27,7 @@ const { SessionWatch } = require('./watch.js');
  * @property {number} [maxAuthenticateAge] Milliseconds for which an authentication counts as recent.
  * @property {boolean} [keepEmpty] Whether to store a session without content.
  * @property {(names: Iterable<string>) => void} [onOpen] Is called with the names of the entries that the service has.
+ * @property {number} [receiveTime] When the request was received, by `performance.now()`. Undefined: now.
  */
 
 class Session {
@@ -41,6 +42,8 @@ class Session {
   #info;
   /** When that was. */
   #infoTime = 0;
+  /** When the request was received, or has ended its last session. */
+  #receiveTime;
   /** The changes of the next save that are not entries: permanent, lifetime, subject and authentication.
    * @type {Record<string, any>} */
   #otherChanges = {};
@@ -79,6 +82,7 @@ class Session {
     this.#requestInfo = requestInfo;
     const cookieHeader = requestInfo.cookieHeader ?? '';
     this.#credential = { cookieHeader };
+    this.#receiveTime = requestInfo.receiveTime ?? now();
     // Without a cookie, the session is empty.
     if (cookieHeader === '') this.#entries.load(new Map());
   }
@@ -342,6 +346,7 @@ class Session {
       for (let save = this.#nextSave(); save !== undefined; save = this.#nextSave()) {
         try {
           await this.#addToken(save);
+          if (save.cookieHeader) save.requestAge = now() - this.#receiveTime;
           await this.#applySave(await this.#client.save(save));
         } catch (error) {
           if (error instanceof SessionRefused) this.#takeBack();
@@ -550,6 +555,8 @@ class Session {
       // If the cookie stays, it leads to another session from now on.
       const cookieHeader = setsCookie(saved.headers) ? '' : this.#requestInfo.cookieHeader ?? '';
       this.#credential = { cookieHeader };
+      // This request itself has ended the session, which does not hinder its next save.
+      this.#receiveTime = now();
       this.#cookieOutdated = false;
       this.#info = EMPTY_INFO;
     } else if (saved.session !== undefined) {

@@ -1,6 +1,7 @@
 // `req.session` in Express 5, Express 4 and Connect, against the real service.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
 import { inspect } from 'node:util';
 import connect from 'connect';
 import express from 'express';
@@ -8,6 +9,7 @@ import express4 from 'express4';
 import expressSession from 'express-session';
 import { Client, Session } from 'cloakroom-sessions';
 import { openSession, sessions } from 'cloakroom-sessions/express';
+import { MemoryTransport } from 'cloakroom-sessions/testing';
 import { Browser, serve } from './app.mjs';
 import { RecordingTransport } from './recording_transport.mjs';
 import { Service } from './service.mjs';
@@ -521,6 +523,44 @@ describe('req.session', () => {
 
     const [, end] = setCookies[0].match(/; Expires=([^;]+)/);
     assert.ok(Date.parse(end) - Date.now() <= 3_600_000, end);
+  });
+
+  test('with lazy, a slow write leaves the cookie of a login meanwhile', async () => {
+    const services = [new RecordingTransport(service.address), new MemoryTransport()];
+    for (const transport of services) {
+      for (const meanwhile of [['/login'], ['/logout'], ['/logout', '/login']]) {
+        const ends = [];
+        const app = express();
+        const options = { client: new Client({ service: transport, app: 'shop' }), lazy: true };
+        app.use(sessions({ ...options, onGone: (reason) => ends.push(reason) }));
+        app.get('/write', (request, response) => { request.session.a = 2; json(response); });
+        app.get('/login', (request, response) => { request.session.subject = 'ada'; json(response); });
+        app.get('/logout', async (request, response) => { await request.session.destroy(); json(response); });
+        app.get('/read', openSession, (request, response) => json(response, [request.session.subject, request.session.a]));
+        const server = await serve(app);
+        servers.push(server);
+        const browser = new Browser(server.url);
+        app.get('/slow', async (request, response) => {
+          // The service's clock has milliseconds.
+          await setTimeout(2);
+          for (const path of meanwhile) await browser.get(path);
+          request.session.a = 1;
+          json(response);
+        });
+
+        await browser.get('/write');
+        const slow = await browser.get('/slow');
+        const [subject, a] = JSON.parse((await browser.get('/read')).text);
+        const before = ends.length;
+        await browser.get('/write');
+
+        assert.deepEqual(slow.setCookies, []);
+        assert.equal(subject, meanwhile.includes('/login') ? 'ada' : null);
+        assert.equal(a, meanwhile.includes('/logout') ? null : 2);
+        assert.deepEqual([before, ends.length], [1, 1], 'what has ended before a request does not hinder it');
+        assert.equal(JSON.parse((await browser.get('/read')).text)[1], 2);
+      }
+    }
   });
 
   test('with lazy, the option maxAge does not change the lifetime of a session that is there', async () => {

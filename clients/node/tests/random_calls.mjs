@@ -114,6 +114,7 @@ export class Player {
       requestId: this.#requestId(), rotate: this.#chance(0.1), keepEmpty: this.#chance(0.1), cookieOutdated: this.#chance(0.1),
       cookieName: this.#cookieName(), cookieAttributes: this.#cookieAttributes(), context: this.#context(),
       changes: this.#chance(0.9) ? this.#changes() : undefined,
+      requestAge: this.#chance(0.3) ? this.#pick([-1000, 0, 3_600_000]) : undefined,
     };
     return this.#makeSave(fields, this.#credential());
   }

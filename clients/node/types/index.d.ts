@@ -85,6 +85,8 @@ export interface RequestInfo {
   maxAuthenticateAge?: number;
   /** Whether to store a session without content. */
   keepEmpty?: boolean;
+  /** When the request was received, by `performance.now()`. By default when the session object is made. */
+  receiveTime?: number;
 }
 
 /** Learns within half a second that a session has ended, or that its token was replaced. An outage does not end it. */

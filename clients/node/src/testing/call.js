@@ -17,8 +17,9 @@ const { NOTE, TICKET, TOKEN, idOf, isSame, randomToken, recoveryTokenOf } = requ
  * one, or its session has ended since; then `rotated` is the time of the last rotation.
  * @typedef {{ record?: Record, reason?: string, isReplaced: boolean, rotated: number, isKnown: boolean }} State
  */
-/** The session that a superseded token leads to. Without a record it is not stored yet.
- * @typedef {{ token: Token, record?: Record, note: Note }} Recovery */
+/** The session that a superseded token leads to. Without a record it is not stored yet. `ended`: when the one before it was
+ * over by a call; 0: none was.
+ * @typedef {{ token: Token, record?: Record, note: Note, ended: number }} Recovery */
 
 class Call {
   /** @param {import('./app.js').App} app @param {import('./store.js').Store} store @param {import('./token.js').Signer} signer
@@ -116,30 +117,42 @@ class Call {
 
   /** @param {Token} of @param {number} lastRotation @param {string} [requestId] @returns {Recovery} */
   findRecovery(of, lastRotation, requestId) {
-    let [token, rotated] = [of, lastRotation];
+    let [token, rotated, ended] = [of, lastRotation, 0];
     for (let i = 0; i < MAX_RECOVERIES; i += 1) {
       token = recoveryTokenOf(this.app.name, token);
-      if (this.#hasDone(token, requestId)) return { token, record: this.load(token), note: this.#recoveryNote(rotated) };
+      if (this.#hasDone(token, requestId)) return { token, record: this.load(token), note: this.#recoveryNote(rotated), ended };
       const { record, isReplaced, isKnown, rotated: time } = this.state(token);
-      if (!isKnown || record !== undefined) return { token, record, note: this.#recoveryNote(rotated) };
+      if (!isKnown || record !== undefined) return { token, record, note: this.#recoveryNote(rotated), ended };
       if (isReplaced) rotated = Math.max(rotated, time);
+      ended = Math.max(ended, this.#endTime(token));
     }
-    return { token: randomToken(), note: this.#recoveryNote(rotated) };
+    return { token: randomToken(), note: this.#recoveryNote(rotated), ended };
   }
 
   /** Returns the credential of a token's recovery session. Undefined: the token is not superseded.
-   * @param {Token} of @param {string} [requestId] @returns {Presented | undefined} */
-  recoveryOf(of, requestId) {
+   * @param {Token} of @returns {Presented | undefined} */
+  recoveryOf(of) {
     const { record, isReplaced, rotated } = this.state(of);
     if (record !== undefined || !isReplaced) return undefined;
-    const { token, note } = this.findRecovery(of, rotated, requestId);
+    const { token, note } = this.findRecovery(of, rotated);
     return { token, note, isTicket: true, isCookie: false };
   }
 
   /** Returns the credential of the session that a dead cookie gets: to a repeated save, the one that it was done in.
-   * @param {Token} token @param {string} [requestId] */
-  beginAnew(token, requestId) {
-    return this.recoveryOf(token, requestId) ?? newTicket();
+   * Undefined: a call has ended its session since the request was received.
+   * @param {Token} of @param {{ requestId?: string, requestAge?: number }} request @returns {Presented | undefined} */
+  beginAnew(of, { requestId, requestAge }) {
+    const received = requestAge === undefined ? Infinity : this.now - Math.floor(requestAge);
+    if (received < this.#endTime(of)) return undefined;
+    const { record, isReplaced, rotated } = this.state(of);
+    if (record !== undefined || !isReplaced) return newTicket();
+    const { token, note, ended } = this.findRecovery(of, rotated, requestId);
+    return received < ended ? undefined : { token, note, isTicket: true, isCookie: false };
+  }
+
+  /** @param {Token} token */
+  #endTime(token) {
+    return this.load(token)?.endTime(token.verifier) ?? 0;
   }
 
   /** @param {number} rotated */

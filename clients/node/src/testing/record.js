@@ -100,6 +100,14 @@ class Record {
     return rotation?.replaced === verifier && now < rotation.time + IDEMPOTENCY_TTL ? rotation : undefined;
   }
 
+  /** Returns when the token ceased to open the session by a call; 0: it opens it, or only time has ended it.
+   * @param {string} verifier */
+  endTime(verifier) {
+    const ended = this.end?.time ?? Infinity;
+    if (verifier === this.verifier) return this.end?.time ?? 0;
+    return Math.min(ended, this.rotation?.time ?? this.created);
+  }
+
   /** Returns the last call with this request_id, if it is still known. @param {string} requestId @param {number} now */
   findCall(requestId, now) {
     return this.calls.findLast(({ fingerprint, time }) =>

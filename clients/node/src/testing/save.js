@@ -7,6 +7,7 @@ const { checkValues, mayBeginAnew } = require('./changes.js');
 const { destroyAll } = require('./destroy.js');
 const { enforceLimit, evict } = require('./limit.js');
 const { PreparedSave } = require('./prepared_save.js');
+const { invalid } = require('./refusals.js');
 const { NO_FINGERPRINT, Record } = require('./record.js');
 const { NOTE, idOf, isSame } = require('./token.js');
 const { VARY, headersOf, newSession, storedSession } = require('./view.js');
@@ -21,6 +22,7 @@ function save(call, request) {
   checkValues(request.changes);
   const etag = etagIn(request.etag);
   checkRequestId(request.requestId);
+  if (request.requestAge < 0) throw invalid('REQUEST_AGE_INVALID', 'request_age: it has to be a valid span that is not negative');
   call.accept(request);
   /** @type {Presented} */
   let shown;
@@ -35,22 +37,25 @@ function save(call, request) {
     const { refusal } = firstRecord(call, prepared);
     if (refusal !== undefined) throw refusal;
     destroyAll(call, request.cookieHeader, NO_FINGERPRINT);
-    return savePrepared(call, prepared, request.accessed);
+    return savePrepared(call, prepared, request);
   }
   if (request.cookieOutdated && !shown.isTicket && !shown.isCookie && shown.note === NOTE.none) {
     shown = { ...shown, note: NOTE.set };
   }
   if (request.changes === undefined && !request.rotate) return saveUnmodified(call, shown, request);
-  return savePrepared(call, PreparedSave.of(call, request, etag, shown), request.accessed);
+  return savePrepared(call, PreparedSave.of(call, request, etag, shown), request);
 }
 
-/** @param {Call} call @param {PreparedSave} first @param {boolean} varies */
-function savePrepared(call, first, varies) {
+/** @param {Call} call @param {PreparedSave} first @param {any} request */
+function savePrepared(call, first, { accessed: varies, requestAge }) {
   let prepared = first;
   let done = trySave(call, prepared);
   if (done !== undefined && done.verdict !== 'allowed' && prepared.presented.isCookie) {
     // A save by cookie_header is an open and a save in one step.
-    prepared = prepared.with(call.beginAnew(prepared.presented.token, prepared.write.by.requestId));
+    const { requestId } = prepared.write.by;
+    const anew = call.beginAnew(prepared.presented.token, { requestId, requestAge });
+    if (anew === undefined) return savedResponse(call, prepared, done, varies);
+    prepared = prepared.with(anew);
     done = trySave(call, prepared);
   }
   const { changes, presented } = prepared;
@@ -104,12 +109,14 @@ function firstRecord({ app, now }, prepared) {
 }
 
 /** @param {Call} call @param {Presented} presented @param {any} request */
-function saveUnmodified(call, presented, { context, accessed: varies }) {
+function saveUnmodified(call, presented, { context, accessed: varies, requestAge }) {
   const { app, store, signer, now } = call;
   let shown = presented;
   let state = call.state(shown.token);
   if (shown.isCookie && state.record === undefined) {
-    shown = call.beginAnew(shown.token);
+    const anew = call.beginAnew(shown.token, { requestAge });
+    if (anew === undefined) return goneResponse(state.reason, varies);
+    shown = anew;
     state = call.state(shown.token);
   }
   if (state.record !== undefined) {
