@@ -10,6 +10,7 @@ from browser import Browser
 from recording_transport import fail_at_deadline
 
 from cloakroom import Client, SessionUnavailable
+from cloakroom.cookie import CookieAction
 from cloakroom.transport import CallFailed
 
 
@@ -28,6 +29,43 @@ def test_a_login_by_the_subject_alone_begins_a_new_session_if_the_old_one_has_en
     browser.finish(session)
 
     assert (session.gone, browser.session().subject) == (None, "ada")
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "reason"), [(["login"], "SUPERSEDED"), (["logout"], "DESTROYED"), (["logout", "login"], "DESTROYED")]
+)
+def test_a_slow_write_without_a_read_leaves_the_cookie_of_a_login_meanwhile(browser, meanwhile, reason):
+    browser.write(a=1)
+    slow = browser.session()
+    # The service's clock has milliseconds.
+    time.sleep(0.002)
+    for action in meanwhile:
+        session = browser.session()
+        if action == "login":
+            session.subject = "ada"
+        else:
+            session.destroy()
+        browser.finish(session)
+
+    slow["b"] = 2
+    decision = slow.finish()
+
+    assert (slow.gone, decision.action) == (reason, CookieAction.KEEP)
+    after = browser.session()
+    assert (after.subject, after.get("b")) == ("ada" if "login" in meanwhile else None, None)
+
+
+def test_a_write_begins_another_session_if_the_one_before_has_ended_before_its_request(browser):
+    browser.write(a=1)
+    old = browser.cookie_header
+    browser.session().destroy()
+    browser.cookie_header = old
+
+    session = browser.session()
+    session["b"] = 2
+    browser.finish(session)
+
+    assert (session.gone, dict(browser.session())) == (None, {"b": 2})
 
 
 @pytest.mark.parametrize("later", [{}, {"theme": "dark"}])

@@ -281,6 +281,8 @@ class Player:
             fields["changes"] = self.changes()
         if self.random.random() < 0.2:
             fields["context"] = self.context()
+        if self.random.random() < 0.3:
+            fields["request_age"] = timedelta(seconds=self.random.choice([-1, 0, 3600]))
         save = methods.SAVE, pb.SaveSessionRequest, fields, self.credential(app)
         self.saves.append((app, save))
         return self.call(*save)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 
 import pytest
 from service import Service
@@ -137,3 +138,29 @@ def test_entries_of_one_user_are_not_those_of_the_next(transport):
     token = save(transport, changes={"subject": "ada", "increment": {"n": 1}}).session.token
     token = save(transport, token=token, changes={"subject": "bob"}).session.token
     assert list(open_session(transport, f"session={token}").session.entries) == ["a"]
+
+
+def test_a_save_by_cookie_header_is_gone_if_its_session_has_ended_since_its_request_began(transport):
+    header = f"session={new_token(transport)}"
+    login = save(transport, header=header, changes={"subject": "ada"})
+    minute = timedelta(minutes=1)
+
+    overtaken = save(transport, header=header, request_age=minute)
+    unmodified = pb.SaveSessionRequest(app="plain", cookie_header=header, request_age=minute)
+    overtaken_too = transport.call(methods.SAVE, unmodified, 5)
+    later, without_age = save(transport, header=header, request_age=timedelta()), save(transport, header=header)
+    of_login = save(transport, header=f"session={login.session.token}", request_age=minute)
+
+    gone = pb.OUTCOME_GONE, pb.END_REASON_SUPERSEDED, []
+    assert [(each.outcome, each.end_reason, list(each.headers)) for each in (overtaken, overtaken_too)] == [gone, gone]
+    assert [each.outcome for each in (later, without_age)] == [pb.OUTCOME_CREATED, pb.OUTCOME_UPDATED]
+    assert of_login.outcome == pb.OUTCOME_UPDATED
+
+
+@pytest.mark.parametrize("seconds", [-1, 315_576_000_001])
+def test_an_age_that_no_request_can_have_is_refused(transport, seconds):
+    request = pb.SaveSessionRequest(app="plain", cookie_header="")
+    request.request_age.seconds = seconds
+    with pytest.raises(CallFailed) as failed:
+        transport.call(methods.SAVE, request, 5)
+    assert failed.value.reason == "REQUEST_AGE_INVALID"

@@ -139,6 +139,8 @@ class SessionState(MutableMapping[str, Any]):
         self._request_info = request_info
         self._entries = Entries(request_info.codec)
         self._credential: dict[str, Any] = {"cookie_header": request_info.cookie_header}
+        #: When the request was received, or has ended its last session.
+        self._receive_time = now()
 
     # Reading.
 
@@ -482,8 +484,10 @@ class SessionState(MutableMapping[str, Any]):
 
         A save whose result is unknown is repeated with the same request_id, so that it is applied only once.
         """
-        self._unconfirmed_save = self._unconfirmed_save or self._build_save()
-        return self._unconfirmed_save
+        self._unconfirmed_save = save = self._unconfirmed_save or self._build_save()
+        if save is not None and save.cookie_header:
+            save.request_age.FromMilliseconds(int((now() - self._receive_time) * 1000))
+        return save
 
     def _open_before(self, save: pb.SaveSessionRequest) -> pb.OpenSessionRequest | None:
         """Returns the open that gives a save its token, or None if the save needs none. `_apply_open_before` takes it.
@@ -528,6 +532,8 @@ class SessionState(MutableMapping[str, Any]):
             # If the cookie stays, it leads to another session from now on.
             is_kept = later.action is CookieAction.KEEP
             self._credential = {"cookie_header": self._request_info.cookie_header if is_kept else ""}
+            # This request itself has ended the session, which does not hinder its next save.
+            self._receive_time = now()
             self._cookie_outdated, self._info = False, pb.Session()
         elif saved.HasField("session"):
             self._info, self._info_time = saved.session, now()

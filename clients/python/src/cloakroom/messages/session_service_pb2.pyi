@@ -230,7 +230,7 @@ class OpenSessionResponse(_message.Message):
     def __init__(self, session: _Optional[_Union[Session, _Mapping]] = ..., read_headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., untouched_headers: _Optional[_Iterable[_Union[Header, _Mapping]]] = ..., recently_authenticated: bool = ..., cookie_outdated: bool = ..., end_reason: _Optional[_Union[EndReason, str]] = ...) -> None: ...
 
 class SaveSessionRequest(_message.Message):
-    __slots__ = ("app", "token", "cookie_header", "key", "changes", "accessed", "etag", "request_id", "rotate", "keep_empty", "cookie_name", "context", "cookie_outdated", "cookie_attributes")
+    __slots__ = ("app", "token", "cookie_header", "key", "changes", "accessed", "etag", "request_id", "rotate", "keep_empty", "cookie_name", "context", "cookie_outdated", "cookie_attributes", "request_age")
     APP_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     COOKIE_HEADER_FIELD_NUMBER: _ClassVar[int]
@@ -245,6 +245,7 @@ class SaveSessionRequest(_message.Message):
     CONTEXT_FIELD_NUMBER: _ClassVar[int]
     COOKIE_OUTDATED_FIELD_NUMBER: _ClassVar[int]
     COOKIE_ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_AGE_FIELD_NUMBER: _ClassVar[int]
     app: str
     token: str
     cookie_header: str
@@ -259,7 +260,8 @@ class SaveSessionRequest(_message.Message):
     context: RequestContext
     cookie_outdated: bool
     cookie_attributes: CookieAttributes
-    def __init__(self, app: _Optional[str] = ..., token: _Optional[str] = ..., cookie_header: _Optional[str] = ..., key: _Optional[bytes] = ..., changes: _Optional[_Union[Changes, _Mapping]] = ..., accessed: bool = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., rotate: bool = ..., keep_empty: bool = ..., cookie_name: _Optional[str] = ..., context: _Optional[_Union[RequestContext, _Mapping]] = ..., cookie_outdated: bool = ..., cookie_attributes: _Optional[_Union[CookieAttributes, _Mapping]] = ...) -> None: ...
+    request_age: _duration_pb2.Duration
+    def __init__(self, app: _Optional[str] = ..., token: _Optional[str] = ..., cookie_header: _Optional[str] = ..., key: _Optional[bytes] = ..., changes: _Optional[_Union[Changes, _Mapping]] = ..., accessed: bool = ..., etag: _Optional[str] = ..., request_id: _Optional[str] = ..., rotate: bool = ..., keep_empty: bool = ..., cookie_name: _Optional[str] = ..., context: _Optional[_Union[RequestContext, _Mapping]] = ..., cookie_outdated: bool = ..., cookie_attributes: _Optional[_Union[CookieAttributes, _Mapping]] = ..., request_age: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class SaveSessionResponse(_message.Message):
     __slots__ = ("outcome", "end_reason", "session", "headers", "counters")

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Union
 from ..messages import session_service_pb2 as pb
 from ..transport import CallFailed
 from .app import App
-from .record import Authority, Fingerprint, Gone, Grace, Precondition, Record, judge, previous_token
+from .record import Authority, Fingerprint, Gone, Grace, Precondition, Record, end_time, judge, previous_token
 from .store import Store
 from .tokens import Note, Rejected, Signer, Token, is_ticket
 from .view import COOKIES_AMBIGUOUS
@@ -55,6 +55,8 @@ class Recovery(NamedTuple):
     token: Token
     record: Record | None
     note: Note
+    #: When the one before it was over by a call. 0: none was.
+    end_time: int = 0
 
 
 @dataclass
@@ -152,31 +154,51 @@ class AppCall:
         previous = previous_token(record, token.verifier, self.now)
         return previous is None or not previous.is_in_grace(self.now)
 
-    def recovery_of(self, token: Token, fingerprint: Fingerprint | None = None) -> Presented | None:
+    def recovery_of(self, token: Token) -> Presented | None:
         """Returns the credential of a token's recovery session; None: the token is not superseded."""
         state = self.state(token)
         if not isinstance(state, Superseded):
             return None
-        recovery = self.find_recovery(state, fingerprint)
+        recovery = self.find_recovery(state)
         return Presented(recovery.token, recovery.note, is_ticket=True)
 
-    def begin_anew(self, token: Token, fingerprint: Fingerprint | None = None) -> Presented:
-        """Returns the credential of the session that a dead cookie gets, a repeated save that of the first time."""
-        return self.recovery_of(token, fingerprint) or new_ticket()
+    def begin_anew(
+        self, token: Token, fingerprint: Fingerprint | None, request: pb.SaveSessionRequest
+    ) -> Presented | None:
+        """Returns the credential of the session that a dead cookie gets, a repeated save that of the first time.
+
+        None: a call has ended its session since the request was received.
+        """
+        has_age = request.HasField("request_age")
+        received = self.now - request.request_age.ToMilliseconds()
+        if has_age and received < self._end_time(token):
+            return None
+        state = self.state(token)
+        if not isinstance(state, Superseded):
+            return new_ticket()
+        recovery = self.find_recovery(state, fingerprint)
+        if has_age and received < recovery.end_time:
+            return None
+        return Presented(recovery.token, recovery.note, is_ticket=True)
+
+    def _end_time(self, token: Token) -> int:
+        record = self.load(token)
+        return (end_time(record, token.verifier, self.now) or 0) if record else 0
 
     def find_recovery(self, superseded: Superseded, fingerprint: Fingerprint | None = None) -> Recovery:
-        token, rotate_time = superseded.token, superseded.rotate_time
+        token, rotate_time, ended = superseded.token, superseded.rotate_time, 0
         for _ in range(_MAX_RECOVERIES):
             token = token.recovery(self.app.name)
             record = self.load(token)
             if record is None or record.find_call(fingerprint, self.now) is not None:
-                return Recovery(token, record, self._recovery_note(rotate_time))
+                return Recovery(token, record, self._recovery_note(rotate_time), ended)
             state = self.state(token)
             if isinstance(state, Live):
-                return Recovery(state.token, state.record, self._recovery_note(rotate_time))
+                return Recovery(state.token, state.record, self._recovery_note(rotate_time), ended)
+            ended = max(ended, self._end_time(token))
             if isinstance(state, Superseded):
                 rotate_time = max(rotate_time, state.rotate_time)
-        return Recovery(Token.random(), None, self._recovery_note(rotate_time))
+        return Recovery(Token.random(), None, self._recovery_note(rotate_time), ended)
 
     def _recovery_note(self, rotate_time: int) -> Note:
         return Note.KEEP if self.now < rotate_time + _COOKIE_DELAY else Note.SET

@@ -208,6 +208,16 @@ def _check_authority(record: Record, precondition: Precondition) -> Denial | Non
     return Gone(pb.END_REASON_SUPERSEDED)
 
 
+def end_time(record: Record, verifier: bytes, now: int) -> int | None:
+    """Returns when the token ceased to open the session by a call; None: it opens it, or only time has ended it."""
+    times = [] if record.end is None else [record.end[1]]
+    if record.verifier != verifier:
+        previous = previous_token(record, verifier, now)
+        replaced = record.previous.time if record.previous else record.create_time
+        times.append(previous.time + previous.grace if previous else replaced)
+    return min(times, default=None)
+
+
 def previous_token(record: Record, verifier: bytes, now: int) -> PreviousToken | None:
     """Returns the last rotation, if it was requested with this token and is still known."""
     previous = record.previous

@@ -21,7 +21,7 @@ def rotate_session(call: AppCall, request: pb.RotateSessionRequest) -> pb.SaveSe
     is_renewal = request.cause == pb.ROTATION_CAUSE_RENEWAL
     if is_renewal and presented.note is Note.KEEP:
         # The cookie of the renewal could replace that of a login.
-        return save_unmodified(call, presented, None, varies=False)
+        return save_unmodified(call, presented, None, pb.SaveSessionRequest())
     fingerprint = fingerprint_of(request.request_id, b"r" + bytes([is_renewal]))
     context = request.context if request.HasField("context") else None
     renewed = _find_renewed(call, presented.token, fingerprint) if is_renewal else None

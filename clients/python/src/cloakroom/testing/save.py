@@ -31,30 +31,33 @@ def save_session(
             raise etag_mismatch(prepared.write.etag) from None
         first_record(call, prepared)
         destroy_all(call, request.cookie_header, None)
-        return _save_prepared(call, prepared, varies=request.accessed)
+        return _save_prepared(call, prepared, request)
     is_token = not presented.is_ticket and not presented.is_cookie
     if request.cookie_outdated and is_token and presented.note is Note.NONE:
         presented = presented._replace(note=Note.SET)
     if message is None and not request.rotate:
         context = request.context if request.HasField("context") else None
-        return save_unmodified(call, presented, context, varies=request.accessed)
-    return _save_prepared(call, prepare(call, request, message, etag, presented), varies=request.accessed)
+        return save_unmodified(call, presented, context, request)
+    return _save_prepared(call, prepare(call, request, message, etag, presented), request)
 
 
-def _save_prepared(call: AppCall, prepared: PreparedSave, *, varies: bool) -> pb.SaveSessionResponse:
+def _save_prepared(call: AppCall, prepared: PreparedSave, request: pb.SaveSessionRequest) -> pb.SaveSessionResponse:
+    varies = request.accessed
     result = _try_save(call, prepared)
     if isinstance(result, (Gone, Missing)) and prepared.presented.is_cookie:
         # A save by cookie_header is an open and a save in one step.
-        presented = call.begin_anew(prepared.presented.token, prepared.write.fingerprint)
+        presented = call.begin_anew(prepared.presented.token, prepared.write.fingerprint, request)
+        if presented is None:
+            return _saved(call, prepared, result, varies=varies)
         prepared = prepared.with_credential(presented)
         result = _try_save(call, prepared)
     if result is not None:
         evict(call, prepared, result)
         return _saved(call, prepared, result, varies=varies)
-    changes, presented = prepared.changes, prepared.presented
+    changes, shown = prepared.changes, prepared.presented
     if changes is not None and not isinstance(changes.permanent, bool):
-        return deleted(call, presented, pb.END_REASON_EMPTIED, {}, varies=varies)
-    session = new_session(call, presented.token, presented.note)
+        return deleted(call, shown, pb.END_REASON_EMPTIED, {}, varies=varies)
+    session = new_session(call, shown.token, shown.note)
     return unchanged(call, session, sets_cookie=False, varies=varies)
 
 
@@ -85,11 +88,15 @@ def _try_save(call: AppCall, prepared: PreparedSave) -> WriteResult | None:
 
 
 def save_unmodified(
-    call: AppCall, presented: Presented, context: pb.RequestContext | None, *, varies: bool
+    call: AppCall, presented: Presented, context: pb.RequestContext | None, request: pb.SaveSessionRequest
 ) -> pb.SaveSessionResponse:
+    varies = request.accessed
     state = call.state(presented.token)
     if presented.is_cookie and not isinstance(state, Live):
-        presented = call.begin_anew(presented.token)
+        anew = call.begin_anew(presented.token, None, request)
+        if anew is None:
+            return gone(state.reason, varies=varies)
+        presented = anew
         state = call.state(presented.token)
     if isinstance(state, Live):
         record, token = state

@@ -39,6 +39,9 @@ class Sessions:
         changes = Message(request.changes) if request.HasField("changes") else None
         etag = _etag(request.etag)
         _check_request_id(request)
+        if request.HasField("request_age") and span_of(request.request_age, at_least=0) is None:
+            message = "request_age: it has to be a valid span that is not negative"
+            raise CallFailed("INVALID_ARGUMENT", "REQUEST_AGE_INVALID", message)
         return save_session(self._begin(app, request), request, changes, etag)
 
     def rotate(self, app: App, request: pb.RotateSessionRequest) -> pb.RotateSessionResponse:
