@@ -113,7 +113,8 @@ fn check_authority(head: &Head, precondition: &Precondition) -> Result<(), Denia
 /// Returns when a call ended the session, or replaced the token, so that the token no longer opens the session.
 ///
 /// `None`: the token opens the session, only time has ended it, or all sessions of the app were revoked, and no session
-/// keeps the time of that. Of a token that is no longer remembered only the last rotation is known, so the time may be too late.
+/// keeps the time of that. Of a token that is no longer remembered only the last rotation is known, so the time may be
+/// too late.
 pub fn end_time(head: &Head, verifier_hash: VerifierHash, now: Time) -> Option<Time> {
     if now >= head.tombstone_expiry() {
         return None;
