@@ -7,7 +7,7 @@ import { GRPCRoute } from '../../.tools/custom-resources/node_modules/@kubernete
 import { PrometheusRule, ServiceMonitor } from '../../.tools/custom-resources/node_modules/@kubernetes-models/prometheus-operator/monitoring.coreos.com/v1/index.js';
 import { ROOT, run } from '../deploy/engine.mjs';
 import { validate } from '../deploy/kubernetes.mjs';
-import { CHART, find, goldenFile, goldenText, HELM, lint, renderChart, VALUES, yaml } from './chart.mjs';
+import { CHART, find, goldenFile, goldenText, HELM, lint, renderChart, templateArgs, VALUES, yaml } from './chart.mjs';
 import { describedValues, readme, readmeWith, valuesText } from './readme.mjs';
 import { inFolder } from './service.mjs';
 
@@ -48,6 +48,17 @@ test('only a Kubernetes that knows matchLabelKeys gets them', async () => {
 
   assert.equal((await spread('1.26.0')).matchLabelKeys, undefined);
   assert.deepEqual((await spread('1.27.0')).matchLabelKeys, ['pod-template-hash']);
+});
+
+test('labels and annotations of the chart are there once, whatever the values say', async () => {
+  const own = ['podAnnotations.checksum/config', 'podLabels.app\\.kubernetes\\.io/instance', 'networkPolicy.clientLabels.app\\.kubernetes\\.io/name'];
+  const text = await run(HELM, templateArgs('embedded', own.flatMap((name) => ['--set-string', `${name}=theirs`])));
+
+  const deployment = text.split(/^---\n/m).find((part) => part.includes('\nkind: Deployment\n'));
+  const pod = text.split(/^---\n/m).find((part) => part.includes('\nkind: Pod\n'));
+  assert.deepEqual(deployment.match(/checksum\/config: .*/g)?.map((line) => line.includes('theirs')), [false]);
+  assert.ok(!deployment.includes('theirs'), deployment);
+  assert.ok(!pod.includes('theirs'), pod);
 });
 
 test('the alerts and the dashboard are those of deploy/', async () => {
