@@ -50,6 +50,15 @@ test('only a Kubernetes that knows matchLabelKeys gets them', async () => {
   assert.deepEqual((await spread('1.27.0')).matchLabelKeys, ['pod-template-hash']);
 });
 
+test('a pod may wait until the one before it has stopped, and then take its time to start', async () => {
+  for (const drain of [10, 600]) {
+    const rendered = await renderChart('embedded', '--set', `shutdown.drainSeconds=${drain},startupSeconds=121`);
+    const { containers: [{ startupProbe }], terminationGracePeriodSeconds } = find(rendered, 'Deployment').spec.template.spec;
+
+    assert.ok(startupProbe.periodSeconds * startupProbe.failureThreshold >= terminationGracePeriodSeconds + 121, `${drain} seconds`);
+  }
+});
+
 test('labels and annotations of the chart are there once, whatever the values say', async () => {
   const own = ['podAnnotations.checksum/config', 'podLabels.app\\.kubernetes\\.io/instance', 'networkPolicy.clientLabels.app\\.kubernetes\\.io/name'];
   const text = await run(HELM, templateArgs('embedded', own.flatMap((name) => ['--set-string', `${name}=theirs`])));
