@@ -46,6 +46,7 @@ VOLUME /data
 USER 65532:65532
 EXPOSE 50051
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["/cloakroom", "healthcheck"]
+# It passes too while the store is full or refuses writes: nothing that ends or leaves out an unhealthy container helps then.
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s CMD ["/cloakroom", "healthcheck", "--readable"]
 ENTRYPOINT ["/cloakroom"]
 CMD ["serve"]

@@ -25,6 +25,9 @@ pub(super) struct HealthcheckArgs {
     /// Ask only whether the process lives, whatever its store does
     #[arg(long)]
     live: bool,
+    /// Ask only whether sessions can be read, so that the answer is yes while the store is full or refuses writes
+    #[arg(long, conflicts_with = "live")]
+    readable: bool,
     /// The time to wait for the answer, such as 500ms or 3s
     #[arg(long, value_name = "DURATION", default_value = "3s", value_parser = duration::parse)]
     timeout: Duration,
@@ -46,7 +49,11 @@ impl HealthcheckArgs {
             }
         };
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let service = if self.live { "" } else { grpc::SESSION_SERVICE };
+        let service = match () {
+            () if self.live => "",
+            () if self.readable => grpc::READABLE_SERVICE,
+            () => grpc::SESSION_SERVICE,
+        };
         let health = runtime.block_on(health(&address, tls, service, self.timeout));
         match health {
             Ok(()) => Ok(output::print(&format!("{address}: SERVING"))?),

@@ -35,6 +35,9 @@ pub use unary::{SessionServer, UnaryRequest, UnaryResponse};
 pub use wire::admin_service_server::SERVICE_NAME as ADMIN_SERVICE;
 pub use wire::session_service_server::SERVICE_NAME as SESSION_SERVICE;
 
+/// The name by which health checks ask whether sessions can be read, whether or not the store takes writes.
+pub const READABLE_SERVICE: &str = "cloakroom.v1.SessionService.readable";
+
 /// The largest request to the health and reflection services, which callers without a role may use.
 ///
 /// A longer one is rejected by its length prefix alone, so it never holds a part of the budget for large requests.

@@ -26,7 +26,7 @@ pub(super) async fn run(
 ) {
     let store = service.store();
     tokio::join!(
-        watch_store(|| store.ping(), health, store_unhealthy_after),
+        watch_store(|| store.ping(), || store.check_reads(), health, store_unhealthy_after),
         sweep_store(store, clock),
         count_live_sessions(service, live_count_interval),
         watch_store_clock(store, clock),
@@ -38,35 +38,44 @@ pub(super) async fn run(
 ///
 /// `NOT_SERVING` at once if the store refuses to work or is full, and after `unhealthy_after` without a success if it is
 /// silent, for a short silence is no reason to turn traffic away. `SERVING` at the next success.
-async fn watch_store<F: Future<Output = Result<(), store::Error>>>(
-    ping: impl Fn() -> F,
+///
+/// While it is not serving, a read tells whether sessions can be read all the same: all replicas share the store, and none
+/// of them could log a user out if a store without room took all of them away.
+async fn watch_store<P, R>(
+    ping: impl Fn() -> P,
+    read: impl Fn() -> R,
     health: &HealthPublisher,
     unhealthy_after: Duration,
-) {
+) where
+    P: Future<Output = Result<(), store::Error>>,
+    R: Future<Output = Result<(), store::Error>>,
+{
     let interval = PING_INTERVAL.min(unhealthy_after / 4);
     // With a timeout, because a disk that hangs never responds. Redis has one of its own, and names a cause.
     let max_wait = unhealthy_after + PING_INTERVAL;
     let silent = || store::Error::unavailable(format!("no answer within {}", duration::text(max_wait)));
+    // A read that takes longer is none that a user waits for.
+    let can_read = async || matches!(timeout(unhealthy_after / 2, read()).await, Ok(Ok(())));
     let mut silence = Silence { since: None, interval, limit: unhealthy_after };
     let mut logged_problem = None;
-    let mut published = ServingStatus::NotServing;
-    health.publish(published).await;
+    let mut published = Published::start(health).await;
     loop {
         let deadline = silence.deadline(Instant::now());
         let mut pinging = pin!(timeout(max_wait, ping()));
-        let result = match timeout_at(deadline, pinging.as_mut()).await {
-            Ok(result) => result,
+        let (result, reads) = match timeout_at(deadline, pinging.as_mut()).await {
+            Ok(result) => (result, None),
             Err(_) => {
                 // The cause is logged when the ping tells it.
                 health.publish_store_up(false);
-                change(&mut published, ServingStatus::NotServing, health).await;
-                pinging.await
+                published.change_status(ServingStatus::NotServing).await;
+                let (result, reads) = tokio::join!(pinging, can_read());
+                (result, Some(reads))
             }
         };
         let result = result.unwrap_or_else(|_| Err(silent()));
         health.publish_store_up(result.is_ok());
         let is_short_silence = matches!(result, Err(store::Error::Unavailable(_)))
-            && published == ServingStatus::Serving
+            && published.status == ServingStatus::Serving
             && Instant::now() < deadline;
         let mut next = Instant::now() + interval;
         if is_short_silence {
@@ -74,7 +83,13 @@ async fn watch_store<F: Future<Output = Result<(), store::Error>>>(
         } else {
             let status = if result.is_ok() { ServingStatus::Serving } else { ServingStatus::NotServing };
             log_change(&mut logged_problem, &result);
-            change(&mut published, status, health).await;
+            published.change_status(status).await;
+            let reads = match reads {
+                _ if result.is_ok() => true,
+                Some(reads) => reads,
+                None => can_read().await,
+            };
+            published.change_readable(reads).await;
         }
         if result.is_ok() {
             silence.end();
@@ -104,11 +119,33 @@ impl Silence {
     }
 }
 
-/// Publishes a status that differs from the one published before.
-async fn change(published: &mut ServingStatus, status: ServingStatus, health: &HealthPublisher) {
-    if *published != status {
-        *published = status;
-        health.publish(status).await;
+/// The health that was published last. Publishes only what differs from it.
+struct Published<'h> {
+    health: &'h HealthPublisher,
+    status: ServingStatus,
+    readable: bool,
+}
+
+impl<'h> Published<'h> {
+    /// Publishes that nothing is known of the store yet.
+    async fn start(health: &'h HealthPublisher) -> Self {
+        health.publish(ServingStatus::NotServing).await;
+        health.publish_readable(false).await;
+        Self { health, status: ServingStatus::NotServing, readable: false }
+    }
+
+    async fn change_status(&mut self, status: ServingStatus) {
+        if self.status != status {
+            self.status = status;
+            self.health.publish(status).await;
+        }
+    }
+
+    async fn change_readable(&mut self, readable: bool) {
+        if self.readable != readable {
+            self.readable = readable;
+            self.health.publish_readable(readable).await;
+        }
     }
 }
 
@@ -212,7 +249,7 @@ const CERTIFICATE_INTERVAL: Duration = Duration::from_secs(2);
 #[cfg(test)]
 mod tests {
     use std::future::pending;
-    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
     use tokio_util::sync::CancellationToken;
     use tonic::Request;
@@ -257,6 +294,62 @@ mod tests {
         assert!(lines.len() == 3 && lines[..2].iter().all(warning) && lines[2].contains("agree again"), "{lines:?}");
     }
 
+    async fn readable() -> Result<(), store::Error> {
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_store_is_readable_while_it_answers_reads_whatever_the_ping_says() {
+        let health = HealthPublisher::default();
+        let refuses = async || Err(store::Error::Refused("READONLY".into()));
+        let can_read = AtomicBool::new(true);
+        let read = async || match can_read.load(Ordering::Relaxed) {
+            true => Ok(()),
+            false => Err(store::Error::Refused("NOAUTH".into())),
+        };
+        let becomes = async |expected: bool| {
+            while health.state.is_readable() != expected {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let changes = async {
+            becomes(true).await;
+            can_read.store(false, Ordering::Relaxed);
+            becomes(false).await;
+            can_read.store(true, Ordering::Relaxed);
+            becomes(true).await;
+        };
+
+        tokio::select! {
+            () = watch_store(refuses, read, &health, Duration::from_millis(40)) => {}
+            changed = timeout(Duration::from_secs(10), changes) => changed.unwrap(),
+        }
+        assert!(!health.state.is_serving());
+    }
+
+    #[tokio::test]
+    async fn a_store_that_hangs_at_reads_too_is_not_readable() {
+        let health = HealthPublisher::default();
+        let pings = AtomicUsize::new(0);
+        let ping = async || match pings.fetch_add(1, Ordering::Relaxed) {
+            0 => Ok(()),
+            _ => pending().await,
+        };
+        let was_readable = async {
+            while !health.state.is_readable() {
+                sleep(Duration::from_millis(1)).await;
+            }
+            while health.state.is_readable() {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+
+        tokio::select! {
+            () = watch_store(ping, pending::<Result<(), store::Error>>, &health, Duration::from_millis(40)) => {}
+            ended = timeout(Duration::from_secs(10), was_readable) => ended.unwrap(),
+        }
+    }
+
     #[tokio::test]
     async fn a_store_that_refuses_makes_health_not_serving_at_once() {
         let health = HealthPublisher::default();
@@ -272,7 +365,7 @@ mod tests {
         };
 
         tokio::select! {
-            () = watch_store(ping, &health, Duration::from_secs(3600)) => {}
+            () = watch_store(ping, readable, &health, Duration::from_secs(3600)) => {}
             not_serving = timeout(Duration::from_secs(5), not_serving) => not_serving.unwrap(),
         }
     }
@@ -294,7 +387,7 @@ mod tests {
         };
 
         tokio::select! {
-            () = watch_store(ping, &health, unhealthy_after) => {}
+            () = watch_store(ping, readable, &health, unhealthy_after) => {}
             // Several pings, for a machine that stands still ends both waits at once.
             noticed = timeout(Duration::from_secs(10), was_noticed.cancelled()) => noticed.unwrap(),
         }
@@ -330,7 +423,7 @@ mod tests {
         };
 
         tokio::select! {
-            () = watch_store(pending::<Result<(), store::Error>>, &health, Duration::from_millis(10)) => {}
+            () = watch_store(pending::<Result<(), store::Error>>, readable, &health, Duration::from_millis(10)) => {}
             not_serving = timeout(Duration::from_secs(5), not_serving) => not_serving.unwrap(),
         }
     }

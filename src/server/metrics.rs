@@ -78,6 +78,8 @@ impl MetricsSources {
         writer
             .family("cloakroom_serving", MetricKind::Gauge, "Whether health checks return SERVING.")
             .sample(&[], u64::from(self.health.is_serving()));
+        let help = "Whether sessions can be read: 1 also while the store takes no writes.";
+        writer.family("cloakroom_readable", MetricKind::Gauge, help).sample(&[], u64::from(self.health.is_readable()));
         writer
             .family("cloakroom_store_up", MetricKind::Gauge, "Whether the last ping of the store was successful.")
             .sample(&[], u64::from(self.health.is_store_up()));

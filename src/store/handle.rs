@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures_util::future::select_ok;
 use tracing::error;
 
 use super::damage::log_damage;
@@ -105,6 +106,27 @@ impl Handle {
             warnings.extend(Box::pin(store.fsync_warnings()).await?);
         }
         Ok(warnings)
+    }
+
+    /// Checks that the store answers reads now, whether or not it takes writes. Metrics do not count it.
+    ///
+    /// Of a Redis Cluster one node is enough, for others read the sessions that are there.
+    pub async fn check_reads(&self) -> Result<(), Error> {
+        let app = AppName::parse(AppName::DEFAULT).expect("the default is a name");
+        let read = |number: u8| {
+            let session_key = SessionKey { app: app.clone(), id: SessionId::from_bytes([number; 16]) };
+            Box::pin(async move { self.load_unmeasured(&session_key).await })
+        };
+        select_ok((0..READ_PROBES).map(read)).await.map(drop)
+    }
+
+    async fn load_unmeasured(&self, session_key: &SessionKey) -> Result<Option<Snapshot>, Error> {
+        match &self.backend {
+            Backend::Memory(store) => store.load(session_key).await,
+            Backend::Embedded(store) => store.load(session_key).await,
+            Backend::Redis(store) => store.load(session_key).await,
+            Backend::Moving(store) => store.load(session_key).await,
+        }
     }
 
     /// Each Redis of the store; two if sessions move between them.
@@ -253,6 +275,9 @@ imports! {
     restore_revocation(revocation: &SubjectRevocation, apps: &[AppName]) -> ();
     restore(imported: &ImportedSession, mode: ImportMode) -> Decision;
 }
+
+/// How many sessions, none of which exists, are looked for. They lie in different partitions.
+const READ_PROBES: u8 = 8;
 
 const NO_IMPORT: &str = "the memory store has no imports";
 const NO_IMPORT_WHILE_MOVING: &str =

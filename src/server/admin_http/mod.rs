@@ -1,4 +1,4 @@
-//! The HTTP pages of the admin listener: metrics, liveness and readiness.
+//! The HTTP pages of the admin listener: metrics, liveness and readiness, for all calls or for those that read.
 //!
 //! A page neither waits nor reads the store, so it also responds during an outage of the store.
 
@@ -50,7 +50,9 @@ impl AdminHttp {
             "/healthz" => page(StatusCode::OK, PLAIN, "alive\n"),
             "/readyz" if self.metrics.health.is_serving() => page(StatusCode::OK, PLAIN, "serving\n"),
             "/readyz" => page(StatusCode::SERVICE_UNAVAILABLE, PLAIN, "not serving\n"),
-            _ => page(StatusCode::NOT_FOUND, PLAIN, "there are /console, /metrics, /healthz and /readyz\n"),
+            "/readablez" if self.metrics.health.is_readable() => page(StatusCode::OK, PLAIN, "readable\n"),
+            "/readablez" => page(StatusCode::SERVICE_UNAVAILABLE, PLAIN, "not readable\n"),
+            _ => page(StatusCode::NOT_FOUND, PLAIN, "there are /console, /metrics, /healthz, /readyz and /readablez\n"),
         }
     }
 }

@@ -112,7 +112,9 @@ async fn head_is_answered_as_get_without_a_body() {
 
     for version in [HttpVersion::Http1, HttpVersion::Http2] {
         let client = ConnectTransport::new(Target::Tcp(address), Codec::Json, version);
-        for (path, status, length) in [("/healthz", 200, "6"), ("/readyz", 200, "8"), ("/", 404, "51")] {
+        for (path, status, length) in
+            [("/healthz", 200, "6"), ("/readyz", 200, "8"), ("/readablez", 200, "9"), ("/", 404, "63")]
+        {
             let head = Request::head(format!("http://localhost{path}")).body(Bytes::new()).unwrap();
 
             let response = client.request(head).await;

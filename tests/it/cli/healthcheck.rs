@@ -12,6 +12,9 @@ use tower::ServiceExt as _;
 
 use super::program::{Ended, Program};
 
+const SESSION_SERVICE: &str = "cloakroom.v1.SessionService";
+const READABLE: &str = "cloakroom.v1.SessionService.readable";
+
 /// A service that reports a given health to its first connection.
 struct Service(Runtime);
 
@@ -27,6 +30,15 @@ impl Service {
         address
     }
 
+    /// Serves on TCP as a service whose store takes no writes, with this answer to whether it reads.
+    fn that_does_not_write(&self, readable: ServingStatus) -> String {
+        let listener = self.0.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let health = [(SESSION_SERVICE, ServingStatus::NotServing), (READABLE, readable)];
+        self.0.spawn(async move { serve_health(listener.accept().await.unwrap().0, &health).await });
+        address
+    }
+
     fn on_unix(&self, path: &Path, status: ServingStatus) -> String {
         let _context = self.0.enter();
         let listener = UnixListener::bind(path).unwrap();
@@ -36,8 +48,17 @@ impl Service {
 }
 
 async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, status: ServingStatus) {
+    serve_health(stream, &[(SESSION_SERVICE, status)]).await;
+}
+
+async fn serve_health(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    services: &[(&str, ServingStatus)],
+) {
     let (reporter, health) = tonic_health::server::health_reporter();
-    reporter.set_service_status("cloakroom.v1.SessionService", status).await;
+    for (service, status) in services {
+        reporter.set_service_status(*service, *status).await;
+    }
     let health =
         health.map_request(|request: http::Request<hyper::body::Incoming>| request.map(tonic::body::Body::new));
     let connection = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
@@ -161,6 +182,26 @@ fn a_process_lives_even_if_it_does_not_serve() {
     let ended = Program::new(&["healthcheck", "--live", "--address", &address]).run();
 
     assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+}
+
+#[test]
+fn a_service_whose_store_takes_no_writes_is_asked_whether_it_reads() {
+    let service = Service::new();
+    let (reading, cut_off) =
+        (service.that_does_not_write(ServingStatus::Serving), service.that_does_not_write(ServingStatus::NotServing));
+    let ask = |address: &str| Program::new(&["healthcheck", "--readable", "--address", address]).run();
+
+    let (yes, no) = (ask(&reading), ask(&cut_off));
+
+    assert_eq!((yes.code, yes.stdout), (Some(0), format!("{reading}: SERVING\n")), "{}", yes.stderr);
+    assert_eq!((no.code, no.stderr), (Some(1), format!("{cut_off}: NOT_SERVING\n")));
+}
+
+#[test]
+fn life_and_reads_are_not_asked_for_at_once() {
+    let ended = Program::new(&["healthcheck", "--readable", "--live"]).run();
+
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
 }
 
 #[test]

@@ -92,6 +92,7 @@ async fn a_full_disk_ends_sessions_at_the_first_try_and_goes_on_when_it_has_room
     for session in [&destroyed, &revoked, &of_subject, &of_app] {
         assert!(full.is_alive(&session.token).await, "reading goes on");
     }
+    assert!(full.process.page("/readablez").await.contains(" 200 "), "and a probe says so");
 
     let credential = Some(destroy_session_request::Credential::Token(destroyed.token.clone()));
     let destroy = DestroySessionRequest { credential, ..Default::default() };

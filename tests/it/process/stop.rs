@@ -15,6 +15,7 @@ use crate::support::calls::{ChangesExt as _, open_cookie, save};
 use crate::support::redis::RedisServer;
 
 const SERVICE: &str = "cloakroom.v1.SessionService";
+const READABLE: &str = "cloakroom.v1.SessionService.readable";
 const STREAMS: &str = r#"cloakroom_streams{listener="frontends"}"#;
 
 /// Starts a process on a frozen Redis, and a call that waits for it.
@@ -41,8 +42,12 @@ async fn with_running_call(server: &str) -> (RedisServer, Process, JoinHandle<Re
 }
 
 async fn health(process: &Process) -> ServingStatus {
+    health_of(process, SERVICE).await
+}
+
+async fn health_of(process: &Process, service: &str) -> ServingStatus {
     let mut client = HealthClient::new(process.endpoint().connect_lazy());
-    client.check(HealthCheckRequest { service: SERVICE.to_owned() }).await.unwrap().into_inner().status()
+    client.check(HealthCheckRequest { service: service.to_owned() }).await.unwrap().into_inner().status()
 }
 
 #[tokio::test]
@@ -50,11 +55,15 @@ async fn a_stopping_process_reports_not_serving_and_still_serves() {
     let config = "[store]\nkind = \"memory\"\n[server]\nshutdown_delay = \"1h\"\n";
     let mut process = Process::start(config, &[], &[]).await;
     assert_eq!(health(&process).await, ServingStatus::Serving);
+    assert_eq!(health_of(&process, READABLE).await, ServingStatus::Serving);
 
     process.signal("-TERM");
 
     eventually("503", async || process.page("/readyz").await.starts_with("HTTP/1.1 503 ").then_some(())).await;
     assert_eq!(health(&process).await, ServingStatus::NotServing);
+    // No new call is to come, whether it reads or writes.
+    assert!(process.page("/readablez").await.starts_with("HTTP/1.1 503 "));
+    assert_eq!(health_of(&process, READABLE).await, ServingStatus::NotServing);
     // Load balancers take a while to notice, and calls that they send until then are served.
     assert!(process.client().open_session(OpenSessionRequest::default()).await.is_ok());
     assert!(process.page("/healthz").await.starts_with("HTTP/1.1 200 "), "it is alive");

@@ -1,10 +1,11 @@
-//! A process whose Redis is down, at its start or later: it stays up, is not ready, and gets ready by itself.
+//! A process whose Redis is down or takes no writes, at its start or later: it stays up, and gets ready by itself.
 
 use std::cell::RefCell;
 use std::time::Duration;
 
-use cloakroom::grpc::wire::{Changes, OpenSessionRequest};
+use cloakroom::grpc::wire::{Changes, DestroySessionRequest, OpenSessionRequest, destroy_session_request};
 use cloakroom::token::Key;
+use tokio::time::sleep;
 use tonic::Code;
 
 use super::child::Process;
@@ -87,16 +88,78 @@ async fn health_follows_a_redis_that_is_stopped_and_started() {
 
 async fn health_follows_an_outage(begin: fn(&mut RedisServer), end: fn(&mut RedisServer)) {
     let mut redis = RedisServer::start();
-    let config = format!(
-        "[store]\nkind = \"redis\"\n[store.redis]\nurl = \"{}\"\n[apps.default]\nkeys = [\"{}\"]\n",
-        redis.url(),
-        Key::generate()
-    );
-    let process = Process::start(&config, &[], &[]).await;
+    let process = Process::start(&config_of(&redis), &[], &[]).await;
 
     begin(&mut redis);
     until_told("an outage", async || process.page("/readyz").await.starts_with("HTTP/1.1 503 ")).await;
     assert!(process.page("/healthz").await.starts_with("HTTP/1.1 200 "), "the process is alive");
+    until_told("its reads", async || process.page("/readablez").await.starts_with("HTTP/1.1 503 ")).await;
     end(&mut redis);
     until_told("its end", async || process.page("/readyz").await.starts_with("HTTP/1.1 200 ")).await;
+    until_told("reads", async || process.page("/readablez").await.starts_with("HTTP/1.1 200 ")).await;
+}
+
+#[tokio::test]
+async fn a_process_on_a_full_redis_stays_readable_and_ends_sessions() {
+    let (full, room) = (["config", "set", "maxmemory", "1"], ["config", "set", "maxmemory", "0"]);
+    let redis = RedisServer::start();
+    let mut process = Process::start(&config_of(&redis), &[], &[]).await;
+    let (kept, ended) = (saved(&process).await, saved(&process).await);
+
+    redis.cli(&full);
+    until_told("a full store", async || process.page("/readyz").await.starts_with("HTTP/1.1 503 ")).await;
+    let page = process.page("/readablez").await;
+    let opened = process.client().open_session(open_cookie(&format!("session={kept}"))).await.unwrap().into_inner();
+    let credential = Some(destroy_session_request::Credential::Token(ended.clone()));
+    process.client().destroy_session(DestroySessionRequest { credential, ..Default::default() }).await.unwrap();
+    // Probes ask for so long that one wrong answer between two pings would be seen.
+    for _ in 0..100 {
+        assert!(process.page("/readablez").await.starts_with("HTTP/1.1 200 "));
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(process.metric("cloakroom_serving").await, Some(0.0));
+    assert_eq!(process.metric("cloakroom_readable").await, Some(1.0));
+
+    // A replica that starts meanwhile has to serve too.
+    process.signal("-TERM");
+    assert!(process.await_exit().await.success());
+    process.start_again_unready().await;
+    until_told("reads", async || process.page("/readablez").await.starts_with("HTTP/1.1 200 ")).await;
+    assert!(process.page("/readyz").await.starts_with("HTTP/1.1 503 "));
+
+    assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
+    assert!(!opened.session.unwrap().new);
+    redis.cli(&room);
+    until_told("room", async || process.page("/readyz").await.starts_with("HTTP/1.1 200 ")).await;
+}
+
+#[tokio::test]
+async fn a_process_that_redis_does_not_let_in_is_not_readable() {
+    let redis = RedisServer::start();
+    let mut process = Process::start(&config_of(&redis), &[], &[]).await;
+    process.signal("-TERM");
+    assert!(process.await_exit().await.success());
+    redis.cli(&["config", "set", "requirepass", "secret"]);
+
+    process.start_again_unready().await;
+    process.await_output("the store does not work", 1).await;
+
+    assert!(process.page("/readablez").await.starts_with("HTTP/1.1 503 "));
+    redis.cli(&["-a", "secret", "config", "set", "requirepass", ""]);
+    until_told("reads", async || process.page("/readablez").await.starts_with("HTTP/1.1 200 ")).await;
+}
+
+/// Saves a session, and returns its token.
+async fn saved(process: &Process) -> String {
+    let ticket = process.client().open_session(OpenSessionRequest::default()).await.unwrap().into_inner();
+    let saving = save(&ticket.session.unwrap().token, Changes::default().set("a", "1"));
+    process.client().save_session(saving).await.unwrap().into_inner().session.unwrap().token
+}
+
+fn config_of(redis: &RedisServer) -> String {
+    format!(
+        "[store]\nkind = \"redis\"\n[store.redis]\nurl = \"{}\"\n[apps.default]\nkeys = [\"{}\"]\n",
+        redis.url(),
+        Key::generate()
+    )
 }

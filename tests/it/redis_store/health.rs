@@ -35,6 +35,7 @@ async fn health_follows(broken_by: &[&[&str]], mended_by: &[&[&str]]) {
     await_health(&service, ServingStatus::NotServing).await;
     assert_eq!(service.entries(&token).await["a"], "1");
     assert_eq!(health(&service, "").await, ServingStatus::Serving, "liveness does not depend on the store");
+    assert_eq!(health(&service, grpc::READABLE_SERVICE).await, ServingStatus::Serving, "sessions are read");
 
     mended_by.iter().for_each(|command| assert_eq!(redis.cli(command), "OK\n"));
     await_health(&service, ServingStatus::Serving).await;

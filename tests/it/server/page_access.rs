@@ -47,6 +47,7 @@ async fn metrics_need_a_monitor_or_an_operator_and_health_needs_no_caller() {
         ("/healthz", None, "200 OK"),
         ("/healthz", Some("unknown"), "200 OK"),
         ("/readyz", None, "200 OK"),
+        ("/readablez", None, "200 OK"),
         ("/", None, "404 Not Found"),
     ] {
         let by_token = get(&tls_client, service.operators, path, name.map(token).as_deref()).await;
