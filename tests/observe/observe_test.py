@@ -103,7 +103,9 @@ class MonitoringTest(unittest.TestCase):
         }
         cls.enterClassContext(running(BINARY, "serve", cwd=folder, env=settings))
         wait_for(lambda: cls.page("/readyz"))
-        scrape = {"job_name": "cloakroom", "static_configs": [{"targets": [f"127.0.0.1:{cls.admin}"]}]}
+        # The labels that Kubernetes gives to a target.
+        target = {"targets": [f"127.0.0.1:{cls.admin}"], "labels": {"namespace": "sessions", "service": "cloakroom"}}
+        scrape = {"job_name": "cloakroom", "static_configs": [target]}
         intervals = {"scrape_interval": "500ms", "evaluation_interval": "500ms"}
         # Prometheus reads YAML, which includes JSON.
         config = {"global": intervals, "rule_files": [str(RULES)], "scrape_configs": [scrape]}
@@ -177,7 +179,8 @@ class MonitoringTest(unittest.TestCase):
 
     def test_every_query_of_the_dashboard_returns_a_result(self):
         dashboard = json.loads((ROOT / "deploy/grafana/cloakroom.json").read_text())
-        variables = {"$__rate_interval": "5m", "$job": "cloakroom", "$instance": ".*", "$app": ".*"}
+        variables = {"$__rate_interval": "5m", "$job": "cloakroom", "$instance": ".*", "$app": ".*",
+                     "$namespace": ".*", "$service": ".*"}
         queries = 0
         ids = [panel["id"] for panel in dashboard["panels"]]
         self.assertEqual(len(ids), len(set(ids)))
@@ -194,6 +197,19 @@ class MonitoringTest(unittest.TestCase):
                     self.assertLessEqual(set(labels), set(result[0]["metric"]), "the legend has an unknown label")
                     self.assertNotIn("NaN", [sample["value"][1] for sample in result])
         self.assertGreater(queries, 25)
+
+    def test_the_dashboard_keeps_deployments_apart(self):
+        dashboard = json.loads((ROOT / "deploy/grafana/cloakroom.json").read_text())
+        variables = [variable["name"] for variable in dashboard["templating"]["list"]]
+        self.assertEqual(variables, ["datasource", "job", "namespace", "service", "instance", "app"])
+        for target in [target for panel in dashboard["panels"] for target in panel.get("targets", [])]:
+            with self.subTest(query=target["expr"]):
+                selectors = re.findall(r"{([^}]*)}", target["expr"])
+                self.assertTrue(selectors)
+                for selector in selectors:
+                    self.assertIn('job="$job", namespace=~"$namespace", service=~"$service"', selector)
+                for operator, grouped in re.findall(r"\b(sum|min|max|count)( by \(namespace, service\b)?", target["expr"]):
+                    self.assertTrue(grouped, operator)
 
     def test_every_query_of_the_runbook_returns_a_result(self):
         queries = re.findall(r"^histogram_quantile.*", (ROOT / "docs/runbook.md").read_text(), re.MULTILINE)
