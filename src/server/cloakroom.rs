@@ -105,6 +105,7 @@ impl Cloakroom {
             reloads: Arc::clone(reloader.metrics()),
             spans: tracer.counts().cloned().unwrap_or_default(),
             metric_exports: exporters.metric_export_counts(),
+            counts_sessions: !settings.live_count_interval.is_zero(),
         });
         if let Some(admin) = &mut admin {
             admin.context.admin_http = Some(Arc::new(AdminHttp { metrics: Arc::clone(&metrics), has_console }));

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use crate::app::Kind;
 use crate::audit::AuditCounts;
 use crate::otlp::{ExportOutcome, MetricExportCounts};
 use crate::server::call_metrics::CallMetrics;
@@ -29,6 +30,8 @@ pub(super) struct MetricsSources {
     pub(super) reloads: Arc<ReloadMetrics>,
     pub(super) spans: Arc<SpanCounts>,
     pub(super) metric_exports: Arc<MetricExportCounts>,
+    /// Whether the live sessions are counted at all.
+    pub(super) counts_sessions: bool,
 }
 
 /// Where the numbers of one listener come from.
@@ -71,6 +74,9 @@ impl MetricsSources {
         sessions(writer, &apps);
         migrations(writer, &apps);
         live_count(writer, &apps);
+        if self.counts_sessions {
+            uncounted(writer, &apps);
+        }
         process(writer);
     }
 
@@ -361,5 +367,21 @@ fn live_count(writer: &mut dyn MetricsWriter, apps: &StatsByApp) {
     writer.family("cloakroom_sessions_counted_timestamp_seconds", MetricKind::Gauge, help);
     for (app, count) in counted() {
         writer.sample(&[("app", app)], count.time.seconds());
+    }
+}
+
+/// Writes since when the sessions of an app are to be counted, until they are. Otherwise nothing would show that no count
+/// is ever complete.
+fn uncounted(writer: &mut dyn MetricsWriter, apps: &StatsByApp) {
+    let is_counted =
+        |app: &ServedApp, stats: &AppStats| stats.live_count.is_some() || matches!(app.kind, Kind::Cookie(_));
+    let uncounted: Vec<_> = apps.iter().filter(|(app, stats)| !is_counted(app, stats)).collect();
+    if uncounted.is_empty() {
+        return;
+    }
+    let help = "The start of the process, in seconds since 1970, until the live sessions of the app are counted.";
+    writer.family("cloakroom_sessions_uncounted_since_timestamp_seconds", MetricKind::Gauge, help);
+    for (app, stats) in uncounted {
+        writer.sample(&[("app", app.name.as_str())], stats.start_time.seconds());
     }
 }

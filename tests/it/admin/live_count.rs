@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use cloakroom::app::Apps;
+use cloakroom::app::{self, Apps};
 use cloakroom::server;
 use cloakroom::service::CountPace;
 use cloakroom::session::{Authority, EndReason, Precondition};
-use cloakroom::store::Write;
+use cloakroom::store::{self, Handle, RedisSettings, Write};
 use cloakroom::types::{Clock as _, Time};
 
+use super::http_pages::metric;
 use crate::support::fill::{create_all, for_each, hashed_key, session};
 use crate::support::{StoreKind, TestService, app_settings, long_timeouts};
 
@@ -53,6 +54,29 @@ async fn count(service: &TestService) {
 
 fn is_near(counted: Option<u64>, number: u32) -> bool {
     counted.is_some_and(|counted| (counted as f64 / f64::from(number) - 1.0).abs() <= 0.05)
+}
+
+#[tokio::test]
+async fn apps_that_no_count_was_possible_for_have_a_metric_unless_counting_is_off() {
+    let cookie_kind = app::Settings { kind: app::KindSetting::Cookie, ..app_settings() };
+    let nowhere = RedisSettings { url: "redis://127.0.0.1:1".to_owned(), ..Default::default() };
+    let on = async |live_count_interval| {
+        let settings = store::Settings { kind: store::StoreKind::Redis, redis: nowhere.clone(), ..Default::default() };
+        let apps = [("default", app_settings()), ("flask", cookie_kind.clone())];
+        let server = server::Settings { live_count_interval, ..long_timeouts() };
+        TestService::on_store(Handle::open(&settings).unwrap(), apps, server).await
+    };
+    let (counting, not_counting) = (on(HOUR).await, on(Duration::ZERO).await);
+    let since = async |service: &TestService, app: &str| {
+        metric(service, &format!("cloakroom_sessions_uncounted_since_timestamp_seconds{{app=\"{app}\"}}")).await
+    };
+
+    let [shown, of_cookies, off] =
+        [since(&counting, "default").await, since(&counting, "flask").await, since(&not_counting, "default").await];
+
+    let expected = counting.clock.now().seconds() as f64;
+    assert!(shown.is_some_and(|shown| (shown - expected).abs() < 2.0), "{shown:?}, {expected}");
+    assert_eq!((of_cookies, off), (None, None));
 }
 
 #[apply(on_every_store)]
