@@ -84,10 +84,15 @@ fn has_local_host<B>(request: &Request<B>) -> bool {
 ///
 /// `0.0.0.0` and `::ffff:127.0.0.1` are not: they lead to loopback as well, but browsers send no `sec-fetch-site` there.
 fn is_local(authority: &str) -> bool {
-    let host = match authority.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
+    let parts = match authority.strip_prefix('[') {
+        Some(rest) => rest.split_once(']'),
+        None => Some(authority.split_at(authority.find(':').unwrap_or(authority.len()))),
     };
+    let Some((host, rest)) = parts else { return false };
+    let is_port = |rest: &str| rest.strip_prefix(':').is_some_and(|port| port.bytes().all(|c| c.is_ascii_digit()));
+    if !rest.is_empty() && !is_port(rest) {
+        return false;
+    }
     host.is_empty() || host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
@@ -106,6 +111,11 @@ mod tests {
             assert!(!is_local(host), "{host}");
         }
         for host in ["0.0.0.0:50052", "[::]:50052", "[::ffff:7f00:1]:50052", "[::ffff:127.0.0.1]", "10.0.0.7:1"] {
+            assert!(!is_local(host), "{host}");
+        }
+        for host in
+            ["[::1].evil.example:1", "[::1]evil", "localhost:evil.example", "127.0.0.1:80:80", "[::1", "[::1]:x"]
+        {
             assert!(!is_local(host), "{host}");
         }
     }
