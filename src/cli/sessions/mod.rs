@@ -4,6 +4,7 @@
 //! control characters for the terminal.
 
 pub(super) mod admin;
+mod apps;
 mod event_stream;
 #[cfg(test)]
 mod example;
@@ -65,8 +66,10 @@ enum SessionsCommand {
     Revoke(revoke::RevokeArgs),
     /// End all sessions of a subject
     RevokeSubject(revoke_subject::RevokeSubjectArgs),
-    /// End all sessions of the app
+    /// End all sessions of the app, or with --all of all apps
     RevokeApp(revoke_app::RevokeAppArgs),
+    /// List the apps that the service has and this caller may use
+    Apps(apps::AppsArgs),
     /// Print the statistics of the app: live, opened, created and ended sessions
     Stats(stats::StatsArgs),
     /// Print events until stopped (created, rotated, subject changed, ended by a call), or of one session until it ends
@@ -110,6 +113,7 @@ impl SessionsArgs {
             SessionsCommand::Revoke(args) => args.run(&context).await,
             SessionsCommand::RevokeSubject(args) => args.run(&context).await,
             SessionsCommand::RevokeApp(args) => args.run(&context).await,
+            SessionsCommand::Apps(args) => args.run(&context).await,
             SessionsCommand::Stats(args) => args.run(&context).await,
             SessionsCommand::Watch(args) => args.run(&context).await,
         }

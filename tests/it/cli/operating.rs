@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 
+use cloakroom::app;
 use cloakroom::grpc::wire::{Changes, RequestContext, RotationCause, SaveSessionRequest};
 use cloakroom::store::{self, Handle, RedisSettings, Settings};
 use cloakroom::types::{Time, timestamp};
@@ -58,6 +59,40 @@ async fn an_operator_lists_shows_ends_and_counts_sessions() {
     let all = sessions(&service, &["revoke-app", "--yes"]).await;
     let none = sessions(&service, &["list"]).await;
     assert_eq!((all.code, none.stdout.contains(&grace)), (Some(0), false));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_apps_that_the_service_has_are_revoked_at_once() {
+    let service =
+        TestService::with_apps(StoreKind::Memory, [("default", app_settings()), ("shop", app_settings())]).await;
+    let ended_session = logged_in(&service, "ada").await;
+
+    let apps = sessions(&service, &["apps"]).await;
+    let apps_json = sessions(&service, &["apps", "--json"]).await;
+    let ended = sessions(&service, &["revoke-app", "--all", "--yes"]).await;
+    let ended_json = sessions(&service, &["revoke-app", "--all", "--yes", "--json"]).await;
+    let shown = sessions(&service, &["list", "--json"]).await;
+
+    assert_eq!((apps.code, apps.stdout.as_str()), (Some(0), "default\nshop\n"), "{apps:?}");
+    assert_eq!(apps_json.stdout, "{\"app\":\"default\",\"kind\":\"STORED\"}\n{\"app\":\"shop\",\"kind\":\"STORED\"}\n");
+    let lines = "all sessions of the app default ended\nall sessions of the app shop ended\n";
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(0), lines), "{ended:?}");
+    assert_eq!(ended_json.stdout, "{\"app\":\"default\"}\n{\"app\":\"shop\"}\n");
+    assert!(!shown.stdout.contains(&ended_session), "{shown:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_that_cannot_be_revoked_does_not_keep_the_other_apps_from_it() {
+    let cookie_kind = app::Settings { kind: app::KindSetting::Cookie, ..app_settings() };
+    let apps = [("default", cookie_kind), ("shop", app_settings())];
+    let service = TestService::with_apps(StoreKind::Memory, apps).await;
+
+    let ended = sessions(&service, &["revoke-app", "--all", "--yes"]).await;
+
+    assert_eq!((ended.code, ended.stdout.as_str()), (Some(1), "all sessions of the app shop ended\n"), "{ended:?}");
+    let expected = "default  not ended: its sessions are in the cookies; replace all its keys by a new one\n\
+                    cloakroom: the sessions of 1 of 2 apps not ended\n";
+    assert_eq!(ended.stderr, expected);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -52,6 +52,21 @@ fn an_app_is_not_revoked_without_confirmation() {
 }
 
 #[test]
+fn all_apps_are_not_revoked_without_confirmation() {
+    let ended = sessions(&["revoke-app", "--all", "--address", "unix:/nowhere"]);
+
+    let expected = "cloakroom: this ends all sessions of all apps; say --yes\n";
+    assert_eq!((ended.code, ended.stderr.as_str()), (Some(1), expected));
+}
+
+#[test]
+fn all_apps_and_one_app_are_not_revoked_at_once() {
+    let ended = sessions(&["revoke-app", "--all", "--yes", "--app", "shop", "--address", "unix:/nowhere"]);
+
+    assert_eq!(ended.code, Some(2), "{}", ended.stderr);
+}
+
+#[test]
 fn every_command_says_that_there_is_no_connection() {
     let address = "unix:/nowhere/socket";
     for arguments in [
@@ -60,6 +75,8 @@ fn every_command_says_that_there_is_no_connection() {
         &["revoke", ID],
         &["revoke-subject", "user-1"],
         &["revoke-app", "--yes"],
+        &["revoke-app", "--yes", "--all"],
+        &["apps"],
         &["stats"],
     ] {
         let ended = sessions(&[arguments, &["--address", address]].concat());
