@@ -77,7 +77,7 @@ enum Command {
     Sessions(sessions::SessionsArgs),
     /// Write all sessions of the store into a file, from which any store can import them
     Export(export::ExportArgs),
-    /// Write the sessions of an export into the store. What the store has newer, or has ended, stays
+    /// Write the sessions of an export into the store. What the store has newer, or has ended within 16 minutes, stays
     Import(import::ImportArgs),
     /// Give unused room of the embedded store back, or move all sessions to another store
     Store(store::StoreArgs),

@@ -13,7 +13,7 @@ use super::transfer::{
 use super::{Error, Handle, SessionKey, SubjectRef};
 use crate::session::Record;
 use crate::token::SessionId;
-use crate::types::{AppName, Clock};
+use crate::types::{AppName, Clock, Time};
 
 /// An import of an export into a store, which may be in use.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ pub struct Import {
     apps: BTreeMap<AppName, ImportApp>,
     /// The app of the sessions that come next.
     app: Option<ExportedApp>,
+    export_time: Option<Time>,
     summary: ImportSummary,
 }
 
@@ -66,12 +67,17 @@ pub enum ImportError {
 impl Import {
     /// Begins an import of the sessions of these apps.
     pub fn new(store: Handle, clock: Arc<dyn Clock>, apps: BTreeMap<AppName, ImportApp>, mode: ImportMode) -> Self {
-        Self { store, clock, mode, apps, app: None, summary: ImportSummary::default() }
+        Self { store, clock, mode, apps, app: None, export_time: None, summary: ImportSummary::default() }
     }
 
     /// Returns the results so far.
     pub const fn summary(&self) -> &ImportSummary {
         &self.summary
+    }
+
+    /// Returns when the export of the apps began that have come so far. `None`: none of them is imported.
+    pub const fn export_time(&self) -> Option<Time> {
+        self.export_time
     }
 
     /// Imports some of the items that the reader has next. Returns whether there are more.
@@ -101,6 +107,9 @@ impl Import {
                 self.store.restore_app_revocation(&app.name, time).await?;
             }
             self.summary.revocations += 1;
+        }
+        if self.apps.contains_key(&app.name) {
+            self.export_time = Some(self.export_time.map_or(app.export_time, |earliest| earliest.min(app.export_time)));
         }
         self.app = Some(app);
         Ok(())

@@ -19,8 +19,9 @@ use super::progress::Progress;
 use super::{CliError, ConfigFile, output};
 use crate::age::Identity;
 use crate::config::LoadedConfig;
+use crate::session::TOMBSTONE_TTL;
 use crate::store::{Import, ImportApp, ImportMode, ImportSummary, Reader};
-use crate::types::{AppName, SystemClock, counted, noun, with_causes};
+use crate::types::{AppName, Clock as _, SystemClock, Time, counted, duration, noun, with_causes};
 
 #[derive(Debug, Args)]
 pub(super) struct ImportArgs {
@@ -44,7 +45,7 @@ impl ImportArgs {
         let loaded = self.config.load()?;
         let apps = self.import_apps(&loaded)?;
         let identities = self.decryption.identities()?;
-        let summary = if self.file == Path::new("-") {
+        let (summary, export_time) = if self.file == Path::new("-") {
             self.import(&loaded, apps, self.read(io::stdin().lock(), &identities)?)?
         } else {
             let mut file = open(&self.file)?;
@@ -58,6 +59,9 @@ impl ImportArgs {
             self.import(&loaded, apps, self.read(BufReader::new(file), &identities)?)?
         };
         output::print(&text(&summary, self.dry_run))?;
+        if let Some(warning) = warning(&summary, export_time, SystemClock.now()) {
+            output::print_note(&warning);
+        }
         let has_left_out = self.apps.is_empty() && !summary.left_out.is_empty();
         if has_left_out { Err(unknown_apps(summary.left_out.keys())) } else { Ok(()) }
     }
@@ -85,7 +89,7 @@ impl ImportArgs {
         loaded: &LoadedConfig,
         apps: BTreeMap<AppName, ImportApp>,
         input: impl BufRead,
-    ) -> Result<ImportSummary, CliError> {
+    ) -> Result<(ImportSummary, Option<Time>), CliError> {
         let (mode, (store, _folder)) = if self.dry_run {
             (ImportMode::DryRun, open_unchanged_store(loaded)?)
         } else {
@@ -101,7 +105,7 @@ impl ImportArgs {
         loop {
             match runtime.block_on(import.advance(&mut reader)) {
                 Ok(true) => progress.show(import.summary().sessions()),
-                Ok(false) => return Ok(import.summary().clone()),
+                Ok(false) => return Ok((import.summary().clone(), import.export_time())),
                 Err(error) => {
                     drop(progress);
                     let done = text(import.summary(), self.dry_run);
@@ -153,4 +157,40 @@ fn text(summary: &ImportSummary, dry_run: bool) -> String {
         text += &format!("{count:>10}  {what}\n");
     }
     text
+}
+
+/// Warns that the store, which has sessions already, no longer knows all that ended since the export.
+fn warning(summary: &ImportSummary, export_time: Option<Time>, now: Time) -> Option<String> {
+    let is_old = now.since(export_time?) > TOMBSTONE_TTL;
+    let is_in_use = summary.kept > 0 && summary.live > 0;
+    (is_old && is_in_use).then(|| {
+        format!(
+            "a store remembers for {} that a session has ended, and the export is older: some of these {} may have \
+             ended since then, by a logout too; docs/backup.md says what to do",
+            duration::text(TOMBSTONE_TTL),
+            counted(summary.live, "live session", "live sessions"),
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn an_old_export_into_a_store_with_sessions_is_warned_of() {
+        let export_time = Time::from_seconds(1_000_000);
+        let now = |minutes: u64| export_time + Duration::from_secs(60 * minutes);
+        let summary = |live, kept| ImportSummary { live, kept, ..Default::default() };
+
+        let warned = warning(&summary(2, 1), Some(export_time), now(17)).unwrap();
+
+        assert!(warned.contains("for 16m") && warned.contains("these 2 live sessions"), "{warned}");
+        assert_eq!(warning(&summary(2, 1), Some(export_time), now(16)), None, "the store knows all ends");
+        assert_eq!(warning(&summary(2, 0), Some(export_time), now(17)), None, "the store was empty");
+        assert_eq!(warning(&summary(0, 9), Some(export_time), now(17)), None, "nothing comes back");
+        assert_eq!(warning(&summary(2, 1), None, now(17)), None);
+    }
 }
