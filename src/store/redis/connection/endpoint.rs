@@ -84,6 +84,9 @@ fn check(settings: &Settings, setting: &str, url: &str) -> Result<(ConnectionInf
     if set(&settings.password_file).is_some() && (login.username().is_some() || login.password().is_some()) {
         return error(LOGIN_TWICE);
     }
+    if login.username().is_some() && login.password().is_none_or(str::is_empty) {
+        return error(USER_WITHOUT_PASSWORD);
+    }
     if username(settings).is_some() && set(&settings.password_file).is_none() {
         return Err(SettingError::new("username", USER_ALONE));
     }
@@ -148,6 +151,8 @@ const NO_DATABASES: &str = "a Redis Cluster has no databases: leave out the numb
                             service a key_prefix of its own";
 const LOGIN_TWICE: &str = "it holds a user or a password, and password_file gives one as well; remove one of the two";
 const USER_ALONE: &str = "a user needs a password; name its file in password_file";
+const USER_WITHOUT_PASSWORD: &str = "it names a user without a password, and Redis would take the service for the user \
+                                     `default`; write redis://user:password@host, or use username and password_file";
 const NOT_ENCRYPTED: &str = "the url is not one of TLS, so it would not be used; let the url begin with rediss://";
 const INCOMPLETE: &str = "a client certificate needs certificate_file and key_file";
 
@@ -175,6 +180,30 @@ mod tests {
 
         for (url, expected) in table {
             assert_eq!(info(url), expected.map(|(address, scheme)| (address.to_owned(), scheme)), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_user_in_a_url_needs_a_password_there() {
+        let problem = |setting, url: &str| {
+            let checked = check(&Settings::default(), setting, url);
+            checked.map(drop).map_err(|error| error.to_string())
+        };
+        for url in ["redis://:word@host", "rediss://user:word@host", "redis+unix:///socket?user=name&pass=word"] {
+            assert_eq!(problem("url", url), Ok(()), "{url}");
+        }
+
+        for url in [
+            "redis://user@host",
+            "redis://user:@host",
+            "rediss://user@host/1",
+            "redis+unix:///socket?user=name",
+            "redis+unix:///socket?user=name&pass=",
+        ] {
+            for setting in ["url", "url_file"] {
+                let problem = problem(setting, url).expect_err(url);
+                assert!(problem.contains(setting) && problem.contains("a user without a password"), "{url}: {problem}");
+            }
         }
     }
 }
