@@ -108,6 +108,27 @@ async fn a_wait_that_redis_refuses_says_that_the_write_is_done() {
 }
 
 #[tokio::test]
+async fn a_short_timeout_leaves_the_time_to_say_how_many_replicas_have_acknowledged() {
+    let servers = primary_and_replicas(1, "").await;
+    let short = Duration::from_millis(400);
+    let settings = RedisSettings { timeout: short, ..settings(&servers[0], Acknowledge::Replicas(1)) };
+    let store = Redis::new(&settings).unwrap();
+    until("a session", async || store.create(&session_key(1), &record()).await.is_ok()).await;
+    let key = session_key(1);
+
+    servers[1].redis.signal("-STOP");
+    let mut problems = Vec::new();
+    for number in 0..20 {
+        let saved = store.apply(&key, &by_token(1, START), &save_entry(set("a", &number.to_string()))).await;
+        problems.push(with_causes(&saved.expect_err("nobody has acknowledged it")));
+    }
+
+    // An idle Redis notices the end of a wait only by its timer. A busy machine may be late now and then.
+    let told = problems.iter().filter(|problem| problem.contains("0 of 1 replicas have acknowledged it")).count();
+    assert!(told >= 15, "{problems:#?}");
+}
+
+#[tokio::test]
 async fn a_write_without_its_replica_is_unavailable_and_can_be_repeated() {
     let (servers, service) = service(1, 1).await;
     let token = service.stored(&[("a", "1")]).await;

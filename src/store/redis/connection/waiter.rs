@@ -269,8 +269,7 @@ impl WaiterLoop {
         if slot == SlotOwnership::Coming {
             pipe.arg("asked");
         }
-        // Ends early enough to tell what is missing.
-        pipe.add_command(wait_command(self.acknowledge, remaining - remaining / 8));
+        pipe.add_command(wait_command(self.acknowledge, remaining - reserve(remaining)));
         pipe.cmd("INFO").arg("replication");
         pipe.ignore_errors();
         let answers: Vec<Value> = pipe.query_async(&mut connection.commands()).await?;
@@ -312,6 +311,13 @@ impl WaiterLoop {
     }
 }
 
+/// How much of the time before a deadline is left for the answer to a wait, which tells what is missing.
+///
+/// A Redis without work notices only at its timer, ten times a second, that a wait has lasted long enough.
+fn reserve(remaining: Duration) -> Duration {
+    (remaining / 8).max(TIMER_INTERVAL).min(remaining / 2)
+}
+
 fn is_no_script(error: &RedisError) -> bool {
     error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }
@@ -327,3 +333,19 @@ pub(in crate::store::redis) fn not_acknowledged(address: &Arc<str>, reason: &str
 
 /// How many writes one waiter has in its queue. More wait for room, within their deadlines.
 const QUEUED_WRITES: usize = 1024;
+
+/// The interval of the timer of Redis, and the way back.
+const TIMER_INTERVAL: Duration = Duration::from_millis(110);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_ends_early_enough_for_the_timer_of_redis() {
+        // How long until the deadline, and how much of it the wait leaves, in milliseconds.
+        for (remaining, expected) in [(60_000, 7_500), (880, 110), (400, 110), (100, 50), (0, 0)] {
+            assert_eq!(reserve(Duration::from_millis(remaining)), Duration::from_millis(expected), "{remaining}");
+        }
+    }
+}
