@@ -65,6 +65,12 @@ pub(super) enum Cause {
     /// No node of the cluster has the slot of a key, as far as is known.
     #[error("no node has the slot of the key")]
     NoNode,
+    /// Another cluster may have got the address of one of its nodes. All sessions would seem to be missing there.
+    #[error(
+        "it does not belong to the Redis Cluster that this service uses: none of the nodes that it knows was there \
+         before; if the whole cluster was replaced, restart the service"
+    )]
+    OtherCluster,
     /// Nodes of the cluster contradict each other, and did so until the deadline.
     #[error("the nodes redirect slot {slot} without an end: {followed}")]
     RedirectedAgain { slot: u16, followed: Arc<str> },
@@ -126,7 +132,7 @@ impl From<Failure> for Error {
             Cause::ClosedAtLogin(_) | Cause::NotRedis => Self::unavailable(failure),
             Cause::NoSentinel(_) | Cause::UnknownService | Cause::NotPrimary => Self::unavailable(failure),
             Cause::EmptyReplica => Self::unavailable(failure),
-            Cause::NoNode | Cause::RedirectedAgain { .. } => Self::unavailable(failure),
+            Cause::NoNode | Cause::OtherCluster | Cause::RedirectedAgain { .. } => Self::unavailable(failure),
             Cause::NotAcknowledged(_) => Self::unavailable(failure),
             // Files and certificates may be about to be replaced, one after the other.
             Cause::Tls(_) | Cause::Setting(_) => Self::unavailable(failure),

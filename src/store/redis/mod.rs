@@ -17,6 +17,7 @@ mod failure;
 mod feed;
 mod index;
 mod inspection;
+mod node_ids;
 mod node_metrics;
 mod partitions;
 mod replace;

@@ -254,7 +254,7 @@ impl Router {
         }
     }
 
-    /// How often connections led to another server than before. Those to a node of a cluster always lead to that node.
+    /// How often connections led to another server than before. Those to nodes of a cluster never lead to another cluster.
     pub(super) fn server_changes(&self) -> u64 {
         match self {
             Self::Single(connections) => connections.server_changes(),

@@ -172,8 +172,7 @@ impl Cluster {
 
     /// Returns settings that begin from the first node.
     pub(crate) fn settings(&self) -> RedisSettings {
-        let url = format!("redis://cloakroom:secret@127.0.0.1:{}", self.nodes[0].port);
-        RedisSettings { mode: RedisMode::Cluster, url, ..Default::default() }
+        self.nodes[0].settings()
     }
 
     /// Moves a slot with all its keys, as `redis-cli --cluster reshard` does.
@@ -260,7 +259,19 @@ impl Cluster {
 
 impl Node {
     fn start(node_timeout: Duration, arguments: &str) -> Self {
-        let (port, bus_port) = (free_port(), free_port());
+        Self::start_at(free_port(), node_timeout, arguments)
+    }
+
+    /// Starts a cluster of one node at this port, which nothing uses any more.
+    pub(crate) fn start_alone(port: u16) -> Self {
+        let node = Self::start_at(port, Duration::from_secs(60), "");
+        node.run(&["cluster", "addslotsrange", "0", &(SLOTS - 1).to_string()]);
+        until("the slots", || node.redis.cli(&["cluster", "info"]).contains("cluster_state:ok"));
+        node
+    }
+
+    fn start_at(port: u16, node_timeout: Duration, arguments: &str) -> Self {
+        let bus_port = free_port();
         let redis = RedisServer::start_with(&format!(
             "--port {port} --cluster-enabled yes --cluster-port {bus_port} --cluster-node-timeout {} --databases 1 \
              --repl-diskless-sync-delay 0 --cluster-replica-validity-factor 0 {arguments}",
@@ -269,6 +280,12 @@ impl Node {
         grant(&redis);
         let id = redis.cli(&["cluster", "myid"]).trim().to_owned();
         Self { redis, port, id, bus_port }
+    }
+
+    /// Returns settings that begin from this node.
+    pub(crate) fn settings(&self) -> RedisSettings {
+        let url = format!("redis://cloakroom:secret@127.0.0.1:{}", self.port);
+        RedisSettings { mode: RedisMode::Cluster, url, ..Default::default() }
     }
 
     /// Starts it again, without data. It still knows its slots.

@@ -40,6 +40,11 @@ impl AskedNodes {
         Some(nodes.swap_remove(index).0)
     }
 
+    /// Forgets all nodes but those at these addresses.
+    pub(in crate::store::redis) fn keep(&self, addresses: &[ServerAddress]) {
+        self.0.lock().retain(|(node, _)| addresses.contains(&node.address));
+    }
+
     /// Forgets the nodes that nobody has asked for a while: their move has ended, or was cancelled.
     pub(in crate::store::redis) fn forget_old(&self) {
         self.0.lock().retain(|(_, asked)| asked.elapsed() < MAX_AGE);

@@ -1,7 +1,8 @@
 //! Finds out which node of a cluster has which slot, in the background.
 //!
 //! A few nodes are asked at once, and the answer that most of them give counts: a primary that hung and came back does
-//! not know yet that another one has taken its place. If no known node answers, those of the settings are asked.
+//! not know yet that another one has taken its place. Without a majority those of the settings are asked as well. A node
+//! that knows none of the nodes that were there before is of another cluster, and its answer never counts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -14,8 +15,10 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tracing::{debug, info};
 
 use super::Cluster;
+use super::slot_answers::{SlotAnswer, SlotAnswers};
 use super::slots::{Node, SlotRanges};
 use crate::store::redis::failure::{Cause, Failure};
+use crate::store::redis::node_ids::NodeIds;
 use crate::store::redis::sequence::pipeline;
 use crate::store::redis::server_address::ServerAddress;
 
@@ -84,93 +87,104 @@ impl Cluster {
     }
 
     async fn refresh(&self) {
-        let ranges = match self.ask_known().await {
-            Some(ranges) => Ok(ranges),
-            None => self.ask_seeds().await,
+        let mut answers = SlotAnswers::default();
+        self.ask_known(&mut answers).await;
+        let asked = match answers.is_settled() {
+            true => Ok(()),
+            false => self.ask_seeds(&mut answers).await,
         };
-        match ranges {
-            Ok(ranges) => {
-                self.discovery.last.lock().failure = None;
-                self.asked.forget_old();
-                self.table.send_if_modified(|table| {
-                    let Some(updated) = table.updated(ranges, |address| self.node_for(address)) else {
-                        return false;
-                    };
-                    if !updated.is_same_as(table) {
-                        self.topology_changes.fetch_add(1, Ordering::Relaxed);
-                    }
-                    info!(nodes = updated.nodes().len(), "the slots of the Redis Cluster are known anew");
-                    *table = Arc::new(updated);
-                    true
-                });
-            }
-            Err(failure) => {
-                debug!(error = &failure as &dyn std::error::Error, "no node of the Redis Cluster tells the slots");
-                let mut last = self.discovery.last.lock();
-                let since = last.failure.as_ref().map_or_else(Instant::now, |(since, _)| *since);
-                last.failure = Some((since, failure));
-            }
+        let before = self.table();
+        match answers.take_chosen(before.ranges()) {
+            Some(answer) => self.adopt(answer, &answers),
+            None => self.note_failure(asked.err().or(answers.failure).unwrap_or_else(no_answer)),
         }
+    }
+
+    /// Makes the table of an answer.
+    fn adopt(&self, answer: SlotAnswer, others: &SlotAnswers) {
+        self.discovery.last.lock().failure = None;
+        if self.target.known_nodes.load().is_empty() {
+            // The connections to the nodes of the settings were opened before anything told which cluster it is.
+            self.asked.keep(&others.of_cluster(&answer));
+        }
+        self.target.known_nodes.store(Arc::new(answer.ids));
+        self.asked.forget_old();
+        self.table.send_if_modified(|table| {
+            let Some(updated) = table.updated(answer.ranges, |address| self.node_for(address)) else {
+                return false;
+            };
+            if !updated.is_same_as(table) {
+                self.topology_changes.fetch_add(1, Ordering::Relaxed);
+            }
+            info!(nodes = updated.nodes().len(), "the slots of the Redis Cluster are known anew");
+            *table = Arc::new(updated);
+            true
+        });
+    }
+
+    fn note_failure(&self, failure: Failure) {
+        debug!(error = &failure as &dyn std::error::Error, "no node of the Redis Cluster tells the slots");
+        let mut last = self.discovery.last.lock();
+        let since = last.failure.as_ref().map_or_else(Instant::now, |(since, _)| *since);
+        last.failure = Some((since, failure));
     }
 
     /// Asks some of the nodes that are known.
-    async fn ask_known(&self) -> Option<SlotRanges> {
+    async fn ask_known(&self, answers: &mut SlotAnswers) {
         let nodes = self.table().nodes().to_vec();
         if nodes.is_empty() {
-            return None;
+            return;
         }
         let first = self.discovery.turn.fetch_add(ASKED, Ordering::Relaxed) % nodes.len();
         let asked: Vec<_> = nodes.iter().cycle().skip(first).take(nodes.len().min(ASKED)).cloned().collect();
-        majority(asked, SLOTS_TIMEOUT).await.ok()
+        self.ask_all(asked, SLOTS_TIMEOUT, answers).await;
     }
 
-    /// Asks the nodes of the settings.
+    /// Asks the nodes of the settings that were not asked.
     ///
     /// Their connections stay open for the next times, unless they are older than the timeout: while none of them tells the
     /// slots, that is every 50 ms.
-    async fn ask_seeds(&self) -> Result<SlotRanges, Failure> {
-        let node = |address: &ServerAddress| self.named_node(address);
+    async fn ask_seeds(&self, answers: &mut SlotAnswers) -> Result<(), Failure> {
         self.target.refresh().await;
         let endpoint = self.target.endpoint().await;
         let endpoint = endpoint.as_ref().as_ref().map_err(Clone::clone)?;
         let mut addresses: Vec<_> = endpoint.server().into_iter().chain(self.discovery.seeds.iter().cloned()).collect();
         addresses.sort_unstable();
         addresses.dedup();
-        majority(addresses.iter().map(node).collect(), self.target.timeout).await
+        addresses.retain(|address| !answers.asked.contains(address));
+        let nodes = addresses.iter().map(|address| self.named_node(address)).collect();
+        self.ask_all(nodes, self.target.timeout, answers).await;
+        Ok(())
     }
-}
 
-/// Asks nodes, and returns the answer that most of them give. Once one has answered, the others have little time left.
-async fn majority(nodes: Vec<Arc<Node>>, max_wait: Duration) -> Result<SlotRanges, Failure> {
-    let mut asking = JoinSet::new();
-    let count = nodes.len();
-    for node in nodes {
-        asking.spawn(async move {
-            let asked = timeout(max_wait, ask(&node)).await;
-            asked.unwrap_or_else(|_| Err(node.connections.why_none()))
-        });
-    }
-    let (mut votes, mut failure) = (Vec::<(SlotRanges, usize)>::new(), None);
-    // Until one has answered, each says in its own time why it has not.
-    let mut deadline = None;
-    while let Some(answer) = next_answer(&mut asking, deadline).await {
-        match answer {
-            Ok(Ok(ranges)) => {
-                deadline.get_or_insert(Instant::now() + SLOTS_TIMEOUT);
-                match votes.iter_mut().find(|(other, _)| *other == ranges) {
-                    Some((_, votes)) => *votes += 1,
-                    None => votes.push((ranges, 1)),
+    /// Asks nodes until one answer is that of most. Once one has answered, the others have little time left.
+    async fn ask_all(&self, nodes: Vec<Arc<Node>>, max_wait: Duration, answers: &mut SlotAnswers) {
+        let (mut asking, known) = (JoinSet::new(), self.target.known_nodes.load_full());
+        for node in nodes {
+            answers.asked.push(node.address.clone());
+            let known = Arc::clone(&known);
+            asking.spawn(async move {
+                let asked = timeout(max_wait, ask(&node, &known)).await;
+                asked.unwrap_or_else(|_| Err(node.connections.why_none()))
+            });
+        }
+        let soon = || Instant::now() + SLOTS_TIMEOUT;
+        // Until one has answered, each says in its own time why it has not.
+        let mut deadline = (!answers.answers.is_empty()).then(soon);
+        while let Some(answer) = next_answer(&mut asking, deadline).await {
+            match answer {
+                Ok(Ok(answer)) => {
+                    deadline.get_or_insert_with(soon);
+                    answers.answers.push(answer);
                 }
+                Ok(Err(error)) => answers.failure = Some(error),
+                Err(_) => {}
             }
-            Ok(Err(error)) => failure = Some(error),
-            Err(_) => {}
-        }
-        if votes.iter().any(|(_, votes)| 2 * votes > count) {
-            break;
+            if answers.is_settled() {
+                break;
+            }
         }
     }
-    let winner = votes.into_iter().rev().max_by_key(|(_, votes)| *votes);
-    winner.map(|(ranges, _)| ranges).ok_or_else(|| failure.unwrap_or_else(no_answer))
 }
 
 /// Waits for the next answer. `None`: there is none, or none until the deadline.
@@ -181,8 +195,8 @@ async fn next_answer<T: 'static>(asking: &mut JoinSet<T>, deadline: Option<Insta
     }
 }
 
-/// Asks one node.
-async fn ask(node: &Node) -> Result<SlotRanges, Failure> {
+/// Asks one node, which has to know one of these nodes if there are any.
+async fn ask(node: &Node, known: &NodeIds) -> Result<SlotAnswer, Failure> {
     let open = node.connections.open().await?;
     // The caller waits for less time. A node that is only slow is not left for that.
     let deadline = Instant::now() + ANSWER_TIMEOUT;
@@ -192,14 +206,20 @@ async fn ask(node: &Node) -> Result<SlotRanges, Failure> {
         .await
         .map_err(|unanswered| unanswered.failure().clone())?;
     node.connections.check(&answers)?;
-    let ranges = answers.pop().and_then(|answer| SlotRanges::parse(answer, &node.address));
+    let answer = answers.pop();
+    let ids = answer.as_ref().map(NodeIds::read).unwrap_or_default();
+    let ranges = answer.and_then(|answer| SlotRanges::parse(answer, &node.address));
     let ranges = ranges.ok_or_else(|| node.connections.unsuitable(MALFORMED.to_owned()))?;
     if ranges.is_empty() {
         // Its name may lead to another node as well, which knows the slots.
         node.connections.leave(&open, "the node has no slots");
         return Err(node.connections.unsuitable(NO_SLOTS.to_owned()));
     }
-    Ok(ranges)
+    if !known.is_empty() && !ids.share_any_with(known) {
+        node.connections.leave(&open, "the node is of another cluster");
+        return Err(Failure { address: node.connections.address(), cause: Cause::OtherCluster });
+    }
+    Ok(SlotAnswer { node: node.address.clone(), ranges, ids })
 }
 
 fn query() -> Pipeline {

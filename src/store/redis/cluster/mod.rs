@@ -12,6 +12,7 @@ mod followed;
 mod groups;
 mod redirection;
 mod sequence_run;
+mod slot_answers;
 pub(super) mod slot_nodes;
 pub(super) mod slots;
 

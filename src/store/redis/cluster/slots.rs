@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::feed_timeout::FeedTimeout;
 use crate::store::redis::connection::connections::Connections;
+use crate::store::redis::node_ids::node_id;
 use crate::store::redis::partitions::Slot;
 use crate::store::redis::server_address::ServerAddress;
 
@@ -51,7 +52,8 @@ impl SlotTable {
         }
         let mut table = Self::empty();
         let mut indices = BTreeMap::new();
-        for (first, last, address) in &ranges.0 {
+        for SlotRange { first, last, address, .. } in &ranges.0 {
+            let Some(address) = address else { continue };
             let index = *indices.entry(address).or_insert_with(|| {
                 table.nodes.push(self.at(address).unwrap_or_else(|| make(address)));
                 u16::try_from(table.nodes.len() - 1).unwrap_or(NO_NODE)
@@ -112,6 +114,11 @@ impl SlotTable {
         first.into_iter().chain(last).collect()
     }
 
+    /// What a node has said last, but for redirections.
+    pub(in crate::store::redis) const fn ranges(&self) -> &SlotRanges {
+        &self.ranges
+    }
+
     /// How many slots have no node.
     pub(in crate::store::redis) fn uncovered(&self) -> usize {
         self.by_slot.iter().filter(|node| **node == NO_NODE).count()
@@ -123,9 +130,20 @@ impl SlotTable {
     }
 }
 
-/// The ranges of slots that a node states: first and last slot and the address of the primary, in the order of slots.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(in crate::store::redis) struct SlotRanges(Vec<(u16, u16, ServerAddress)>);
+/// The ranges of slots that a node states, in the order of slots.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(in crate::store::redis) struct SlotRanges(Vec<SlotRange>);
+
+/// First and last slot, and their primary.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct SlotRange {
+    first: u16,
+    last: u16,
+    /// The id of the primary.
+    id: String,
+    /// `None`: nobody knows its address, because another node has got it, or it was never told.
+    address: Option<ServerAddress>,
+}
 
 impl SlotRanges {
     /// Reads the answer to CLUSTER SLOTS of the node at this address.
@@ -133,7 +151,7 @@ impl SlotRanges {
         let ranges = Vec::<Vec<Value>>::from_redis_value(answer).ok()?;
         let mut ranges = ranges.into_iter().map(|range| parse_range(range, asked)).collect::<Option<Vec<_>>>()?;
         // Nodes answer in an order of their own.
-        ranges.sort_unstable_by_key(|(first, last, _)| (*first, *last));
+        ranges.sort_unstable_by_key(|range| (range.first, range.last));
         Some(Self(ranges))
     }
 
@@ -141,14 +159,26 @@ impl SlotRanges {
     pub(in crate::store::redis) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    /// Whether each slot has the same primary, wherever that is.
+    pub(in crate::store::redis) fn agree_with(&self, others: &Self) -> bool {
+        let is_same = |(one, other): (&SlotRange, &SlotRange)| {
+            (one.first, one.last, &one.id) == (other.first, other.last, &other.id)
+        };
+        self.0.len() == others.0.len() && self.0.iter().zip(&others.0).all(is_same)
+    }
 }
 
-fn parse_range(range: Vec<Value>, asked: &ServerAddress) -> Option<(u16, u16, ServerAddress)> {
+fn parse_range(range: Vec<Value>, asked: &ServerAddress) -> Option<SlotRange> {
     let mut range = range.into_iter();
     let (first, last) = (u16::from_redis_value(range.next()?).ok()?, u16::from_redis_value(range.next()?).ok()?);
     let primary = Vec::<Value>::from_redis_value(range.next()?).ok()?;
+    let id = node_id(&primary)?;
     let mut primary = primary.into_iter();
     let (host, port) = (primary.next()?, u16::from_redis_value(primary.next()?).ok()?);
+    if port == 0 {
+        return Some(SlotRange { first, last, id, address: None });
+    }
     let host = Option::<String>::from_redis_value(host).ok()?;
     let host = match host.as_deref() {
         // It has been told to announce nothing, so it is where it was asked.
@@ -160,7 +190,7 @@ fn parse_range(range: Vec<Value>, asked: &ServerAddress) -> Option<(u16, u16, Se
         },
         Some(host) => host.to_owned(),
     };
-    Some((first, last, ServerAddress { host, port }))
+    Some(SlotRange { first, last, id, address: Some(ServerAddress { host, port }) })
 }
 
 fn announced_ip(metadata: Value) -> Option<String> {
@@ -190,7 +220,8 @@ mod tests {
     fn parse(ranges: Vec<Value>) -> Option<Vec<String>> {
         let asked = ServerAddress { host: "10.0.0.9".to_owned(), port: 1 };
         let SlotRanges(ranges) = SlotRanges::parse(Value::Array(ranges), &asked)?;
-        Some(ranges.iter().map(|(first, last, at)| format!("{first}-{last} {at}")).collect())
+        let at = |range: &SlotRange| range.address.as_ref().map_or("nowhere".to_owned(), ToString::to_string);
+        Some(ranges.iter().map(|range| format!("{}-{} {}", range.first, range.last, at(range))).collect())
     }
 
     #[test]
@@ -215,6 +246,19 @@ mod tests {
             let node = vec![endpoint.clone(), Value::Int(7000), bytes("id"), metadata.clone()];
             let read = parse(vec![range(0, 99, node)]);
             assert_eq!(read, Some(vec![format!("0-99 {expected}")]), "{endpoint:?} {metadata:?}");
+        }
+    }
+
+    #[test]
+    fn a_node_without_an_address_is_nowhere_and_not_where_another_one_was_asked() {
+        for host in [bytes(""), Value::Nil, bytes("?")] {
+            let metadata = Value::Array(vec![bytes("ip"), bytes("")]);
+            let lost = vec![host.clone(), Value::Int(0), bytes("lost"), metadata];
+            let known = vec![bytes("10.0.0.3"), Value::Int(7000), bytes("known")];
+
+            let read = parse(vec![range(0, 99, lost), range(100, 199, known)]);
+
+            assert_eq!(read.unwrap(), ["0-99 nowhere", "100-199 10.0.0.3:7000"], "{host:?}");
         }
     }
 

@@ -34,6 +34,7 @@ use self::endpoint::Endpoint;
 use self::term::PrimaryTerm;
 use super::answer::field;
 use super::failure::{Cause, Failure};
+use super::node_ids::NodeIds;
 use super::sequence::pipeline;
 use super::tls_problem::TlsProblem;
 
@@ -139,18 +140,36 @@ impl Connection {
         }
     }
 
-    /// Checks that the server is a node of a cluster.
+    /// Checks that the server is a node of the cluster that has these nodes; of any cluster, if none is known.
     ///
-    /// One that was started without its cluster redirects nothing: all sessions would seem to be missing.
-    pub(in crate::store::redis) async fn check_cluster(&self, max_wait: Duration) -> Result<(), Failure> {
+    /// One that was started without its cluster redirects nothing, and one of another cluster may have got the address of
+    /// a node: all sessions would seem to be missing.
+    pub(in crate::store::redis) async fn check_cluster(
+        &self,
+        known: &NodeIds,
+        max_wait: Duration,
+    ) -> Result<(), Failure> {
         let asking = async {
             let asked = self.set_up(&redis::cmd("ASKING")).await;
             // ASKING counts for the next command. A read of a slot that the node is getting would find nothing.
             let pinged = self.set_up(&redis::cmd("PING")).await;
-            asked.and(pinged)
+            answered(asked.and(pinged))?;
+            answered(self.check_ids(known).await)
         };
-        let asked = timeout(max_wait, asking).await.unwrap_or(Err(Cause::NoAnswer(max_wait)));
-        answered(asked).map_err(|cause| Failure { address: Arc::clone(&self.address), cause })
+        let checked = timeout(max_wait, asking).await.unwrap_or(Err(Cause::NoAnswer(max_wait)));
+        checked.map_err(|cause| Failure { address: Arc::clone(&self.address), cause })
+    }
+
+    /// Checks that the server knows one of these nodes, if there are any.
+    async fn check_ids(&self, known: &NodeIds) -> Result<(), Cause> {
+        if known.is_empty() {
+            return Ok(());
+        }
+        match self.commands().send_packed_command(redis::cmd("CLUSTER").arg("SLOTS")).await? {
+            Value::ServerError(error) => Err(RedisError::from(error).into()),
+            slots if NodeIds::read(&slots).share_any_with(known) => Ok(()),
+            _ => Err(Cause::OtherCluster),
+        }
     }
 
     /// Checks that the server says that it is a primary.

@@ -228,10 +228,10 @@ impl Opener {
         Ok(connection)
     }
 
-    /// Opens a connection to a server that has to be a node of a cluster.
+    /// Opens a connection to a server that has to be a node of the cluster.
     async fn open_to_node(&self, endpoint: &Endpoint) -> Result<Connection, Failure> {
         let connection = Connection::open(endpoint, self.rounds.current(), self.target.timeout).await?;
-        connection.check_cluster(self.target.timeout).await?;
+        connection.check_cluster(&self.target.known_nodes.load_full(), self.target.timeout).await?;
         Ok(connection)
     }
 

@@ -12,6 +12,7 @@ mod layout;
 mod metrics;
 mod moves;
 mod nodes;
+mod other_cluster;
 mod redirections;
 mod revocations;
 mod scan_versions;

@@ -17,7 +17,7 @@ use cloakroom::store::{
 use cloakroom::types::{random, with_causes};
 use futures_util::future::{join, join_all, join4};
 
-use super::scripted::{CASES, Choices, Faults, GENERATION, NODES, ScriptedCluster, WhileHung};
+use super::scripted::{CASES, Choices, Faults, GENERATION, NODES, ScriptedCluster, WhileHung, WhileStopped};
 use crate::conformance::fixtures::{MS, START, app, by_token, record, save, session_key, set, touch};
 use crate::redis_store::until;
 use crate::support::environment::number;
@@ -95,7 +95,11 @@ impl Case {
     async fn break_or_mend(&mut self, round: u64) {
         let node = usize::try_from(round / 10).unwrap() % NODES;
         match round % 10 {
-            2 if self.faults.stops => self.cluster.stop(node).await,
+            2 if self.faults.stops => {
+                let is_even = (round / 10).is_multiple_of(2);
+                let address = if is_even { WhileStopped::IsOfOtherCluster } else { WhileStopped::Refuses };
+                self.cluster.stop(node, address).await;
+            }
             4 if self.faults.stops => self.cluster.accept(node).await,
             6 if self.faults.hangs => {
                 let slots = if self.choices.chance(50) { WhileHung::AreTaken } else { WhileHung::Stay };
@@ -320,7 +324,7 @@ const ROUNDS: u64 = 40;
 const SHORT_ROUNDS: u64 = 16;
 
 /// What the case with all faults shows to the router.
-const EVERYTHING: [&str; 14] = [
+const EVERYTHING: [&str; 15] = [
     "MOVED",
     "ASK",
     "TRYAGAIN",
@@ -334,5 +338,6 @@ const EVERYTHING: [&str; 14] = [
     "closed before a write",
     "closed after a write",
     "a node refuses connections",
+    "another cluster has the address of a node",
     "a node hangs",
 ];

@@ -1,7 +1,8 @@
 //! Nodes of a cluster that answer as a script of random choices says, but never contradict the protocol.
 //!
 //! Between any two commands, a slot may begin to move, keys of it may move, and the slot after them. Each command may be
-//! refused, each connection closed. A node may refuse connections or hang while another one takes its slots.
+//! refused, each connection closed. A node may refuse connections or hang while another one takes its slots, and a node of
+//! another cluster may have got its address.
 
 mod faults;
 mod state;
@@ -62,27 +63,39 @@ impl ScriptedCluster {
         cluster
     }
 
-    /// Closes all connections of a node, which refuses new ones. Another one takes its slots.
-    pub(super) async fn stop(&mut self, number: usize) {
+    /// Closes all connections of a node. Another one takes its slots.
+    pub(super) async fn stop(&mut self, number: usize, address: WhileStopped) {
         {
             let mut state = self.state.lock();
             state.take_over(number);
             state.set_stopped(Some(number));
-            state.note("a node refuses connections");
+            state.note(match address {
+                WhileStopped::Refuses => "a node refuses connections",
+                WhileStopped::IsOfOtherCluster => "another cluster has the address of a node",
+            });
         }
         self.nodes[number].shutdown().await;
+        if address == WhileStopped::IsOfOtherCluster {
+            self.listen(number, Owner::OtherCluster).await;
+        }
     }
 
     /// Lets a node that was stopped, and has no slots, accept connections again.
     pub(super) async fn accept(&mut self, number: usize) {
-        let listener = TcpListener::bind(("127.0.0.1", self.ports[number])).await.expect("the port is free");
+        self.nodes[number].shutdown().await;
+        self.listen(number, Owner::ThisCluster).await;
         self.state.lock().set_stopped(None);
+    }
+
+    async fn listen(&mut self, number: usize, owner: Owner) {
+        let listener = TcpListener::bind(("127.0.0.1", self.ports[number])).await.expect("the port is free");
         let (state, answers) = (Arc::clone(&self.state), self.answers[number].subscribe());
         let received = self.received.clone();
         self.nodes[number].spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(number, stream, Arc::clone(&state), answers.clone(), received.clone()));
+                let served = serve((number, owner), stream, Arc::clone(&state), answers.clone(), received.clone());
+                connections.spawn(served);
             }
         });
     }
@@ -138,8 +151,22 @@ pub(super) enum WhileHung {
     AreTaken,
 }
 
+/// What is at the address of a node that is stopped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum WhileStopped {
+    Refuses,
+    IsOfOtherCluster,
+}
+
+/// The cluster that has the address of a node.
+#[derive(Clone, Copy)]
+enum Owner {
+    ThisCluster,
+    OtherCluster,
+}
+
 async fn serve(
-    number: usize,
+    (number, owner): (usize, Owner),
     stream: TcpStream,
     state: Arc<Mutex<State>>,
     mut answers: watch::Receiver<bool>,
@@ -168,7 +195,10 @@ async fn serve(
             let is_sent = awaited.wait_for(|received| received.script_calls >= received.awaited);
             is_sent.await.map_err(io::Error::other)?;
         }
-        let reply = state.lock().answer(number, &command, is_asking);
+        let reply = match owner {
+            Owner::ThisCluster => state.lock().answer(number, &command, is_asking),
+            Owner::OtherCluster => state.lock().answer_of_other_cluster(number, &command),
+        };
         is_asking = command[0] == b"ASKING";
         match reply {
             // A client that has gone does not undo what it has sent.

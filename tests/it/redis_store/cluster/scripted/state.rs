@@ -84,6 +84,11 @@ impl State {
         self.runs.iter().filter(|(run, _)| is_meant(run)).map(|(_, count)| *count).sum()
     }
 
+    /// What the only node of another cluster answers at the port of this node.
+    pub(super) fn answer_of_other_cluster(&self, node: usize, command: &[Vec<u8>]) -> Reply {
+        Reply::Bytes(answer_of_other_cluster(self.ports[node], self.partitions, command))
+    }
+
     pub(super) const fn seen(&self) -> &BTreeSet<&'static str> {
         &self.seen
     }
@@ -278,13 +283,29 @@ impl State {
         let mut first = 0;
         let ranges = owners.chunk_by(|one, other| one == other).map(|range| {
             let last = first + range.len() - 1;
-            let port = self.ports[range[0]];
-            let text = format!("*3\r\n:{first}\r\n:{last}\r\n*3\r\n$9\r\n127.0.0.1\r\n:{port}\r\n$2\r\nid\r\n");
+            let (id, port) = (range[0], self.ports[range[0]]);
+            let text = format!("*3\r\n:{first}\r\n:{last}\r\n*3\r\n$9\r\n127.0.0.1\r\n:{port}\r\n$1\r\n{id}\r\n");
             first = last + 1;
             text
         });
         let ranges: Vec<String> = ranges.collect();
         format!("*{}\r\n{}", ranges.len(), ranges.concat()).into_bytes()
+    }
+}
+
+/// What the only node of another cluster, which has no sessions, answers at this port.
+fn answer_of_other_cluster(port: u16, partitions: u16, command: &[Vec<u8>]) -> Vec<u8> {
+    let slots = || format!("*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$9\r\n127.0.0.1\r\n:{port}\r\n$5\r\nother\r\n");
+    match command[0].to_ascii_uppercase().as_slice() {
+        b"PING" => b"+PONG\r\n".to_vec(),
+        b"ASKING" => b"+OK\r\n".to_vec(),
+        b"INFO" => bulk(b"role:master\r\n"),
+        b"CLUSTER" => slots().into_bytes(),
+        b"SCRIPT" => bulk(b"hash"),
+        b"GET" if command[1].ends_with(b":layout") => bulk(partitions.to_string().as_bytes()),
+        b"GET" => b"$-1\r\n".to_vec(),
+        b"HGETALL" | b"XREVRANGE" => b"*0\r\n".to_vec(),
+        _ => b"-ERR another cluster was sent a write\r\n".to_vec(),
     }
 }
 

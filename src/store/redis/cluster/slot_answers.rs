@@ -1,0 +1,118 @@
+//! What nodes of a cluster have told about the slots, and which of their answers counts.
+
+use std::cmp::Reverse;
+
+use super::slots::SlotRanges;
+use crate::store::redis::failure::Failure;
+use crate::store::redis::node_ids::NodeIds;
+use crate::store::redis::server_address::ServerAddress;
+
+/// The answer of one node.
+#[derive(Debug)]
+pub(in crate::store::redis) struct SlotAnswer {
+    pub(in crate::store::redis) node: ServerAddress,
+    pub(in crate::store::redis) ranges: SlotRanges,
+    /// The nodes that it knows.
+    pub(in crate::store::redis) ids: NodeIds,
+}
+
+/// The answers of several nodes.
+#[derive(Debug, Default)]
+pub(in crate::store::redis) struct SlotAnswers {
+    /// All nodes that were asked.
+    pub(in crate::store::redis) asked: Vec<ServerAddress>,
+    pub(in crate::store::redis) answers: Vec<SlotAnswer>,
+    /// Why one has not answered.
+    pub(in crate::store::redis) failure: Option<Failure>,
+}
+
+impl SlotAnswers {
+    /// Whether most of the nodes that were asked agree.
+    pub(in crate::store::redis) fn is_settled(&self) -> bool {
+        self.answers.iter().any(|answer| 2 * self.votes(&answer.ranges) > self.asked.len())
+    }
+
+    /// Takes out the answer that counts: what most say, and of what equally many say, what is in the table now.
+    ///
+    /// Between others it is always the same one, so that the table does not change with each look. Nodes that agree and
+    /// call a node by different addresses decide about the address in the same way.
+    pub(in crate::store::redis) fn take_chosen(&mut self, current: &SlotRanges) -> Option<SlotAnswer> {
+        let rank = |ranges: &SlotRanges| {
+            let same = self.answers.iter().filter(|answer| answer.ranges == *ranges).count();
+            (self.votes(ranges), ranges.agree_with(current), same, ranges == current)
+        };
+        let numbered = self.answers.iter().enumerate();
+        let (index, _) = numbered.max_by_key(|(_, answer)| (rank(&answer.ranges), Reverse(&answer.ranges)))?;
+        Some(self.answers.swap_remove(index))
+    }
+
+    /// The nodes whose answers show that they are of the same cluster as that of this answer.
+    pub(in crate::store::redis) fn of_cluster(&self, answer: &SlotAnswer) -> Vec<ServerAddress> {
+        let others = self.answers.iter().filter(|other| other.ids.share_any_with(&answer.ids));
+        others.chain([answer]).map(|answer| answer.node.clone()).collect()
+    }
+
+    fn votes(&self, ranges: &SlotRanges) -> usize {
+        self.answers.iter().filter(|answer| answer.ranges.agree_with(ranges)).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::parse_redis_value;
+
+    use super::*;
+
+    /// The id and the port of the node that has all slots, as another node says it.
+    type Primary = (&'static str, u16);
+
+    /// What a node says: all slots are at the node with this id, at this port.
+    fn ranges(id: &str, port: u16) -> SlotRanges {
+        let text = format!("*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$8\r\n10.0.0.1\r\n:{port}\r\n${}\r\n{id}\r\n", id.len());
+        SlotRanges::parse(parse_redis_value(text.as_bytes()).unwrap(), &address(1)).unwrap()
+    }
+
+    fn address(port: u16) -> ServerAddress {
+        ServerAddress { host: "10.0.0.9".to_owned(), port }
+    }
+
+    fn answers(said: &[Primary], asked: u16) -> SlotAnswers {
+        let answer = |(id, port): &Primary| SlotAnswer {
+            node: address(*port),
+            ranges: ranges(id, *port),
+            ids: NodeIds::default(),
+        };
+        let asked = (0..asked).map(address).collect();
+        SlotAnswers { asked, answers: said.iter().map(answer).collect(), failure: None }
+    }
+
+    #[test]
+    fn most_of_those_that_were_asked_have_to_agree_or_others_are_asked_as_well() {
+        assert!(answers(&[("a", 1), ("a", 1)], 3).is_settled());
+        assert!(answers(&[("a", 1), ("b", 2), ("a", 2)], 3).is_settled(), "they call one node by two addresses");
+        assert!(!answers(&[("a", 1)], 2).is_settled(), "one of two has said nothing");
+        assert!(!answers(&[("a", 1), ("b", 2)], 2).is_settled(), "they contradict each other");
+        assert!(!answers(&[], 1).is_settled());
+    }
+
+    #[test]
+    fn most_decide_and_without_them_the_table_stays() {
+        // What nodes say, what is in the table, and what counts.
+        let table: [(&[Primary], Primary, Primary); 7] = [
+            (&[("b", 2), ("a", 1), ("b", 2)], ("a", 1), ("b", 2)),
+            (&[("b", 2), ("a", 1)], ("a", 1), ("a", 1)),
+            (&[("a", 1), ("b", 2)], ("a", 1), ("a", 1)),
+            // The table has neither.
+            (&[("b", 2), ("c", 3)], ("a", 1), ("b", 2)),
+            (&[("c", 3), ("b", 2)], ("a", 1), ("b", 2)),
+            // The node is the same, and its address another one.
+            (&[("a", 4), ("a", 1), ("b", 2)], ("a", 1), ("a", 1)),
+            (&[("a", 4), ("a", 1), ("a", 4), ("b", 2)], ("a", 1), ("a", 4)),
+        ];
+        for (said, (id, port), (expected, at)) in table {
+            let chosen = answers(said, 5).take_chosen(&ranges(id, port)).map(|answer| answer.ranges);
+            assert_eq!(chosen, Some(ranges(expected, at)), "{said:?}");
+        }
+        assert!(answers(&[], 1).take_chosen(&ranges("a", 1)).is_none());
+    }
+}
