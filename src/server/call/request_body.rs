@@ -236,14 +236,14 @@ impl RequestBody {
         Poll::Ready(CallPermit::with_current(|current| current.map_or(Ok(()), |call| call.take_slot(&self.connection))))
     }
 
-    fn stop_waiting(&mut self) {
-        match mem::replace(&mut self.phase, Phase::Arriving) {
+    fn stop_waiting(&self) {
+        match self.phase {
             Phase::Unfinished { pending, .. } => self.connection.pending.set_request(pending, 0),
             Phase::Received { pending, .. } => {
                 self.connection.pending.set_request(pending, 0);
                 self.connection.pending.remove_waiting();
             }
-            phase @ (Phase::Arriving | Phase::Whole) => self.phase = phase,
+            Phase::Arriving | Phase::Whole => {}
         }
     }
 
