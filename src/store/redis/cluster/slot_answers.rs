@@ -1,4 +1,4 @@
-//! What nodes of a cluster have told about the slots, and which of their answers counts.
+//! The answers of nodes about the slots of a cluster, and which of them counts.
 
 use std::cmp::Reverse;
 
@@ -66,7 +66,7 @@ mod tests {
     /// The id and the port of the node that has all slots, as another node says it.
     type Primary = (&'static str, u16);
 
-    /// What a node says: all slots are at the node with this id, at this port.
+    /// Builds the answer that all slots are at the node with this id, at this port.
     fn ranges(id: &str, port: u16) -> SlotRanges {
         let text = format!("*1\r\n*3\r\n:0\r\n:16383\r\n*3\r\n$8\r\n10.0.0.1\r\n:{port}\r\n${}\r\n{id}\r\n", id.len());
         SlotRanges::parse(parse_redis_value(text.as_bytes()).unwrap(), &address(1)).unwrap()

@@ -114,7 +114,7 @@ impl SlotTable {
         first.into_iter().chain(last).collect()
     }
 
-    /// What a node has said last, but for redirections.
+    /// Returns the last answer of a node, but for redirections.
     pub(in crate::store::redis) const fn ranges(&self) -> &SlotRanges {
         &self.ranges
     }
