@@ -9,8 +9,8 @@ use tonic::Code;
 
 use super::support::client::request_with;
 use super::support::raw_http2::{
-    END_HEADERS, ENHANCE_YOUR_CALM, INITIAL_WINDOW_SIZE, PING, PRIORITY, RawHttp2, SETTINGS, WINDOW_UPDATE, call,
-    frame, headers, reset, streams, whole_call,
+    END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, INITIAL_WINDOW_SIZE, PING, PRIORITY, RawHttp2, SETTINGS, WINDOW_UPDATE,
+    call, frame, headers, reset, streams, whole_call,
 };
 use super::support::test_server::{TestServer, eventually, ms, settings};
 
@@ -69,7 +69,7 @@ async fn frames_around_calls_do_not_end_the_connection() {
 
     for stream in streams().take(3000) {
         raw.send(&[whole_call(stream, "/test.Echo/Echo", b"+"), around.concat()].concat()).await;
-        raw.answered().await;
+        while raw.frame_of(stream).await.flags & END_STREAM == 0 {}
     }
 }
 
@@ -93,9 +93,10 @@ async fn responses_that_are_not_read_use_no_more_than_the_budget() {
     let client = server.client().await;
     let mut peers = Vec::new();
 
-    for _ in 0..20 {
+    for _ in 0..40 {
         let mut raw = RawHttp2::connect_with_settings(server.address(), &[(INITIAL_WINDOW_SIZE, 0)]).await;
-        for stream in streams().take(10) {
+        // A third call would not begin.
+        for stream in streams().take(2) {
             raw.send(&whole_call(stream, "/test.Echo/Echo", &[0; 60_000])).await;
             raw.answered().await;
             assert_eq!(client.call("Echo").await.code(), Code::Ok);
@@ -103,9 +104,9 @@ async fn responses_that_are_not_read_use_no_more_than_the_budget() {
         peers.push(tokio::spawn(raw.ended()));
     }
 
-    // Each holds 640 KB, so the budget is for six, and those that began first have ended.
-    eventually(async || peers.iter().filter(|peer| peer.is_finished()).count() >= 13).await;
-    assert!(peers.iter().rev().take(5).all(|peer| !peer.is_finished()));
+    // Each holds 132 KB, so the budget is for 31, and those that began first have ended.
+    eventually(async || peers.iter().filter(|peer| peer.is_finished()).count() >= 8).await;
+    assert!(peers.iter().rev().take(25).all(|peer| !peer.is_finished()));
 }
 
 #[tokio::test]

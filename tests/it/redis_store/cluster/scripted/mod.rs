@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 pub(super) use self::faults::{CASES, Choices, Faults};
 pub(super) use self::state::{GENERATION, bulk};
 use self::state::{Reply, State};
+use crate::process::child::eventually;
 use crate::support::ports::free_port;
 
 /// How many nodes there are.
@@ -88,7 +89,9 @@ impl ScriptedCluster {
     }
 
     async fn listen(&mut self, number: usize, owner: Owner) {
-        let listener = TcpListener::bind(("127.0.0.1", self.ports[number])).await.expect("the port is free");
+        // A connection of another test may have the port for a short time.
+        let listener =
+            eventually("a free port", async || TcpListener::bind(("127.0.0.1", self.ports[number])).await.ok()).await;
         let (state, answers) = (Arc::clone(&self.state), self.answers[number].subscribe());
         let received = self.received.clone();
         self.nodes[number].spawn(async move {
