@@ -161,8 +161,8 @@ func (s *Session) Delete(names ...string) {
 		}
 		s.markModified()
 		s.entries.remove(name)
+		s.entries.areOthers = s.becomesOthers()
 	}
-	s.entries.areOthers = s.becomesOthers()
 }
 
 // pop reads an entry as Get does, and removes it. One that cannot be read stays.
@@ -178,6 +178,7 @@ func (s *Session) pop(name string, into any) error {
 	}
 	s.markModified()
 	s.entries.remove(name)
+	s.entries.areOthers = s.becomesOthers()
 	return nil
 }
 

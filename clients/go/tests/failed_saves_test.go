@@ -74,6 +74,41 @@ func TestWhatOneUserLeftIsNotSeenAfterTheLoginOfAnother(t *testing.T) {
 	}
 }
 
+func TestARemovalIsSavedAfterTheLoginOfAnotherWasTakenBack(t *testing.T) {
+	running := service.Start(t, service.Options{Apps: subjectApps})
+	login := func(s *sessions.Session, user string) { s.Set("passport", map[string]string{"user": user}) }
+	for name, takeBack := range map[string]func(s *sessions.Session){
+		"delete": func(s *sessions.Session) { s.Delete("passport", "cart") },
+		"pop": func(s *sessions.Session) {
+			if _, err := sessions.Pop[map[string]string](s, "passport"); err != nil {
+				t.Error(err)
+			}
+			s.Delete("cart")
+		},
+	} {
+		browser := service.Browse(t, handle(running.Client("passport"), func(w http.ResponseWriter, r *http.Request, s *sessions.Session) {
+			switch r.URL.Path {
+			case "/alice":
+				login(s, "alice")
+				s.Set("cart", 1)
+			case "/back":
+				s.Has("cart")
+				login(s, "bob")
+				takeBack(s)
+			default:
+				has, err := s.Has("cart")
+				fmt.Fprint(w, has, err)
+			}
+		}))
+		browser.Get("/alice")
+		browser.Get("/back")
+
+		if got := browser.Get("/").Body; got != "false <nil>" {
+			t.Error(name, got)
+		}
+	}
+}
+
 func TestWhatOneUserLeftIsNeitherSeenNorSentOnceAnEntryNamesAnother(t *testing.T) {
 	running := service.Start(t, service.Options{Apps: subjectApps})
 	login := func(s *sessions.Session, user any) { s.Set("passport", map[string]any{"user": user}) }

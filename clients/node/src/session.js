@@ -129,6 +129,7 @@ class Session {
   delete(name) {
     this.#checkWritable();
     this.accessed = true;
+    this.#findOtherUser();
     // Without this, each page that removes what it has shown would save the session of a visitor who has none.
     if (this.#entries.lookup(name) === undefined) return;
     this.#markModified();
@@ -238,7 +239,7 @@ class Session {
   }
 
   /** Whether the subject authenticated less than `maxAuthenticateAge` ago, by the service's clock. It becomes false while
-   * the session is open, as in a long websocket, and true by a save after `authenticated`. */
+   * the session is open, as in a long websocket, and true by a save after `markAuthenticated`. */
   get recentlyAuthenticated() {
     this.accessed = true;
     const { authenticateTime, accessTime } = this.#info ?? {};

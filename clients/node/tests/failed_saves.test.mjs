@@ -477,6 +477,18 @@ test('what one user left is neither seen nor sent after the login of another by 
   }
 });
 
+test('a removal is saved after the login of another was taken back', async () => {
+  const { session, opened } = await sessionOf('login', { user: '1', cart: ['pills'] });
+  session.set('user', '2');
+  assert.equal(session.get('cart'), undefined);
+
+  session.set('user', '1');
+  session.delete('cart');
+  await session.finish();
+
+  assert.deepEqual(contentOf(await opened()), { user: '1' });
+});
+
 test('what one user left is neither seen nor sent after the login of another by a part of an entry', async () => {
   const ways = [
     (session) => session.set('passport', { user: 'bob' }),
