@@ -58,7 +58,6 @@ impl<'r> PreparedWrite<'r> {
             context: save.context,
         };
         let write = Self::new(credential, Write::Edit(Box::new(edit)));
-        let receive_time = save.request_age.map(|age| call.now.before(age));
         Ok(Self { etag, fingerprint, rotation, receive_time, ..write })
     }
 

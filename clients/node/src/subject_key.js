@@ -9,9 +9,9 @@
  * @param {string} subjectKey @returns {string | undefined}
  */
 function subjectChange(textOf, subjectKey) {
-  for (let end = subjectKey.length; end > 0; end = subjectKey.lastIndexOf('.', end - 1)) {
-    const text = textOf(subjectKey.slice(0, end));
-    if (text !== undefined) return subjectOf(valueAt(text, subjectKey.slice(end + 1)));
+  for (const name of entriesOf(subjectKey)) {
+    const text = textOf(name);
+    if (text !== undefined) return idIn(valueAt(text, subjectKey.slice(name.length + 1)));
   }
   return undefined;
 }
@@ -36,8 +36,8 @@ function valueAt(json, path) {
 const hasMember = (value, step) =>
   typeof value === 'object' && value !== null && Object.prototype.propertyIsEnumerable.call(value, step);
 
-/** @param {unknown} value */
-function subjectOf(value) {
+/** Returns the id that a value of an entry stands for, '' for none. @param {unknown} value */
+function idIn(value) {
   if (typeof value === 'string') return value;
   return Number.isInteger(value) ? String(value) : '';
 }
