@@ -20,6 +20,7 @@ impl<'r> PreparedWrite<'r> {
         save: SaveRequest<'_>,
         credential: ResolvedCredential<'r>,
     ) -> Result<Self, Error> {
+        let receive_time = save.receive_time(call.now);
         let mut changes = save.changes.map(|changes| changes.check(call.app.subject_key.as_ref())).transpose()?;
         if let Some(changes) = &mut changes
             && save.rotate

@@ -47,6 +47,13 @@ pub struct SaveRequest<'r> {
     pub request_age: Option<Duration>,
 }
 
+impl SaveRequest<'_> {
+    /// When the frontend received the request; `None`: it did not say.
+    pub(super) fn receive_time(&self, now: Time) -> Option<Time> {
+        self.request_age.map(|age| now.before(age))
+    }
+}
+
 /// The response to a save or a rotation.
 #[derive(Clone, Debug)]
 pub struct Saved {
@@ -184,8 +191,7 @@ impl Service {
     ) -> Result<Saved, Error> {
         let mut state = call.token_state(credential.token, self.store.load(&call.session_key(credential.token)).await?);
         if credential.kind == CredentialKind::Cookie && !matches!(state, TokenState::Live { .. }) {
-            let receive_time = save.request_age.map(|age| call.now.before(age));
-            let of = SavingRequest { request_id: None, receive_time };
+            let of = SavingRequest { request_id: None, receive_time: save.receive_time(call.now) };
             let Some(anew) = Box::pin(self.begin_anew(call, credential.token, of)).await? else {
                 return Ok(Saved::gone(state.reason(), save.accessed));
             };
