@@ -215,12 +215,16 @@ impl<S: IntoHandle> Simulation<S> {
         self.check_open(browser, (&held, &recoveries), max_age, (&opened, now))
     }
 
-    /// When a call ended the session of a token or replaced the token; 0 if none has.
-    pub(super) fn end_time(&self, held: HeldToken) -> u64 {
-        match held.token {
-            PresentedToken::Token(token) => self.sessions[&held.session].end_time(token, self.now()),
-            PresentedToken::Ticket => 0,
+    /// When calls ended the session of a token or replaced the token, and the same for its recovery sessions; 0 if none has.
+    pub(super) fn end_times(&self, held: HeldToken) -> Vec<u64> {
+        let (now, mut ends) = (self.now(), Vec::new());
+        let PresentedToken::Token(token) = held.token else { return vec![0] };
+        let mut next = Some((held.session, token));
+        while let Some((session, token)) = next.filter(|_| ends.len() <= MAX_RECOVERIES) {
+            ends.push(self.sessions[&session].end_time(token, now));
+            next = self.recoveries.get(&(session, token)).map(|recovery| (*recovery, 0));
         }
+        ends
     }
 
     /// Saves, rotates or destroys by this token, or without one.
@@ -393,7 +397,7 @@ pub(super) fn app_name() -> AppName {
 }
 
 /// How many recovery sessions in a row are looked at.
-const MAX_RECOVERIES: u32 = 8;
+const MAX_RECOVERIES: usize = 8;
 
 pub(super) const BROWSERS: usize = 10;
 

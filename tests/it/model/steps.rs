@@ -197,7 +197,7 @@ fn sent_as(rng: &mut Rng) -> SentAs {
 fn request<S: IntoHandle>(simulation: &mut Simulation<S>, held: Option<HeldToken>) -> WriteRequest {
     let now = simulation.now();
     let version = held.map_or(0, |held| simulation.sessions[&held.session].version);
-    let end = held.map_or(0, |held| simulation.end_time(held));
+    let ends = held.map_or_else(|| vec![0], |held| simulation.end_times(held));
     let rng = &mut simulation.rng;
     let operation = match rng.below(20) {
         0 => Operation::Destroy,
@@ -209,7 +209,7 @@ fn request<S: IntoHandle>(simulation: &mut Simulation<S>, held: Option<HeldToken
     let is_save = matches!(&operation, Operation::Save { changes, rotate, .. } if changes.is_some() || *rotate);
     let etag = (is_save && rng.chance(10)).then(|| version + rng.below(2));
     let age = rng.chance(50).then(|| {
-        let since_end = now.saturating_sub(end);
+        let since_end = now.saturating_sub(rng.pick(&ends));
         rng.pick(&[0, 1, MINUTE, since_end, since_end + 1])
     });
     WriteRequest { operation, request_id, etag, age }
