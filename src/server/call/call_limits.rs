@@ -114,7 +114,10 @@ async fn call<S: GrpcService>(
         match polled {
             // An unknown RPC is refused at once. The peer of a stream may wait for the headers of the response before it
             // sends a message.
-            Poll::Pending if is_start_enough => Poll::Ready(()),
+            Poll::Pending if is_start_enough => {
+                request.body_mut().leave_queue();
+                Poll::Ready(())
+            }
             polled => polled,
         }
     })

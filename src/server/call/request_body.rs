@@ -163,19 +163,29 @@ impl RequestBody {
     /// Waits until the peer has read the responses that keep this call from its begin.
     fn poll_begin(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.connection.pending.may_begin() {
-            let sent = self.connection.pending.sent();
-            if let Phase::Received { sent: before, .. } = &mut self.phase {
-                ready!(before.as_mut().poll(cx));
-                before.set(sent);
+            if let Phase::Received { sent, .. } = &mut self.phase {
+                ready!(sent.as_mut().poll(cx));
+                sent.set(self.connection.pending.sent());
             } else {
-                self.stop_waiting();
-                let pending = self.pending_bytes();
-                self.connection.pending.set_request(0, pending);
-                self.connection.pending.add_waiting();
-                self.phase = Phase::Received { pending, sent: Box::pin(sent) };
+                self.record_received();
             }
         }
         Poll::Ready(())
+    }
+
+    /// Lets another call look first whether it may begin, until the service asks for the rest of the request.
+    pub(super) fn leave_queue(&mut self) {
+        if let Phase::Received { sent, .. } = &mut self.phase {
+            sent.set(self.connection.pending.sent());
+        }
+    }
+
+    /// Records that the request is whole and its call waits.
+    fn record_received(&mut self) {
+        self.stop_waiting();
+        let pending = self.pending_bytes();
+        self.connection.pending.add_waiting(pending);
+        self.phase = Phase::Received { pending, sent: Box::pin(self.connection.pending.sent()) };
     }
 
     /// Whether the headers of the request are counted.
@@ -186,10 +196,18 @@ impl RequestBody {
     /// Counts what the headers take as well while the request is unfinished.
     pub(super) fn count_head(&mut self, bytes: usize) {
         self.head = bytes;
-        if let Phase::Unfinished { pending, .. } | Phase::Received { pending, .. } = &mut self.phase {
-            self.connection.pending.set_request(*pending, *pending + bytes);
-            *pending += bytes;
-        }
+        let counted = match &mut self.phase {
+            Phase::Unfinished { pending, .. } => {
+                self.connection.pending.set_request(0, bytes);
+                pending
+            }
+            Phase::Received { pending, .. } => {
+                self.connection.pending.add_waiting(bytes);
+                pending
+            }
+            Phase::Arriving | Phase::Whole => return,
+        };
+        *counted += bytes;
     }
 
     /// Counts what the service uses when it reads the request in parts, until it has ended. A peer that leaves the answers
@@ -239,10 +257,7 @@ impl RequestBody {
     fn stop_waiting(&self) {
         match self.phase {
             Phase::Unfinished { pending, .. } => self.connection.pending.set_request(pending, 0),
-            Phase::Received { pending, .. } => {
-                self.connection.pending.set_request(pending, 0);
-                self.connection.pending.remove_waiting();
-            }
+            Phase::Received { pending, .. } => self.connection.pending.remove_waiting(pending),
             Phase::Arriving | Phase::Whole => {}
         }
     }
@@ -280,7 +295,10 @@ impl RequestBody {
                 if let Some(data) = frame.data_ref() {
                     self.receive(data)?;
                 }
-                if is_last && let Poll::Ready(finished) = self.poll_finish(cx) {
+                if is_last && !self.connection.pending.may_begin() {
+                    // Not in the queue yet: the service may ask for the end of the body much later.
+                    self.record_received();
+                } else if is_last && let Poll::Ready(finished) = self.poll_finish(cx) {
                     finished?;
                 }
                 Poll::Ready(Some(Ok(frame)))

@@ -79,11 +79,16 @@ impl ConnectionContext {
     /// Returns how many bytes the next read may bring. `None`: none, for others have to get their turn.
     pub(in crate::server) fn readable_bytes(&self) -> Option<usize> {
         let are_many = NewCall::are_many() || self.pending.is_thread_full();
-        if self.is_turn_over() || are_many && self.pending.has_requests() {
+        if self.is_turn_over() || are_many && self.pending.has_unfinished() {
             return None;
         }
         // Never none beside many: the queue of tasks may be such that there are many at each turn of this connection.
-        Some(if are_many { READ_BESIDE_MANY } else { usize::MAX })
+        Some(match are_many {
+            false => usize::MAX,
+            // Its calls wait until the peer reads, and it says so in a frame.
+            true if self.pending.has_waiting() => READ_BESIDE_WAITING,
+            true => READ_BESIDE_MANY,
+        })
     }
 
     /// Counts a request by HTTP/1.1, and lets other connections have their turn first if this one had enough of them.
@@ -115,6 +120,9 @@ const MAX_PUBLIC_STREAMS: usize = 16;
 
 /// A call or two, or 40 of the shortest that there are.
 const READ_BESIDE_MANY: usize = 512;
+
+/// A frame that opens a window or resets a stream. It has 13 bytes, and a call can hardly have fewer than twice as many.
+const READ_BESIDE_WAITING: usize = 13;
 
 /// So a turn has two requests that were sent together. The turns of HTTP/2 are counted in frames.
 const FRAMES_OF_A_REQUEST: u32 = 32;

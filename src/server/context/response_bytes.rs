@@ -29,7 +29,7 @@ impl ResponseBytes {
     pub(in crate::server) fn new(bytes: Bytes, connection: &Arc<ConnectionContext>, is_first: bool) -> Self {
         let held = (!bytes.is_empty()).then(|| HeldBytes::new(bytes.len(), connection));
         if let (Some(held), true) = (&held, is_first) {
-            connection.pending.add_unsent(held.bytes);
+            connection.pending.add_begun(held.bytes);
         }
         Self { bytes, held, is_first }
     }
@@ -40,7 +40,7 @@ impl Drop for ResponseBytes {
         if let Some(HeldBytes { connection, bytes, .. }) = &self.held {
             connection.credit.add_for_response(bytes - OVERHEAD);
             if self.is_first {
-                connection.pending.remove_unsent(*bytes);
+                connection.pending.remove_begun(*bytes);
             }
         }
     }

@@ -175,18 +175,19 @@ pub(in crate::server) struct PendingBytes {
     budget: PendingBudget,
     control: Arc<ConnectionControl>,
     thread: Arc<ThreadBytes>,
-    requests: AtomicUsize,
+    /// Of requests that are not whole.
+    unfinished: AtomicUsize,
+    /// Of whole requests whose calls wait until responses are sent.
+    waiting: AtomicUsize,
     /// By the period in which a response began, modulo [`PERIODS`].
     responses: [AtomicUsize; PERIODS],
     period: AtomicUsize,
     /// The bytes that the budget knows of.
     reported: AtomicUsize,
     /// How many responses are begun and not sent, and the bytes of their begins.
-    unsent: AtomicUsize,
-    unsent_bytes: AtomicUsize,
-    /// How many calls wait until responses are sent.
-    waiting: AtomicUsize,
-    /// Notified when one of them may look again.
+    begun: AtomicUsize,
+    begun_bytes: AtomicUsize,
+    /// Notified when one of the calls that wait may look again.
     sent: Arc<Notify>,
 }
 
@@ -197,27 +198,32 @@ impl PendingBytes {
             thread: budget.current_thread(),
             budget,
             control,
-            requests: AtomicUsize::default(),
+            unfinished: AtomicUsize::default(),
+            waiting: AtomicUsize::default(),
             responses: Default::default(),
             period: AtomicUsize::default(),
             reported: AtomicUsize::default(),
-            unsent: AtomicUsize::default(),
-            unsent_bytes: AtomicUsize::default(),
-            waiting: AtomicUsize::default(),
+            begun: AtomicUsize::default(),
+            begun_bytes: AtomicUsize::default(),
             sent: Arc::default(),
         }
     }
 
     /// Counts the bytes of a request that is not whole, in place of those that it had before, and tells the budget.
     pub(in crate::server) fn set_request(&self, before: usize, bytes: usize) {
-        self.requests.fetch_add(bytes, Ordering::Relaxed);
-        self.requests.fetch_sub(before, Ordering::Relaxed);
+        self.unfinished.fetch_add(bytes, Ordering::Relaxed);
+        self.unfinished.fetch_sub(before, Ordering::Relaxed);
         self.report();
     }
 
     /// Whether a request is not whole yet.
-    pub(in crate::server) fn has_requests(&self) -> bool {
-        self.requests.load(Ordering::Relaxed) > 0
+    pub(in crate::server) fn has_unfinished(&self) -> bool {
+        self.unfinished.load(Ordering::Relaxed) > 0
+    }
+
+    /// Whether a call waits until responses are sent.
+    pub(in crate::server) fn has_waiting(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) > 0
     }
 
     /// Whether connections of this thread hold so much that some of them were cut, and still hold it.
@@ -253,15 +259,15 @@ impl PendingBytes {
     }
 
     /// Counts the begin of a response, which keeps other calls from their begin until it is sent.
-    pub(in crate::server) fn add_unsent(&self, bytes: usize) {
-        self.unsent.fetch_add(1, Ordering::Relaxed);
-        self.unsent_bytes.fetch_add(bytes, Ordering::Relaxed);
+    pub(in crate::server) fn add_begun(&self, bytes: usize) {
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.begun_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Takes the begin of a response off.
-    pub(in crate::server) fn remove_unsent(&self, bytes: usize) {
-        self.unsent.fetch_sub(1, Ordering::Relaxed);
-        self.unsent_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    pub(in crate::server) fn remove_begun(&self, bytes: usize) {
+        self.begun.fetch_sub(1, Ordering::Relaxed);
+        self.begun_bytes.fetch_sub(bytes, Ordering::Relaxed);
         self.wake_next();
     }
 
@@ -270,17 +276,19 @@ impl PendingBytes {
     ///
     /// A single response holds up nothing: it may be large, or a stream that its caller reads when it has time.
     pub(in crate::server) fn may_begin(&self) -> bool {
-        let is_little = self.unsent_bytes.load(Ordering::Relaxed) <= MAX_UNSENT && !self.thread.is_short();
-        is_little || self.unsent.load(Ordering::Relaxed) <= 1
+        let is_little = self.begun_bytes.load(Ordering::Relaxed) <= MAX_BEGUN && !self.thread.is_short();
+        is_little || self.begun.load(Ordering::Relaxed) <= 1
     }
 
-    /// Counts a call that waits until responses are sent, until [`Self::remove_waiting`].
-    pub(in crate::server) fn add_waiting(&self) {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
+    /// Counts the bytes of a call that waits until responses are sent, and tells the budget.
+    pub(in crate::server) fn add_waiting(&self, bytes: usize) {
+        self.waiting.fetch_add(bytes, Ordering::Relaxed);
+        self.report();
     }
 
-    pub(in crate::server) fn remove_waiting(&self) {
-        self.waiting.fetch_sub(1, Ordering::Relaxed);
+    pub(in crate::server) fn remove_waiting(&self, bytes: usize) {
+        self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+        self.report();
     }
 
     /// Returns when a call that waits has to look whether it may begin. Dropped, it leaves that to another one.
@@ -290,7 +298,7 @@ impl PendingBytes {
 
     /// Lets a call that waits look whether it may begin. If it begins, it lets the next one look.
     pub(in crate::server) fn wake_next(&self) {
-        if self.waiting.load(Ordering::Relaxed) > 0 {
+        if self.has_waiting() {
             self.sent.notify_one();
         }
     }
@@ -298,7 +306,8 @@ impl PendingBytes {
     /// Tells the budget what the connection holds, if that has changed.
     pub(in crate::server) fn report(&self) {
         let responses: usize = self.responses.iter().map(|bytes| bytes.load(Ordering::Relaxed)).sum();
-        let bytes = responses + self.requests.load(Ordering::Relaxed);
+        let requests = self.unfinished.load(Ordering::Relaxed) + self.waiting.load(Ordering::Relaxed);
+        let bytes = responses + requests;
         if bytes != self.reported.load(Ordering::Relaxed) {
             self.reported.store(bytes, Ordering::Relaxed);
             self.budget.set(&self.control, &self.thread, bytes);
@@ -320,7 +329,7 @@ pub(in crate::server) const OVERHEAD: usize = 6 * 1024;
 
 /// The bytes of responses that are made for a peer that has not read those before. About a dozen small ones are written
 /// together.
-const MAX_UNSENT: usize = 128 * 1024;
+const MAX_BEGUN: usize = 128 * 1024;
 
 /// The present period, the last one, and the one before, whose responses are old when the next period begins.
 const PERIODS: usize = 3;
@@ -425,6 +434,19 @@ mod tests {
         assert_eq!(budget.current_thread().all.load(Ordering::Relaxed), 0);
         let holders = budget.0.holders.lock();
         assert!(holders.connections.is_empty() && holders.total == 0);
+    }
+
+    #[test]
+    fn a_call_that_waits_takes_memory_and_is_no_unfinished_request() {
+        let pending = PendingBytes::new(budget(100), control(0, 1));
+
+        pending.add_waiting(60);
+        assert!(pending.has_waiting() && !pending.has_unfinished());
+        assert_eq!(pending.budget.used_bytes(), 60);
+        pending.remove_waiting(60);
+
+        assert!(!pending.has_waiting());
+        assert_eq!(pending.budget.used_bytes(), 0);
     }
 
     #[test]

@@ -153,6 +153,25 @@ async fn calls_of_a_peer_that_leaves_responses_unread_begin_when_it_has_read_the
 }
 
 #[tokio::test]
+async fn calls_whose_service_does_not_read_their_request_hold_up_no_other() {
+    let server = TestServer::start(&settings()).await;
+    let mut peer = RawHttp2::connect_with_settings(server.address(), &[(INITIAL_WINDOW_SIZE, 0)]).await;
+    let (streams, last) = ((1..).step_by(2), 141);
+    let calls = streams.take_while(|stream| *stream <= last).flat_map(|stream| match stream {
+        1..40 | 141 => whole_call(stream, "/test.Echo/Echo", &message(1000)),
+        _ => whole_call(stream, "/test.Echo/Wait", b"+"),
+    });
+
+    peer.send(&calls.collect::<Vec<_>>()).await;
+    let begun = peer.taken_in().await.iter().filter(|frame| frame.kind == HEADERS).count();
+    let window = [&INITIAL_WINDOW_SIZE.to_be_bytes()[..], &HUGE.to_be_bytes()].concat();
+    peer.send(&[frame(SETTINGS, 0, 0, &window), frame(WINDOW_UPDATE, 0, 0, &HUGE.to_be_bytes())].concat()).await;
+
+    assert!((1..=20).contains(&begun), "{begun} calls have begun");
+    assert_eq!(peer.frame_of(last).await.kind, HEADERS);
+}
+
+#[tokio::test]
 async fn one_large_response_that_is_not_read_holds_up_no_other_call() {
     let settings = Settings { pending_budget_bytes: 256 << 20, ..settings() };
     let server = TestServer::start(&settings).await;
