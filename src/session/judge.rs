@@ -121,7 +121,8 @@ pub fn end_time(head: &Head, verifier_hash: VerifierHash, now: Time) -> Option<T
     }
     let replaced = match match_token(head, verifier_hash, now) {
         TokenMatch::Current => None,
-        TokenMatch::Previous(previous) => Some(previous.grace_end()),
+        // While its grace lasts, only time or an end can have ended what it opens.
+        TokenMatch::Previous(previous) => Some(previous.grace_end()).filter(|end| *end <= now),
         // Without a rotation, this record took the place of the one that the token was made for.
         TokenMatch::Replaced | TokenMatch::Unknown => {
             Some(head.previous.as_ref().map_or(head.create_time, |previous| previous.time))

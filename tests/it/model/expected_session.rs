@@ -322,8 +322,8 @@ impl ExpectedSession {
         }
         let previous = self.previous.as_ref();
         let replaced = match self.match_token(token, now) {
-            TokenMatch::Current => u64::MAX,
-            TokenMatch::InGrace | TokenMatch::Previous => previous.map_or(u64::MAX, |last| last.time + last.grace),
+            TokenMatch::Current | TokenMatch::InGrace => u64::MAX,
+            TokenMatch::Previous => previous.map_or(u64::MAX, |last| last.time + last.grace),
             TokenMatch::Replaced | TokenMatch::Older => previous.map_or(self.created, |last| last.time),
         };
         let end = replaced.min(self.end.map_or(u64::MAX, |(_, time)| time));

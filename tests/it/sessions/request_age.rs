@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use cloakroom::app;
 use cloakroom::grpc::wire::{Changes, EndReason, Outcome, RotationCause, SaveSessionRequest};
 
 use crate::support::browser::Browser;
@@ -160,6 +161,20 @@ async fn a_save_by_a_renewed_cookie_is_gone_if_the_grace_ended_during_its_reques
     assert_eq!(in_grace.outcome(), Outcome::Updated);
     assert_eq!((gone(&began_in_grace), set_cookies(&began_in_grace.headers).len()), (EndReason::Superseded, 0));
     assert_eq!(began_after.outcome(), Outcome::Created);
+}
+
+#[apply(on_every_store)]
+async fn a_save_begins_anew_if_only_time_ended_its_session_within_the_grace(store: StoreKind) {
+    let settings = app::Settings { idle_timeout: HOUR, absolute_timeout: HOUR, ..app_settings() };
+    let service = TestService::with_apps(store, [("default", settings)]).await;
+    let browser = Browser::with(&service.stored(&[("a", "1")]).await);
+    service.advance(HOUR - SECOND);
+    service.rotate(browser.token().unwrap(), RotationCause::Renewal, "").await;
+    service.advance(2 * SECOND);
+
+    let saved = service.save(blind(&browser, SECOND)).await;
+
+    assert_eq!((saved.outcome(), set_cookies(&saved.headers).len()), (Outcome::Created, 1));
 }
 
 #[apply(on_every_store)]

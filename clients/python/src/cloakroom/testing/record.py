@@ -211,8 +211,8 @@ def _check_authority(record: Record, precondition: Precondition) -> Denial | Non
 def end_time(record: Record, verifier: bytes, now: int) -> int | None:
     """Returns when the token ceased to open the session by a call; None: it opens it, or only time has ended it."""
     times = [] if record.end is None else [record.end[1]]
-    if record.verifier != verifier:
-        previous = previous_token(record, verifier, now)
+    previous = previous_token(record, verifier, now)
+    if record.verifier != verifier and not (previous and previous.is_in_grace(now)):
         replaced = record.previous.time if record.previous else record.create_time
         times.append(previous.time + previous.grace if previous else replaced)
     return min(times, default=None)
