@@ -68,7 +68,12 @@ async fn watch_store<P, R>(
                 // The cause is logged when the ping tells it.
                 health.publish_store_up(false);
                 published.change_status(ServingStatus::NotServing).await;
-                let (result, reads) = tokio::join!(pinging, can_read());
+                let read = async {
+                    let reads = can_read().await;
+                    published.change_readable(reads).await;
+                    reads
+                };
+                let (result, reads) = tokio::join!(pinging, read);
                 (result, Some(reads))
             }
         };
@@ -348,6 +353,32 @@ mod tests {
             () = watch_store(ping, pending::<Result<(), store::Error>>, &health, Duration::from_millis(40)) => {}
             ended = timeout(Duration::from_secs(10), was_readable) => ended.unwrap(),
         }
+    }
+
+    #[tokio::test]
+    async fn a_store_whose_ping_hangs_is_not_readable_as_soon_as_a_read_fails() {
+        let health = HealthPublisher::default();
+        let pings = AtomicUsize::new(0);
+        let ping = async || match pings.fetch_add(1, Ordering::Relaxed) {
+            0 => Ok(()),
+            _ => pending().await,
+        };
+        let read = async || Err(store::Error::Refused("NOAUTH".into()));
+        let was_readable = async {
+            while !health.state.is_serving() {
+                sleep(Duration::from_millis(1)).await;
+            }
+            while health.state.is_serving() {
+                assert!(health.state.is_readable());
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+
+        tokio::select! {
+            () = watch_store(ping, read, &health, Duration::from_millis(40)) => {}
+            ended = timeout(Duration::from_secs(10), was_readable) => ended.unwrap(),
+        }
+        assert!(!health.state.is_readable());
     }
 
     #[tokio::test]
