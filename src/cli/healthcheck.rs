@@ -49,10 +49,12 @@ impl HealthcheckArgs {
             }
         };
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
-        let service = match () {
-            () if self.live => "",
-            () if self.readable => grpc::READABLE_SERVICE,
-            () => grpc::SESSION_SERVICE,
+        let service = if self.live {
+            ""
+        } else if self.readable {
+            grpc::READABLE_SERVICE
+        } else {
+            grpc::SESSION_SERVICE
         };
         let health = runtime.block_on(health(&address, tls, service, self.timeout));
         match health {
