@@ -36,6 +36,7 @@ impl SessionService for SessionRpcs {
             context: convert::context(request.context),
             max_authenticate_age: convert::authenticate_age(request.max_authenticate_age)?,
             no_touch: request.no_touch,
+            request_age: convert::request_age(request.request_age)?,
         });
         let opened = opened.await?;
         Ok(Response::new(wire::OpenSessionResponse {

@@ -10,13 +10,14 @@ use tracing::warn;
 use super::call_counts::Found;
 use super::credential::{PresentedToken, TokenState};
 use super::headers::CookieAction;
-use super::recovery::Recovery;
+use super::recovery::{Recovery, UserRequest};
 use super::{AppCall, Credential, Error, Header, NullReason, Service, SessionView};
 use crate::cookie::CookieChanges;
 use crate::session::{EndReason, Entries, Head, Record, RequestContext};
 use crate::store::{SessionKey, Touch};
 use crate::telemetry::LogThrottle;
 use crate::token::{CookieNote, SplitToken, is_ticket};
+use crate::types::Time;
 
 /// A request for the session that a browser's cookies name.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +33,19 @@ pub struct OpenRequest<'r> {
     pub max_authenticate_age: Option<Duration>,
     /// Whether the open is only a look: no use of the session.
     pub no_touch: bool,
+    /// How long ago the frontend received the request. If the session of a Cookie header has ended since, by a call, a
+    /// save to the new session sets no cookie but for a login. `None`: it does.
+    pub request_age: Option<Duration>,
+}
+
+impl OpenRequest<'_> {
+    /// When the frontend received the request, if its session is that of a cookie; `None`: it did not say.
+    fn receive_time(&self, now: Time) -> Option<Time> {
+        match self.credential {
+            Credential::CookieHeader(_) => self.request_age.map(|age| now.before(age)),
+            Credential::Absent | Credential::Token(_) | Credential::Key(_) => None,
+        }
+    }
 }
 
 /// The response to an open.
@@ -90,7 +104,8 @@ impl Service {
     /// Opens the session that a request's cookies name, or a new one.
     ///
     /// Without a live session it answers a new one with a ticket, and writes nothing. After a superseded token it is
-    /// the recovery session, which may be stored already. An app without keys, or cookies that name two live sessions,
+    /// the recovery session, which may be stored already. If a call has ended the session within `request_age`, only a login
+    /// in the new one sets a cookie, for the browser may hold that of a later login by now. An app without keys, or cookies that name two live sessions,
     /// get a null session. So does a key whose session has ended, for the service cannot give the request another one.
     ///
     /// Fails if the app is unknown, the credential of another kind of app, the header longer than 1 MiB, the cookie name
@@ -116,7 +131,8 @@ impl Service {
             // In a box, because an app whose cookies the service makes never does this.
             Credential::Key(key) => return Box::pin(self.open_key(&call, key, open)).await,
         };
-        let found = self.find_session(&call, &tokens).await?;
+        let request = UserRequest { request_id: None, receive_time: open.receive_time(call.now) };
+        let found = self.find_session(&call, &tokens, request).await?;
         self.stats.count_open(&app.name, &call.finding);
         match found {
             SessionLookup::Live(session) => self.open_live(&call, session, open).await,
@@ -137,6 +153,7 @@ impl Service {
         &self,
         call: &AppCall<'_>,
         tokens: &[PresentedToken<'r>],
+        request: UserRequest,
     ) -> Result<SessionLookup<'r>, Error> {
         let (mut live, mut superseded): (Option<LiveSession<'r>>, _) = (None, Vec::new());
         for presented in tokens {
@@ -172,17 +189,25 @@ impl Service {
         if let Some(session) = live {
             return Ok(SessionLookup::Live(session));
         }
+        // In a box, because nearly no open does this.
+        let is_overtaken = request.receive_time.is_some_and(|received| received < call.now)
+            && Box::pin(self.is_overtaken(call, tokens, request)).await?;
         let mut new = None;
         for superseded in superseded {
             // In a box, because nearly no open does this.
-            let Recovery { token, record, note, .. } = Box::pin(self.find_recovery(call, superseded, None)).await?;
+            let Recovery { token, record, note, end_time } =
+                Box::pin(self.find_recovery(call, superseded, None)).await?;
+            let note = if is_overtaken || request.is_overtaken(end_time) { CookieNote::Keep } else { note };
             if let Some(record) = record {
                 let session_key = call.session_key(token);
                 return Ok(SessionLookup::Live(LiveSession { session_key, record, token, text: None, note }));
             }
             new.get_or_insert((token, note));
         }
-        let (token, note) = new.unwrap_or_else(|| (SplitToken::random(), CookieNote::None));
+        let (token, note) = new.unwrap_or_else(|| {
+            let note = if is_overtaken { CookieNote::Keep } else { CookieNote::None };
+            (SplitToken::random(), note)
+        });
         Ok(SessionLookup::New(token, note))
     }
 

@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use super::credential::{ResolvedCredential, SupersededToken, TokenState};
+use super::credential::{PresentedToken, ResolvedCredential, SupersededToken, TokenState};
 use super::{AppCall, Error, Service};
 use crate::session::{self, Record};
 use crate::store::Snapshot;
@@ -24,21 +24,21 @@ pub(super) struct Recovery {
     pub(super) record: Option<Box<Record>>,
     pub(super) note: CookieNote,
     /// When the recovery session before it was over; `None`: there was none, or no call ended it.
-    end_time: Option<Time>,
+    pub(super) end_time: Option<Time>,
 }
 
-/// The request of a save that begins anew.
+/// The request of a user in which a call begins anew.
 #[derive(Clone, Copy)]
-pub(super) struct SavingRequest {
+pub(super) struct UserRequest {
     /// The id of the call; `None`: it has none.
     pub(super) request_id: Option<[u8; 8]>,
     /// When the frontend received the request; `None`: it did not say.
     pub(super) receive_time: Option<Time>,
 }
 
-impl SavingRequest {
+impl UserRequest {
     /// Whether a session that ended at this time ended after the request was received.
-    fn is_overtaken(self, end_time: Option<Time>) -> bool {
+    pub(super) fn is_overtaken(self, end_time: Option<Time>) -> bool {
         self.receive_time.zip(end_time).is_some_and(|(received, ended)| received < ended)
     }
 }
@@ -62,7 +62,7 @@ impl Service {
         &self,
         call: &AppCall<'_>,
         token: SplitToken,
-        request: SavingRequest,
+        request: UserRequest,
     ) -> Result<Option<ResolvedCredential<'static>>, Error> {
         let snapshot = self.store.load(&call.session_key(token)).await?;
         if request.is_overtaken(call.end_time(token, snapshot.as_ref())) {
@@ -73,6 +73,22 @@ impl Service {
         };
         let Recovery { token, note, end_time, .. } = self.find_recovery(call, superseded, request.request_id).await?;
         Ok((!request.is_overtaken(end_time)).then(|| ResolvedCredential::ticket(token, note)))
+    }
+
+    /// Whether a call has ended the session of one of these tokens since the request began, or replaced the token.
+    pub(super) async fn is_overtaken(
+        &self,
+        call: &AppCall<'_>,
+        tokens: &[PresentedToken<'_>],
+        request: UserRequest,
+    ) -> Result<bool, Error> {
+        for presented in tokens {
+            let snapshot = self.store.load(&call.session_key(presented.token)).await?;
+            if request.is_overtaken(call.end_time(presented.token, snapshot.as_ref())) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Returns the credential of a token's recovery session; `None` if the token is not superseded.

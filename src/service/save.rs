@@ -8,7 +8,7 @@ use super::credential::{CredentialKind, ResolvedCredential, TokenState};
 use super::headers::CookieAction;
 use super::index::subject_ref;
 use super::outcome::Outcome;
-use super::recovery::SavingRequest;
+use super::recovery::UserRequest;
 use super::write::{PreparedWrite, WriteResult};
 use super::{AppCall, Credential, Error, Header, ServedApp, Service, SessionView};
 use crate::cookie::CookieChanges;
@@ -168,7 +168,7 @@ impl Service {
             }
             // In a box, because few saves do this.
             let request_id = prepared.fingerprint.map(|call| call.request_id);
-            let of = SavingRequest { request_id, receive_time: prepared.receive_time };
+            let of = UserRequest { request_id, receive_time: prepared.receive_time };
             match Box::pin(self.begin_anew(call, prepared.credential.token, of)).await? {
                 Some(credential) => prepared.set_credential(credential),
                 None => break result,
@@ -191,7 +191,7 @@ impl Service {
     ) -> Result<Saved, Error> {
         let mut state = call.token_state(credential.token, self.store.load(&call.session_key(credential.token)).await?);
         if credential.kind == CredentialKind::Cookie && !matches!(state, TokenState::Live { .. }) {
-            let of = SavingRequest { request_id: None, receive_time: save.receive_time(call.now) };
+            let of = UserRequest { request_id: None, receive_time: save.receive_time(call.now) };
             let Some(anew) = Box::pin(self.begin_anew(call, credential.token, of)).await? else {
                 return Ok(Saved::gone(state.reason(), save.accessed));
             };

@@ -243,10 +243,7 @@ func (c *call) recoveryOf(t token) *presented {
 // beginAnew returns the credential of the session that a dead cookie gets; nil: a call has ended its session since the
 // request was received.
 func (c *call) beginAnew(t token, requestID string, request *pb.SaveSessionRequest) *presented {
-	hasEndedSince := func(end time.Time) bool {
-		return request.RequestAge != nil && end.After(c.now.Add(-request.RequestAge.AsDuration()))
-	}
-	if hasEndedSince(c.endTime(t)) {
+	if c.hasEndedSince(c.endTime(t), request.RequestAge) {
 		return nil
 	}
 	s := c.state(t)
@@ -255,10 +252,15 @@ func (c *call) beginAnew(t token, requestID string, request *pb.SaveSessionReque
 		return &fresh
 	}
 	found := c.findRecovery(t, s.rotated, requestID)
-	if hasEndedSince(found.ended) {
+	if c.hasEndedSince(found.ended, request.RequestAge) {
 		return nil
 	}
 	return &presented{token: found.token, note: found.note, isTicket: true}
+}
+
+// hasEndedSince tells whether a session that ended then ended after a request of this age was received; nil: it has none.
+func (c *call) hasEndedSince(end time.Time, age *durationpb.Duration) bool {
+	return age != nil && end.After(c.now.Add(-age.AsDuration()))
 }
 
 func (c *call) endTime(t token) time.Time {

@@ -14,12 +14,18 @@ func (c *call) open(request *pb.OpenSessionRequest) (*pb.OpenSessionResponse, er
 	if age != nil && (age.CheckValid() != nil || age.AsDuration() < time.Millisecond) {
 		return nil, invalid("AUTHENTICATE_AGE_INVALID", "max_authenticate_age: it has to be a valid and positive span")
 	}
+	if err := checkRequestAge(request.RequestAge); err != nil {
+		return nil, err
+	}
 	if err := c.accept(request); err != nil {
 		return nil, err
 	}
 	var live, replaced []presented
 	var states []state
+	_, isByHeader := request.Credential.(*pb.OpenSessionRequest_CookieHeader)
+	isOvertaken := false
 	for _, each := range c.shown(request) {
+		isOvertaken = isOvertaken || isByHeader && c.hasEndedSince(c.endTime(each.token), request.RequestAge)
 		s := c.state(each.token)
 		switch {
 		case s.record != nil && len(live) > 0 && live[0].token.selector != each.token.selector:
@@ -41,8 +47,14 @@ func (c *call) open(request *pb.OpenSessionRequest) (*pb.OpenSessionResponse, er
 		return c.openLive(best.token, best.note, request), nil
 	}
 	fresh := recovery{token: randomToken()}
+	if isOvertaken {
+		fresh.note = noteKeep
+	}
 	for i, each := range replaced {
 		found := c.findRecovery(each.token, states[i].rotated, "")
+		if isOvertaken || isByHeader && c.hasEndedSince(found.ended, request.RequestAge) {
+			found.note = noteKeep
+		}
 		if found.record != nil {
 			return c.openLive(found.token, found.note, request), nil
 		}

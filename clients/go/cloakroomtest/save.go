@@ -39,8 +39,8 @@ func (c *call) save(request *pb.SaveSessionRequest) (*pb.SaveSessionResponse, er
 	if err := checkRequestID(request.RequestId); err != nil {
 		return nil, err
 	}
-	if age := request.RequestAge; age != nil && (age.CheckValid() != nil || age.AsDuration() < 0) {
-		return nil, invalid("REQUEST_AGE_INVALID", "request_age: it has to be a valid span that is not negative")
+	if err := checkRequestAge(request.RequestAge); err != nil {
+		return nil, err
 	}
 	if err := c.accept(request); err != nil {
 		return nil, err

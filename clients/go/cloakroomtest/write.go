@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"time"
 
+	"google.golang.org/protobuf/types/known/durationpb"
+
 	"cloakroom.example/cloakroom"
 	pb "cloakroom.example/cloakroom/cloakroomv1"
 )
@@ -117,6 +119,13 @@ func etagOf(text string) (*int64, error) {
 		return nil, invalid("ETAG_INVALID", "etag: it has to be one that this service gave out")
 	}
 	return &number, nil
+}
+
+func checkRequestAge(age *durationpb.Duration) error {
+	if age != nil && (age.CheckValid() != nil || age.AsDuration() < 0) {
+		return invalid("REQUEST_AGE_INVALID", "request_age: it has to be a valid span that is not negative")
+	}
+	return nil
 }
 
 func checkRequestID(id string) error {

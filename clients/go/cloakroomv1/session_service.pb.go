@@ -1113,7 +1113,15 @@ type OpenSessionRequest struct {
 	CookieAttributes *CookieAttributes `protobuf:"bytes,7,opt,name=cookie_attributes,json=cookieAttributes,proto3" json:"cookie_attributes,omitempty"`
 	// True to look at the session without using it, for a check whether it exists: the idle timeout goes on, the context
 	// is not stored, and the times in the response are those of the last use.
-	NoTouch       bool `protobuf:"varint,8,opt,name=no_touch,json=noTouch,proto3" json:"no_touch,omitempty"`
+	NoTouch bool `protobuf:"varint,8,opt,name=no_touch,json=noTouch,proto3" json:"no_touch,omitempty"`
+	// The time since the frontend received the request of the user, on a monotonic clock, as in SaveSessionRequest. Send it
+	// with every open by cookie_header that does not happen as soon as the request arrives. Ignored with a token or a key,
+	// and in kind COOKIE.
+	//
+	// If the session of the cookie was ended by a call, or its token was replaced, within this time, the browser may hold
+	// the cookie of the next login by now. The response is a new session all the same, but a save to it sets no cookie,
+	// unless it is a login.
+	RequestAge    *durationpb.Duration `protobuf:"bytes,9,opt,name=request_age,json=requestAge,proto3" json:"request_age,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1222,6 +1230,13 @@ func (x *OpenSessionRequest) GetNoTouch() bool {
 		return x.NoTouch
 	}
 	return false
+}
+
+func (x *OpenSessionRequest) GetRequestAge() *durationpb.Duration {
+	if x != nil {
+		return x.RequestAge
+	}
+	return nil
 }
 
 type isOpenSessionRequest_Credential interface {
@@ -2952,7 +2967,7 @@ const file_cloakroom_v1_session_service_proto_rawDesc = "" +
 	"\x0eRequestContext\x12\"\n" +
 	"\n" +
 	"user_agent\x18\x01 \x01(\tB\x03\x80\x01\x01R\tuserAgent\x12*\n" +
-	"\x0eremote_address\x18\x02 \x01(\tB\x03\x80\x01\x01R\rremoteAddress\"\xa9\x03\n" +
+	"\x0eremote_address\x18\x02 \x01(\tB\x03\x80\x01\x01R\rremoteAddress\"\xe5\x03\n" +
 	"\x12OpenSessionRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12*\n" +
 	"\rcookie_header\x18\x02 \x01(\tB\x03\x80\x01\x01H\x00R\fcookieHeader\x12\x1b\n" +
@@ -2963,7 +2978,9 @@ const file_cloakroom_v1_session_service_proto_rawDesc = "" +
 	"\acontext\x18\x05 \x01(\v2\x1c.cloakroom.v1.RequestContextB\x03\x80\x01\x01R\acontext\x12K\n" +
 	"\x14max_authenticate_age\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x12maxAuthenticateAge\x12K\n" +
 	"\x11cookie_attributes\x18\a \x01(\v2\x1e.cloakroom.v1.CookieAttributesR\x10cookieAttributes\x12\x19\n" +
-	"\bno_touch\x18\b \x01(\bR\anoTouchB\f\n" +
+	"\bno_touch\x18\b \x01(\bR\anoTouch\x12:\n" +
+	"\vrequest_age\x18\t \x01(\v2\x19.google.protobuf.DurationR\n" +
+	"requestAgeB\f\n" +
 	"\n" +
 	"credential\"\xda\x02\n" +
 	"\x13OpenSessionResponse\x12/\n" +
@@ -3213,67 +3230,68 @@ var file_cloakroom_v1_session_service_proto_depIdxs = []int32{
 	11, // 11: cloakroom.v1.OpenSessionRequest.context:type_name -> cloakroom.v1.RequestContext
 	35, // 12: cloakroom.v1.OpenSessionRequest.max_authenticate_age:type_name -> google.protobuf.Duration
 	10, // 13: cloakroom.v1.OpenSessionRequest.cookie_attributes:type_name -> cloakroom.v1.CookieAttributes
-	5,  // 14: cloakroom.v1.OpenSessionResponse.session:type_name -> cloakroom.v1.Session
-	9,  // 15: cloakroom.v1.OpenSessionResponse.read_headers:type_name -> cloakroom.v1.Header
-	9,  // 16: cloakroom.v1.OpenSessionResponse.untouched_headers:type_name -> cloakroom.v1.Header
-	1,  // 17: cloakroom.v1.OpenSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
-	8,  // 18: cloakroom.v1.SaveSessionRequest.changes:type_name -> cloakroom.v1.Changes
-	11, // 19: cloakroom.v1.SaveSessionRequest.context:type_name -> cloakroom.v1.RequestContext
-	10, // 20: cloakroom.v1.SaveSessionRequest.cookie_attributes:type_name -> cloakroom.v1.CookieAttributes
-	35, // 21: cloakroom.v1.SaveSessionRequest.request_age:type_name -> google.protobuf.Duration
-	0,  // 22: cloakroom.v1.SaveSessionResponse.outcome:type_name -> cloakroom.v1.Outcome
-	1,  // 23: cloakroom.v1.SaveSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
-	5,  // 24: cloakroom.v1.SaveSessionResponse.session:type_name -> cloakroom.v1.Session
-	9,  // 25: cloakroom.v1.SaveSessionResponse.headers:type_name -> cloakroom.v1.Header
-	33, // 26: cloakroom.v1.SaveSessionResponse.counters:type_name -> cloakroom.v1.SaveSessionResponse.CountersEntry
-	2,  // 27: cloakroom.v1.GetAppPolicyResponse.kind:type_name -> cloakroom.v1.AppKind
-	35, // 28: cloakroom.v1.GetAppPolicyResponse.idle_timeout:type_name -> google.protobuf.Duration
-	35, // 29: cloakroom.v1.GetAppPolicyResponse.absolute_timeout:type_name -> google.protobuf.Duration
-	35, // 30: cloakroom.v1.GetAppPolicyResponse.rotation_grace:type_name -> google.protobuf.Duration
-	6,  // 31: cloakroom.v1.GetAppPolicyResponse.null_session:type_name -> cloakroom.v1.NullSession
-	35, // 32: cloakroom.v1.GetAppPolicyResponse.anonymous_idle_timeout:type_name -> google.protobuf.Duration
-	35, // 33: cloakroom.v1.GetAppPolicyResponse.anonymous_absolute_timeout:type_name -> google.protobuf.Duration
-	34, // 34: cloakroom.v1.GetExpirationTimeResponse.expire_time:type_name -> google.protobuf.Timestamp
-	5,  // 35: cloakroom.v1.MakeNullSessionResponse.session:type_name -> cloakroom.v1.Session
-	3,  // 36: cloakroom.v1.RotateSessionRequest.cause:type_name -> cloakroom.v1.RotationCause
-	11, // 37: cloakroom.v1.RotateSessionRequest.context:type_name -> cloakroom.v1.RequestContext
-	10, // 38: cloakroom.v1.RotateSessionRequest.cookie_attributes:type_name -> cloakroom.v1.CookieAttributes
-	0,  // 39: cloakroom.v1.RotateSessionResponse.outcome:type_name -> cloakroom.v1.Outcome
-	1,  // 40: cloakroom.v1.RotateSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
-	5,  // 41: cloakroom.v1.RotateSessionResponse.session:type_name -> cloakroom.v1.Session
-	9,  // 42: cloakroom.v1.RotateSessionResponse.headers:type_name -> cloakroom.v1.Header
-	10, // 43: cloakroom.v1.DestroySessionRequest.cookie_attributes:type_name -> cloakroom.v1.CookieAttributes
-	0,  // 44: cloakroom.v1.DestroySessionResponse.outcome:type_name -> cloakroom.v1.Outcome
-	1,  // 45: cloakroom.v1.DestroySessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
-	9,  // 46: cloakroom.v1.DestroySessionResponse.headers:type_name -> cloakroom.v1.Header
-	4,  // 47: cloakroom.v1.WatchSessionResponse.state:type_name -> cloakroom.v1.WatchState
-	1,  // 48: cloakroom.v1.WatchSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
-	34, // 49: cloakroom.v1.WatchSessionResponse.expire_time:type_name -> google.protobuf.Timestamp
-	7,  // 50: cloakroom.v1.Session.EntriesEntry.value:type_name -> cloakroom.v1.Value
-	7,  // 51: cloakroom.v1.Changes.SetEntry.value:type_name -> cloakroom.v1.Value
-	12, // 52: cloakroom.v1.SessionService.OpenSession:input_type -> cloakroom.v1.OpenSessionRequest
-	14, // 53: cloakroom.v1.SessionService.SaveSession:input_type -> cloakroom.v1.SaveSessionRequest
-	16, // 54: cloakroom.v1.SessionService.ShouldSetCookie:input_type -> cloakroom.v1.ShouldSetCookieRequest
-	18, // 55: cloakroom.v1.SessionService.GetAppPolicy:input_type -> cloakroom.v1.GetAppPolicyRequest
-	20, // 56: cloakroom.v1.SessionService.GetExpirationTime:input_type -> cloakroom.v1.GetExpirationTimeRequest
-	22, // 57: cloakroom.v1.SessionService.MakeNullSession:input_type -> cloakroom.v1.MakeNullSessionRequest
-	24, // 58: cloakroom.v1.SessionService.RotateSession:input_type -> cloakroom.v1.RotateSessionRequest
-	26, // 59: cloakroom.v1.SessionService.DestroySession:input_type -> cloakroom.v1.DestroySessionRequest
-	28, // 60: cloakroom.v1.SessionService.WatchSession:input_type -> cloakroom.v1.WatchSessionRequest
-	13, // 61: cloakroom.v1.SessionService.OpenSession:output_type -> cloakroom.v1.OpenSessionResponse
-	15, // 62: cloakroom.v1.SessionService.SaveSession:output_type -> cloakroom.v1.SaveSessionResponse
-	17, // 63: cloakroom.v1.SessionService.ShouldSetCookie:output_type -> cloakroom.v1.ShouldSetCookieResponse
-	19, // 64: cloakroom.v1.SessionService.GetAppPolicy:output_type -> cloakroom.v1.GetAppPolicyResponse
-	21, // 65: cloakroom.v1.SessionService.GetExpirationTime:output_type -> cloakroom.v1.GetExpirationTimeResponse
-	23, // 66: cloakroom.v1.SessionService.MakeNullSession:output_type -> cloakroom.v1.MakeNullSessionResponse
-	25, // 67: cloakroom.v1.SessionService.RotateSession:output_type -> cloakroom.v1.RotateSessionResponse
-	27, // 68: cloakroom.v1.SessionService.DestroySession:output_type -> cloakroom.v1.DestroySessionResponse
-	29, // 69: cloakroom.v1.SessionService.WatchSession:output_type -> cloakroom.v1.WatchSessionResponse
-	61, // [61:70] is the sub-list for method output_type
-	52, // [52:61] is the sub-list for method input_type
-	52, // [52:52] is the sub-list for extension type_name
-	52, // [52:52] is the sub-list for extension extendee
-	0,  // [0:52] is the sub-list for field type_name
+	35, // 14: cloakroom.v1.OpenSessionRequest.request_age:type_name -> google.protobuf.Duration
+	5,  // 15: cloakroom.v1.OpenSessionResponse.session:type_name -> cloakroom.v1.Session
+	9,  // 16: cloakroom.v1.OpenSessionResponse.read_headers:type_name -> cloakroom.v1.Header
+	9,  // 17: cloakroom.v1.OpenSessionResponse.untouched_headers:type_name -> cloakroom.v1.Header
+	1,  // 18: cloakroom.v1.OpenSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
+	8,  // 19: cloakroom.v1.SaveSessionRequest.changes:type_name -> cloakroom.v1.Changes
+	11, // 20: cloakroom.v1.SaveSessionRequest.context:type_name -> cloakroom.v1.RequestContext
+	10, // 21: cloakroom.v1.SaveSessionRequest.cookie_attributes:type_name -> cloakroom.v1.CookieAttributes
+	35, // 22: cloakroom.v1.SaveSessionRequest.request_age:type_name -> google.protobuf.Duration
+	0,  // 23: cloakroom.v1.SaveSessionResponse.outcome:type_name -> cloakroom.v1.Outcome
+	1,  // 24: cloakroom.v1.SaveSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
+	5,  // 25: cloakroom.v1.SaveSessionResponse.session:type_name -> cloakroom.v1.Session
+	9,  // 26: cloakroom.v1.SaveSessionResponse.headers:type_name -> cloakroom.v1.Header
+	33, // 27: cloakroom.v1.SaveSessionResponse.counters:type_name -> cloakroom.v1.SaveSessionResponse.CountersEntry
+	2,  // 28: cloakroom.v1.GetAppPolicyResponse.kind:type_name -> cloakroom.v1.AppKind
+	35, // 29: cloakroom.v1.GetAppPolicyResponse.idle_timeout:type_name -> google.protobuf.Duration
+	35, // 30: cloakroom.v1.GetAppPolicyResponse.absolute_timeout:type_name -> google.protobuf.Duration
+	35, // 31: cloakroom.v1.GetAppPolicyResponse.rotation_grace:type_name -> google.protobuf.Duration
+	6,  // 32: cloakroom.v1.GetAppPolicyResponse.null_session:type_name -> cloakroom.v1.NullSession
+	35, // 33: cloakroom.v1.GetAppPolicyResponse.anonymous_idle_timeout:type_name -> google.protobuf.Duration
+	35, // 34: cloakroom.v1.GetAppPolicyResponse.anonymous_absolute_timeout:type_name -> google.protobuf.Duration
+	34, // 35: cloakroom.v1.GetExpirationTimeResponse.expire_time:type_name -> google.protobuf.Timestamp
+	5,  // 36: cloakroom.v1.MakeNullSessionResponse.session:type_name -> cloakroom.v1.Session
+	3,  // 37: cloakroom.v1.RotateSessionRequest.cause:type_name -> cloakroom.v1.RotationCause
+	11, // 38: cloakroom.v1.RotateSessionRequest.context:type_name -> cloakroom.v1.RequestContext
+	10, // 39: cloakroom.v1.RotateSessionRequest.cookie_attributes:type_name -> cloakroom.v1.CookieAttributes
+	0,  // 40: cloakroom.v1.RotateSessionResponse.outcome:type_name -> cloakroom.v1.Outcome
+	1,  // 41: cloakroom.v1.RotateSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
+	5,  // 42: cloakroom.v1.RotateSessionResponse.session:type_name -> cloakroom.v1.Session
+	9,  // 43: cloakroom.v1.RotateSessionResponse.headers:type_name -> cloakroom.v1.Header
+	10, // 44: cloakroom.v1.DestroySessionRequest.cookie_attributes:type_name -> cloakroom.v1.CookieAttributes
+	0,  // 45: cloakroom.v1.DestroySessionResponse.outcome:type_name -> cloakroom.v1.Outcome
+	1,  // 46: cloakroom.v1.DestroySessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
+	9,  // 47: cloakroom.v1.DestroySessionResponse.headers:type_name -> cloakroom.v1.Header
+	4,  // 48: cloakroom.v1.WatchSessionResponse.state:type_name -> cloakroom.v1.WatchState
+	1,  // 49: cloakroom.v1.WatchSessionResponse.end_reason:type_name -> cloakroom.v1.EndReason
+	34, // 50: cloakroom.v1.WatchSessionResponse.expire_time:type_name -> google.protobuf.Timestamp
+	7,  // 51: cloakroom.v1.Session.EntriesEntry.value:type_name -> cloakroom.v1.Value
+	7,  // 52: cloakroom.v1.Changes.SetEntry.value:type_name -> cloakroom.v1.Value
+	12, // 53: cloakroom.v1.SessionService.OpenSession:input_type -> cloakroom.v1.OpenSessionRequest
+	14, // 54: cloakroom.v1.SessionService.SaveSession:input_type -> cloakroom.v1.SaveSessionRequest
+	16, // 55: cloakroom.v1.SessionService.ShouldSetCookie:input_type -> cloakroom.v1.ShouldSetCookieRequest
+	18, // 56: cloakroom.v1.SessionService.GetAppPolicy:input_type -> cloakroom.v1.GetAppPolicyRequest
+	20, // 57: cloakroom.v1.SessionService.GetExpirationTime:input_type -> cloakroom.v1.GetExpirationTimeRequest
+	22, // 58: cloakroom.v1.SessionService.MakeNullSession:input_type -> cloakroom.v1.MakeNullSessionRequest
+	24, // 59: cloakroom.v1.SessionService.RotateSession:input_type -> cloakroom.v1.RotateSessionRequest
+	26, // 60: cloakroom.v1.SessionService.DestroySession:input_type -> cloakroom.v1.DestroySessionRequest
+	28, // 61: cloakroom.v1.SessionService.WatchSession:input_type -> cloakroom.v1.WatchSessionRequest
+	13, // 62: cloakroom.v1.SessionService.OpenSession:output_type -> cloakroom.v1.OpenSessionResponse
+	15, // 63: cloakroom.v1.SessionService.SaveSession:output_type -> cloakroom.v1.SaveSessionResponse
+	17, // 64: cloakroom.v1.SessionService.ShouldSetCookie:output_type -> cloakroom.v1.ShouldSetCookieResponse
+	19, // 65: cloakroom.v1.SessionService.GetAppPolicy:output_type -> cloakroom.v1.GetAppPolicyResponse
+	21, // 66: cloakroom.v1.SessionService.GetExpirationTime:output_type -> cloakroom.v1.GetExpirationTimeResponse
+	23, // 67: cloakroom.v1.SessionService.MakeNullSession:output_type -> cloakroom.v1.MakeNullSessionResponse
+	25, // 68: cloakroom.v1.SessionService.RotateSession:output_type -> cloakroom.v1.RotateSessionResponse
+	27, // 69: cloakroom.v1.SessionService.DestroySession:output_type -> cloakroom.v1.DestroySessionResponse
+	29, // 70: cloakroom.v1.SessionService.WatchSession:output_type -> cloakroom.v1.WatchSessionResponse
+	62, // [62:71] is the sub-list for method output_type
+	53, // [53:62] is the sub-list for method input_type
+	53, // [53:53] is the sub-list for extension type_name
+	53, // [53:53] is the sub-list for extension extendee
+	0,  // [0:53] is the sub-list for field type_name
 }
 
 func init() { file_cloakroom_v1_session_service_proto_init() }

@@ -130,6 +130,10 @@ func (s *Session) needOpen() error {
 	} else {
 		request.Credential = &pb.OpenSessionRequest_CookieHeader{CookieHeader: s.cookieHeader}
 	}
+	// An open as soon as the request arrives needs none.
+	if age := time.Since(s.received); !s.isTokenUsed && age >= time.Millisecond {
+		request.RequestAge = durationpb.New(age)
+	}
 	if s.of.maxAuthenticateAge > 0 {
 		request.MaxAuthenticateAge = durationpb.New(s.of.maxAuthenticateAge)
 	}

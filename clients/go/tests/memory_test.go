@@ -236,6 +236,9 @@ func (p *player) open() string {
 	if p.chance(0.2) {
 		request.MaxAuthenticateAge = durationpb.New(pick(p, -time.Second, 0, 10*time.Minute))
 	}
+	if p.chance(0.3) {
+		request.RequestAge = durationpb.New(pick(p, -time.Second, 0, time.Hour))
+	}
 	isMissing := p.chance(0.05)
 	return p.call("/cloakroom.v1.SessionService/OpenSession", func(side int) proto.Message {
 		request := proto.CloneOf(request)

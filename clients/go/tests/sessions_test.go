@@ -725,6 +725,43 @@ func TestASessionThatHasEndedIsReported(t *testing.T) {
 	}
 }
 
+func TestARequestThatOpensItsSessionAfterALogoutLeavesTheCookieOfTheNextLogin(t *testing.T) {
+	running := service.Start(t, service.Options{})
+	memory := cloakroomtest.New(cloakroomtest.App{Name: "shop"}).Client("shop")
+	for name, client := range map[string]*cloakroom.Client{"service": running.Client("shop"), "memory": memory} {
+		var browser *service.Browser
+		browser = service.Browse(t, sessions.New(client).Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s := sessions.From(r.Context())
+			switch r.URL.Path {
+			case "/login":
+				s.SetSubject("ada")
+			case "/logout":
+				s.Destroy()
+			case "/slow":
+				// The service's clock has milliseconds.
+				time.Sleep(2 * time.Millisecond)
+				browser.Get("/logout")
+				browser.Get("/login")
+				a, _ := sessions.Get[int](s, "a")
+				s.Set("a", a+1)
+			case "/write":
+				s.Set("a", 2)
+			case "/read":
+				subject, _ := s.Subject()
+				a, _ := sessions.Get[int](s, "a")
+				fmt.Fprint(w, subject, a)
+			}
+		})))
+		browser.Get("/write")
+		if slow := browser.Get("/slow"); slow.Status != http.StatusOK || slow.Header.Get("Set-Cookie") != "" {
+			t.Error(name, slow.Status, slow.Header)
+		}
+		if got := browser.Get("/read").Body; got != "ada0" {
+			t.Error(name, got)
+		}
+	}
+}
+
 func TestASlowWriteWithoutAReadLeavesTheCookieOfALoginMeanwhile(t *testing.T) {
 	running := service.Start(t, service.Options{})
 	memory := cloakroomtest.New(cloakroomtest.App{Name: "shop"}).Client("shop")

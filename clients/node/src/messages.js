@@ -68,6 +68,7 @@ const OpenSessionRequest = new Message({
   maxAuthenticateAge: optional(6, 'milliseconds'),
   cookieAttributes: optional(7, CookieAttributes),
   noTouch: plain(8, 'bool'),
+  requestAge: optional(9, 'milliseconds'),
   key: optional(15, 'bytes'),
 });
 

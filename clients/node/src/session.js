@@ -281,8 +281,11 @@ class Session {
         return;
       }
       const { cookieName, cookieAttributes, maxAuthenticateAge, context } = this.#requestInfo;
+      const age = now() - this.#receiveTime;
       const request = {
         app: this.#client.app, cookieName, cookieAttributes, context: context?.(), maxAuthenticateAge, ...this.#credential,
+        // An open as soon as the request arrives needs none.
+        requestAge: 'cookieHeader' in this.#credential && age >= 1 ? age : undefined,
       };
       const opened = await this.#client.open(request);
       // What is written later may name another user, and a read after that does not wait.

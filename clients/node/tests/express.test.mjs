@@ -525,6 +525,34 @@ describe('req.session', () => {
     assert.ok(Date.parse(end) - Date.now() <= 3_600_000, end);
   });
 
+  test('with lazy, a request that opens its session after a logout leaves the cookie of the next login', async () => {
+    for (const transport of [new RecordingTransport(service.address), new MemoryTransport()]) {
+      const app = express();
+      app.use(sessions({ client: new Client({ service: transport, app: 'shop' }), lazy: true }));
+      app.get('/write', (request, response) => { request.session.a = 2; json(response); });
+      app.get('/login', (request, response) => { request.session.subject = 'ada'; json(response); });
+      app.get('/logout', async (request, response) => { await request.session.destroy(); json(response); });
+      app.get('/read', openSession, (request, response) => json(response, [request.session.subject, request.session.a]));
+      const server = await serve(app);
+      servers.push(server);
+      const browser = new Browser(server.url);
+      const logOutAndIn = async (request, response, next) => {
+        // The service's clock has milliseconds.
+        await setTimeout(2);
+        await browser.get('/logout');
+        await browser.get('/login');
+        next();
+      };
+      app.get('/slow', logOutAndIn, openSession, (request, response) => { request.session.a = 1; json(response); });
+
+      await browser.get('/write');
+      const slow = await browser.get('/slow');
+
+      assert.deepEqual([slow.status, slow.setCookies], [200, []]);
+      assert.equal((await browser.get('/read')).text, '["ada",null]');
+    }
+  });
+
   test('with lazy, a slow write leaves the cookie of a login meanwhile', async () => {
     const services = [new RecordingTransport(service.address), new MemoryTransport()];
     for (const transport of services) {

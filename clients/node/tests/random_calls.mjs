@@ -104,6 +104,7 @@ export class Player {
     const fields = {
       cookieName: this.#cookieName(), cookieAttributes: this.#cookieAttributes(), context: this.#context(),
       noTouch: this.#chance(0.2), maxAuthenticateAge: this.#chance(0.2) ? this.#pick([-1000, 0, 600_000]) : undefined,
+      requestAge: this.#chance(0.3) ? this.#pick([-1000, 0, 3_600_000]) : undefined,
     };
     return this.#call(OPEN, fields, this.#chance(0.05) ? {} : this.#credential());
   }

@@ -55,6 +55,26 @@ def test_a_slow_write_without_a_read_leaves_the_cookie_of_a_login_meanwhile(brow
     assert (after.subject, after.get("b")) == ("ada" if "login" in meanwhile else None, None)
 
 
+def test_what_a_request_saves_that_opens_after_a_logout_leaves_the_cookie_of_the_next_login(browser):
+    browser.write(a=1)
+    slow = browser.session()
+    # The service's clock has milliseconds.
+    time.sleep(0.002)
+    logout = browser.session()
+    logout.destroy()
+    browser.finish(logout)
+    login = browser.session()
+    login.subject = "ada"
+    browser.finish(login)
+
+    read = slow.get("a")
+    slow["b"] = 2
+    decision = slow.finish()
+
+    assert (read, slow.gone, decision.action) == (None, None, CookieAction.KEEP)
+    assert (browser.session().subject, browser.session().get("b")) == ("ada", None)
+
+
 def test_a_write_begins_another_session_if_the_one_before_has_ended_before_its_request(browser):
     browser.write(a=1)
     old = browser.cookie_header

@@ -263,6 +263,8 @@ class Player:
         if self.random.random() < 0.2:
             fields["max_authenticate_age"] = timedelta(seconds=self.random.choice([-1, 0, 600]))
         fields["no_touch"] = self.random.random() < 0.2
+        if self.random.random() < 0.3:
+            fields["request_age"] = timedelta(seconds=self.random.choice([-1, 0, 3600]))
         return self.call(methods.OPEN, pb.OpenSessionRequest, fields, self.credential(app, may_lack=True))
 
     def save(self, app):

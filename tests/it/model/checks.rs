@@ -39,8 +39,8 @@ impl<S: IntoHandle> Simulation<S> {
     pub(super) fn check_open(
         &mut self,
         browser: usize,
-        (held, recoveries): (&[HeldToken], &[Recovery]),
-        max_age: Option<u64>,
+        (held, recoveries): (&[HeldToken], &mut [Recovery]),
+        (max_age, began): (Option<u64>, Option<u64>),
         (opened, now): (&Opened, u64),
     ) -> Checked {
         // A ticket is not valid in a cookie and opens nothing.
@@ -48,6 +48,12 @@ impl<S: IntoHandle> Simulation<S> {
             PresentedToken::Token(token) => Some((held.session, token)),
             PresentedToken::Ticket => None,
         });
+        let began_before = |end| began.is_some_and(|began| began < end);
+        let is_overtaken =
+            tokens.clone().any(|(session, token)| began_before(self.sessions[&session].end_time(token, now)));
+        for recovery in recoveries.iter_mut().filter(|recovery| is_overtaken || began_before(recovery.ended)) {
+            recovery.sets_cookie = false;
+        }
         let opens = |(session, token): &(u64, usize)| {
             let expected = &self.sessions[session];
             expected.state(now) == State::Alive && expected.superseded(*token, now).is_none()
@@ -55,7 +61,7 @@ impl<S: IntoHandle> Simulation<S> {
         let mut live: Vec<u64> = tokens.filter(opens).map(|(session, _)| session).collect();
         live.sort_unstable();
         live.dedup();
-        match (&*live, recoveries) {
+        match (&*live, &*recoveries) {
             ([], []) => self.cover("opened nothing"),
             ([], _) => self.cover("opened by an older token"),
             ([_], _) => self.cover("opened"),
@@ -70,6 +76,10 @@ impl<S: IntoHandle> Simulation<S> {
                 let is_live = |recovery: &&Recovery| self.sessions[&recovery.number].state(now) == State::Alive;
                 match recoveries.iter().find(is_live).or_else(|| recoveries.first()) {
                     None => {
+                        if is_overtaken {
+                            self.cover("opened after the end of the session during the request");
+                        }
+                        same("the ticket's note", view.token.starts_with("t1k."), is_overtaken)?;
                         same("entries", opened.entries.count(), 0)?;
                         self.check(browser, &ExpectedView::New(view, None), now)
                     }
@@ -375,6 +385,8 @@ impl<S: IntoHandle> Simulation<S> {
                     expected.id.clone_from(&id);
                 }
                 same("id", &expected.id, &id)?;
+                // A login by such a ticket replaces its token.
+                expected.is_recovery |= view.token.starts_with("t1k.");
                 (expected.ticket, expected.issued) = (view.token.clone(), now / 1000);
                 let times = view.times.ok_or("no times")?;
                 let fresh = ExpectedSession::new(id, String::new(), now);

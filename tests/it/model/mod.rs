@@ -146,8 +146,9 @@ async fn run(mut simulation: impl RandomSteps, must_happen: &[&str], default_ste
 const MAX_EXTENSION: u64 = 10;
 
 /// What happens in every run.
-const MUST_HAPPEN: [&str; 21] = [
+const MUST_HAPPEN: [&str; 22] = [
     "opened",
+    "opened after the end of the session during the request",
     "opened nothing",
     "opened by an older token",
     "opened a recovery session",

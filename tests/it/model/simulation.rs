@@ -192,7 +192,7 @@ impl<S: IntoHandle> Simulation<S> {
         browser: usize,
         held: &[HeldToken],
         sent_as: SentAs,
-        max_age: Option<u64>,
+        (max_age, age): (Option<u64>, Option<u64>),
     ) -> Checked {
         let now = self.now();
         let mut recoveries = Vec::new();
@@ -209,10 +209,14 @@ impl<S: IntoHandle> Simulation<S> {
             _ => Credential::CookieHeader(&header),
         };
         let max_authenticate_age = max_age.map(Duration::from_millis);
-        let opened =
-            self.service.open(OpenRequest { credential, max_authenticate_age, ..OpenRequest::default() }).await;
+        // Without a header, no session of a cookie may have ended meanwhile.
+        let began =
+            age.filter(|_| matches!(credential, Credential::CookieHeader(_))).map(|age| now.saturating_sub(age));
+        let request_age = age.map(Duration::from_millis);
+        let request = OpenRequest { credential, max_authenticate_age, request_age, ..OpenRequest::default() };
+        let opened = self.service.open(request).await;
         let opened = opened.map_err(|error| format!("an open fails: {error}"))?;
-        self.check_open(browser, (&held, &recoveries), max_age, (&opened, now))
+        self.check_open(browser, (&held, &mut recoveries), (max_age, began), (&opened, now))
     }
 
     /// When calls ended the session of a token or replaced the token, and the same for its recovery sessions; 0 if none has.

@@ -85,7 +85,7 @@ async fn check_random_token<S: IntoHandle>(simulation: &mut Simulation<S>) -> Ch
     let held = HeldToken { session, token: PresentedToken::Token(token) };
     let browser = usize::try_from(simulation.rng.below(BROWSERS as u64)).unwrap();
     simulation
-        .open(browser, &[held], SentAs::CookieHeader, None)
+        .open(browser, &[held], SentAs::CookieHeader, (None, None))
         .await
         .map_err(|error| format!("an open by {held:?}: {error}"))
 }
@@ -105,8 +105,10 @@ async fn open<S: IntoHandle>(simulation: &mut Simulation<S>, browser: usize) -> 
         }
         _ => None,
     };
-    let done = format!("open by {browser} {held:?} {sent_as:?} {max_age:?} at {now}");
-    simulation.open(browser, &held, sent_as, max_age).await.map_err(|error| format!("{done}: {error}"))?;
+    let ends = held.first().map_or_else(|| vec![0], |held| simulation.end_times(*held));
+    let age = age(&mut simulation.rng, &ends, now);
+    let done = format!("open by {browser} {held:?} {sent_as:?} {max_age:?} {age:?} at {now}");
+    simulation.open(browser, &held, sent_as, (max_age, age)).await.map_err(|error| format!("{done}: {error}"))?;
     Ok(done)
 }
 
@@ -208,11 +210,16 @@ fn request<S: IntoHandle>(simulation: &mut Simulation<S>, held: Option<HeldToken
     let request_id = if rng.chance(50) { format!("r{}", rng.below(24)) } else { String::new() };
     let is_save = matches!(&operation, Operation::Save { changes, rotate, .. } if changes.is_some() || *rotate);
     let etag = (is_save && rng.chance(10)).then(|| version + rng.below(2));
-    let age = rng.chance(50).then(|| {
-        let since_end = now.saturating_sub(rng.pick(&ends));
-        rng.pick(&[0, 1, MINUTE, since_end, since_end + 1])
-    });
+    let age = age(rng, &ends, now);
     WriteRequest { operation, request_id, etag, age }
+}
+
+/// Returns how old a request is that may say so, often just older than one of `ends`.
+fn age(rng: &mut Rng, ends: &[u64], now: u64) -> Option<u64> {
+    rng.chance(50).then(|| {
+        let since_end = now.saturating_sub(rng.pick(ends));
+        rng.pick(&[0, 1, MINUTE, since_end, since_end + 1])
+    })
 }
 
 pub(super) fn changes(rng: &mut Rng, now: u64) -> Changes {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cloakroom::app;
-use cloakroom::grpc::wire::{Changes, EndReason, Outcome, RotationCause, SaveSessionRequest};
+use cloakroom::grpc::wire::{Changes, EndReason, OpenSessionRequest, Outcome, RotationCause, SaveSessionRequest};
 
 use crate::support::browser::Browser;
 use crate::support::calls::{ChangesExt as _, open_cookie, save, save_cookie, save_unmodified, set_cookies};
@@ -175,6 +175,39 @@ async fn a_save_begins_anew_if_only_time_ended_its_session_within_the_grace(stor
     let saved = service.save(blind(&browser, SECOND)).await;
 
     assert_eq!((saved.outcome(), set_cookies(&saved.headers).len()), (Outcome::Created, 1));
+}
+
+#[apply(on_every_store)]
+async fn what_a_request_saves_that_opens_after_a_logout_leaves_the_cookie_of_the_next_login(store: StoreKind) {
+    let service = TestService::new(store).await;
+    for is_superseded in [false, true] {
+        let old = match is_superseded {
+            false => logged_in(&service, "anna").await,
+            true => Browser::with(&service.stored(&[("a", "1")]).await),
+        };
+        if is_superseded {
+            service.log_in(old.token().unwrap(), "anna").await;
+        } else {
+            service.destroy(old.token().unwrap()).await;
+        }
+        service.advance(MINUTE);
+        let open = |age| OpenSessionRequest { request_age: age, ..open_cookie(&header(&old)) };
+        let seconds = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
+
+        let slow = service.open(open(seconds(61))).await.session.unwrap().token;
+        let saved = service.save(save(&slow, Changes::default().set("b", "2"))).await;
+
+        assert!(set_cookies(&saved.headers).is_empty(), "{is_superseded}");
+        assert_eq!((saved.outcome(), saved.session.unwrap().token.as_str()), (Outcome::Created, ""));
+        for age in [seconds(60), seconds(0), None] {
+            let next = service.open(open(age)).await;
+            let save = save(&next.session.unwrap().token, Changes::default().set("b", "2"));
+            let saved = service.save(SaveSessionRequest { cookie_outdated: next.cookie_outdated, ..save }).await;
+            assert_eq!(set_cookies(&saved.headers).len(), 1, "{is_superseded} {age:?}");
+        }
+        let login = service.save(save(&slow, Changes::default().subject("bert"))).await;
+        assert_eq!((login.outcome(), set_cookies(&login.headers).len()), (Outcome::Updated, 1));
+    }
 }
 
 #[apply(on_every_store)]

@@ -124,7 +124,7 @@ class Call {
       const { record, isReplaced, isKnown, rotated: time } = this.state(token);
       if (!isKnown || record !== undefined) return { token, record, note: this.#recoveryNote(rotated), ended };
       if (isReplaced) rotated = Math.max(rotated, time);
-      ended = Math.max(ended, this.#endTime(token));
+      ended = Math.max(ended, this.endTime(token));
     }
     return { token: randomToken(), note: this.#recoveryNote(rotated), ended };
   }
@@ -142,16 +142,21 @@ class Call {
    * Undefined: a call has ended its session since the request was received.
    * @param {Token} of @param {{ requestId?: string, requestAge?: number }} request @returns {Presented | undefined} */
   beginAnew(of, { requestId, requestAge }) {
-    const received = requestAge === undefined ? Infinity : this.now - Math.floor(requestAge);
-    if (received < this.#endTime(of)) return undefined;
+    const received = this.receiveTime({ requestAge });
+    if (received < this.endTime(of)) return undefined;
     const { record, isReplaced, rotated } = this.state(of);
     if (record !== undefined || !isReplaced) return newTicket();
     const { token, note, ended } = this.findRecovery(of, rotated, requestId);
     return received < ended ? undefined : { token, note, isTicket: true, isCookie: false };
   }
 
+  /** Returns when the frontend received the request; Infinity: it did not say. @param {{ requestAge?: number }} request */
+  receiveTime({ requestAge }) {
+    return requestAge === undefined ? Infinity : this.now - Math.floor(requestAge);
+  }
+
   /** @param {Token} token */
-  #endTime(token) {
+  endTime(token) {
     return this.load(token)?.endTime(token.verifier) ?? 0;
   }
 

@@ -3,6 +3,7 @@
 
 const { AMBIGUOUS, invalid } = require('./refusals.js');
 const { NOTE, TICKET, TOKEN, idOf, randomToken } = require('./token.js');
+const { checkRequestAge } = require('./write.js');
 const { VARY, headersOf, newSession, storedSession } = require('./view.js');
 
 /** @typedef {import('./call.js').Call} Call */
@@ -13,6 +14,7 @@ function open(call, request) {
   if (request.maxAuthenticateAge < 1) {
     throw invalid('AUTHENTICATE_AGE_INVALID', 'max_authenticate_age: it has to be a valid and positive span');
   }
+  checkRequestAge(request.requestAge);
   call.accept(request);
   const shown = presentedIn(call, request).map((each) => ({ ...each, state: call.state(each.token) }));
   const live = shown.filter(({ state }) => state.record !== undefined);
@@ -20,11 +22,14 @@ function open(call, request) {
     return { session: { nullSession: { reason: 'COOKIES_AMBIGUOUS', message: AMBIGUOUS } }, readHeaders: [VARY] };
   }
   if (live.length > 0) return openLive(call, live.findLast(({ note }) => note === NOTE.none) ?? live[0], request);
+  const received = request.cookieHeader === undefined ? Infinity : call.receiveTime(request);
+  const isOvertaken = shown.some(({ token }) => received < call.endTime(token));
   const recoveries = shown.filter(({ state }) => state.isReplaced)
-    .map(({ token, state }) => call.findRecovery(token, state.rotated));
+    .map(({ token, state }) => call.findRecovery(token, state.rotated))
+    .map((found) => ({ ...found, note: isOvertaken || received < found.ended ? NOTE.keep : found.note }));
   const stored = recoveries.find(({ record }) => record !== undefined);
   if (stored !== undefined) return openLive(call, stored, request);
-  const { token, note } = recoveries[0] ?? { token: randomToken(), note: NOTE.none };
+  const { token, note } = recoveries[0] ?? { token: randomToken(), note: isOvertaken ? NOTE.keep : NOTE.none };
   return { session: newSession(call, token, note), readHeaders: [VARY] };
 }
 

@@ -11,7 +11,7 @@ const { invalid } = require('./refusals.js');
 const { NO_FINGERPRINT, Record } = require('./record.js');
 const { NOTE, idOf, isSame } = require('./token.js');
 const { VARY, headersOf, newSession, storedSession } = require('./view.js');
-const { checkRequestId, etagError, etagIn, writeTo } = require('./write.js');
+const { checkRequestAge, checkRequestId, etagError, etagIn, writeTo } = require('./write.js');
 
 /** @typedef {import('./call.js').Call} Call */
 /** @typedef {import('./call.js').Presented} Presented */
@@ -22,7 +22,7 @@ function save(call, request) {
   checkValues(request.changes);
   const etag = etagIn(request.etag);
   checkRequestId(request.requestId);
-  if (request.requestAge < 0) throw invalid('REQUEST_AGE_INVALID', 'request_age: it has to be a valid span that is not negative');
+  checkRequestAge(request.requestAge);
   call.accept(request);
   /** @type {Presented} */
   let shown;

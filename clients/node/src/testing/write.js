@@ -95,7 +95,14 @@ function checkRequestId(requestId) {
   if (Buffer.byteLength(requestId) > 64) throw invalid('REQUEST_ID_INVALID', 'request_id: the limit is 64 bytes');
 }
 
+/** @param {number | undefined} age */
+function checkRequestAge(age) {
+  if (age !== undefined && age < 0) {
+    throw invalid('REQUEST_AGE_INVALID', 'request_age: it has to be a valid span that is not negative');
+  }
+}
+
 /** The etag that no session ever has: with it, a save whose deadline has passed writes nothing. */
 const IMPOSSIBLE_ETAG = Infinity;
 
-module.exports = { IMPOSSIBLE_ETAG, checkRequestId, etagError, etagIn, fingerprintOf, preconditionOf, rotating, writeTo };
+module.exports = { IMPOSSIBLE_ETAG, checkRequestAge, checkRequestId, etagError, etagIn, fingerprintOf, preconditionOf, rotating, writeTo };

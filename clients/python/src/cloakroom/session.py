@@ -416,7 +416,15 @@ class SessionState(MutableMapping[str, Any]):
             request.cookie_attributes.CopyFrom(info.cookie_attributes)
         if info.max_authenticate_age is not None:
             request.max_authenticate_age.FromTimedelta(info.max_authenticate_age)
+        age = self._request_age()
+        # An open as soon as the request arrives needs none.
+        if age and request.cookie_header:
+            request.request_age.FromMilliseconds(age)
         return request
+
+    def _request_age(self) -> int:
+        """Returns how long ago the request was received, in milliseconds."""
+        return int((now() - self._receive_time) * 1000)
 
     def _context(self) -> pb.RequestContext:
         if self._known_context is None:
@@ -486,7 +494,7 @@ class SessionState(MutableMapping[str, Any]):
         """
         self._unconfirmed_save = save = self._unconfirmed_save or self._build_save()
         if save is not None and save.cookie_header:
-            save.request_age.FromMilliseconds(int((now() - self._receive_time) * 1000))
+            save.request_age.FromMilliseconds(self._request_age())
         return save
 
     def _open_before(self, save: pb.SaveSessionRequest) -> pb.OpenSessionRequest | None:

@@ -192,7 +192,7 @@ class RequestContext(_message.Message):
     def __init__(self, user_agent: _Optional[str] = ..., remote_address: _Optional[str] = ...) -> None: ...
 
 class OpenSessionRequest(_message.Message):
-    __slots__ = ("app", "cookie_header", "token", "key", "cookie_name", "context", "max_authenticate_age", "cookie_attributes", "no_touch")
+    __slots__ = ("app", "cookie_header", "token", "key", "cookie_name", "context", "max_authenticate_age", "cookie_attributes", "no_touch", "request_age")
     APP_FIELD_NUMBER: _ClassVar[int]
     COOKIE_HEADER_FIELD_NUMBER: _ClassVar[int]
     TOKEN_FIELD_NUMBER: _ClassVar[int]
@@ -202,6 +202,7 @@ class OpenSessionRequest(_message.Message):
     MAX_AUTHENTICATE_AGE_FIELD_NUMBER: _ClassVar[int]
     COOKIE_ATTRIBUTES_FIELD_NUMBER: _ClassVar[int]
     NO_TOUCH_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_AGE_FIELD_NUMBER: _ClassVar[int]
     app: str
     cookie_header: str
     token: str
@@ -211,7 +212,8 @@ class OpenSessionRequest(_message.Message):
     max_authenticate_age: _duration_pb2.Duration
     cookie_attributes: CookieAttributes
     no_touch: bool
-    def __init__(self, app: _Optional[str] = ..., cookie_header: _Optional[str] = ..., token: _Optional[str] = ..., key: _Optional[bytes] = ..., cookie_name: _Optional[str] = ..., context: _Optional[_Union[RequestContext, _Mapping]] = ..., max_authenticate_age: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., cookie_attributes: _Optional[_Union[CookieAttributes, _Mapping]] = ..., no_touch: bool = ...) -> None: ...
+    request_age: _duration_pb2.Duration
+    def __init__(self, app: _Optional[str] = ..., cookie_header: _Optional[str] = ..., token: _Optional[str] = ..., key: _Optional[bytes] = ..., cookie_name: _Optional[str] = ..., context: _Optional[_Union[RequestContext, _Mapping]] = ..., max_authenticate_age: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ..., cookie_attributes: _Optional[_Union[CookieAttributes, _Mapping]] = ..., no_touch: bool = ..., request_age: _Optional[_Union[_duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class OpenSessionResponse(_message.Message):
     __slots__ = ("session", "read_headers", "untouched_headers", "recently_authenticated", "cookie_outdated", "end_reason")

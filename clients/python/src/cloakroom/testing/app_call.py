@@ -171,7 +171,7 @@ class AppCall:
         """
         has_age = request.HasField("request_age")
         received = self.now - request.request_age.ToMilliseconds()
-        if has_age and received < self._end_time(token):
+        if has_age and received < self.end_time(token):
             return None
         state = self.state(token)
         if not isinstance(state, Superseded):
@@ -181,7 +181,7 @@ class AppCall:
             return None
         return Presented(recovery.token, recovery.note, is_ticket=True)
 
-    def _end_time(self, token: Token) -> int:
+    def end_time(self, token: Token) -> int:
         record = self.load(token)
         return (end_time(record, token.verifier, self.now) or 0) if record else 0
 
@@ -195,7 +195,7 @@ class AppCall:
             state = self.state(token)
             if isinstance(state, Live):
                 return Recovery(state.token, state.record, self._recovery_note(rotate_time), ended)
-            ended = max(ended, self._end_time(token))
+            ended = max(ended, self.end_time(token))
             if isinstance(state, Superseded):
                 rotate_time = max(rotate_time, state.rotate_time)
         return Recovery(Token.random(), None, self._recovery_note(rotate_time), ended)

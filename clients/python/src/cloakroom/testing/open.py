@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ..messages import session_service_pb2 as pb
 from ..transport import CallFailed
 from . import view
@@ -13,7 +15,8 @@ from .tokens import Note, Token, is_ticket
 def open_session(call: AppCall, request: pb.OpenSessionRequest) -> pb.OpenSessionResponse:
     live: tuple[Live, Note] | None = None
     superseded: list[Superseded] = []
-    for presented in _presented(call, request):
+    shown = _presented(call, request)
+    for presented in shown:
         state = call.state(presented.token)
         if isinstance(state, Superseded):
             superseded.append(state)
@@ -27,14 +30,24 @@ def open_session(call: AppCall, request: pb.OpenSessionRequest) -> pb.OpenSessio
             live = state, note
     if live is not None:
         return _open_live(call, *live, request)
+    received = _receive_time(call, request)
+    is_overtaken = any(received < call.end_time(presented.token) for presented in shown)
     first: tuple[Token, Note] | None = None
     for each in superseded:
         recovery = call.find_recovery(each)
+        note = Note.KEEP if is_overtaken or received < recovery.end_time else recovery.note
         if recovery.record is not None:
-            return _open_live(call, Live(recovery.record, recovery.token), recovery.note, request)
-        first = first or (recovery.token, recovery.note)
-    token, note = first or (Token.random(), Note.NONE)
+            return _open_live(call, Live(recovery.record, recovery.token), note, request)
+        first = first or (recovery.token, note)
+    token, note = first or (Token.random(), Note.KEEP if is_overtaken else Note.NONE)
     return pb.OpenSessionResponse(session=new_session(call, token, note), read_headers=[view.vary()])
+
+
+def _receive_time(call: AppCall, request: pb.OpenSessionRequest) -> float:
+    """Returns when the frontend received the request of a Cookie header; infinite: it did not say."""
+    if request.WhichOneof("credential") != "cookie_header" or not request.HasField("request_age"):
+        return math.inf
+    return call.now - request.request_age.ToMilliseconds()
 
 
 def _presented(call: AppCall, request: pb.OpenSessionRequest) -> list[Presented]:

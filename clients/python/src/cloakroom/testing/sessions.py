@@ -33,15 +33,14 @@ class Sessions:
     def open(self, app: App, request: pb.OpenSessionRequest) -> pb.OpenSessionResponse:
         if request.HasField("max_authenticate_age"):
             _check_age(request)
+        _check_request_age(request)
         return open_session(self._begin(app, request), request)
 
     def save(self, app: App, request: pb.SaveSessionRequest) -> pb.SaveSessionResponse:
         changes = Message(request.changes) if request.HasField("changes") else None
         etag = _etag(request.etag)
         _check_request_id(request)
-        if request.HasField("request_age") and span_of(request.request_age, at_least=0) is None:
-            message = "request_age: it has to be a valid span that is not negative"
-            raise CallFailed("INVALID_ARGUMENT", "REQUEST_AGE_INVALID", message)
+        _check_request_age(request)
         return save_session(self._begin(app, request), request, changes, etag)
 
     def rotate(self, app: App, request: pb.RotateSessionRequest) -> pb.RotateSessionResponse:
@@ -89,6 +88,12 @@ def _etag(text: str) -> int | None:
     if not text.isascii() or not text.isdigit() or str(int(text)) != text or int(text) >= 2**53:
         raise CallFailed("INVALID_ARGUMENT", "ETAG_INVALID", "etag: it has to be one that this service gave out")
     return int(text)
+
+
+def _check_request_age(request: pb.OpenSessionRequest | pb.SaveSessionRequest) -> None:
+    if request.HasField("request_age") and span_of(request.request_age, at_least=0) is None:
+        message = "request_age: it has to be a valid span that is not negative"
+        raise CallFailed("INVALID_ARGUMENT", "REQUEST_AGE_INVALID", message)
 
 
 def _check_request_id(request: pb.SaveSessionRequest | pb.RotateSessionRequest | pb.DestroySessionRequest) -> None:
