@@ -2,7 +2,7 @@
 //!
 //! A node keeps its id for as long as it belongs to a cluster, whatever its address is.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use redis::Value;
 
@@ -18,13 +18,43 @@ impl NodeIds {
         Self(nodes.filter_map(|node| node_id(items(node))).collect())
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// Whether one of these nodes is one of those as well, so that all of them are of one cluster.
     pub(super) fn share_any_with(&self, others: &Self) -> bool {
         !self.0.is_disjoint(&others.0)
+    }
+
+    /// Adds the nodes that others know.
+    pub(super) fn add(&mut self, others: &Self) {
+        self.0.extend(others.0.iter().cloned());
+    }
+}
+
+/// The ids of the nodes that one cluster has and had: a node that was not there at the last look may take over.
+#[derive(Clone, Debug, Default)]
+pub(super) struct KnownNodes {
+    /// Each id with the number of the last look that found it.
+    looks: BTreeMap<String, u64>,
+    last_look: u64,
+}
+
+impl KnownNodes {
+    /// Whether nobody knows yet which cluster it is.
+    pub(super) fn is_empty(&self) -> bool {
+        self.looks.is_empty()
+    }
+
+    /// Whether one of these nodes is known, so that all of them are of the cluster.
+    pub(super) fn include_any_of(&self, ids: &NodeIds) -> bool {
+        ids.0.iter().any(|id| self.looks.contains_key(id))
+    }
+
+    /// Returns them with the nodes that another look has found. Of those that it has not found, the oldest are forgotten.
+    pub(super) fn after(&self, found: NodeIds) -> Self {
+        let look = self.last_look + 1;
+        let mut gone: Vec<_> = self.looks.iter().filter(|(id, _)| !found.0.contains(*id)).collect();
+        gone.sort_unstable_by_key(|(_, last)| u64::MAX - **last);
+        let gone = gone.into_iter().take(MAX_GONE).map(|(id, last)| (id.clone(), *last)).collect::<Vec<_>>();
+        Self { looks: found.0.into_iter().map(|id| (id, look)).chain(gone).collect(), last_look: look }
     }
 }
 
@@ -43,6 +73,9 @@ fn items(value: &Value) -> &[Value] {
         _ => &[],
     }
 }
+
+/// How many nodes are remembered that are not in the cluster any more, as far as is known.
+const MAX_GONE: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -67,6 +100,23 @@ mod tests {
         assert!(ids(&[&["a-replica", "c"]]).share_any_with(&before), "the replica has taken over");
         assert!(!ids(&[&["x", "y"], &["z"]]).share_any_with(&before), "no node is known");
         assert!(!ids(&[]).share_any_with(&before), "there is no node at all");
+    }
+
+    #[test]
+    fn nodes_that_earlier_looks_found_are_known_until_many_others_have_followed_them() {
+        let names: Vec<String> = (0..=MAX_GONE + 1).map(|number| format!("node-{number}")).collect();
+        let knows = |known: &KnownNodes, name: &str| known.include_any_of(&ids(&[&[name]]));
+
+        let mut known = KnownNodes::default().after(ids(&[&["a", "a-replica"]])).after(ids(&[&["a"]]));
+        assert!(knows(&known, "a-replica"), "it may take over");
+        for name in &names {
+            known = known.after(ids(&[&["a", name]]));
+        }
+
+        assert!(!knows(&known, "a-replica"), "it was there before all others");
+        assert!(!knows(&known, &names[0]), "it was the next");
+        assert!(names[1..].iter().all(|name| knows(&known, name)) && knows(&known, "a"));
+        assert!(!knows(&known, "other") && !known.include_any_of(&ids(&[])));
     }
 
     #[test]

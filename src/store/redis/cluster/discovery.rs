@@ -18,7 +18,7 @@ use super::Cluster;
 use super::slot_answers::{SlotAnswer, SlotAnswers};
 use super::slots::{Node, SlotRanges};
 use crate::store::redis::failure::{Cause, Failure};
-use crate::store::redis::node_ids::NodeIds;
+use crate::store::redis::node_ids::{KnownNodes, NodeIds};
 use crate::store::redis::sequence::pipeline;
 use crate::store::redis::server_address::ServerAddress;
 
@@ -103,11 +103,12 @@ impl Cluster {
     /// Makes the table of an answer.
     fn adopt(&self, answer: SlotAnswer, others: &SlotAnswers) {
         self.discovery.last.lock().failure = None;
-        if self.target.known_nodes.load().is_empty() {
+        let known = self.target.known_nodes.load();
+        if known.is_empty() {
             // The connections to the nodes of the settings were opened before anything told which cluster it is.
             self.asked.keep(&others.of_cluster(&answer));
         }
-        self.target.known_nodes.store(Arc::new(answer.ids));
+        self.target.known_nodes.store(Arc::new(known.after(others.ids_of_cluster(&answer))));
         self.asked.forget_old();
         self.table.send_if_modified(|table| {
             let Some(updated) = table.updated(answer.ranges, |address| self.node_for(address)) else {
@@ -196,7 +197,7 @@ async fn next_answer<T: 'static>(asking: &mut JoinSet<T>, deadline: Option<Insta
 }
 
 /// Asks one node, which has to know one of these nodes if there are any.
-async fn ask(node: &Node, known: &NodeIds) -> Result<SlotAnswer, Failure> {
+async fn ask(node: &Node, known: &KnownNodes) -> Result<SlotAnswer, Failure> {
     let open = node.connections.open().await?;
     // The caller waits for less time. A node that is only slow is not left for that.
     let deadline = Instant::now() + ANSWER_TIMEOUT;
@@ -215,7 +216,7 @@ async fn ask(node: &Node, known: &NodeIds) -> Result<SlotAnswer, Failure> {
         node.connections.leave(&open, "the node has no slots");
         return Err(node.connections.unsuitable(NO_SLOTS.to_owned()));
     }
-    if !known.is_empty() && !ids.share_any_with(known) {
+    if !known.is_empty() && !known.include_any_of(&ids) {
         node.connections.leave(&open, "the node is of another cluster");
         return Err(Failure { address: node.connections.address(), cause: Cause::OtherCluster });
     }

@@ -52,6 +52,14 @@ impl SlotAnswers {
         others.chain([answer]).map(|answer| answer.node.clone()).collect()
     }
 
+    /// The nodes that this answer names, and those that the others of its cluster name.
+    pub(in crate::store::redis) fn ids_of_cluster(&self, answer: &SlotAnswer) -> NodeIds {
+        let mut ids = answer.ids.clone();
+        let others = self.answers.iter().filter(|other| other.ids.share_any_with(&answer.ids));
+        others.for_each(|other| ids.add(&other.ids));
+        ids
+    }
+
     fn votes(&self, ranges: &SlotRanges) -> usize {
         self.answers.iter().filter(|answer| answer.ranges.agree_with(ranges)).count()
     }
@@ -76,6 +84,14 @@ mod tests {
         ServerAddress { host: "10.0.0.9".to_owned(), port }
     }
 
+    /// Builds the ids that are told by an answer in which the first node has all slots.
+    fn ids(ids: &[&str]) -> NodeIds {
+        let node = |id: &&str| format!("*3\r\n$8\r\n10.0.0.1\r\n:1\r\n${}\r\n{id}\r\n", id.len());
+        let nodes: String = ids.iter().map(node).collect();
+        let text = format!("*1\r\n*{}\r\n:0\r\n:16383\r\n{nodes}", ids.len() + 2);
+        NodeIds::read(&parse_redis_value(text.as_bytes()).unwrap())
+    }
+
     fn answers(said: &[Primary], asked: u16) -> SlotAnswers {
         let answer = |(id, port): &Primary| SlotAnswer {
             node: address(*port),
@@ -93,6 +109,16 @@ mod tests {
         assert!(!answers(&[("a", 1)], 2).is_settled(), "one of two has said nothing");
         assert!(!answers(&[("a", 1), ("b", 2)], 2).is_settled(), "they contradict each other");
         assert!(!answers(&[], 1).is_settled());
+    }
+
+    #[test]
+    fn nodes_that_any_answer_of_the_cluster_names_are_known() {
+        let mut all = answers(&[("other", 1), ("a", 2), ("b", 3)], 3);
+        all.answers[0].ids = ids(&["other"]);
+        all.answers[1].ids = ids(&["a", "b"]);
+        all.answers[2].ids = ids(&["b", "c"]);
+
+        assert_eq!(all.ids_of_cluster(&all.answers[1]), ids(&["a", "b", "c"]));
     }
 
     #[test]

@@ -34,7 +34,7 @@ use self::endpoint::Endpoint;
 use self::term::PrimaryTerm;
 use super::answer::field;
 use super::failure::{Cause, Failure};
-use super::node_ids::NodeIds;
+use super::node_ids::{KnownNodes, NodeIds};
 use super::sequence::pipeline;
 use super::tls_problem::TlsProblem;
 
@@ -146,7 +146,7 @@ impl Connection {
     /// a node: all sessions would seem to be missing.
     pub(in crate::store::redis) async fn check_cluster(
         &self,
-        known: &NodeIds,
+        known: &KnownNodes,
         max_wait: Duration,
     ) -> Result<(), Failure> {
         let asking = async {
@@ -161,13 +161,13 @@ impl Connection {
     }
 
     /// Checks that the server knows one of these nodes, if there are any.
-    async fn check_ids(&self, known: &NodeIds) -> Result<(), Cause> {
+    async fn check_ids(&self, known: &KnownNodes) -> Result<(), Cause> {
         if known.is_empty() {
             return Ok(());
         }
         match self.commands().send_packed_command(redis::cmd("CLUSTER").arg("SLOTS")).await? {
             Value::ServerError(error) => Err(RedisError::from(error).into()),
-            slots if NodeIds::read(&slots).share_any_with(known) => Ok(()),
+            slots if known.include_any_of(&NodeIds::read(&slots)) => Ok(()),
             _ => Err(Cause::OtherCluster),
         }
     }

@@ -16,7 +16,7 @@ use super::files::Files;
 use super::sentinels::Sentinels;
 use crate::store::redis::acknowledge::Acknowledge;
 use crate::store::redis::failure::{Cause, Failure};
-use crate::store::redis::node_ids::NodeIds;
+use crate::store::redis::node_ids::KnownNodes;
 use crate::store::redis::partitions::marker_key;
 use crate::store::redis::settings::{Mode, Settings};
 use crate::types::SettingError;
@@ -43,8 +43,8 @@ pub(in crate::store::redis) struct Target {
     pub(in crate::store::redis) timeout: Duration,
     /// How many connections each runtime has.
     pub(in crate::store::redis) connections: usize,
-    /// The nodes of the cluster, as it was last known. Empty: none has told them yet, or there is no cluster.
-    pub(in crate::store::redis) known_nodes: ArcSwap<NodeIds>,
+    /// The nodes of the cluster. Empty: nobody knows yet which cluster it is, or there is none.
+    pub(in crate::store::redis) known_nodes: ArcSwap<KnownNodes>,
     /// How many connections for commands were opened, to all nodes of a cluster together.
     opened: AtomicU64,
 }

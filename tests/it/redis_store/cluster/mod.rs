@@ -8,6 +8,7 @@ mod circles;
 mod faults;
 mod feed;
 mod killed_connections;
+mod identity;
 mod layout;
 mod metrics;
 mod moves;

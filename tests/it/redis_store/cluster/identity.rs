@@ -1,0 +1,152 @@
+//! The identity of a cluster: the ids of its nodes.
+
+use std::sync::Arc;
+
+use cloakroom::store::{ClusterSettings, Handle, PartitionCount, Redis, RedisMode, RedisSettings};
+use cloakroom::types::with_causes;
+use parking_lot::Mutex;
+use tokio::io::{AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+
+use super::scripted::{bulk, read_command};
+use crate::conformance::fixtures::session_key;
+use crate::process::child::eventually;
+use crate::redis_store::{TIMEOUT, until};
+use crate::support::ports::free_port;
+
+/// A node without sessions, which tells the slots as the test says. Dropping it ends it.
+struct Node {
+    port: u16,
+    state: Arc<Mutex<NodeState>>,
+    serving: JoinSet<()>,
+}
+
+#[derive(Default)]
+struct NodeState {
+    /// The answer to CLUSTER SLOTS.
+    slots: Vec<u8>,
+    has_marker: bool,
+}
+
+impl Node {
+    async fn start() -> Self {
+        let mut node = Self { port: free_port(), state: Arc::default(), serving: JoinSet::new() };
+        node.accept().await;
+        node
+    }
+
+    async fn accept(&mut self) {
+        // A connection of another test may have the port for a short time.
+        let bind = async || TcpListener::bind(("127.0.0.1", self.port)).await.ok();
+        let listener = eventually("a free port", bind).await;
+        let state = Arc::clone(&self.state);
+        self.serving.spawn(async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(serve(stream, Arc::clone(&state)));
+            }
+        });
+    }
+
+    /// Closes the connections, and accepts no others.
+    async fn stop(&mut self) {
+        self.serving.shutdown().await;
+    }
+
+    /// Closes the connections, and accepts others.
+    async fn restart(&mut self) {
+        self.stop().await;
+        self.accept().await;
+    }
+
+    /// Lets the node tell that the first of these nodes has all slots up to this one, and the others are its replicas.
+    fn tell(&self, last_slot: u16, nodes: &[(&str, u16)]) {
+        let node = |(id, port): &(&str, u16)| format!("*3\r\n$9\r\n127.0.0.1\r\n:{port}\r\n${}\r\n{id}\r\n", id.len());
+        let told: String = nodes.iter().map(node).collect();
+        self.state.lock().slots = format!("*1\r\n*{}\r\n:0\r\n:{last_slot}\r\n{told}", nodes.len() + 2).into_bytes();
+    }
+}
+
+async fn serve(stream: TcpStream, state: Arc<Mutex<NodeState>>) {
+    let (reader, mut writer) = stream.into_split();
+    let mut reader = BufReader::new(reader);
+    while let Ok(command) = read_command(&mut reader).await {
+        let answer = state.lock().answer(&command);
+        let _ = writer.write_all(&answer).await;
+    }
+}
+
+impl NodeState {
+    fn answer(&mut self, command: &[Vec<u8>]) -> Vec<u8> {
+        match command[0].to_ascii_uppercase().as_slice() {
+            b"PING" | b"ASKING" => b"+OK\r\n".to_vec(),
+            b"INFO" => bulk(b"role:master\r\n"),
+            b"CLUSTER" => self.slots.clone(),
+            b"GET" if self.has_marker && command[1].ends_with(b":layout") => bulk(b"64"),
+            b"GET" => b"$-1\r\n".to_vec(),
+            b"HGETALL" => b"*0\r\n".to_vec(),
+            b"SET" => {
+                self.has_marker = true;
+                b"+OK\r\n".to_vec()
+            }
+            _ => b"-ERR unknown command\r\n".to_vec(),
+        }
+    }
+}
+
+/// Makes a store with these nodes in its settings.
+fn store_on(nodes: &[&Node]) -> Handle {
+    let mut addresses = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port));
+    let settings = RedisSettings {
+        mode: RedisMode::Cluster,
+        url: format!("redis://{}", addresses.next().expect("there is a node")),
+        cluster: ClusterSettings { nodes: addresses.collect() },
+        partitions: Some(PartitionCount::P64),
+        timeout: TIMEOUT,
+        ..Default::default()
+    };
+    Redis::new(&settings).unwrap().into()
+}
+
+#[tokio::test]
+async fn a_replica_that_the_last_look_did_not_name_takes_over_if_an_earlier_one_did() {
+    let [mut primary, replica] = [Node::start().await, Node::start().await];
+    for node in [&primary, &replica] {
+        node.tell(LAST_SLOT, &[("a", primary.port), ("b", replica.port)]);
+    }
+    let store = store_on(&[&primary, &replica]);
+    until("the cluster", async || store.load(&session_key(0)).await.is_ok()).await;
+
+    // The replica has failed. The slot without a node shows that this answer was taken.
+    primary.tell(LAST_SLOT - 1, &[("a", primary.port)]);
+    primary.restart().await;
+    until("a look without the replica", async || {
+        let _ = store.load(&session_key(0)).await;
+        let cluster = store.redis_metrics().expect("it is on Redis").cluster;
+        cluster.expect("it is on a cluster").uncovered_slots == Some(1)
+    })
+    .await;
+    replica.tell(LAST_SLOT, &[("b", replica.port)]);
+    primary.stop().await;
+
+    until("the replica", async || store.load(&session_key(0)).await.is_ok()).await;
+}
+
+#[tokio::test]
+async fn a_node_that_goes_to_another_cluster_and_keeps_its_connections_is_left() {
+    let node = Node::start().await;
+    node.tell(LAST_SLOT, &[("a", node.port)]);
+    let store = store_on(&[&node]);
+    until("the cluster", async || store.load(&session_key(0)).await.is_ok()).await;
+
+    node.tell(LAST_SLOT, &[("other", node.port)]);
+
+    until("a look", async || {
+        let loaded = store.load(&session_key(0)).await;
+        loaded.is_err_and(|error| with_causes(&error).contains("does not belong to the Redis Cluster"))
+    })
+    .await;
+}
+
+const LAST_SLOT: u16 = 16_383;
