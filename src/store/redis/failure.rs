@@ -71,6 +71,12 @@ pub(super) enum Cause {
          before; if the whole cluster was replaced, restart the service"
     )]
     OtherCluster,
+    /// The nodes that have answered may be of another cluster, and nothing shows that it is that of this service.
+    #[error(
+        "most nodes of the url and of cluster.nodes have not answered that they are of one cluster, and that which answers \
+         has no data of this service; start the nodes that are down, and remove from the settings those that are gone"
+    )]
+    UnknownCluster,
     /// Nodes of the cluster contradict each other, and did so until the deadline.
     #[error("the nodes redirect slot {slot} without an end: {followed}")]
     RedirectedAgain { slot: u16, followed: Arc<str> },
@@ -127,7 +133,7 @@ impl From<Failure> for Error {
             Cause::Answered { code, .. } if matches!(&**code, "MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN") => {
                 Self::unavailable(failure)
             }
-            Cause::Answered { .. } | Cause::Unsuitable(_) => Self::Refused(Box::new(failure)),
+            Cause::Answered { .. } | Cause::Unsuitable(_) | Cause::UnknownCluster => Self::Refused(Box::new(failure)),
             Cause::NotConnected(_) | Cause::NoAnswer(_) | Cause::Connection(_) => Self::unavailable(failure),
             Cause::ClosedAtLogin(_) | Cause::NotRedis => Self::unavailable(failure),
             Cause::NoSentinel(_) | Cause::UnknownService | Cause::NotPrimary => Self::unavailable(failure),

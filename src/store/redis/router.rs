@@ -254,11 +254,19 @@ impl Router {
         }
     }
 
-    /// How often connections led to another server than before. Those to nodes of a cluster never lead to another cluster.
+    /// How often connections led to another server than before. Those to nodes of a known cluster never lead to another one.
     pub(super) fn server_changes(&self) -> u64 {
         match self {
             Self::Single(connections) => connections.server_changes(),
-            Self::Cluster(_) => 0,
+            Self::Cluster(cluster) => cluster.cluster_changes(),
+        }
+    }
+
+    /// Waits until it is known which cluster it is. A single server is that of the url.
+    pub(super) async fn await_identity(&self) -> Result<(), Failure> {
+        match self {
+            Self::Single(_) => Ok(()),
+            Self::Cluster(cluster) => cluster.await_identity().await,
         }
     }
 

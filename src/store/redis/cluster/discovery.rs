@@ -3,6 +3,9 @@
 //! A few nodes are asked at once, and the answer that most of them give counts: a primary that hung and came back does
 //! not know yet that another one has taken its place. Without a majority those of the settings are asked as well. A node
 //! that knows none of the nodes that were there before is of another cluster, and its answer never counts.
+//!
+//! Most nodes of the settings tell which cluster it is. Until so many have answered, the service uses the cluster of those
+//! that have, if that has the layout marker, and asks all of them at each look.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,7 +19,7 @@ use tracing::{debug, info};
 
 use super::Cluster;
 use super::slot_answers::{SlotAnswer, SlotAnswers};
-use super::slots::{Node, SlotRanges};
+use super::slots::{Node, SlotRanges, SlotTable};
 use crate::store::redis::failure::{Cause, Failure};
 use crate::store::redis::node_ids::{KnownNodes, NodeIds};
 use crate::store::redis::sequence::pipeline;
@@ -87,12 +90,17 @@ impl Cluster {
     }
 
     async fn refresh(&self) {
-        let mut answers = SlotAnswers::default();
-        self.ask_known(&mut answers).await;
-        let asked = match answers.is_settled() {
-            true => Ok(()),
-            false => self.ask_seeds(&mut answers).await,
-        };
+        let (mut answers, mut asked) = (SlotAnswers::default(), Ok(()));
+        if self.target.known_nodes.load().is_empty() {
+            asked = self.ask_seeds(&mut answers).await;
+            self.identify(&mut answers);
+        }
+        if !answers.is_settled() {
+            self.ask_known(&mut answers).await;
+        }
+        if !answers.is_settled() {
+            asked = asked.and(self.ask_seeds(&mut answers).await);
+        }
         let before = self.table();
         match answers.take_chosen(before.ranges()) {
             Some(answer) => self.adopt(answer, &answers),
@@ -100,15 +108,30 @@ impl Cluster {
         }
     }
 
+    /// Notes which cluster it is, if most nodes of the settings have answered that.
+    fn identify(&self, answers: &mut SlotAnswers) {
+        if !answers.keep_cluster_of_most() {
+            return;
+        }
+        // All connections were opened before it was known which cluster it is. The table is emptied first, so that a call that
+        // sees the ids, or the new number of changes, sends no command to the nodes that were in it.
+        let before = self.table.send_replace(Arc::new(SlotTable::empty()));
+        let nodes: Vec<_> = answers.answers.iter().map(|answer| answer.node.clone()).collect();
+        self.asked.keep(&nodes);
+        let ids = answers.answers.first().map(|answer| answers.ids_of_cluster(answer)).unwrap_or_default();
+        self.target.known_nodes.store(Arc::new(KnownNodes::default().after(ids)));
+        if !before.nodes().is_empty() {
+            self.cluster_changes.fetch_add(1, Ordering::Release);
+        }
+    }
+
     /// Makes the table of an answer.
     fn adopt(&self, answer: SlotAnswer, others: &SlotAnswers) {
         self.discovery.last.lock().failure = None;
         let known = self.target.known_nodes.load();
-        if known.is_empty() {
-            // The connections to the nodes of the settings were opened before anything told which cluster it is.
-            self.asked.keep(&others.of_cluster(&answer));
+        if !known.is_empty() {
+            self.target.known_nodes.store(Arc::new(known.after(others.ids_of_cluster(&answer))));
         }
-        self.target.known_nodes.store(Arc::new(known.after(others.ids_of_cluster(&answer))));
         self.asked.forget_old();
         self.table.send_if_modified(|table| {
             let Some(updated) = table.updated(answer.ranges, |address| self.node_for(address)) else {
@@ -132,7 +155,8 @@ impl Cluster {
 
     /// Asks some of the nodes that are known.
     async fn ask_known(&self, answers: &mut SlotAnswers) {
-        let nodes = self.table().nodes().to_vec();
+        let mut nodes = self.table().nodes().to_vec();
+        nodes.retain(|node| !answers.asked.contains(&node.address));
         if nodes.is_empty() {
             return;
         }

@@ -53,6 +53,9 @@ pub(in crate::store::redis) struct Cluster {
     pub(in crate::store::redis) asked: AskedNodes,
     pub(in crate::store::redis) redirections: Redirections,
     pub(in crate::store::redis) topology_changes: AtomicU64,
+    started: Instant,
+    /// How often another cluster may have been used, before most nodes of the settings told which one it is: once at most.
+    cluster_changes: AtomicU64,
 }
 
 impl Cluster {
@@ -68,12 +71,32 @@ impl Cluster {
             asked: AskedNodes::default(),
             redirections: Redirections::default(),
             topology_changes: AtomicU64::new(0),
+            started: Instant::now(),
+            cluster_changes: AtomicU64::new(0),
         }))
     }
 
     /// Returns the table as it is now.
     pub(in crate::store::redis) fn table(&self) -> Arc<SlotTable> {
         Arc::clone(&self.table.borrow())
+    }
+
+    /// How often the nodes may have been of another cluster before.
+    pub(in crate::store::redis) fn cluster_changes(&self) -> u64 {
+        self.cluster_changes.load(Ordering::Acquire)
+    }
+
+    /// Waits until most nodes of the settings have told which cluster it is.
+    ///
+    /// Fails at once after as long as an operation may take since the start.
+    pub(in crate::store::redis) async fn await_identity(self: &Arc<Self>) -> Result<(), Failure> {
+        let mut changes = self.table.subscribe();
+        while self.target.known_nodes.load().is_empty() {
+            let changed = self.await_change(&mut changes, self.started + self.target.timeout).await;
+            let unknown = |_| Failure { address: Arc::clone(&self.target.address), cause: Cause::UnknownCluster };
+            changed.map_err(unknown)?;
+        }
+        Ok(())
     }
 
     /// Returns the table once it is known.

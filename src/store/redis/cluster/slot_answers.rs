@@ -46,10 +46,13 @@ impl SlotAnswers {
         Some(self.answers.swap_remove(index))
     }
 
-    /// The nodes whose answers show that they are of the same cluster as that of this answer.
-    pub(in crate::store::redis) fn of_cluster(&self, answer: &SlotAnswer) -> Vec<ServerAddress> {
-        let others = self.answers.iter().filter(|other| other.ids.share_any_with(&answer.ids));
-        others.chain([answer]).map(|answer| answer.node.clone()).collect()
+    /// Leaves out the answers of other clusters than that of most nodes that were asked. Returns whether there is one.
+    pub(in crate::store::redis) fn keep_cluster_of_most(&mut self) -> bool {
+        let count = |ids: &NodeIds| self.answers.iter().filter(|answer| answer.ids.share_any_with(ids)).count();
+        let is_of_most = |answer: &&SlotAnswer| 2 * count(&answer.ids) > self.asked.len();
+        let Some(ids) = self.answers.iter().find(is_of_most).map(|answer| answer.ids.clone()) else { return false };
+        self.answers.retain(|answer| answer.ids.share_any_with(&ids));
+        true
     }
 
     /// The nodes that this answer names, and those that the others of its cluster name.
@@ -112,13 +115,18 @@ mod tests {
     }
 
     #[test]
-    fn nodes_that_any_answer_of_the_cluster_names_are_known() {
-        let mut all = answers(&[("other", 1), ("a", 2), ("b", 3)], 3);
+    fn most_of_those_that_were_asked_tell_which_cluster_it_is_even_if_they_do_not_agree() {
+        let mut all = answers(&[("other", 1), ("a", 2), ("b", 3)], 4);
         all.answers[0].ids = ids(&["other"]);
         all.answers[1].ids = ids(&["a", "b"]);
         all.answers[2].ids = ids(&["b", "c"]);
+        assert!(!all.keep_cluster_of_most(), "two of four are of one cluster");
 
-        assert_eq!(all.ids_of_cluster(&all.answers[1]), ids(&["a", "b", "c"]));
+        all.asked.pop();
+        assert!(all.keep_cluster_of_most());
+        let nodes: Vec<u16> = all.answers.iter().map(|answer| answer.node.port).collect();
+        assert_eq!(nodes, [2, 3]);
+        assert_eq!(all.ids_of_cluster(&all.answers[0]), ids(&["a", "b", "c"]));
     }
 
     #[test]

@@ -6,6 +6,8 @@
 //! One node of a cluster has the marker. While it does not answer, the keys of sessions at the other nodes tell the
 //! number, because no session is stored before the marker. They count for the other nodes alone: the first operation at
 //! the node of the marker reads the marker.
+//!
+//! No marker is written to a cluster before most nodes of the settings have told that it is theirs.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -126,6 +128,7 @@ impl Redis {
         let read = || Sequence::read(slot, [key_command("GET", key.as_bytes())]);
         let mut found: Option<String> = self.router.query(read()).await?;
         if found.is_none() {
+            self.router.await_identity().await?;
             self.check_for_other_layout().await?;
             let mut write = redis::cmd("SET");
             write.arg(&key).arg(self.partitions.count()).arg("NX");

@@ -1,4 +1,4 @@
-//! The identity of a cluster: the ids of its nodes.
+//! The identity of a cluster: that of most nodes of the settings, and from then on the ids of its nodes.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use cloakroom::types::with_causes;
 use parking_lot::Mutex;
 use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::scripted::{bulk, read_command};
@@ -19,6 +20,7 @@ use crate::support::ports::free_port;
 struct Node {
     port: u16,
     state: Arc<Mutex<NodeState>>,
+    answers: watch::Sender<bool>,
     serving: JoinSet<()>,
 }
 
@@ -27,11 +29,14 @@ struct NodeState {
     /// The answer to CLUSTER SLOTS.
     slots: Vec<u8>,
     has_marker: bool,
+    reads: usize,
+    writes: usize,
 }
 
 impl Node {
     async fn start() -> Self {
-        let mut node = Self { port: free_port(), state: Arc::default(), serving: JoinSet::new() };
+        let (answers, _) = watch::channel(true);
+        let mut node = Self { port: free_port(), state: Arc::default(), answers, serving: JoinSet::new() };
         node.accept().await;
         node
     }
@@ -40,11 +45,11 @@ impl Node {
         // A connection of another test may have the port for a short time.
         let bind = async || TcpListener::bind(("127.0.0.1", self.port)).await.ok();
         let listener = eventually("a free port", bind).await;
-        let state = Arc::clone(&self.state);
+        let (state, answers) = (Arc::clone(&self.state), self.answers.subscribe());
         self.serving.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(serve(stream, Arc::clone(&state)));
+                connections.spawn(serve(stream, Arc::clone(&state), answers.clone()));
             }
         });
     }
@@ -60,6 +65,14 @@ impl Node {
         self.accept().await;
     }
 
+    fn hang(&self) {
+        self.answers.send_replace(false);
+    }
+
+    fn go_on(&self) {
+        self.answers.send_replace(true);
+    }
+
     /// Lets the node tell that the first of these nodes has all slots up to this one, and the others are its replicas.
     fn tell(&self, last_slot: u16, nodes: &[(&str, u16)]) {
         let node = |(id, port): &(&str, u16)| format!("*3\r\n$9\r\n127.0.0.1\r\n:{port}\r\n${}\r\n{id}\r\n", id.len());
@@ -68,10 +81,13 @@ impl Node {
     }
 }
 
-async fn serve(stream: TcpStream, state: Arc<Mutex<NodeState>>) {
+async fn serve(stream: TcpStream, state: Arc<Mutex<NodeState>>, mut answers: watch::Receiver<bool>) {
     let (reader, mut writer) = stream.into_split();
     let mut reader = BufReader::new(reader);
     while let Ok(command) = read_command(&mut reader).await {
+        if answers.wait_for(|answers| *answers).await.is_err() {
+            return;
+        }
         let answer = state.lock().answer(&command);
         let _ = writer.write_all(&answer).await;
     }
@@ -84,9 +100,13 @@ impl NodeState {
             b"INFO" => bulk(b"role:master\r\n"),
             b"CLUSTER" => self.slots.clone(),
             b"GET" if self.has_marker && command[1].ends_with(b":layout") => bulk(b"64"),
-            b"GET" => b"$-1\r\n".to_vec(),
+            b"GET" => {
+                self.reads += 1;
+                b"$-1\r\n".to_vec()
+            }
             b"HGETALL" => b"*0\r\n".to_vec(),
             b"SET" => {
+                self.writes += 1;
                 self.has_marker = true;
                 b"+OK\r\n".to_vec()
             }
@@ -107,6 +127,53 @@ fn store_on(nodes: &[&Node]) -> Handle {
         ..Default::default()
     };
     Redis::new(&settings).unwrap().into()
+}
+
+/// Starts a node of another cluster, and two nodes that tell which cluster they are of as soon as they go on.
+async fn start_beside_another() -> [Node; 3] {
+    let [wrong, first, second] = [Node::start().await, Node::start().await, Node::start().await];
+    wrong.tell(LAST_SLOT, &[("other", wrong.port)]);
+    for node in [&first, &second] {
+        node.tell(LAST_SLOT, &[("a", first.port), ("b", second.port)]);
+        node.hang();
+    }
+    [wrong, first, second]
+}
+
+#[tokio::test]
+async fn a_cluster_of_a_minority_of_the_nodes_of_the_settings_is_left_and_gets_no_marker() {
+    let [wrong, first, second] = start_beside_another().await;
+    let store = store_on(&[&wrong, &first, &second]);
+
+    until("a look for the marker", async || {
+        store.load(&session_key(0)).await.expect_err("nobody knows which cluster it is");
+        wrong.state.lock().reads > 0
+    })
+    .await;
+    [&first, &second].into_iter().for_each(Node::go_on);
+    until("the cluster of the others", async || store.load(&session_key(0)).await.is_ok()).await;
+
+    assert_eq!(wrong.state.lock().writes, 0);
+    assert_eq!(first.state.lock().writes, 1);
+}
+
+#[tokio::test]
+async fn the_marker_of_a_cluster_that_was_left_says_nothing_of_the_next_one() {
+    let [wrong, first, second] = start_beside_another().await;
+    wrong.state.lock().has_marker = true;
+    let store = store_on(&[&wrong, &first, &second]);
+
+    until("the first cluster", async || store.load(&session_key(0)).await.is_ok()).await;
+    [&first, &second].into_iter().for_each(Node::go_on);
+
+    until("the marker", async || {
+        let _ = store.load(&session_key(0)).await;
+        first.state.lock().writes > 0
+    })
+    .await;
+    let reads = wrong.state.lock().reads;
+    store.load(&session_key(0)).await.unwrap();
+    assert_eq!(wrong.state.lock().reads, reads);
 }
 
 #[tokio::test]
