@@ -61,7 +61,7 @@ impl Redirection {
 
 /// The address in a redirection. Without a host, the host is that of the node that says so.
 ///
-/// `None`: the other node should announce a name and has none.
+/// `None`: the other node should announce a name and has none, or nobody knows its address.
 fn address(error: &ServerError, node: &ServerAddress) -> Option<ServerAddress> {
     let (host, port) = host_and_port(error)?;
     let host = match host {
@@ -80,10 +80,11 @@ fn on_same_host(error: &ServerError, node: &ServerAddress) -> Option<ServerAddre
     (host == NO_NAME && port != node.port).then(|| ServerAddress { host: node.host.clone(), port })
 }
 
-/// Reads `3999 10.0.0.1:6381`.
+/// Reads `3999 10.0.0.1:6381`. `None`: it is malformed, or the port is 0, because another node has got the address.
 fn host_and_port(error: &ServerError) -> Option<(&str, u16)> {
     let (host, port) = error.details()?.split_whitespace().nth(1)?.rsplit_once(':')?;
-    Some((host, port.parse().ok()?))
+    let port = port.parse().ok().filter(|port| *port != 0)?;
+    Some((host, port))
 }
 
 /// The host of a node that should announce a name and has none.
@@ -136,6 +137,8 @@ mod tests {
             ("10.0.0.1:", None),
             ("10.0.0.1:port", None),
             ("10.0.0.1:65536", None),
+            // Nobody knows where the node is.
+            (":0", None),
             ("", None),
         ];
 

@@ -17,24 +17,27 @@ use crate::redis_store::{TIMEOUT, until};
 use crate::support::ports::free_port;
 
 /// A node without sessions, which tells the slots as the test says. Dropping it ends it.
-struct Node {
-    port: u16,
-    state: Arc<Mutex<NodeState>>,
+pub(super) struct Node {
+    pub(super) port: u16,
+    pub(super) state: Arc<Mutex<NodeState>>,
     answers: watch::Sender<bool>,
     serving: JoinSet<()>,
 }
 
 #[derive(Default)]
-struct NodeState {
+pub(super) struct NodeState {
     /// The answer to CLUSTER SLOTS.
     slots: Vec<u8>,
     has_marker: bool,
+    /// The answer to reads of sessions. `None`: there is no session.
+    pub(super) refusal: Option<&'static str>,
+    pub(super) refusals: usize,
     reads: usize,
     writes: usize,
 }
 
 impl Node {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let (answers, _) = watch::channel(true);
         let mut node = Self { port: free_port(), state: Arc::default(), answers, serving: JoinSet::new() };
         node.accept().await;
@@ -74,7 +77,7 @@ impl Node {
     }
 
     /// Lets the node tell that the first of these nodes has all slots up to this one, and the others are its replicas.
-    fn tell(&self, last_slot: u16, nodes: &[(&str, u16)]) {
+    pub(super) fn tell(&self, last_slot: u16, nodes: &[(&str, u16)]) {
         let node = |(id, port): &(&str, u16)| format!("*3\r\n$9\r\n127.0.0.1\r\n:{port}\r\n${}\r\n{id}\r\n", id.len());
         let told: String = nodes.iter().map(node).collect();
         self.state.lock().slots = format!("*1\r\n*{}\r\n:0\r\n:{last_slot}\r\n{told}", nodes.len() + 2).into_bytes();
@@ -104,7 +107,13 @@ impl NodeState {
                 self.reads += 1;
                 b"$-1\r\n".to_vec()
             }
-            b"HGETALL" => b"*0\r\n".to_vec(),
+            b"HGETALL" => match self.refusal {
+                Some(refusal) => {
+                    self.refusals += 1;
+                    refusal.as_bytes().to_vec()
+                }
+                None => b"*0\r\n".to_vec(),
+            },
             b"SET" => {
                 self.writes += 1;
                 self.has_marker = true;
@@ -116,7 +125,7 @@ impl NodeState {
 }
 
 /// Makes a store with these nodes in its settings.
-fn store_on(nodes: &[&Node]) -> Handle {
+pub(super) fn store_on(nodes: &[&Node]) -> Handle {
     let mut addresses = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port));
     let settings = RedisSettings {
         mode: RedisMode::Cluster,
@@ -216,4 +225,4 @@ async fn a_node_that_goes_to_another_cluster_and_keeps_its_connections_is_left()
     .await;
 }
 
-const LAST_SLOT: u16 = 16_383;
+pub(super) const LAST_SLOT: u16 = 16_383;

@@ -13,6 +13,7 @@ mod layout;
 mod metrics;
 mod moves;
 mod nodes;
+mod nowhere;
 mod other_cluster;
 mod redirections;
 mod revocations;
