@@ -75,11 +75,11 @@ class KoaState extends HttpState {
     return { userAgent: ctx.get('User-Agent'), remoteAddress: ctx.ip };
   }
 
-  /** Each status of Koa begins as 404, so it does not tell alone. What Koa itself has answered, `onUnavailable` or Koa answers anew.
+  /** The status of an error that nobody handles does not tell: Koa itself has answered it, and `onUnavailable` or Koa answers anew.
    * @param {number} status @param {any} error */
   answersError(status, error) {
     const isAnswered = error instanceof SessionUnavailable && this.settings.onUnavailable !== undefined;
-    return status >= 400 && this.#isErrorHandled && !isAnswered;
+    return super.answersError(status, error) && this.#isErrorHandled && !isAnswered;
   }
 
   /** Notices whether a middleware before this one answers an error, or Koa itself. @param {any} error */

@@ -63,9 +63,11 @@ class RequestState {
     return RequestSession;
   }
 
-  /** Whether a response whose save has failed answers another error. @param {number} status @param {any} _error That of the save. */
+  /** Whether a response whose save has failed says that the service could not do what was asked. One that blames the request,
+   * such as a 401, does not: nobody would learn that the count of failed logins was not saved.
+   * @param {number} status @param {any} _error That of the save. */
   answersError(status, _error) {
-    return status >= 400;
+    return status >= 500;
   }
 
   /** Is called when the session is used for the first time. */
@@ -221,9 +223,9 @@ class RequestState {
   }
 
   /**
-   * Whether the application's response goes out although its session cannot be saved: it answers an error, or a callback has got this
-   * error and the session was not changed since. Then the changes are forgotten. Another response says that all is well, and the
-   * application does not know better.
+   * Whether the application's response goes out although its session cannot be saved: its status is 500 or more, or a callback has
+   * got this error and the session was not changed since. Then the changes are forgotten. Another response says that they count,
+   * and the application does not know better.
    *
    * An answer in its place would be a second one to the error: error handlers that have been called cannot be called again.
    * @param {any} error @param {number} status

@@ -18,7 +18,7 @@ after(async () => {
   for (const stop of stops) await stop();
 });
 
-const notFound = () => Object.assign(new Error('no such page'), { status: 404 });
+const failure = (status, message) => Object.assign(new Error(message), { status });
 const page = (error) => `our page: ${error.reason || (error.status === 503 ? 'unavailable' : error.message)}`;
 
 // Each serves handlers of the session by their paths, with an error handler, and returns a browser. What a handler returns is the
@@ -74,7 +74,7 @@ FRAMEWORKS.Fastify = async (options, handlers, counts) => {
 };
 
 for (const [name, start] of Object.entries(FRAMEWORKS)) {
-  test(`${name}: the error page of the application goes out although the session cannot be saved`, async (t) => {
+  test(`${name}: the page of an error of the server goes out although the session cannot be saved`, async (t) => {
     const warn = t.mock.method(console, 'warn', () => {});
     const transport = new MemoryTransport({ name: 'shop' });
     const counts = { handled: 0 };
@@ -88,17 +88,17 @@ for (const [name, start] of Object.entries(FRAMEWORKS)) {
       '/throw': async (session) => {
         session.a = 2;
         transport.isAvailable = false;
-        throw notFound();
+        throw failure(502, 'no stock');
       },
       '/refused': async (session) => {
         session.large = 'x'.repeat(70_000);
-        throw notFound();
+        throw failure(502, 'no stock');
       },
       '/read': async (session) => `${session.a} ${session.large}`,
     }, counts);
     await browser.get('/read');
 
-    const expected = { '/save': [503, 'our page: unavailable'], '/throw': [404, 'our page: no such page'], '/refused': [404, 'our page: no such page'] };
+    const expected = { '/save': [503, 'our page: unavailable'], '/throw': [502, 'our page: no stock'], '/refused': [502, 'our page: no stock'] };
     for (const [path, answer] of Object.entries(expected)) {
       counts.handled = 0;
       warn.mock.resetCalls();
@@ -110,6 +110,33 @@ for (const [name, start] of Object.entries(FRAMEWORKS)) {
       if (path !== '/save') assert.equal(warnings.length, 1, path);
     }
     assert.equal((await browser.get('/read')).text, 'undefined undefined');
+  });
+
+  test(`${name}: a failed login is a 503 if the session cannot count it`, async (t) => {
+    t.mock.method(console, 'warn', () => {});
+    const transport = new MemoryTransport({ name: 'shop' });
+    const browser = await start({ client: new Client({ service: transport, app: 'shop', deadline: 300 }) }, {
+      '/login': async (session) => {
+        session.failures = (session.failures ?? 0) + 1;
+        if (session.failures > 1) transport.isAvailable = false;
+        throw failure(401, 'wrong password');
+      },
+      '/large': async (session) => {
+        session.large = 'x'.repeat(70_000);
+        throw failure(401, 'wrong password');
+      },
+      '/read': async (session) => `${session.failures}`,
+    }, { handled: 0 });
+    const counted = await browser.get('/login');
+
+    const outage = await browser.get('/login');
+    transport.isAvailable = true;
+    const refused = await browser.get('/large');
+
+    assert.deepEqual([counted.status, counted.text], [401, 'our page: wrong password']);
+    assert.deepEqual([outage.status, refused.status], [503, 500]);
+    assert.doesNotMatch(outage.text + refused.text, /wrong password/);
+    assert.equal((await browser.get('/read')).text, '1');
   });
 
   test(`${name}: a response that says nothing of an error does not go out if the session cannot be saved`, async (t) => {
@@ -155,6 +182,14 @@ async function answerOf(handle) {
   return [status, headers.location];
 }
 
+test('a response of 400 to 499 goes out only after a callback has got the error', async (t) => {
+  t.mock.method(console, 'warn', () => {});
+
+  assert.deepEqual(await answerOf((request, response) => response.status(401).send('no')), [503, undefined]);
+  assert.deepEqual(await answerOf((request, response) => response.status(500).send('no')), [500, undefined]);
+  assert.deepEqual(await answerOf(({ session }, response) => session.save((error) => response.status(409).send(error.message))), [409, undefined]);
+});
+
 test('after a callback has got the error, the application answers as it likes', async () => {
   assert.deepEqual(await answerOf(({ session }, response, next) => session.save((error) => next(error))), [302, '/sorry']);
   assert.deepEqual(await answerOf(({ session }, response) => session.save((error) => response.redirect(error ? '/sorry' : '/'))), [302, '/sorry']);
@@ -179,7 +214,7 @@ test('an error page that is written in parts is complete', async (t) => {
   app.get('/', (request, response) => {
     transport.isAvailable = false;
     request.session.a = 1;
-    response.writeHead(409, { 'content-type': 'text/html' });
+    response.writeHead(500, { 'content-type': 'text/html' });
     response.write('one ');
     setTimeout(() => {
       request.session.b = 2;
@@ -191,5 +226,5 @@ test('an error page that is written in parts is complete', async (t) => {
 
   const { status, text, headers } = await new Browser(url).get('/');
 
-  assert.deepEqual([status, text, headers['content-type']], [409, 'one two', 'text/html']);
+  assert.deepEqual([status, text, headers['content-type']], [500, 'one two', 'text/html']);
 });
