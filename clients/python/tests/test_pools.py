@@ -159,6 +159,97 @@ def test_a_connection_that_ended_meanwhile_is_handed_to_nobody():
     assert take(of_pool) is taken[0]
 
 
+def test_a_connection_that_is_made_while_the_pool_is_closed_ends_with_its_call():
+    made = []
+
+    def connect_slowly(end):
+        of_pool.close()
+        made.append(IdleConnection())
+        return made[-1]
+
+    of_pool = pool.Pool(connect_slowly)
+
+    of_pool.put(take(of_pool))
+
+    assert not made[0].is_open
+    assert take(of_pool) is made[1]
+
+
+def test_a_connection_that_is_given_back_while_the_pool_is_closed_ends():
+    is_dropping, threads = threading.Event(), []
+
+    class ClosingPool(pool.Pool):
+        """A pool to which another thread gives its connection back in the middle of `close`."""
+
+        is_closing = False
+
+        def __setattr__(self, name, value):
+            super().__setattr__(name, value)
+            if self.is_closing and not threads:
+                threads.append(threading.Thread(target=self.give_back))
+                threads[0].start()
+                assert is_dropping.wait(TIMEOUT)
+
+        def give_back(self):
+            self.put(connection)
+            is_dropping.set()
+
+        def drop(self, connection):
+            # It waits for the lock.
+            is_dropping.set()
+            super().drop(connection)
+
+    of_pool = ClosingPool(lambda end: IdleConnection())
+    connection = take(of_pool)
+    ClosingPool.is_closing = True
+
+    of_pool.close()
+
+    threads[0].join(TIMEOUT)
+    assert not connection.is_open
+
+
+def test_a_connection_that_is_handed_to_a_call_that_gives_up_ends_if_the_pool_was_closed(monkeypatch):
+    of_pool = make_pool()
+    connection = take(of_pool)
+
+    class GivingUp(threading.Condition):
+        """A condition whose waiter is ended, as a greenlet may be, when it has been handed a connection."""
+
+        def wait(self, timeout=None):
+            of_pool._lock.release()
+            try:
+                of_pool.put(connection)
+                of_pool.close()
+            finally:
+                of_pool._lock.acquire()
+            raise SystemExit
+
+    monkeypatch.setattr(pool.threading, "Condition", GivingUp)
+    with pytest.raises(SystemExit):
+        take(of_pool)
+
+    assert not connection.is_open
+    assert take(of_pool) is not connection
+
+
+@in_event_loop
+async def test_a_connection_that_a_loop_makes_while_its_pool_is_closed_ends_with_its_call():
+    made = []
+
+    async def connect_slowly(end):
+        of_pool.close()
+        made.append(IdleConnection())
+        return made[-1]
+
+    of_pool = make_async_pool(connect_slowly)
+
+    of_pool.put(await async_take(of_pool))
+
+    assert not made[0].is_open
+    assert await async_take(of_pool) is made[1]
+
+
 @in_event_loop
 async def test_a_task_that_makes_one_call_after_the_other_lets_others_have_their_turn():
     of_pool, is_over = make_async_pool(), False

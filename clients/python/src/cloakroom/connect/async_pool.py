@@ -57,14 +57,15 @@ class AsyncPool:
                 return connection
         else:
             self._connecting += 1
+        # If `close` is called meanwhile, the connection is not the pool's any more.
+        lent = self._lent
         try:
             connection = await self._connect(end)
-            self._lent.add(connection)
+            lent.add(connection)
             return connection
         finally:
             self._connecting -= 1
-            if connection is None:
-                self._serve()
+            self._serve()
 
     def put(self, connection: AsyncConnection) -> None:
         """Gives a connection back that can carry another call. The call that has waited longest gets it."""

@@ -127,16 +127,16 @@ class Pool:
 
     def _connect_in_turn(self, end: float) -> Connection:
         """Connects. The call counts as one that connects already."""
-        connected = None
+        # If `close` is called meanwhile, the connection is not the pool's any more.
+        connections, connected = self._connections, None
         try:
             connected = self._connect(end)
         finally:
             with self._lock:
                 self._connecting -= 1
                 if connected is not None:
-                    self._connections.add(connected)
-                else:
-                    self._serve()
+                    connections.add(connected)
+                self._serve()
         return connected
 
     def _serve(self) -> None:
@@ -159,10 +159,12 @@ class Pool:
         if not waiter.is_served:
             self._waiters.remove(waiter)
             return
-        if waiter.connection is not None:
+        if waiter.connection is None:
+            self._connecting -= 1
+        elif waiter.connection in self._connections:
             self._idle.append(waiter.connection)
         else:
-            self._connecting -= 1
+            waiter.connection.close()
         self._serve()
 
     def put(self, connection: Connection) -> None:
@@ -208,7 +210,9 @@ class Pool:
         if self._pid != os.getpid():
             self._forget_parent()
         with self._lock:
-            idle, self._idle, self._connections = self._idle, [], set()
+            # First, for `put` looks there after it has added one to those that are idle.
+            self._connections = set()
+            idle, self._idle = self._idle, []
             self._serve()
         while idle:
             idle.pop().close()
