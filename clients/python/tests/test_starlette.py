@@ -29,6 +29,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
 from cloakroom import Credentials, SessionNotOpen, SessionRefused, SessionUnavailable, session
+from cloakroom.async_watch import AsyncSessionWatch
 from cloakroom.starlette import CloakroomMiddleware
 from cloakroom.transport import CallFailed
 
@@ -755,6 +756,32 @@ def test_a_websocket_that_replaces_the_token_itself_stays_open(transport):
         deadline = time.monotonic() + TIMEOUT
         while transport.calls.count("WatchSession") < 2:
             assert time.monotonic() < deadline
+        socket.send_text("hello")
+        assert socket.receive_text() == "hello 1"
+
+
+def test_a_websocket_stays_open_if_its_watch_ends_before_the_answer_to_its_own_save(transport, monkeypatch):
+    class Watch(AsyncSessionWatch):
+        async def wait(self):
+            try:
+                return await super().wait()
+            finally:
+                # The websocket looks at the end before that.
+                asyncio.get_running_loop().call_soon(has_ended.set)
+
+    async def answer_late(method, request, timeout):
+        response = await transport.transport.call(method, request, timeout)
+        await asyncio.wait_for(has_ended.wait(), TIMEOUT)
+        return response
+
+    has_ended = asyncio.Event()
+    monkeypatch.setattr("cloakroom.async_session.AsyncSessionWatch", Watch)
+    client = make_client(transport, watched_route([]), close_websockets=True)
+    client.get("/write")
+    transport.instead["SaveSession"] = answer_late
+    with client.websocket_connect("/socket") as socket:
+        socket.send_text("rotate")
+        assert socket.receive_text() == "rotate 1"
         socket.send_text("hello")
         assert socket.receive_text() == "hello 1"
 

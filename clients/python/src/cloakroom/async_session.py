@@ -86,9 +86,11 @@ class AsyncSession(SessionState):
         info = self._load_info()
         return bool(info.token) and not info.new
 
-    def has_replaced_token(self, watch: AsyncSessionWatch) -> bool:
-        """Whether this session has saved another token since a watch of it began."""
-        return watch.request != self._watch_request()
+    async def has_replaced_token(self, watch: AsyncSessionWatch) -> bool:
+        """Returns whether this session has saved another token since a watch of it began."""
+        # A watch may end before the answer to the save that has ended it.
+        async with self._calls_in_turn():
+            return watch.request != self._watch_request()
 
     async def finish(self, *, is_read: bool = True) -> CookieDecision:
         """Saves the changes and returns what the response does with the cookie. It may be called again.

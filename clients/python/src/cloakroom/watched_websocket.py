@@ -88,7 +88,7 @@ class WatchedWebsocket:
             except SessionUnavailable:
                 await asyncio.sleep(_PAUSE * RANDOM.uniform(0.5, 1.0))
                 continue
-            if not self._session.has_replaced_token(watch):
+            if not await self._session.has_replaced_token(watch):
                 return
             # The application itself has replaced the token, through this websocket.
             self._watch = watch = self._session.watch()
