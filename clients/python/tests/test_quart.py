@@ -337,3 +337,57 @@ async def test_a_websocket_reads_its_session_and_saves_it_at_its_end(transport, 
         # The call has begun. A client that left before it is done could end it.
         assert await asyncio.wait_for(changed_entries(client), 60) == {"a": 1, "later": "x"}
     assert "cannot get the new cookie" not in caplog.text
+
+
+async def close_websocket(app, cookie_header, text):
+    """Sends a text to a websocket and closes it, as a browser that leaves the page."""
+    messages = asyncio.Queue()
+    for message in ({"type": "websocket.connect"}, {"type": "websocket.receive", "text": text, "bytes": None}):
+        messages.put_nowait(message)
+
+    async def send(message):
+        if message["type"] == "websocket.send":
+            messages.put_nowait({"type": "websocket.disconnect", "code": 1001})
+
+    headers = [(b"cookie", cookie_header.encode())]
+    scope = {"type": "websocket", "path": "/socket", "scheme": "ws", "query_string": b"", "headers": headers}
+    await asyncio.wait_for(app({**scope, "asgi": {"spec_version": "2.3"}}, messages.get, send), 60)
+
+
+def make_app_with_endless_websocket(transport):
+    app = make_app(transport)
+
+    @app.websocket("/socket")
+    async def socket():
+        await websocket.accept()
+        while True:
+            session["last"] = await websocket.receive()
+            await websocket.send("received")
+
+    return app
+
+
+@in_event_loop
+async def test_a_websocket_that_its_browser_closes_saves_its_session(transport):
+    # One that has its own sessions saves none of the other.
+    CloakroomSessionInterface(transport, app="shop")
+    app = make_app_with_endless_websocket(transport)
+    client = app.test_client()
+    await client.get("/write")
+    transport.take_calls()
+
+    await close_websocket(app, f"session={cookie(client)}", "hello")
+
+    assert transport.take_calls() == ["OpenSession", "SaveSession"]
+    assert await (await client.get("/read")).get_json() == {"a": 1, "last": "hello"}
+
+
+@in_event_loop
+async def test_a_websocket_that_its_browser_closes_logs_that_its_session_cannot_be_saved(transport, caplog):
+    app = make_app_with_endless_websocket(transport)
+    client = app.test_client()
+    await client.get("/write")
+
+    await close_websocket(app, f"session={cookie(client)}", "x" * 100_000)
+
+    assert "were not saved" in caplog.text

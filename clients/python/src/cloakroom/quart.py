@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import inspect
 import logging
 from datetime import timedelta
 from typing import Any, Literal
 
-from quart import Quart
+from quart import Quart, websocket_tearing_down
+from quart.globals import websocket_ctx
 from quart.sessions import SessionInterface, SessionMixin
 
 from . import browser_input, errors
@@ -111,6 +113,7 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
             max_authenticate_age=max_authenticate_age,
             codec=codec,
         )
+        websocket_tearing_down.connect(self._save_cancelled)
 
     async def open_session(self, app: Quart, request: Any) -> Any:
         """Opens the session of a request or of a websocket."""
@@ -187,6 +190,15 @@ class CloakroomSessionInterface(InterfaceBase, SessionInterface):
             raise
         if decision.action is not CookieAction.KEEP:
             self._apply_to_cookie(app, session, decision, response)
+
+    async def _save_cancelled(self, app: Any, exc: BaseException | None = None) -> None:
+        """Saves the session of a websocket that its browser has closed: Quart cancels the view, and saves nothing."""
+        if app.session_interface is not self or not isinstance(exc, asyncio.CancelledError):
+            return
+        try:
+            await self.save_session(app, websocket_ctx.session, None)
+        except Exception:
+            log.exception("the changes of a websocket that its browser has closed were not saved")
 
 
 async def _result(returned: Any) -> Any:
