@@ -24,7 +24,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.base import BaseHTTPMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.responses import JSONResponse, PlainTextResponse, StreamingResponse
-from starlette.routing import Route, WebSocketRoute
+from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocketDisconnect
 
@@ -238,6 +238,47 @@ def test_fastapi_uses_the_session_in_asynchronous_and_in_threaded_endpoints(serv
 
     client = TestClient(app)
     assert [client.get(path).json() for path in ["/async", "/thread", "/async"]] == [1, 2, 3]
+
+
+@pytest.mark.parametrize("lazy", [True, False])
+def test_a_mounted_application_with_a_middleware_of_its_own_has_the_same_session(transport, lazy):
+    async def write(request):
+        request.session["a"] = 1
+        request.session.permanent = True
+        return JSONResponse(None)
+
+    async def log_in(request):
+        request.session.subject = "ada"
+        return JSONResponse(None)
+
+    async def read(request):
+        return JSONResponse([request.session.subject, request.session.get("a")])
+
+    routes = [Route("/write", write), Route("/login", log_in), Route("/read", read)]
+    middleware = [Middleware(CloakroomMiddleware, transport, app="shop")]
+    client = make_client(transport, Mount("/sub", Starlette(routes=routes, middleware=middleware)), lazy=lazy)
+    client.get("/sub/write")
+    transport.take_calls()
+
+    login = client.get("/sub/login")
+
+    assert len(login.headers.get_list("set-cookie")) == 1
+    assert transport.take_calls() == ["OpenSession", "SaveSession"]
+    assert client.get("/sub/read").json() == ["ada", 1]
+
+
+def test_a_mounted_application_may_have_sessions_of_another_app(service):
+    async def write(request):
+        request.session["b"] = 1
+        return JSONResponse(None)
+
+    middleware = [Middleware(CloakroomMiddleware, service.address, app="login")]
+    client = make_client(
+        service.address, Mount("/sub", Starlette(routes=[Route("/write", write)], middleware=middleware))
+    )
+    client.get("/sub/write")
+
+    assert client.get("/read").json() == {}
 
 
 def test_an_inner_middleware_finds_the_session(transport):

@@ -81,6 +81,10 @@ class AsyncSession(SessionState):
         """
         return AsyncSessionWatch(self._client, self._watch_request())
 
+    def is_of_app(self, app: str) -> bool:
+        """Whether this is a session of an app in the service's configuration. Empty means `default`."""
+        return (self._client.app or "default") == (app or "default")
+
     def is_stored(self) -> bool:
         """Whether the service has stored the session. It has to be open."""
         info = self._load_info()

@@ -113,6 +113,13 @@ class CloakroomMiddleware:
         if scope["type"] not in ("http", "websocket"):
             await self._application(scope, receive, send)
             return
+        outer = scope.get("session")
+        if isinstance(outer, AsyncSession) and outer.is_of_app(self.client.app):
+            # A middleware before this one saves it, as that of an application in which this one is mounted. By two
+            # sessions, the browser would get the cookie of each, and the one of the outer may be that before a login.
+            await self._open(scope, outer)
+            await self._application(scope, receive, send)
+            return
         session = scope["session"] = self.session_class(self.client, self._request_info(scope))
         if scope["type"] == "websocket" and self._closes_websockets:
             websocket = WatchedWebsocket(session, receive, send)
