@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 
@@ -213,24 +215,68 @@ def test_a_connection_that_is_handed_to_a_call_that_gives_up_ends_if_the_pool_wa
     of_pool = make_pool()
     connection = take(of_pool)
 
-    class GivingUp(threading.Condition):
-        """A condition whose waiter is ended, as a greenlet may be, when it has been handed a connection."""
+    def give_up(waiter, end):
+        """Ends, as a greenlet may, when the call has been handed a connection."""
+        of_pool.put(connection)
+        of_pool.close()
+        raise SystemExit
 
-        def wait(self, timeout=None):
-            of_pool._lock.release()
-            try:
-                of_pool.put(connection)
-                of_pool.close()
-            finally:
-                of_pool._lock.acquire()
-            raise SystemExit
-
-    monkeypatch.setattr(pool.threading, "Condition", GivingUp)
-    with pytest.raises(SystemExit):
+    with monkeypatch.context() as patched, pytest.raises(SystemExit):
+        patched.setattr(pool._Waiter, "wait", give_up)
         take(of_pool)
 
     assert not connection.is_open
     assert take(of_pool) is not connection
+
+
+ENDED_GREENLETS = """
+from gevent import monkey; monkey.patch_all()
+import random
+
+import gevent
+
+from cloakroom.clock import now
+from cloakroom.connect import pool
+
+class Connection:
+    last_use = 0.0
+
+    def is_silent(self):
+        gevent.sleep(0)
+        return True
+
+    def close(self):
+        pass
+
+def connect(end):
+    gevent.sleep(0)
+    return Connection()
+
+def make_call():
+    connection = of_pool.take(now() + 20)
+    try:
+        gevent.sleep(0)
+    except BaseException:
+        of_pool.drop(connection)
+        raise
+    of_pool.put(connection)
+
+pool.MAX_CONNECTIONS = 2
+of_pool, choices = pool.Pool(connect), random.Random(1)
+for _ in range(300):
+    greenlets = [gevent.spawn(make_call) for _ in range(10)]
+    for _ in range(choices.randrange(6)):
+        gevent.sleep(0)
+    gevent.killall(greenlets[::2], block=False)
+    gevent.joinall(greenlets, raise_error=True)
+print(of_pool._connecting, len(of_pool._connections) - len(of_pool._idle), len(of_pool._waiters))
+"""
+
+
+def test_greenlets_that_end_while_they_wait_take_no_connection_from_others():
+    done = subprocess.run([sys.executable, "-c", ENDED_GREENLETS], capture_output=True, text=True)
+
+    assert (done.stdout.split(), done.stderr) == (["0", "0", "0"], "")
 
 
 @in_event_loop

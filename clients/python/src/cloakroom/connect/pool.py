@@ -20,15 +20,22 @@ class Exhausted(TimeoutError):
 class _Waiter:
     """A call that waits for a connection."""
 
-    def __init__(self, lock: threading.Lock) -> None:
-        self.condition = threading.Condition(lock)
+    def __init__(self) -> None:
         self.is_served = False
         #: What it was handed. None: it may connect, and counts as a call that connects.
         self.connection: Connection | None = None
+        #: Released when it is served. A condition on the pool's lock would let other greenlets run while it has that
+        #: lock, with gevent, and one of them may be ended while it waits for the lock.
+        self._turn = threading.Lock()
+        self._turn.acquire()
 
     def serve(self, connection: Connection | None) -> None:
         self.is_served, self.connection = True, connection
-        self.condition.notify()
+        self._turn.release()
+
+    def wait(self, end: float) -> None:
+        """Waits until the call is served, at most until the time `end`."""
+        self._turn.acquire(timeout=max(end - now(), 0))
 
 
 class Pool:
@@ -97,20 +104,19 @@ class Pool:
 
     def _wait_for_turn(self, end: float) -> Connection | None:
         """Returns a connection, or None if the call may connect, when all calls that came before have theirs."""
+        waiter = _Waiter()
         with self._lock:
-            waiter = _Waiter(self._lock)
             # Before the look at the idle ones, for `put` looks at it after it has added one.
             self._waiters.append(waiter)
-            try:
-                self._serve()
-                while not waiter.is_served:
-                    remaining = end - now()
-                    if remaining <= 0:
-                        raise Exhausted(f"{MAX_CONNECTIONS} calls are under way already")
-                    waiter.condition.wait(remaining)
-            except BaseException:  # A greenlet may be ended here.
+            self._serve()
+        try:
+            waiter.wait(end)
+            if not waiter.is_served:
+                raise Exhausted(f"{MAX_CONNECTIONS} calls are under way already")
+        except BaseException:  # A greenlet may be ended here.
+            with self._lock:
                 self._leave_queue(waiter)
-                raise
+            raise
         connection = waiter.connection
         try:
             if connection is None or _is_usable(connection, now()):
