@@ -18,7 +18,7 @@ import pytest
 from lossy_proxy import LossyProxy
 from service import TIMEOUT, Service, free_port, listening, wait_until
 
-from cloakroom import AsyncClient, Client, ConnectTransport, SessionUnavailable
+from cloakroom import AsyncClient, AsyncConnectTransport, Client, ConnectTransport, SessionUnavailable
 from cloakroom.clock import now
 from cloakroom.connect import connection as connections
 from cloakroom.connect import pool as pools
@@ -577,6 +577,40 @@ def test_a_look_up_without_an_answer_says_so(monkeypatch):
     with pytest.raises(SessionUnavailable, match="cannot look up 'localhost': no answer in time"):
         read(client)
     ended.set()
+
+
+@pytest.fixture
+def silent_names(monkeypatch):
+    """Has the look-up of names that begin with `silent` wait for an event, or the end of the test."""
+    ended, look_up = threading.Event(), socket.getaddrinfo
+
+    def look_up_others(host, *args, **kwargs):
+        if host.startswith("silent"):
+            ended.wait(TIMEOUT)
+        return look_up("127.0.0.1", *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up_others)
+    yield ended
+    ended.set()
+
+
+@pytest.mark.parametrize("others", ["127.0.0.1", "other.test"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_a_name_whose_look_up_hangs_holds_no_call_if_there_is_another_address(service, silent_names, others, is_first):
+    addresses = [f"{host}:{service.port}" for host in ("silent.test", others)]
+    address = ",".join(addresses if is_first else addresses[::-1])
+
+    assert read(Client(ConnectTransport(address), app="shop", deadline=TIMEOUT / 4)).session.new
+
+    async def read_in_loop():
+        client = AsyncClient(AsyncConnectTransport(address), app="shop", deadline=TIMEOUT / 4)
+        try:
+            return await client.open(pb.OpenSessionRequest(app="shop"))
+        finally:
+            # The end of the loop waits for its threads.
+            silent_names.set()
+
+    assert asyncio.run(asyncio.wait_for(read_in_loop(), TIMEOUT)).session.new
 
 
 def test_a_name_server_that_does_not_answer_holds_no_call_beyond_its_deadline(tmp_path):

@@ -7,8 +7,7 @@ import socket
 from typing import Any
 
 from ..clock import now
-from ..transport import CallFailed
-from .replicas import Name, Replicas
+from .replicas import Name, Replicas, cannot_look_up
 
 
 class AsyncLookups:
@@ -19,18 +18,19 @@ class AsyncLookups:
         self._running: dict[Name, asyncio.Task[None]] = {}
 
     async def look_up_due_names(self, end: float) -> None:
-        """Waits only for names that have no address yet. Raises `CallFailed` if one of them gets none in time."""
-        for name in self._replicas.names:
-            if name.endpoints:
-                if name.is_due():
-                    self._start(name)
-                continue
-            task = self._start(name)
-            await asyncio.wait({task}, timeout=max(end - now(), 0))
-            error = task.exception() if task.done() and not task.cancelled() else None
-            if not name.endpoints and not self._replicas.all:
-                message = f"cannot look up {name.address.host!r}: {error or 'no answer in time'}"
-                raise CallFailed("UNAVAILABLE", "", message) from error
+        """Waits only while there is no address at all. Raises `CallFailed` if there is none in time."""
+        replicas = self._replicas
+        running = {self._start(name): name for name in replicas.names if name.is_due() or not replicas.all}
+        failures: list[tuple[Name, BaseException | None]] = []
+        while running and not replicas.all:
+            timeout = max(end - now(), 0)
+            done, _ = await asyncio.wait(set(running), timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            failures += [(running.pop(each), None if each.cancelled() else each.exception()) for each in done]
+            if not done:
+                failures += [(name, None) for name in running.values()]
+                break
+        if not replicas.all:
+            raise cannot_look_up(failures)
 
     def _start(self, name: Name) -> asyncio.Task[None]:
         running = self._running.get(name)

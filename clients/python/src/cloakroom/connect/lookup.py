@@ -9,8 +9,7 @@ import threading
 from typing import Any
 
 from ..clock import now
-from ..transport import CallFailed
-from .replicas import Name, Replicas
+from .replicas import Name, Replicas, cannot_look_up
 
 
 class Lookups:
@@ -22,18 +21,18 @@ class Lookups:
         self._running: dict[tuple[int, Name], concurrent.futures.Future[None]] = {}
 
     def look_up_due_names(self, end: float) -> None:
-        """Waits only for names that have no address yet. Raises `CallFailed` if one of them gets none in time."""
-        for name in self._replicas.names:
-            if name.endpoints:
-                if name.is_due():
-                    self._start(name)
-                continue
-            try:
-                self._start(name).result(max(end - now(), 0))
-            except (OSError, UnicodeError, concurrent.futures.TimeoutError) as error:
-                if not self._replicas.all:
-                    message = f"cannot look up {name.address.host!r}: {str(error) or 'no answer in time'}"
-                    raise CallFailed("UNAVAILABLE", "", message) from error
+        """Waits only while there is no address at all. Raises `CallFailed` if there is none in time."""
+        replicas = self._replicas
+        running = {self._start(name): name for name in replicas.names if name.is_due() or not replicas.all}
+        failures: list[tuple[Name, BaseException | None]] = []
+        while running and not replicas.all:
+            done = concurrent.futures.wait(running, max(end - now(), 0), concurrent.futures.FIRST_COMPLETED).done
+            failures += [(running.pop(each), each.exception()) for each in done]
+            if not done:
+                failures += [(name, None) for name in running.values()]
+                break
+        if not replicas.all:
+            raise cannot_look_up(failures)
 
     def _start(self, name: Name) -> concurrent.futures.Future[None]:
         key, future = (os.getpid(), name), concurrent.futures.Future[None]()

@@ -132,6 +132,14 @@ def exhausted(replica: Replica[Any], error: OSError) -> CallFailed:
     return CallFailed("RESOURCE_EXHAUSTED", "", f"no connection to {replica.endpoint} is free: {error}")
 
 
+def cannot_look_up(failures: Sequence[tuple[Name, BaseException | None]]) -> CallFailed:
+    """Returns the failure of a call for which no name has an address. Without an error, there was no answer in time."""
+    texts = [f"cannot look up {name.address.host!r}: {error or 'no answer in time'}" for name, error in failures]
+    failed = CallFailed("UNAVAILABLE", "", "; ".join(texts))
+    failed.__cause__ = next((error for _, error in failures if error is not None), None)
+    return failed
+
+
 class Name:
     """A name among the addresses."""
 
@@ -143,8 +151,9 @@ class Name:
         self.has_failed = False
 
     def is_due(self) -> bool:
-        """Whether to look the name up again: now and then, and sooner if a call has failed."""
-        return now() - self.attempt_time >= (_LOOKUP_AFTER_FAILURE if self.has_failed else _LOOKUP_INTERVAL)
+        """Whether to look the name up again: now and then, and sooner if a call or the look-up has failed."""
+        is_soon = self.has_failed or not self.endpoints
+        return now() - self.attempt_time >= (_LOOKUP_AFTER_FAILURE if is_soon else _LOOKUP_INTERVAL)
 
 
 #: Seconds for which a replica is avoided after it has not answered. The time doubles until it answers.
