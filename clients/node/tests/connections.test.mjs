@@ -1,6 +1,7 @@
 // How the client connects to the service: once for all calls of a process, and again when it has to.
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
+import dns from 'node:dns';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import http from 'node:http';
@@ -249,6 +250,31 @@ const INVALID = [
   ['two words:50051', 'no valid host'],
   ['[::1]50051', 'written as [::1]:50051'],
 ];
+
+test('a name whose look-up hangs holds no call if there is another address', async (t) => {
+  t.mock.method(dns, 'lookup', (name, options, callback) => {
+    if (name === 'other.test') setImmediate(callback, null, [{ address: '127.0.0.1', family: 4 }]);
+  });
+  const { port } = service;
+
+  for (const other of ['127.0.0.1', 'other.test']) {
+    for (const address of [`silent.test:${port},${other}:${port}`, `${other}:${port},silent.test:${port}`]) {
+      assert.ok(await read(clientOf(address, { deadline: 10_000 })), address);
+    }
+  }
+});
+
+test('a call for which no name has an address says why', async (t) => {
+  t.mock.method(dns, 'lookup', (name, options, callback) => {
+    if (name === 'unknown.test') setImmediate(callback, new Error('no such host'));
+  });
+
+  const failure = (address) => new ConnectTransport(address).call(OPEN, { app: 'shop' }, 300).catch((error) => error.message);
+
+  assert.equal(await failure('unknown.test:1'), 'cannot look up "unknown.test": no such host');
+  assert.equal(await failure('unknown.test:1,silent.test:1'),
+    'cannot look up "unknown.test": no such host; cannot look up "silent.test": no answer in time');
+});
 
 test('an address that is not valid is refused with advice', () => {
   for (const [address, advice] of INVALID) {

@@ -99,25 +99,24 @@ class Replicas {
   }
 
   /**
-   * Looks up the names that are due. Waits only for names that have no address yet, and throws `CallFailed` if no name
-   * has one in time.
+   * Looks up the names that are due. Waits only while there is no address at all, and throws `CallFailed` if there is none
+   * in time.
    * @param {number} end
    */
   async lookUp(end) {
-    for (const name of this.names) {
-      if (name.ips.length > 0) {
-        // The addresses of the last look-up stay if this one fails.
-        if (name.isDue()) this.#lookUpOne(name).catch(() => {});
-        continue;
-      }
-      try {
-        await within(this.#lookUpOne(name), end);
-      } catch (error) {
-        if (this.all.length === 0) {
-          const message = `cannot look up "${name.address.host}": ${/** @type {Error} */ (error).message}`;
-          throw new CallFailed('UNAVAILABLE', '', message);
-        }
-      }
+    const due = this.names.filter((name) => this.all.length === 0 || name.isDue());
+    /** @type {Map<Name, Error>} */
+    const errors = new Map();
+    // The addresses of the last look-up stay if this one fails.
+    const lookUps = due.map((name) => this.#lookUpOne(name).catch((error) => { errors.set(name, error); throw error; }));
+    const first = Promise.any(lookUps);
+    first.catch(() => {});
+    if (this.all.length > 0) return;
+    try {
+      await within(first, end);
+    } catch {
+      const texts = due.map((name) => `cannot look up "${name.address.host}": ${errors.get(name)?.message ?? 'no answer in time'}`);
+      throw new CallFailed('UNAVAILABLE', '', texts.join('; '));
     }
   }
 
@@ -172,9 +171,10 @@ class Name {
     this.address = address;
   }
 
-  /** Whether to look it up again: now and then, and sooner if a call has failed. */
+  /** Whether to look it up again: now and then, and sooner if a call or the look-up has failed. */
   isDue() {
-    return now() - this.attemptTime >= (this.hasFailed ? LOOKUP_AFTER_FAILURE : LOOKUP_INTERVAL);
+    const isSoon = this.hasFailed || this.ips.length === 0;
+    return now() - this.attemptTime >= (isSoon ? LOOKUP_AFTER_FAILURE : LOOKUP_INTERVAL);
   }
 }
 
