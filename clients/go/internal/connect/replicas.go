@@ -159,22 +159,37 @@ func (r *replicas) notConnected(failed *replica, err error) *Failed {
 	}
 }
 
-// lookUp looks up the names that are due. It waits only for names that have no address yet, and fails if no name has
-// one in time.
+// lookUp looks up the names that are due. It waits only while there is no address at all, and fails if there is none in time.
 func (r *replicas) lookUp(ctx context.Context, end time.Time) error {
+	var running []<-chan struct{}
 	for _, name := range r.names {
-		running, isWaited := name.begin(r.update)
-		if !isWaited {
-			continue
-		}
-		if err := wait(ctx, running, end); err != nil && r.count() == 0 {
-			return fmt.Errorf("cannot look up %q: %w", name.address.Host, err)
+		if r.count() == 0 || name.isDue() {
+			running = append(running, name.begin(r.update))
 		}
 	}
-	if r.count() == 0 {
-		return fmt.Errorf("cannot look up %q: %w", r.names[0].address.Host, r.names[0].lastError())
+	if r.count() > 0 {
+		return nil
 	}
-	return nil
+	done := make(chan struct{}, len(running))
+	for _, each := range running {
+		go func() {
+			<-each
+			done <- struct{}{}
+		}()
+	}
+	var err error
+	for range running {
+		if err = wait(ctx, done, end); err != nil || r.count() > 0 {
+			break
+		}
+	}
+	if r.count() > 0 {
+		return nil
+	}
+	if err == nil {
+		err = r.names[0].lastError()
+	}
+	return fmt.Errorf("cannot look up %q: %w", r.names[0].address.Host, err)
 }
 
 func wait(ctx context.Context, running <-chan struct{}, end time.Time) error {
@@ -245,21 +260,27 @@ type name struct {
 	running   chan struct{} // The look-up that is under way.
 }
 
-// begin looks the name up if that is due. It returns the look-up under way, and whether to wait for it.
-func (n *name) begin(update func()) (<-chan struct{}, bool) {
+// isDue tells whether to look the name up again: now and then, and sooner if a call or the look-up has failed.
+func (n *name) isDue() bool {
 	n.mutex.Lock()
 	defer n.mutex.Unlock()
 	interval := lookupInterval
-	if n.hasFailed {
+	if n.hasFailed || len(n.ips) == 0 {
 		interval = lookupAfterFailure
 	}
-	isUnknown := len(n.ips) == 0
-	if n.running == nil && (isUnknown || time.Since(n.attempt) >= interval) {
+	return time.Since(n.attempt) >= interval
+}
+
+// begin looks the name up, unless it does so already. It returns what is closed at the end.
+func (n *name) begin(update func()) <-chan struct{} {
+	n.mutex.Lock()
+	defer n.mutex.Unlock()
+	if n.running == nil {
 		n.running = make(chan struct{})
 		n.attempt = time.Now()
 		go n.lookUp(n.running, update)
 	}
-	return n.running, isUnknown
+	return n.running
 }
 
 func (n *name) lookUp(done chan struct{}, update func()) {
