@@ -19,7 +19,7 @@ from lossy_proxy import LossyProxy
 from recording_transport import AsyncRecordingTransport, fail_at_deadline
 from service import TIMEOUT, wait_until
 
-from cloakroom import AsyncClient, AsyncConnectTransport, SessionRefused, SessionUnavailable
+from cloakroom import AsyncClient, AsyncConnectTransport, SessionRefused, SessionUnavailable, methods
 from cloakroom.connect.pool import MAX_CONNECTIONS
 from cloakroom.messages import session_service_pb2 as pb
 
@@ -282,6 +282,22 @@ async def test_a_name_that_does_not_exist_is_unavailable(service):
     client = AsyncClient("cloakroom.invalid:50051", deadline=0.5)
     with pytest.raises(SessionUnavailable, match=r"cannot look up 'cloakroom\.invalid'"):
         await client.policy()
+
+
+@in_event_loop
+async def test_the_first_calls_of_a_loop_may_be_made_together(proxy):
+    transport = AsyncConnectTransport(proxy.address)
+    request = pb.OpenSessionRequest(app="shop")
+
+    await asyncio.gather(*[transport.call(methods.OPEN, request, TIMEOUT) for _ in range(3)])
+    gc.collect()
+    # What ends the connections of a loop has run by then.
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    for _ in range(3):
+        await transport.call(methods.OPEN, request, TIMEOUT)
+
+    assert proxy.accepted == 3
 
 
 @in_event_loop

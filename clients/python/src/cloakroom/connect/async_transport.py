@@ -87,6 +87,10 @@ class AsyncConnectTransport:
     async def _begin(self) -> _LoopTransport:
         """Makes what the calls of this loop need."""
         loop = asyncio.get_running_loop()
+        begun = self._by_loop.get(loop)
+        if begun is not None:
+            # By a call that was made beside this one. A second one would end the first when it is collected.
+            return begun
         for other in list(self._by_loop):
             if other.is_closed():
                 self._end_of_loop(other)
