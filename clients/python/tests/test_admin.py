@@ -111,7 +111,7 @@ def test_a_user_ends_only_sessions_of_their_own(app, admin):
     nobodys = request(app, anonymous, lambda: (session.update(a=1), session.id)).result[1]
     assert not admin.revoke_session(other, subject="ada")
     assert not admin.revoke_session(nobodys, subject="ada")
-    for unknown in ("0" * 32, "", "x", "\0'\n" * 100, own.upper()):
+    for unknown in ("0" * 32, "", "x", "\0'\n" * 100, own.upper(), "\ud800"):
         assert not admin.revoke_session(unknown, subject="ada")
     assert admin.get_session(other).end_reason is admin.get_session(nobodys).end_reason is None
     assert admin.revoke_session(own, subject="ada")

@@ -42,7 +42,8 @@ async def test_sessions_are_listed_and_ended(pair):
     assert (await admin.get_session(first)).subject == "eve"
     assert await admin.get_session("0" * 32) is None
     assert not await admin.revoke_session(first, subject="mallory")
-    assert not await admin.revoke_session("no id", subject="eve")
+    for no_id in ["no id", "\ud800"]:
+        assert not await admin.revoke_session(no_id, subject="eve")
     assert await admin.revoke_session(first, subject="eve")
     assert not await admin.revoke_session(first)
     assert await admin.revoke_subject("eve", except_id=second) == 1

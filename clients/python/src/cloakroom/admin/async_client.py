@@ -83,6 +83,9 @@ class AsyncAdminClient:
             if error.reason == "SESSION_ID_INVALID":
                 return False
             raise
+        except UnicodeEncodeError:
+            # Half of a surrogate pair, which JSON can hold and no message can.
+            return False
         return session is not None and session.subject == subject
 
     async def revoke_subject(self, subject: str, *, except_id: str = "") -> int:

@@ -116,6 +116,9 @@ class AdminClient:
             if error.reason == "SESSION_ID_INVALID":
                 return False
             raise
+        except UnicodeEncodeError:
+            # Half of a surrogate pair, which JSON can hold and no message can.
+            return False
         return session is not None and session.subject == subject
 
     def revoke_subject(self, subject: str, *, except_id: str = "") -> int:
