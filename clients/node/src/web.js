@@ -98,12 +98,19 @@ class WebSession extends RequestSession {
 
   /**
    * Saves the changes and sets the cookie where a framework has an object for that, as `cookies()` of Next.js.
+   *
+   * If the save fails, it sets the cookie that an earlier one has given: the browser's is worth nothing any more.
    * @param {import('../types/web').CookieStore} cookies
    */
   async applyTo(cookies) {
-    for (const { name, value } of await this.finish()) {
-      if (name === 'Set-Cookie') cookies.set(.../** @type {[string, string, any]} */ (parseSetCookie(value)));
+    const state = stateOf(this);
+    try {
+      await state.finish();
+    } catch (error) {
+      if (state.session.hasAnswered) applyAll(cookies, state.headers());
+      throw error;
     }
+    applyAll(cookies, state.headers());
   }
 }
 
@@ -189,6 +196,13 @@ function copyOf(response) {
 function appendAll(target, headers) {
   for (const { name, value } of headers) {
     if (name !== 'Vary' || !variesBy(target.get('Vary') ?? undefined, value)) target.append(name, value);
+  }
+}
+
+/** @param {import('../types/web').CookieStore} cookies @param {{ name: string, value: string }[]} headers */
+function applyAll(cookies, headers) {
+  for (const { name, value } of headers) {
+    if (name === 'Set-Cookie') cookies.set(.../** @type {[string, string, any]} */ (parseSetCookie(value)));
   }
 }
 

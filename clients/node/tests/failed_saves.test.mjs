@@ -160,6 +160,18 @@ for (const [name, make] of Object.entries(APPS)) {
   });
 }
 
+test('applyTo sets the cookie of a rotation although a later save has failed', async () => {
+  const store = webSessions({ client });
+  const session = await store.open(await cookieOf('alice'));
+  const set = [];
+
+  await ROTATE(session);
+  await assert.rejects(() => session.applyTo({ set: (name, value) => set.push(`${name}=${value}`) }), SessionRefused);
+
+  assert.equal(set.length, 1);
+  assert.equal((await store.open(set[0])).subject, 'alice');
+});
+
 test('the Web client sends the cookie of a rotation although a later save has failed', async (t) => {
   t.mock.method(console, 'warn', () => {});
   const fail = () => {
