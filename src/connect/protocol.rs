@@ -30,15 +30,9 @@ impl Protocol {
         let (Some(value), None) = (values.next(), values.next()) else { return None };
         // A parameter, such as the charset, changes nothing: JSON is always UTF-8.
         let essence = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii_end();
-        let protocol = match essence {
-            b"application/grpc" | b"application/grpc+proto" => Self::Grpc,
-            b"application/proto" => Self::ConnectUnary(Codec::Proto),
-            b"application/json" => Self::ConnectUnary(Codec::Json),
-            b"application/connect+proto" => Self::ConnectStream(Codec::Proto),
-            b"application/connect+json" => Self::ConnectStream(Codec::Json),
-            _ => return None,
-        };
-        Some(protocol)
+        // Case does not count (RFC 9110, section 8.3.1).
+        let named = CONTENT_TYPES.iter().find(|(name, _)| essence.eq_ignore_ascii_case(name.as_bytes()));
+        named.map(|(_, protocol)| *protocol)
     }
 
     /// Returns the name for metrics and logs.
@@ -63,6 +57,16 @@ impl Protocol {
     }
 }
 
+/// The content types of requests.
+const CONTENT_TYPES: [(&str, Protocol); 6] = [
+    ("application/grpc", Protocol::Grpc),
+    ("application/grpc+proto", Protocol::Grpc),
+    ("application/proto", Protocol::ConnectUnary(Codec::Proto)),
+    ("application/json", Protocol::ConnectUnary(Codec::Json)),
+    ("application/connect+proto", Protocol::ConnectStream(Codec::Proto)),
+    ("application/connect+json", Protocol::ConnectStream(Codec::Json)),
+];
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +82,7 @@ mod tests {
         assert_eq!(of("application/proto"), Some(Protocol::ConnectUnary(Codec::Proto)));
         assert_eq!(of("application/json"), Some(Protocol::ConnectUnary(Codec::Json)));
         assert_eq!(of("application/json; charset=utf-8"), Some(Protocol::ConnectUnary(Codec::Json)));
+        assert_eq!(of("Application/JSON;charset=UTF-8"), Some(Protocol::ConnectUnary(Codec::Json)));
         assert_eq!(of("application/json ;x"), Some(Protocol::ConnectUnary(Codec::Json)));
         assert_eq!(of("application/connect+proto"), Some(Protocol::ConnectStream(Codec::Proto)));
         assert_eq!(of("application/connect+json"), Some(Protocol::ConnectStream(Codec::Json)));

@@ -44,8 +44,10 @@ impl JsonRequest {
     fn convert(&mut self) -> Result<Option<Bytes>, Status> {
         let mut frames = BytesMut::new();
         while let Some((flag, text)) = envelope::take(&mut self.buffer) {
-            if flag != 0 {
-                return Err(Rejection::CompressionUnsupported.into());
+            match flag {
+                0 => {}
+                1 => return Err(Rejection::CompressionUnsupported.into()),
+                _ => return Err(Rejection::RequestMalformed(format!("an envelope has the flag {flag}; send 0")).into()),
             }
             let mut frame = envelope::buffer(text.len());
             encode_json(&self.message, &text, &mut frame).map_err(Rejection::RequestMalformed)?;

@@ -16,7 +16,16 @@ use crate::telemetry::LogThrottle;
 use crate::{auth, store};
 
 /// Creates a status with a reason in its `google.rpc.ErrorInfo`.
+///
+/// A message that is too long is cut: gRPC sends it in headers, which clients refuse if they are large, and then all calls of
+/// the connection fail.
 pub fn status(code: Code, reason: &str, message: impl Into<String>) -> Status {
+    let mut message = message.into();
+    if message.len() > MAX_MESSAGE_BYTES {
+        let bytes = message.len();
+        message.truncate(message.floor_char_boundary(MAX_MESSAGE_BYTES));
+        message.push_str(&format!("... (the message has {bytes} bytes)"));
+    }
     Status::with_error_details(code, message, ErrorDetails::with_error_info(reason, DOMAIN, []))
 }
 
@@ -212,6 +221,9 @@ fn log_store(error: &store::Error) {
         }
     }
 }
+
+/// It is sent twice, at up to three times its length. Some clients take 8 KiB of headers.
+const MAX_MESSAGE_BYTES: usize = 1024;
 
 /// The domain of every reason.
 const DOMAIN: &str = "cloakroom";

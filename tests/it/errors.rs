@@ -257,6 +257,19 @@ async fn an_app_without_a_key_refuses_to_save() {
 }
 
 #[tokio::test]
+async fn a_message_does_not_repeat_more_of_the_request_than_headers_can_take() {
+    let service = TestService::new(StoreKind::Memory).await;
+    let token = service.stored(&[("a", "1")]).await;
+    let name = "ä".repeat(35_000);
+
+    let refused = service.try_save(save(&token, Changes::default().set(&name, "{"))).await.unwrap_err();
+
+    assert_eq!(reason(&refused), (Code::InvalidArgument, "VALUE_INVALID".to_owned()));
+    let message = refused.message();
+    assert!(message.len() < 1100 && message.starts_with("changes.set[\"ää"), "{} bytes", message.len());
+}
+
+#[tokio::test]
 async fn a_message_that_cannot_be_decoded_is_malformed() {
     let service = TestService::new(StoreKind::Memory).await;
     let invalid_text = InvalidText { app: vec![0xff, 0xfe] };

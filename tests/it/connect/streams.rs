@@ -105,6 +105,7 @@ async fn a_stream_whose_request_is_not_one_says_why() {
             (Codec::Json, WATCH, json("{}").slice(..3), "REQUEST_MALFORMED"),
             (Codec::Proto, WATCH, declared(3), "REQUEST_MALFORMED"),
             (Codec::Json, WATCH, flagged(1, "{}"), "COMPRESSION_UNSUPPORTED"),
+            (Codec::Json, WATCH, flagged(2, "{}"), "REQUEST_MALFORMED"),
             (Codec::Proto, WATCH, declared(u32::MAX), "REQUEST_TOO_LARGE"),
             (Codec::Json, WATCH, declared(u32::MAX), "REQUEST_TOO_LARGE"),
             (Codec::Json, WATCH, declared((4 << 20) + 1), "REQUEST_TOO_LARGE"),
