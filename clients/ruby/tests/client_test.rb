@@ -186,6 +186,25 @@ class ClientTest < Minitest::Test
     assert_equal [503, '5', Cloakroom::Unavailable.name], [request(answered).status, request(answered)['Retry-After'], request(answered).body]
   end
 
+  def test_a_request_that_reads_again_after_an_outage_fails_at_once
+    away = peer { nil }
+    calls = []
+    reading = lambda do |env|
+      2.times do
+        env['rack.session']['a']
+      rescue Cloakroom::Unavailable
+        calls << away.requests.size
+      end
+      [503, {}, []]
+    end
+    # With this option Rack reads the session once more, at the end.
+    store = Cloakroom.new(reading, service: away.address, app: 'shop', deadline: 0.2, expire_after: 3600)
+
+    assert_raises(Cloakroom::Unavailable) { request(store) }
+
+    assert_equal [calls[0], calls[0]], [calls[1], away.requests.size]
+  end
+
   def test_a_response_that_is_not_clear_is_never_read_as_a_session
     [
       "HTTP/1.1 200 OK\r\ncontent-length: 2\r\ncontent-length: 3\r\n\r\n{}",

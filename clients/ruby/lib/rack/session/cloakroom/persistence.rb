@@ -42,7 +42,7 @@ module Rack
           return [known.sid, {}] if sid && known&.ended == sid.public_id
           return begin_session(request) if sid.nil?
 
-          session = @client.open(sid.private_id).fetch('session')
+          session = open_session(request, sid)
           return begin_session(request) if session['new'] || session.key?('nullSession')
 
           entries = session.fetch('entries', {})
@@ -80,6 +80,20 @@ module Rack
         end
 
         private
+
+        # Opens a session. For a while after an outage, a request fails again at once: an error page or a commit that reads
+        # the session does not wait for the service a second time.
+        def open_session(request, sid)
+          failure = request.get_header(FAILURE)
+          raise failure.error if failure && Connection.now - failure.time < FAILURE_SECONDS
+
+          begin
+            @client.open(sid.private_id).fetch('session')
+          rescue Unavailable => error
+            request.set_header(FAILURE, Failure.new(error, Connection.now))
+            raise
+          end
+        end
 
         # Returns no id. So Rack saves nothing and sends no cookie.
         def warn_of_end(request)
@@ -139,12 +153,16 @@ module Rack
             "#<#{self.class}>"
           end
         end
+        # The error of a load that the service did not answer, and when that was.
+        Failure = Struct.new(:error, :time)
         CLIENT_OPTIONS = %i[service app deadline pool_size credentials].freeze
         OWN_OPTIONS = [*CLIENT_OPTIONS, :serializer, :on_unavailable, :send_context].freeze
         KNOWN = 'cloakroom.session'
+        FAILURE = 'cloakroom.failure'
+        FAILURE_SECONDS = 5
         # The service needs a secret of as many bits.
         LEAST_SIDBITS = 128
-        private_constant :Known, :CLIENT_OPTIONS, :OWN_OPTIONS, :KNOWN, :LEAST_SIDBITS
+        private_constant :Known, :Failure, :CLIENT_OPTIONS, :OWN_OPTIONS, :KNOWN, :FAILURE, :FAILURE_SECONDS, :LEAST_SIDBITS
       end
     end
   end
