@@ -17,6 +17,8 @@ final class SessionHandler implements
     /** The member of `$_SESSION` that `setSubject` sets. So it moves to another session id as all members do. */
     public const SUBJECT = Entries::SUBJECT;
     private const ID_BYTES = 24;
+    /** Milliseconds for which an id that the service did not answer about fails again at once. */
+    private const OUTAGE = 5000;
 
     private readonly Client $client;
     /** @var \Closure(string): void */
@@ -27,6 +29,8 @@ final class SessionHandler implements
     private ?string $created = null;
     /** What `validateId` could not do. `read` fails for it. */
     private ?ServiceError $failure = null;
+    /** The id of the last load that got no answer, its error, and when it may be loaded again. @var ?array{string, Unavailable, float} */
+    private ?array $unanswered = null;
 
     /**
      * @param string|list<string> $service one or more addresses: `host:port`, `https://host:port` or `unix:/path`
@@ -57,6 +61,9 @@ final class SessionHandler implements
     /** Makes this the session handler of PHP, in strict mode: a browser must not choose the id of a session. */
     public function register(): self
     {
+        if (session_status() === PHP_SESSION_ACTIVE) {
+            throw new \LogicException('a session has begun without Cloakroom: switch session.auto_start off, and call register() before session_start()');
+        }
         ini_set('session.use_strict_mode', '1');
         session_set_save_handler($this, true);
         return $this;
@@ -165,7 +172,7 @@ final class SessionHandler implements
 
     private function load(#[\SensitiveParameter] string $id): LoadedSession
     {
-        $session = $this->client->call('OpenSession', ['key' => base64_encode($id)])['session'];
+        $session = $this->openSession($id)['session'];
         if (($session['new'] ?? false) || isset($session['nullSession'])) return new LoadedSession($id);
         $loaded = new LoadedSession($id, true);
         foreach ($session['entries'] ?? [] as $name => $value) {
@@ -174,6 +181,19 @@ final class SessionHandler implements
         // Those that another client has written as bytes.
         $loaded->entries = array_filter($loaded->entries, is_string(...));
         return $loaded;
+    }
+
+    /** A request that calls `session_start` again in an outage waits no second time. @return array<string, mixed> */
+    private function openSession(#[\SensitiveParameter] string $id): array
+    {
+        [$failed, $error, $end] = $this->unanswered ?? ['', null, 0];
+        if ($failed === $id && Clock::now() < $end) throw $error;
+        try {
+            return $this->client->call('OpenSession', ['key' => base64_encode($id)]);
+        } catch (Unavailable $error) {
+            $this->unanswered = [$id, $error, Clock::now() + self::OUTAGE];
+            throw $error;
+        }
     }
 
     /** @param array<array-key, string> $known @return array<array-key, string> */

@@ -182,6 +182,21 @@ fwrite(STDOUT, json_encode($_SESSION));`);
   assert.equal(stdout, '{"a":1}');
 });
 
+test('a session that got no answer fails again at once', async () => {
+  const proxy = await startProxy(() => 503);
+  const counter = new Counter({ service: proxy.address, deadline: 300 });
+  const first = await counter.count('x'.repeat(48));
+  const { length } = proxy.calls;
+
+  const again = await counter.count('x'.repeat(48));
+
+  await counter.end();
+  proxy.stop();
+  assert.deepEqual(again, first);
+  assert.equal(again.started, false);
+  assert.equal(proxy.calls.length, length);
+});
+
 test('a call whose repeat has no time left says why it was repeated', async () => {
   const sockets = [];
   const server = net.createServer((socket) => {

@@ -70,6 +70,20 @@ test('an outage is a warning, session_start returns false, and the user is still
   await own.remove();
 });
 
+test('register throws if a session has begun without it', async () => {
+  const script = `${service.folder}/late.php`;
+  fs.writeFileSync(script, `<?php require '${import.meta.dirname}/../autoload.php';
+try {
+  (new Cloakroom\\Session\\SessionHandler('${service.address}', 'php'))->register();
+} catch (LogicException $error) {
+  fwrite(STDOUT, $error->getMessage());
+}`);
+
+  const printed = execFileSync('php', ['-d', 'session.auto_start=1', '-d', `session.save_path=${service.folder}`, script], { encoding: 'utf8' });
+
+  assert.match(printed, /switch session.auto_start off/);
+});
+
 test('a save that is refused says what to change', async () => {
   const server = await serve();
   const browser = server.browser();
