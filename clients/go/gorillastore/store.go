@@ -122,6 +122,11 @@ func (s *Store) Save(r *http.Request, w http.ResponseWriter, session *sessions.S
 	if of.err != nil {
 		return of.err
 	}
+	// A value that cannot be saved has to fail before the old session ends.
+	wanted, err := entriesOf(session.Values)
+	if err != nil {
+		return err
+	}
 	if of.id != "" && of.id != session.ID {
 		ended, err := external.Destroy(r.Context(), s.client, of.id)
 		if err != nil {
@@ -137,7 +142,7 @@ func (s *Store) Save(r *http.Request, w http.ResponseWriter, session *sessions.S
 		// As base32, without padding.
 		session.ID = rand.Text() + rand.Text()
 	}
-	if err := s.save(r, session, of); err != nil {
+	if err := s.save(r, session, of, wanted); err != nil {
 		return err
 	}
 	signed, err := securecookie.EncodeMulti(session.Name(), session.ID, s.Codecs...)
@@ -148,11 +153,7 @@ func (s *Store) Save(r *http.Request, w http.ResponseWriter, session *sessions.S
 	return nil
 }
 
-func (s *Store) save(r *http.Request, session *sessions.Session, of *stored) error {
-	wanted, err := entriesOf(session.Values)
-	if err != nil {
-		return err
-	}
+func (s *Store) save(r *http.Request, session *sessions.Session, of *stored, wanted map[string]*pb.Value) error {
 	longest, err := external.IdleTimeout(r.Context(), s.client)
 	if err != nil {
 		return err

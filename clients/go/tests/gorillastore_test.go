@@ -197,6 +197,33 @@ func TestGorillasSaveCanBeRepeatedAfterTheOneOfAnotherIDHasFailed(t *testing.T) 
 	}
 }
 
+func TestAnotherIDWithAValueThatGorillaCannotSaveEndsNoSession(t *testing.T) {
+	running := service.Start(t, service.Options{Apps: storeApps})
+	store := gorillastore.New(running.Client("shop"), []byte(signingKey))
+	browser := service.Browse(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		session, err := store.Get(r, "session")
+		must(t, err)
+		cart := session.Values["cart"]
+		session.Values["cart"] = "tea"
+		if r.URL.Path == "/login" {
+			session.ID = ""
+			session.Values["user"] = struct{ name string }{"ada"}
+			if err := session.Save(r, w); err == nil || !strings.Contains(err.Error(), `value "user"`) {
+				t.Error(err)
+			}
+			return
+		}
+		must(t, session.Save(r, w))
+		fmt.Fprint(w, cart)
+	}))
+	browser.Get("/")
+	browser.Get("/login")
+
+	if got := browser.Get("/").Body; got != "tea" {
+		t.Errorf("the cart has %s", got)
+	}
+}
+
 func TestGorillasUsersCanBeLoggedOutEverywhere(t *testing.T) {
 	running := service.Start(t, service.Options{Apps: storeApps})
 	one, two := gorillaBrowser(t, running, "login"), gorillaBrowser(t, running, "login")
