@@ -313,9 +313,10 @@ public final class CloakroomSessionRepository
         return saveMode;
     }
 
-    /** Ends what a session was until it gets another id. */
+    /** Ends what a session was until it gets another id. A value that cannot be saved fails before the end. */
     void end(CloakroomSession session) {
         requireKey(session);
+        session.getAttributeNames().forEach(session.attributes()::encode);
         call(session, () -> client.destroy(session.getId()));
     }
 

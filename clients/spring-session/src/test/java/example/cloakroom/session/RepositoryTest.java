@@ -218,6 +218,18 @@ class RepositoryTest {
     }
 
     @Test
+    void a_change_of_the_id_with_a_value_that_cannot_be_saved_ends_no_session() {
+        CloakroomSession session = saved(Map.of("cart", "apples"));
+        CloakroomSession found = repository.findById(session.getId());
+        found.setAttribute("odd", new Object());
+
+        assertThatThrownBy(found::changeSessionId).hasMessageContaining("attribute 'odd'");
+
+        assertThat(found.getId()).isEqualTo(session.getId());
+        assertThat(repository.findById(session.getId()).getAttributeNames()).containsExactly("cart");
+    }
+
+    @Test
     void an_id_that_changes_before_the_first_save_or_twice_is_one_session() {
         CloakroomSession session = repository.createSession();
         session.setAttribute("a", "1");
