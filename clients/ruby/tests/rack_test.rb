@@ -163,6 +163,43 @@ class RackTest < Minitest::Test
     assert_includes lifetimes, 3600
   end
 
+  def test_a_slow_request_that_only_reads_does_not_replace_the_cookie_of_a_login
+    store = store_of(counting, expire_after: 3600)
+    cookie = get(nil, counting, store)['Set-Cookie']
+    seconds = 0
+    login = ''
+    slow = lambda do |env|
+      counter = env['rack.session']['counter']
+      login = get(cookie, with(renew: true), store)['Set-Cookie']
+      seconds = 1
+      [200, {}, [counter.to_s]]
+    end
+
+    late = with_clock(-> { seconds }) { get(cookie, slow, store) }
+
+    assert_equal ['1', nil], [late.body, late['Set-Cookie']]
+    assert_equal '{"counter"=>3}', get(login, counting, store).body
+  end
+
+  def test_a_slow_request_that_only_reads_sends_its_cookie_in_an_outage_too
+    service = Service.new
+    store = store_of(counting, service: service.address, deadline: 0.2, expire_after: 3600)
+    cookie = get(nil, counting, store)['Set-Cookie']
+    seconds = 0
+    slow = lambda do |env|
+      counter = env['rack.session']['counter']
+      service.stop
+      seconds = 1
+      [200, {}, [counter.to_s]]
+    end
+
+    late = with_clock(-> { seconds }) { get(cookie, slow, store) }
+
+    assert_equal ['1', cookie[COOKIE, 1]], [late.body, late['Set-Cookie'][COOKIE, 1]]
+  ensure
+    service&.remove
+  end
+
   def test_a_request_may_choose_another_lifetime_which_stays
     cookie = get['Set-Cookie']
 
@@ -272,6 +309,13 @@ class RackTest < Minitest::Test
 
   def get(cookie = nil, app = counting, store = @store)
     Rack::MockRequest.new(Rack::Utils::Context.new(store, app)).get('/', cookie ? { 'HTTP_COOKIE' => cookie } : {})
+  end
+
+  # Runs a block while the clock of the store is as many seconds fast.
+  def with_clock(seconds, &block)
+    connection = Rack::Session::Cloakroom::Connection
+    now = connection.method(:now)
+    connection.stub(:now, -> { now.call + seconds.call }, &block)
   end
 
   # The seconds that each session lives after its last use.

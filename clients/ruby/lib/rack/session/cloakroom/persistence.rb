@@ -46,7 +46,7 @@ module Rack
           return begin_session(request) if session['new'] || session.key?('nullSession')
 
           entries = session.fetch('entries', {})
-          request.set_header(KNOWN, Known.new(sid, entries, session['idleTimeout'], true))
+          request.set_header(KNOWN, Known.new(sid, entries, session['idleTimeout'], true, nil, Connection.now))
           [sid, @entries.decode(entries)]
         end
 
@@ -56,7 +56,9 @@ module Rack
           entries = @entries.encode(session)
           set, unset = @entries.differences(known.entries, entries)
           lifetime = lifetime_of(options)
-          return sid if set.empty? && unset.empty? && !lifetime_changed?(known, lifetime)
+          if set.empty? && unset.empty? && !lifetime_changed?(known, lifetime)
+            return lifetime && ended_meanwhile?(known) ? false : sid
+          end
 
           changes = { set: set, unset: unset, idleTimeout: lifetime }.compact
           saved = @client.save(sid.private_id, { changes: changes, context: context_of(request) }.compact)
@@ -135,6 +137,16 @@ module Rack
           known.stored && lifetime && lifetime != known.lifetime && lifetime != lifetime_of(default_options)
         end
 
+        # Whether the session of a slow request has ended, such as by a login in another tab. The cookie with a lifetime goes
+        # with each response, and must not take the place of that of the login.
+        def ended_meanwhile?(known)
+          return false if known.load_time.nil? || Connection.now - known.load_time < SLOW_SECONDS
+
+          @client.save(known.sid.private_id, {})['outcome'] == 'OUTCOME_GONE'
+        rescue Unavailable
+          false
+        end
+
         def context_of(request)
           return unless @send_context
 
@@ -145,9 +157,9 @@ module Rack
           header && String.new(header, encoding: Encoding::UTF_8).scrub('?')
         end
 
-        # What a request knows of its session: its id, what the service has of it, whether it is stored, and the id of the
-        # session before it that this request has ended.
-        Known = Struct.new(:sid, :entries, :lifetime, :stored, :ended) do
+        # What a request knows of its session: its id, what the service has of it, whether it is stored, the id of the
+        # session before it that this request has ended, and when it was loaded.
+        Known = Struct.new(:sid, :entries, :lifetime, :stored, :ended, :load_time) do
           # Without the entries and the id.
           def inspect
             "#<#{self.class}>"
@@ -160,9 +172,12 @@ module Rack
         KNOWN = 'cloakroom.session'
         FAILURE = 'cloakroom.failure'
         FAILURE_SECONDS = 5
+        # A request that takes as long asks whether its session still lives, if nothing else does.
+        SLOW_SECONDS = 1
         # The service needs a secret of as many bits.
         LEAST_SIDBITS = 128
-        private_constant :Known, :Failure, :CLIENT_OPTIONS, :OWN_OPTIONS, :KNOWN, :FAILURE, :FAILURE_SECONDS, :LEAST_SIDBITS
+        private_constant :Known, :Failure, :CLIENT_OPTIONS, :OWN_OPTIONS, :KNOWN, :FAILURE, :FAILURE_SECONDS, :SLOW_SECONDS,
+                         :LEAST_SIDBITS
       end
     end
   end
