@@ -184,7 +184,7 @@ public final class CloakroomSessionRepository
         if (!CloakroomClient.isKey(id)) {
             return null;
         }
-        JsonNode session = client.open(id).path("session");
+        JsonNode session = FailedLoad.load(() -> client.open(id)).path("session");
         if (session.path("new").asBoolean() || session.has("nullSession")) {
             return null;
         }

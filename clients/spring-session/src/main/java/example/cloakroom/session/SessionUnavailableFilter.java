@@ -10,12 +10,13 @@ import org.springframework.core.annotation.Order;
 import org.springframework.session.web.http.SessionRepositoryFilter;
 import org.springframework.web.filter.OncePerRequestFilter;
 
-/** Answers 503 to a request whose session is not known because the service did not answer. */
+/** Answers 503 to a request whose session is not known because the service did not answer. It waits for that once. */
 @Order(SessionRepositoryFilter.DEFAULT_ORDER - 1)
 public final class SessionUnavailableFilter extends OncePerRequestFilter {
     @Override
     protected void doFilterInternal(HttpServletRequest request, HttpServletResponse response, FilterChain chain)
             throws ServletException, IOException {
+        FailedLoad.beginRequest();
         try {
             chain.doFilter(request, response);
         } catch (RuntimeException | ServletException | IOException failure) {
@@ -24,6 +25,8 @@ public final class SessionUnavailableFilter extends OncePerRequestFilter {
             }
             logger.warn("A request was answered with 503: " + failure.getMessage());
             answer(response);
+        } finally {
+            FailedLoad.endRequest();
         }
     }
 

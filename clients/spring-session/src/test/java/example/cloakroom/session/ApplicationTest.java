@@ -2,10 +2,16 @@ package example.cloakroom.session;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.Base64;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
@@ -15,6 +21,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.TimeUnit;
+import java.util.concurrent.atomic.AtomicInteger;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -172,6 +179,30 @@ class ApplicationTest {
     private static long eventThreads() {
         return Thread.getAllStackTraces().keySet().stream().filter(thread -> thread.getName().equals("cloakroom-session-events"))
                 .count();
+    }
+
+    @Test
+    void a_request_loads_its_session_once_in_an_outage() throws Exception {
+        AtomicInteger calls = new AtomicInteger();
+        try (FakeService away = FakeService.start(request -> {
+            calls.incrementAndGet();
+            return new FakeService.Answer(503, "{}");
+        })) {
+            // The deadline is shorter than the pause before a repeat, so each load is one call at most.
+            CloakroomClient client = CloakroomClient.builder().service(away.address()).deadline(Duration.ofMillis(40)).build();
+            try (ConfigurableApplicationContext other = Shop.start(client, service.folder().resolve("away.log").toString())) {
+                URI page = URI.create("http://127.0.0.1:" + Shop.port(other) + "/attributes");
+                KEYS.add("x".repeat(43));
+                String cookie = "SESSION=" + Base64.getEncoder().encodeToString(KEYS.get(KEYS.size() - 1).getBytes(StandardCharsets.UTF_8));
+                HttpRequest request = HttpRequest.newBuilder(page).header("cookie", cookie).build();
+                HttpClient http = HttpClient.newHttpClient();
+
+                for (int requests = 1; requests <= 10; requests++) {
+                    assertThat(http.send(request, HttpResponse.BodyHandlers.discarding()).statusCode()).isEqualTo(503);
+                    assertThat(calls).hasValueLessThanOrEqualTo(requests);
+                }
+            }
+        }
     }
 
     @Test
