@@ -152,6 +152,18 @@ class RackTest < Minitest::Test
     assert_equal '{"not"=>"empty", "counter"=>1}', get(response['Set-Cookie']).body
   end
 
+  def test_the_store_of_an_inner_application_leaves_the_session_of_the_outer_one_alone
+    cookie = get['Set-Cookie'][/\A[^;]+/]
+    inner = store_of(counting, key: 'inner.session')
+
+    2.times do |round|
+      visited = get(cookie, round.zero? ? inner : lambda { |env| env['rack.session']['counter'] && inner.call(env) })
+
+      assert_match(/\Ainner\.session=\h{64}; [^\n]*\z/, visited['Set-Cookie'])
+    end
+    assert_equal '{"counter"=>2}', get(cookie).body
+  end
+
   def test_expire_after_is_the_lifetime_of_the_cookie_and_of_the_session
     store = store_of(counting, expire_after: 3600)
     cookie = get(nil, counting, store)['Set-Cookie']

@@ -18,6 +18,9 @@ module Rack
           @entries = Entries.new(options[:serializer])
           @on_unavailable = options[:on_unavailable]
           @send_context = options.fetch(:send_context, true)
+          # An application inside of this one may have a store of its own, which gets the same requests.
+          @known = "cloakroom.session.#{object_id}"
+          @failure = "cloakroom.failure.#{object_id}"
           sidbits = default_options.fetch(:sidbits, LEAST_SIDBITS)
           raise ArgumentError, "sidbits is #{sidbits}; it is at least #{LEAST_SIDBITS}" if sidbits < LEAST_SIDBITS
         end
@@ -38,7 +41,7 @@ module Rack
 
         # Returns a session and its id. A session that is unknown or has ended is never continued: it gets another id.
         def find_session(request, sid)
-          known = request.get_header(KNOWN)
+          known = request.get_header(@known)
           return [known.sid, {}] if sid && known&.ended == sid.public_id
           return begin_session(request) if sid.nil?
 
@@ -46,13 +49,16 @@ module Rack
           return begin_session(request) if session['new'] || session.key?('nullSession')
 
           entries = session.fetch('entries', {})
-          request.set_header(KNOWN, Known.new(sid, entries, session['idleTimeout'], true, nil, Connection.now))
+          request.set_header(@known, Known.new(sid, entries, session['idleTimeout'], true, nil, Connection.now))
           [sid, @entries.decode(entries)]
         end
 
-        # Saves what differs from what was loaded. Returns false, and Rack warns, if the session has ended meanwhile.
+        # Saves what differs from what was loaded. Returns false, and Rack warns, if the session has ended meanwhile, or is that
+        # of another store: Rack has one session for a request, and hands that of an inner store to the outer one.
         def write_session(request, sid, session, options)
-          known = known_of(request, sid)
+          known = request.get_header(@known)
+          return false unless known && known.sid.public_id == sid.public_id
+
           entries = @entries.encode(session)
           set, unset = @entries.differences(known.entries, entries)
           lifetime = lifetime_of(options)
@@ -64,7 +70,7 @@ module Rack
           saved = @client.save(sid.private_id, { changes: changes, context: context_of(request) }.compact)
           return false if saved['outcome'] == 'OUTCOME_GONE'
 
-          request.set_header(KNOWN, Known.new(sid, entries, lifetime || known.lifetime, true))
+          request.set_header(@known, Known.new(sid, entries, lifetime || known.lifetime, true))
           sid
         end
 
@@ -86,13 +92,13 @@ module Rack
         # Opens a session. For a while after an outage, a request fails again at once: an error page or a commit that reads
         # the session does not wait for the service a second time.
         def open_session(request, sid)
-          failure = request.get_header(FAILURE)
+          failure = request.get_header(@failure)
           raise failure.error if failure && Connection.now - failure.time < FAILURE_SECONDS
 
           begin
             @client.open(sid.private_id).fetch('session')
           rescue Unavailable => error
-            request.set_header(FAILURE, Failure.new(error, Connection.now))
+            request.set_header(@failure, Failure.new(error, Connection.now))
             raise
           end
         end
@@ -111,19 +117,14 @@ module Rack
 
         # Whether the service may have the session of the request.
         def stored?(request)
-          known = request.get_header(KNOWN)
+          known = request.get_header(@known)
           known.nil? ? !extract_session_id(request).nil? : known.stored
         end
 
         def begin_session(request, ended: nil)
           sid = generate_sid
-          request.set_header(KNOWN, Known.new(sid, {}, nil, false, ended))
+          request.set_header(@known, Known.new(sid, {}, nil, false, ended))
           [sid, {}]
-        end
-
-        def known_of(request, sid)
-          known = request.get_header(KNOWN)
-          known && known.sid.public_id == sid.public_id ? known : Known.new(sid, {}, nil, false)
         end
 
         # A session lives without a use as long as its cookie, if the cookie does not end with the browser.
@@ -169,15 +170,12 @@ module Rack
         Failure = Struct.new(:error, :time)
         CLIENT_OPTIONS = %i[service app deadline pool_size credentials].freeze
         OWN_OPTIONS = [*CLIENT_OPTIONS, :serializer, :on_unavailable, :send_context].freeze
-        KNOWN = 'cloakroom.session'
-        FAILURE = 'cloakroom.failure'
         FAILURE_SECONDS = 5
         # A request that takes as long asks whether its session still lives, if nothing else does.
         SLOW_SECONDS = 1
         # The service needs a secret of as many bits.
         LEAST_SIDBITS = 128
-        private_constant :Known, :Failure, :CLIENT_OPTIONS, :OWN_OPTIONS, :KNOWN, :FAILURE, :FAILURE_SECONDS, :SLOW_SECONDS,
-                         :LEAST_SIDBITS
+        private_constant :Known, :Failure, :CLIENT_OPTIONS, :OWN_OPTIONS, :FAILURE_SECONDS, :SLOW_SECONDS, :LEAST_SIDBITS
       end
     end
   end
