@@ -111,12 +111,13 @@ final class SessionHandler implements
 
     public function read(#[\SensitiveParameter] string $id): string|false
     {
+        $format = $this->format();
         try {
             [$failure, $this->failure] = [$this->failure, null];
             if ($failure !== null) throw $failure;
             if ($id === $this->created) $this->loaded = new LoadedSession($id);
             elseif ($this->loaded?->id !== $id) $this->loaded = $this->load($id);
-            return $this->loaded->entries === [] ? '' : $this->format()->join($this->loaded->entries);
+            return $this->loaded->entries === [] ? '' : $format->join($this->loaded->entries);
         } catch (ServiceError $error) {
             return self::warn($error->getMessage());
         }
@@ -262,9 +263,12 @@ final class SessionHandler implements
         return $changes;
     }
 
+    /** A text in another format could be split where its author likes, such as into the entry that names the user. */
     private function format(): Entries
     {
-        return $this->entries ??= new Entries((string) ini_get('session.serialize_handler'));
+        return $this->entries ?? throw new \LogicException(
+            'PHP has not opened this handler: it is for the session functions of PHP, not for a framework that has sessions of its own'
+        );
     }
 
     /** @return array<string, mixed> */

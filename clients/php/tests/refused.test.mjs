@@ -84,6 +84,28 @@ try {
   assert.match(printed, /switch session.auto_start off/);
 });
 
+test('a framework that has sessions of its own cannot use the handler', () => {
+  const script = `${service.folder}/framework.php`;
+  fs.writeFileSync(script, `<?php require '${import.meta.dirname}/../autoload.php';
+$handler = new Cloakroom\\Session\\SessionHandler('${service.address}', 'php');
+$calls = [
+    static fn () => $handler->read(str_repeat('x', 40)),
+    // What a user has written must not become an entry.
+    static fn () => $handler->write(str_repeat('x', 40), serialize(['note' => '|i:0;user|s:5:"admin";z|a:1:{i:0;s:0:"'])),
+];
+foreach ($calls as $call) {
+    try {
+        $call();
+    } catch (LogicException $error) {
+        echo $error->getMessage(), "\\n";
+    }
+}`);
+
+  const printed = execFileSync('php', [script], { encoding: 'utf8' });
+
+  assert.match(printed, /^(PHP has not opened this handler: .*\n){2}$/);
+});
+
 test('a save that is refused says what to change', async () => {
   const server = await serve();
   const browser = server.browser();
