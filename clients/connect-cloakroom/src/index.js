@@ -32,7 +32,7 @@ class CloakroomStore extends Store {
     this.#sendContext = sendContext;
   }
 
-  /** Loads a session. A session that is unknown or has ended is null, and express-session makes another id.
+  /** Loads a session. One that is unknown or has ended, or whose id cannot be a key, is null, and express-session makes another id.
    * @param {string} sid @param {Callback} callback */
   get(sid, callback) {
     callbackify(() => this.#load(sid))(callback);
@@ -97,6 +97,8 @@ class CloakroomStore extends Store {
 
   /** @param {string} sid */
   async #load(sid) {
+    // A cookie of before the move may have a shorter id, with a signature that is still right.
+    if (!isKey(sid)) return null;
     const { session } = await this.#client.open(this.#named(sid));
     if (session.new || session.nullSession) return null;
     const loaded = decode(session);
@@ -153,6 +155,13 @@ class CloakroomStore extends Store {
 }
 
 /** @typedef {(error?: any, result?: any) => void} Callback */
+
+/** @param {string} sid */
+const isKey = (sid) => Buffer.byteLength(sid) >= SHORTEST_KEY && Buffer.byteLength(sid) <= LONGEST_KEY;
+
+/** Bytes. */
+const SHORTEST_KEY = 16;
+const LONGEST_KEY = 256;
 
 const requestId = () => randomBytes(16).toString('base64url');
 
