@@ -17,7 +17,7 @@ final class SessionHandler implements
     /** The member of `$_SESSION` that `setSubject` sets. So it moves to another session id as all members do. */
     public const SUBJECT = Entries::SUBJECT;
     private const ID_BYTES = 24;
-    /** Milliseconds for which an id that the service did not answer about fails again at once. */
+    /** Milliseconds for which a load that the service did not answer fails again at once in its request. */
     private const OUTAGE = 5000;
 
     private readonly Client $client;
@@ -29,7 +29,7 @@ final class SessionHandler implements
     private ?string $created = null;
     /** What `validateId` could not do. `read` fails for it. */
     private ?ServiceError $failure = null;
-    /** The id of the last load that got no answer, its error, and when it may be loaded again. @var ?array{string, Unavailable, float} */
+    /** The last load that got no answer, by its id and request; its error, and when it may be made again. @var ?array{string, Unavailable, float} */
     private ?array $unanswered = null;
 
     /**
@@ -187,12 +187,14 @@ final class SessionHandler implements
     /** A request that calls `session_start` again in an outage waits no second time. @return array<string, mixed> */
     private function openSession(#[\SensitiveParameter] string $id): array
     {
+        // A process that keeps its handler has many requests.
+        $load = $id . ' ' . ($_SERVER['REQUEST_TIME_FLOAT'] ?? '');
         [$failed, $error, $end] = $this->unanswered ?? ['', null, 0];
-        if ($failed === $id && Clock::now() < $end) throw $error;
+        if ($failed === $load && Clock::now() < $end) throw $error;
         try {
             return $this->client->call('OpenSession', ['key' => base64_encode($id)]);
         } catch (Unavailable $error) {
-            $this->unanswered = [$id, $error, Clock::now() + self::OUTAGE];
+            $this->unanswered = [$load, $error, Clock::now() + self::OUTAGE];
             throw $error;
         }
     }

@@ -182,7 +182,7 @@ fwrite(STDOUT, json_encode($_SESSION));`);
   assert.equal(stdout, '{"a":1}');
 });
 
-test('a session that got no answer fails again at once', async () => {
+test('a session that got no answer fails again at once in the same request', async () => {
   const proxy = await startProxy(() => 503);
   const counter = new Counter({ service: proxy.address, deadline: 300 });
   const first = await counter.count('x'.repeat(48));
