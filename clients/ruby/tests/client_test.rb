@@ -200,9 +200,19 @@ class ClientTest < Minitest::Test
     # With this option Rack reads the session once more, at the end.
     store = Cloakroom.new(reading, service: away.address, app: 'shop', deadline: 0.2, expire_after: 3600)
 
-    assert_raises(Cloakroom::Unavailable) { request(store) }
+    response = request(store)
 
     assert_equal [calls[0], calls[0]], [calls[1], away.requests.size]
+    assert_equal [503, nil], [response.status, response['Set-Cookie']]
+  end
+
+  def test_a_request_that_does_not_use_its_session_works_in_an_outage_also_with_expire_after
+    plain = ->(_env) { [200, {}, ['a page']] }
+    store = Cloakroom.new(plain, service: "127.0.0.1:#{Processes.free_port}", app: 'shop', deadline: 0.2, expire_after: 3600)
+
+    response = request(store)
+
+    assert_equal [200, 'a page', nil], [response.status, response.body, response['Set-Cookie']]
   end
 
   def test_a_response_that_is_not_clear_is_never_read_as_a_session

@@ -110,9 +110,12 @@ module Rack
           nil
         end
 
-        # A session that holds nothing and is not stored needs no write and no cookie.
+        # A session that holds nothing and is not stored needs no write and no cookie. With `expire_after` Rack loads the session
+        # here if the application has not. In an outage the response goes out without another cookie.
         def commit_session?(request, session, options)
           super && !(session.empty? && !stored?(request))
+        rescue Unavailable
+          false
         end
 
         # Whether the service may have the session of the request.
