@@ -3,7 +3,7 @@
 //
 //   php count.php OPTIONS    OPTIONS: the arguments of the handler as JSON. A line is a session id, or empty for a new one.
 //
-// A line `destroy ID` tells the handler to end that session.
+// A line `destroy ID` tells the handler to end that session. After a line `request`, all belongs to another request.
 declare(strict_types=1);
 
 use Cloakroom\Session\SessionHandler;
@@ -21,6 +21,11 @@ while (($line = fgets(STDIN)) !== false) {
     $warnings = [];
     if (str_starts_with($line, 'destroy ')) {
         fwrite(STDOUT, json_encode(['destroyed' => $handler->destroy(trim(substr($line, 8)))]) . "\n");
+        continue;
+    }
+    if (trim($line) === 'request') {
+        $_SERVER['REQUEST_TIME_FLOAT']++;
+        fwrite(STDOUT, "{}\n");
         continue;
     }
     session_id(trim($line));
