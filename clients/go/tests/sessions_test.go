@@ -725,33 +725,45 @@ func TestASessionThatHasEndedIsReported(t *testing.T) {
 	}
 }
 
-func TestARequestThatOpensItsSessionAfterALogoutLeavesTheCookieOfTheNextLogin(t *testing.T) {
-	running := service.Start(t, service.Options{})
+// clients returns one of a service, and one of sessions in memory.
+func clients(t *testing.T) map[string]*cloakroom.Client {
 	memory := cloakroomtest.New(cloakroomtest.App{Name: "shop"}).Client("shop")
-	for name, client := range map[string]*cloakroom.Client{"service": running.Client("shop"), "memory": memory} {
-		var browser *service.Browser
-		browser = service.Browse(t, sessions.New(client).Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			s := sessions.From(r.Context())
-			switch r.URL.Path {
-			case "/login":
-				s.SetSubject("ada")
-			case "/logout":
-				s.Destroy()
-			case "/slow":
-				// The service's clock has milliseconds.
-				time.Sleep(2 * time.Millisecond)
-				browser.Get("/logout")
-				browser.Get("/login")
-				a, _ := sessions.Get[int](s, "a")
-				s.Set("a", a+1)
-			case "/write":
-				s.Set("a", 2)
-			case "/read":
-				subject, _ := s.Subject()
-				a, _ := sessions.Get[int](s, "a")
-				fmt.Fprint(w, subject, a)
-			}
-		})))
+	return map[string]*cloakroom.Client{"service": service.Start(t, service.Options{}).Client("shop"), "memory": memory}
+}
+
+// browseSlow returns a browser at an application with one slow page. This gets its session, and the browser for other requests.
+func browseSlow(t *testing.T, of *sessions.Sessions, slow func(*sessions.Session, *service.Browser)) *service.Browser {
+	var browser *service.Browser
+	browser = service.Browse(t, of.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s := sessions.From(r.Context())
+		switch r.URL.Path {
+		case "/login":
+			s.SetSubject("ada")
+		case "/logout":
+			s.Destroy()
+		case "/slow":
+			// The service's clock has milliseconds.
+			time.Sleep(50 * time.Millisecond)
+			slow(s, browser)
+		case "/write":
+			s.Set("a", 2)
+		case "/read":
+			subject, _ := s.Subject()
+			a, _ := sessions.Get[int](s, "a")
+			fmt.Fprint(w, subject, a)
+		}
+	})))
+	return browser
+}
+
+func TestARequestThatOpensItsSessionAfterALogoutLeavesTheCookieOfTheNextLogin(t *testing.T) {
+	for name, client := range clients(t) {
+		browser := browseSlow(t, sessions.New(client), func(s *sessions.Session, browser *service.Browser) {
+			browser.Get("/logout")
+			browser.Get("/login")
+			a, _ := sessions.Get[int](s, "a")
+			s.Set("a", a+1)
+		})
 		browser.Get("/write")
 		if slow := browser.Get("/slow"); slow.Status != http.StatusOK || slow.Header.Get("Set-Cookie") != "" {
 			t.Error(name, slow.Status, slow.Header)
@@ -763,36 +775,17 @@ func TestARequestThatOpensItsSessionAfterALogoutLeavesTheCookieOfTheNextLogin(t 
 }
 
 func TestASlowWriteWithoutAReadLeavesTheCookieOfALoginMeanwhile(t *testing.T) {
-	running := service.Start(t, service.Options{})
-	memory := cloakroomtest.New(cloakroomtest.App{Name: "shop"}).Client("shop")
-	for name, client := range map[string]*cloakroom.Client{"service": running.Client("shop"), "memory": memory} {
+	for name, client := range clients(t) {
 		for _, meanwhile := range [][]string{{"/login"}, {"/logout"}, {"/logout", "/login"}} {
 			var told string
 			of := sessions.New(client)
 			of.OnGone = func(w http.ResponseWriter, r *http.Request, gone *sessions.GoneError) { told = gone.Reason }
-			var browser *service.Browser
-			browser = service.Browse(t, of.Middleware(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				s := sessions.From(r.Context())
-				switch r.URL.Path {
-				case "/login":
-					s.SetSubject("ada")
-				case "/logout":
-					s.Destroy()
-				case "/slow":
-					// The service's clock has milliseconds.
-					time.Sleep(2 * time.Millisecond)
-					for _, path := range meanwhile {
-						browser.Get(path)
-					}
-					s.Set("a", 1)
-				case "/write":
-					s.Set("a", 2)
-				case "/read":
-					subject, _ := s.Subject()
-					a, _ := sessions.Get[int](s, "a")
-					fmt.Fprint(w, subject, a)
+			browser := browseSlow(t, of, func(s *sessions.Session, browser *service.Browser) {
+				for _, path := range meanwhile {
+					browser.Get(path)
 				}
-			})))
+				s.Set("a", 1)
+			})
 			browser.Get("/write")
 			if slow := browser.Get("/slow"); slow.Header.Get("Set-Cookie") != "" || told == "" {
 				t.Error(name, meanwhile, slow.Header, told)

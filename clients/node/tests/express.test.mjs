@@ -525,20 +525,24 @@ describe('req.session', () => {
     assert.ok(Date.parse(end) - Date.now() <= 3_600_000, end);
   });
 
+  async function lazyShop({ transport, onGone }) {
+    const app = express();
+    app.use(sessions({ client: new Client({ service: transport, app: 'shop' }), lazy: true, onGone }));
+    app.get('/write', (request, response) => { request.session.a = 2; json(response); });
+    app.get('/login', (request, response) => { request.session.subject = 'ada'; json(response); });
+    app.get('/logout', async (request, response) => { await request.session.destroy(); json(response); });
+    app.get('/read', openSession, (request, response) => json(response, [request.session.subject, request.session.a]));
+    const server = await serve(app);
+    servers.push(server);
+    return { app, browser: new Browser(server.url) };
+  }
+
   test('with lazy, a request that opens its session after a logout leaves the cookie of the next login', async () => {
     for (const transport of [new RecordingTransport(service.address), new MemoryTransport()]) {
-      const app = express();
-      app.use(sessions({ client: new Client({ service: transport, app: 'shop' }), lazy: true }));
-      app.get('/write', (request, response) => { request.session.a = 2; json(response); });
-      app.get('/login', (request, response) => { request.session.subject = 'ada'; json(response); });
-      app.get('/logout', async (request, response) => { await request.session.destroy(); json(response); });
-      app.get('/read', openSession, (request, response) => json(response, [request.session.subject, request.session.a]));
-      const server = await serve(app);
-      servers.push(server);
-      const browser = new Browser(server.url);
+      const { app, browser } = await lazyShop({ transport });
       const logOutAndIn = async (request, response, next) => {
-        // The service's clock has milliseconds.
-        await setTimeout(2);
+        // Longer than a call is on its way.
+        await setTimeout(50);
         await browser.get('/logout');
         await browser.get('/login');
         next();
@@ -558,19 +562,10 @@ describe('req.session', () => {
     for (const transport of services) {
       for (const meanwhile of [['/login'], ['/logout'], ['/logout', '/login']]) {
         const ends = [];
-        const app = express();
-        const options = { client: new Client({ service: transport, app: 'shop' }), lazy: true };
-        app.use(sessions({ ...options, onGone: (reason) => ends.push(reason) }));
-        app.get('/write', (request, response) => { request.session.a = 2; json(response); });
-        app.get('/login', (request, response) => { request.session.subject = 'ada'; json(response); });
-        app.get('/logout', async (request, response) => { await request.session.destroy(); json(response); });
-        app.get('/read', openSession, (request, response) => json(response, [request.session.subject, request.session.a]));
-        const server = await serve(app);
-        servers.push(server);
-        const browser = new Browser(server.url);
+        const { app, browser } = await lazyShop({ transport, onGone: (reason) => ends.push(reason) });
         app.get('/slow', async (request, response) => {
-          // The service's clock has milliseconds.
-          await setTimeout(2);
+          // Longer than a call is on its way.
+          await setTimeout(50);
           for (const path of meanwhile) await browser.get(path);
           request.session.a = 1;
           json(response);

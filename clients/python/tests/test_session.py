@@ -37,8 +37,8 @@ def test_a_login_by_the_subject_alone_begins_a_new_session_if_the_old_one_has_en
 def test_a_slow_write_without_a_read_leaves_the_cookie_of_a_login_meanwhile(browser, meanwhile, reason):
     browser.write(a=1)
     slow = browser.session()
-    # The service's clock has milliseconds.
-    time.sleep(0.002)
+    # Longer than a call is on its way.
+    time.sleep(0.05)
     for action in meanwhile:
         session = browser.session()
         if action == "login":
@@ -58,8 +58,8 @@ def test_a_slow_write_without_a_read_leaves_the_cookie_of_a_login_meanwhile(brow
 def test_what_a_request_saves_that_opens_after_a_logout_leaves_the_cookie_of_the_next_login(browser):
     browser.write(a=1)
     slow = browser.session()
-    # The service's clock has milliseconds.
-    time.sleep(0.002)
+    # Longer than a call is on its way.
+    time.sleep(0.05)
     logout = browser.session()
     logout.destroy()
     browser.finish(logout)
