@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -69,6 +70,90 @@ func TestSecureAutoFollowsTheConnectionOfTheBrowser(t *testing.T) {
 		handler.ServeHTTP(recorder, request)
 		if set := recorder.Header().Get("Set-Cookie"); set == "" || strings.Contains(set, "; Secure") != isTLS {
 			t.Errorf("by TLS %v: %q", isTLS, set)
+		}
+	}
+}
+
+func TestEachMountHasACookieOfItsOwnByItsPath(t *testing.T) {
+	running := service.Start(t, service.Options{})
+	mux := http.NewServeMux()
+	for _, mount := range []string{"/shop", "/office"} {
+		pages := attributePages(running.Client("shop"), func(*http.Request) *pb.CookieAttributes {
+			return &pb.CookieAttributes{Path: proto.String(mount)}
+		})
+		mux.Handle(mount+"/", http.StripPrefix(mount, pages))
+	}
+	browser := service.Browse(t, mux)
+
+	set := browser.Get("/shop/save").Header.Get("Set-Cookie")
+	atShop, atOffice := browser.Get("/shop/read").Body, browser.Get("/office/read").Body
+
+	if !strings.Contains(set, "; Path=/shop;") || atShop != "true <nil>" || atOffice != "false <nil>" {
+		t.Errorf("%q, read at the shop: %s, at the office: %s", set, atShop, atOffice)
+	}
+	if set := browser.Get("/office/save").Header.Get("Set-Cookie"); !strings.Contains(set, "; Path=/office;") {
+		t.Errorf("%q", set)
+	}
+}
+
+func TestAHeaderOfTheProxyChoosesTheDomainOfATenant(t *testing.T) {
+	running := service.Start(t, service.Options{})
+	handler := attributePages(running.Client("shop"), func(r *http.Request) *pb.CookieAttributes {
+		tenant := r.Header.Get("X-Tenant")
+		if tenant == "" {
+			return nil
+		}
+		return &pb.CookieAttributes{Domain: proto.String(tenant + ".example")}
+	})
+	for tenant, domain := range map[string]string{"north": "; Domain=north.example;", "south": "; Domain=south.example;", "": ""} {
+		cookie := ""
+		for _, page := range []string{"/save", "/destroy"} {
+			recorder, request := httptest.NewRecorder(), httptest.NewRequest("GET", page, nil)
+			request.Header.Set("X-Tenant", tenant)
+			request.Header.Set("Cookie", cookie)
+			handler.ServeHTTP(recorder, request)
+
+			set := recorder.Header().Get("Set-Cookie")
+			if !strings.Contains(set, domain) || strings.Contains(set, "Domain=") != (domain != "") {
+				t.Errorf("%s of %q: %q", page, tenant, set)
+			}
+			cookie, _, _ = strings.Cut(set, ";")
+		}
+	}
+}
+
+// proxies and secureBehindProxy stand in docs/go.md.
+var proxies = netip.MustParsePrefix("10.0.0.0/24")
+
+func secureBehindProxy(r *http.Request) *pb.CookieAttributes {
+	sender, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || !proxies.Contains(sender.Addr().Unmap()) || r.Header.Get("X-Forwarded-Proto") != "https" {
+		return sessions.SecureAuto(r)
+	}
+	return &pb.CookieAttributes{Secure: proto.Bool(true)}
+}
+
+func TestSecureFollowsTheHeaderOfAProxyAndOfNobodyElse(t *testing.T) {
+	running := service.Start(t, service.Options{})
+	handler := attributePages(running.Client("shop"), secureBehindProxy)
+	for _, sent := range []struct {
+		by, scheme string
+		isSecure   bool
+	}{
+		{"10.0.0.7:4242", "https", true},
+		{"[::ffff:10.0.0.7]:4242", "https", true},
+		{"10.0.0.7:4242", "http", false},
+		{"10.0.0.7:4242", "", false},
+		{"10.0.1.7:4242", "https", false},
+		{"[::1]:4242", "https", false},
+		{"@", "https", false}, // A Unix socket.
+	} {
+		recorder, request := httptest.NewRecorder(), httptest.NewRequest("GET", "/save", nil)
+		request.RemoteAddr = sent.by
+		request.Header.Set("X-Forwarded-Proto", sent.scheme)
+		handler.ServeHTTP(recorder, request)
+		if set := recorder.Header().Get("Set-Cookie"); set == "" || strings.Contains(set, "; Secure") != sent.isSecure {
+			t.Errorf("%v: %q", sent, set)
 		}
 	}
 }

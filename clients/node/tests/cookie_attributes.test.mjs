@@ -79,6 +79,30 @@ test('a function chooses by request, and a deletion repeats what the cookie was 
   });
 });
 
+test('an application that is mounted has its cookie at its path, and no session elsewhere', async (t) => {
+  const application = express();
+  application.use('/shop', sessions({ service: service.address, app: 'shop', deadline: 30_000, cookie: { path: '/shop' } }));
+  application.get('/shop/write', (request, response) => {
+    request.session.n = (request.session.n ?? 0) + 1;
+    response.end(String(request.session.n));
+  });
+  application.get('/shop/logout', async (request, response) => {
+    await request.session.destroy();
+    response.end();
+  });
+  application.get('/shopping', (request, response) => response.end(typeof request.session));
+  const server = await serve(application);
+  t.after(server.stop);
+  const browser = new Browser(server.url);
+
+  const written = await browser.get('/shop/write');
+
+  assert.deepEqual(attributesOf(written), [['HttpOnly', 'Path=/shop', 'SameSite=Lax']]);
+  assert.equal((await browser.get('/shop/write')).text, '2');
+  assert.equal((await browser.get('/shopping')).text, 'undefined');
+  assert.deepEqual(attributesOf(await browser.get('/shop/logout')), [['Max-Age=0', 'HttpOnly', 'Path=/shop', 'SameSite=Lax']]);
+});
+
 test('what the app forbids is refused', async () => {
   await withApp({ secure: false }, async (browser) => {
     const { status, text, setCookies } = await browser.get('/write');
