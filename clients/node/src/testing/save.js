@@ -7,7 +7,6 @@ const { checkValues, mayBeginAnew } = require('./changes.js');
 const { destroyAll } = require('./destroy.js');
 const { enforceLimit, evict } = require('./limit.js');
 const { PreparedSave } = require('./prepared_save.js');
-const { invalid } = require('./refusals.js');
 const { NO_FINGERPRINT, Record } = require('./record.js');
 const { NOTE, idOf, isSame } = require('./token.js');
 const { VARY, headersOf, newSession, storedSession } = require('./view.js');
