@@ -15,7 +15,9 @@ function checkOptions(options, refused = {}) {
     if (advice[name] !== undefined) throw new TypeError(`sessions() has no option ${name}: ${advice[name]}`);
     if (!OPTIONS.includes(name)) throw new TypeError(`sessions() has no option ${name}`);
   }
-  if (options.resave) throw new TypeError('resave has no meaning: a read session counts as used, and changes alone are saved');
+  if (/** @type {boolean | undefined} */ (options.rolling) === false) {
+    throw new TypeError('rolling cannot be false: leave it out, and set [apps.<name>] refresh_each_request = false in the service');
+  }
   if (options.unset !== undefined && !['keep', 'destroy'].includes(options.unset)) {
     throw new TypeError('unset must be "keep" or "destroy"');
   }
@@ -25,16 +27,16 @@ function checkOptions(options, refused = {}) {
   return { settings: options, client };
 }
 
+// Those of express-session that ask for what the service does anyway, resave and rolling, have no effect.
 const OPTIONS = [
   'app', 'client', 'cookie', 'credentials', 'deadline', 'lazy', 'maxAge', 'maxAuthenticateAge', 'name', 'onGone', 'onUnavailable',
-  'resave', 'saveUninitialized', 'sendContext', 'service', 'subject', 'transport', 'unset',
+  'resave', 'rolling', 'saveUninitialized', 'sendContext', 'service', 'subject', 'transport', 'unset',
 ];
 /** @type {Record<string, string>} */
 const ADVICE = {
   genid: 'the service makes the ids',
   key: 'the name of the cookie is the option name, or a setting of the service',
   proxy: 'with cookie: { secure: "auto" }, the framework says whether the request came by TLS; set its "trust proxy"',
-  rolling: 'it is a setting of the service, [apps.<name>] refresh_each_request, which is true by default',
   secret: 'the keys are settings of the service, [apps.<name>] keys',
   store: 'the service has the store',
 };

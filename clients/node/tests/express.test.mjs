@@ -665,11 +665,24 @@ describe('req.session', () => {
   });
 
   test('an option of express-session that the service decides is refused with advice', () => {
-    for (const option of ['secret', 'store', 'rolling', 'genid', 'proxy', 'resave']) {
+    for (const option of ['secret', 'store', 'genid', 'proxy']) {
       assert.throws(() => sessions({ [option]: true }), TypeError, option);
     }
     assert.throws(() => sessions({ naem: 'x' }), /no option naem/);
-    sessions({ resave: false, saveUninitialized: false, name: 'sid' });
+    assert.throws(() => sessions({ rolling: false }), /^TypeError: rolling cannot be false: .* refresh_each_request = false/);
+    sessions({ resave: undefined, rolling: undefined, saveUninitialized: false, name: 'sid' });
+  });
+
+  test('resave and rolling of express-session ask for what happens anyway', async () => {
+    for (const options of [{}, { resave: false, rolling: true }, { resave: true, rolling: true }]) {
+      const { again } = await run((session) => { session.a = 1; }, { maxAge: 60_000, ...options });
+
+      const read = await again((session) => session.a);
+
+      assert.equal(read.value, 1);
+      assert.equal(read.setCookies.length, 1);
+      assert.match(read.setCookies[0], /^session=.+; Expires=/);
+    }
   });
 
   test('a value that JSON cannot hold fails the request', async () => {

@@ -88,8 +88,10 @@ export interface CommonOptions extends ClientOptions {
   saveUninitialized?: boolean;
   /** What happens if `req.session` is set to null: `keep` saves nothing, `destroy` ends the session. */
   unset?: 'keep' | 'destroy';
-  /** Has no meaning; `false` is accepted. */
-  resave?: false;
+  /** Has no effect: a session that was read counts as used, and only changes are saved. */
+  resave?: boolean;
+  /** Has no effect: the cookie of a permanent session goes with every response, if the app in the service does not forbid it. */
+  rolling?: true;
   /** Returns the user of a session. It is asked before each save. */
   subject?: (session: any) => string | number | bigint | null | undefined;
   /** Milliseconds for which an authentication counts as recent. */

@@ -23,8 +23,10 @@ app.use(sessions({ service: 'localhost:50051', transport: 'grpc' }));
 sessions({ transport: 'http' });
 // @ts-expect-error The keys are settings of the service.
 sessions({ secret: 'x' });
-// @ts-expect-error It has no meaning.
-sessions({ resave: true });
+sessions({ resave: true, rolling: true });
+sessions({ resave: false });
+// @ts-expect-error It is a setting of the service.
+sessions({ rolling: false });
 
 app.get('/', openSession, async (request, response) => {
   const { session } = request;
