@@ -105,8 +105,8 @@ func TestAWebsocketIsClosedWithinHalfASecondOfARevocation(t *testing.T) {
 	running := service.Start(t, service.Options{})
 	browser := service.Browse(t, chatApplication(sessions.New(running.Client("shop"))))
 	id := browser.Get("/login").Body
-	best := time.Hour
-	// The machine may be busy: one of several has to be in time.
+	var times []time.Duration
+	late := 0
 	for range 5 {
 		socket := connect(t, browser)
 		if revoked, err := adminOf(t, running).Revoke(context.Background(), id); !revoked || err != nil {
@@ -116,12 +116,16 @@ func TestAWebsocketIsClosedWithinHalfASecondOfARevocation(t *testing.T) {
 		if !strings.Contains(text, "(REVOKED)") {
 			t.Error(text)
 		}
-		if best = min(best, took); best < 500*time.Millisecond {
-			return
+		times = append(times, took)
+		if took >= 500*time.Millisecond {
+			late++
 		}
 		id = browser.Get("/login").Body
 	}
-	t.Error("the fastest took", best)
+	// The machine may be busy with other tests.
+	if late > 1 {
+		t.Error("more than one is late:", times)
+	}
 }
 
 func TestAWatchEndsWithTheTokenAndSurvivesARestart(t *testing.T) {

@@ -261,10 +261,10 @@ test('a websocket is closed within half a second of a revocation, and others are
   const other = await connect('bob');
 
   const times = [];
-  // The best of some: the machine may be busy with other tests.
-  while (times.length < 5 && !times.some((took) => took < 500)) times.push(await closeByRevocation());
+  while (times.length < 5) times.push(await closeByRevocation());
 
-  assert.ok(Math.min(...times) < 500, `${times} ms`);
+  // One may be late: the machine may be busy with other tests.
+  assert.ok(times.filter((took) => took < 500).length >= 4, `${times} ms`);
   assert.equal(other.readyState, WebSocket.OPEN);
   other.terminate();
 });
