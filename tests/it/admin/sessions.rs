@@ -14,7 +14,7 @@ use tonic::Code;
 use tonic::transport::Channel;
 
 use crate::support::calls::{ChangesExt as _, open_cookie, reason, refused, save};
-use crate::support::listing::each_listed;
+use crate::support::duplicates::each_listed;
 use crate::support::policy::{open_in, save_in};
 use crate::support::sessions::{HOUR, MINUTE, gone, millis};
 use crate::support::{StoreKind, TestService, app_settings};

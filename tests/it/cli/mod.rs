@@ -8,7 +8,7 @@ mod doctor;
 mod first_start;
 mod healthcheck;
 mod keygen;
-mod operating;
+mod operator_commands;
 pub(crate) mod program;
 mod secured;
 mod serve;

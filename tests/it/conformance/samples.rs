@@ -9,7 +9,7 @@ use cloakroom::token::{SessionId, SplitToken};
 use cloakroom::types::AppName;
 
 use super::fixtures::*;
-use crate::support::listing::each_listed;
+use crate::support::duplicates::each_listed;
 
 /// The key of a session with an id as real ones are: a hash.
 fn hashed_key(name: &str, n: u32) -> SessionKey {

@@ -8,7 +8,7 @@ use cloakroom::store::{Cursor, Snapshot, Store, Write};
 use cloakroom::token::SessionId;
 
 use super::fixtures::*;
-use crate::support::listing::each_listed;
+use crate::support::duplicates::each_listed;
 
 const PAGE_SIZES: [usize; 3] = [7, 250, 1000];
 

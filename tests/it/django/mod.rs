@@ -1,4 +1,4 @@
 //! Django's formats: what the real Django has written, and what a random one could.
 
-mod reading;
+mod random_sessions;
 mod vectors;

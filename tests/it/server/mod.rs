@@ -19,7 +19,7 @@ mod large_requests;
 mod listeners;
 mod page_access;
 mod removed_callers;
-mod routing;
+mod routes;
 mod settings;
 mod slow_readers;
 mod support;

@@ -10,11 +10,11 @@ pub(crate) mod connect;
 #[cfg(target_os = "linux")]
 pub(crate) mod disk;
 pub(crate) mod django;
+pub(crate) mod duplicates;
 pub(crate) mod environment;
 pub(crate) mod fill;
 pub(crate) mod frontend;
 pub(crate) mod health_time;
-pub(crate) mod listing;
 pub(crate) mod mounted_disk;
 pub(crate) mod policy;
 pub(crate) mod ports;
