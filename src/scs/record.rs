@@ -35,7 +35,7 @@ impl DecodedRecord {
     pub fn decode(bytes: &[u8]) -> Result<Self, RecordError> {
         let decoded = match bytes {
             [b'{', ..] => decode_json(bytes),
-            _ => GobSession::decode(bytes).map(|session| (session.deadline.moment(), session.values)),
+            _ => GobSession::decode(bytes).map(|session| (session.deadline.timestamp(), session.values)),
         };
         let (deadline, mut values) = decoded.ok_or(RecordError::Malformed)?;
         if values.iter().map(|(name, json)| name.len() + json.len()).sum::<usize>() > MAX_JSON_BYTES {

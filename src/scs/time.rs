@@ -29,8 +29,8 @@ impl GoTime {
         is_valid.then_some(Self { seconds, nanos, offset_minutes })
     }
 
-    /// The same moment; 1970 if it was before.
-    pub(super) fn moment(self) -> Time {
+    /// The time as this service counts it; 1970 if it is earlier.
+    pub(super) fn timestamp(self) -> Time {
         let seconds = u64::try_from(self.seconds).map_or(Duration::ZERO, Duration::from_secs);
         Time::default() + seconds + Duration::from_nanos(self.nanos.into())
     }

@@ -25,7 +25,7 @@ pub enum EventKind {
     Rotated,
     /// The subject was set, replaced or removed, and the token replaced with it.
     SubjectChanged,
-    /// The session expires earlier than before. Not told to WatchEvents.
+    /// The session expires earlier than before. WatchEvents does not report it.
     ExpiresEarlier,
     /// A call ended the session.
     Ended(EndReason),

@@ -19,7 +19,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
         return Err(format!("`{text}`: months and years have no fixed length; write days, such as 30d"));
     }
     humantime::parse_duration(text)
-        .map_err(|_| format!("`{text}` is no time span; write one such as 30s, 15m, 12h or 31d"))
+        .map_err(|_| format!("`{text}` is no duration; write one such as 30s, 15m, 12h or 31d"))
 }
 
 /// Writes a duration in the form that [`parse`] reads.
@@ -69,7 +69,7 @@ impl Visitor<'_> for DurationVisitor {
     type Value = Duration;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a time span with its unit, such as \"30s\", \"15m\", \"12h\" or \"31d\"")
+        f.write_str("a duration with its unit, such as \"30s\", \"15m\", \"12h\" or \"31d\"")
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Duration, E> {

@@ -176,21 +176,21 @@ async fn no_session_is_lost_by_moves_that_stop_and_turn_round() {
     }
     drop(file);
 
-    for turn in 0..TURNS {
+    for turn in 0..STOPPED_MOVES {
         let [direction, phase, low, high] = random::bytes();
         let (to, from) = if direction % 2 == 0 { (sides.redis(), sides.file()) } else { (sides.file(), sides.redis()) };
         let store = if phase % 4 == 0 { Sides::announced(to, from) } else { Sides::moving(to, from) };
         for (n, expected) in (0..ROUNDS).zip(&mut expected) {
             let session_key = session_key(n);
             // Each of these may be the first one to find what the move before has left.
-            if n % TURNS == turn {
+            if n % STOPPED_MOVES == turn {
                 let write =
                     if turn == 0 { Write::End(EndReason::Destroyed) } else { save(set("a", &turn.to_string())) };
                 if expected.head.end.is_none() {
                     commit(&*store, &session_key, &by_token(1, START), &write).await;
                     *expected = load_record(&*store, &session_key).await;
                 }
-            } else if n % TURNS == (turn + 1) % TURNS {
+            } else if n % STOPPED_MOVES == (turn + 1) % STOPPED_MOVES {
                 let created = store.create(&session_key, &record()).await.expect("the stores answer");
                 assert_eq!(created, Created::Occupied, "session {n} in turn {turn}");
             }
@@ -214,7 +214,7 @@ async fn a_stopped_move_that_turned_round_moves_every_session_back() {
     let sides = Sides::new();
     sides.fill_file().await;
     let store = Sides::moving(sides.redis(), sides.file());
-    for turns in 0..TURNS {
+    for turns in 0..STOPPED_MOVES {
         stop_after(turns * 100, mover(&store, START, MoveMode::Write)).await;
     }
     drop(store);
@@ -362,4 +362,4 @@ async fn marks_are_removed_though_a_corrupt_session_stays() {
 const ROUNDS: u32 = 100;
 
 /// How often moves stop.
-const TURNS: u32 = 20;
+const STOPPED_MOVES: u32 = 20;

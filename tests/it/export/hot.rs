@@ -46,7 +46,7 @@ pub(super) async fn read(
 
 /// Creates sessions of 60 KB in the app `other`, which are together more than any connection buffers.
 pub(super) async fn fill_much(store: &Handle) {
-    for number in MANY {
+    for number in LARGE_SESSIONS {
         create(store, &key_in("other", number), &large_record()).await;
     }
 }
@@ -58,7 +58,8 @@ pub(super) fn large_record() -> Record {
     record
 }
 
-pub(super) const MANY: std::ops::Range<u32> = 1000..1400;
+/// The numbers of the sessions that [`fill_much`] creates.
+pub(super) const LARGE_SESSIONS: std::ops::Range<u32> = 1000..1400;
 
 #[apply(on_every_store)]
 async fn a_running_service_exports_what_every_store_imports(store: StoreKind) {
@@ -131,7 +132,7 @@ async fn no_write_waits_for_the_reader_of_an_export(store: StoreKind) {
 
     // Nobody reads the export meanwhile. The writes are more than the log of the embedded store takes.
     with_timeout(async {
-        for number in MANY {
+        for number in LARGE_SESSIONS {
             create(&service.store, &key_in("default", number), &large_record()).await;
         }
         let token = service.stored(&[("a", "1")]).await;
@@ -141,7 +142,7 @@ async fn no_write_waits_for_the_reader_of_an_export(store: StoreKind) {
 
     file.extend(read(&mut responses, usize::MAX).await.unwrap().0);
     let apps = Reader::new(file.as_slice()).unwrap().check_all().unwrap();
-    assert_eq!(apps[&app_name("other")], MANY.len() as u64);
+    assert_eq!(apps[&app_name("other")], LARGE_SESSIONS.len() as u64);
 }
 
 #[tokio::test]

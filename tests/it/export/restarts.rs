@@ -7,7 +7,7 @@ use cloakroom::store::{Export, Handle, Redis, RedisSettings, Revocation};
 use cloakroom::types::SystemClock;
 use futures_util::future::join_all;
 
-use super::hot::{MANY, begin, fill_much, read};
+use super::hot::{LARGE_SESSIONS, begin, fill_much, read};
 use super::place::{Kind, Place, load, subject_ref, with_other_app};
 use crate::conformance::fixtures::{HOUR, key_in, session_key, subject};
 use crate::support::redis::RedisServer;
@@ -48,7 +48,7 @@ async fn an_export_has_every_session_if_redis_restarts_meanwhile() {
 
     file.extend(read(&mut responses, usize::MAX).await.unwrap().0);
     let (_target, store) = imported(&file);
-    for number in MANY {
+    for number in LARGE_SESSIONS {
         assert!(load(&store, &key_in("other", number)).await.is_some(), "{number}");
     }
 }

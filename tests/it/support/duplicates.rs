@@ -1,4 +1,4 @@
-//! What a listing of Redis may have twice.
+//! Keys that a listing of Redis may have twice.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;

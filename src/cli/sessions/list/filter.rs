@@ -14,8 +14,8 @@ pub(super) struct FilterArgs {
     /// List only sessions without a subject
     #[arg(long, conflicts_with = "subject")]
     anonymous: bool,
-    /// List only sessions that were used at this time or later: a span back from now, such as 2h or 7d, or a time, such
-    /// as 2027-01-31 or 2027-01-31T18:00:00Z
+    /// List only sessions that were used at this time or later: a duration back from now, such as 2h or 7d, or a time,
+    /// such as 2027-01-31 or 2027-01-31T18:00:00Z
     #[arg(long, value_name = "TIME", value_parser = parse_time_arg)]
     used_since: Option<TimeArg>,
     /// List only sessions that were last used before this time
@@ -27,7 +27,7 @@ pub(super) struct FilterArgs {
     /// List only sessions that were created before this time
     #[arg(long, value_name = "TIME", value_parser = parse_time_arg)]
     created_before: Option<TimeArg>,
-    /// List only sessions that expire before this time if they are not used again; here a span is one from now on
+    /// List only sessions that expire before this time if they are not used again; here a duration is one from now on
     #[arg(long, value_name = "TIME", value_parser = parse_time_arg)]
     expires_before: Option<TimeArg>,
 }
@@ -68,8 +68,8 @@ impl FilterArgs {
     }
 
     pub(super) fn at(&self, now: Time) -> Filter {
-        let ago = |arg: Option<TimeArg>| Some(arg?.resolve(|span| now.before(span)));
-        let ahead = |arg: Option<TimeArg>| Some(arg?.resolve(|span| now + span));
+        let ago = |arg: Option<TimeArg>| Some(arg?.resolve(|duration| now.before(duration)));
+        let ahead = |arg: Option<TimeArg>| Some(arg?.resolve(|duration| now + duration));
         Filter {
             anonymous: self.anonymous,
             used: Period { since: ago(self.used_since), before: ago(self.used_before) },
@@ -83,7 +83,7 @@ impl TimeArg {
     fn resolve(self, from_now: impl FnOnce(Duration) -> Time) -> Time {
         match self {
             Self::At(time) => time,
-            Self::FromNow(span) => from_now(span),
+            Self::FromNow(duration) => from_now(duration),
         }
     }
 }
@@ -105,10 +105,11 @@ impl Period {
 }
 
 fn parse_time_arg(text: &str) -> Result<TimeArg, String> {
-    let span = duration::parse(text).map(TimeArg::FromNow);
-    span.or_else(|_| timestamp::parse(text).map(TimeArg::At)).map_err(|_| {
+    let from_now = duration::parse(text).map(TimeArg::FromNow);
+    from_now.or_else(|_| timestamp::parse(text).map(TimeArg::At)).map_err(|_| {
         format!(
-            "`{text}` is no time; write a span such as 2h or 7d, or a time such as 2027-01-31 or 2027-01-31T18:00:00Z"
+            "`{text}` is no time; write a duration such as 2h or 7d, or a time such as 2027-01-31 or \
+             2027-01-31T18:00:00Z"
         )
     })
 }
@@ -123,19 +124,19 @@ mod tests {
     }
 
     #[test]
-    fn a_span_is_back_from_now_and_of_an_expiry_ahead() {
+    fn a_duration_is_back_from_now_and_of_an_expiry_ahead() {
         // Created 2 days ago, used 3 minutes ago, expires in 30 days.
         let session = example::full();
-        let span = |text| parse_time_arg(text).ok();
+        let arg = |text| parse_time_arg(text).ok();
 
-        assert!(includes(FilterArgs { used_since: span("3m"), ..Default::default() }, &session));
-        assert!(!includes(FilterArgs { used_since: span("2m"), ..Default::default() }, &session));
-        assert!(includes(FilterArgs { used_before: span("2m"), ..Default::default() }, &session));
-        assert!(!includes(FilterArgs { used_before: span("3m"), ..Default::default() }, &session));
-        assert!(includes(FilterArgs { created_since: span("2d"), ..Default::default() }, &session));
-        assert!(!includes(FilterArgs { created_before: span("2d"), ..Default::default() }, &session));
-        assert!(includes(FilterArgs { expires_before: span("31d"), ..Default::default() }, &session));
-        assert!(!includes(FilterArgs { expires_before: span("30d"), ..Default::default() }, &session));
+        assert!(includes(FilterArgs { used_since: arg("3m"), ..Default::default() }, &session));
+        assert!(!includes(FilterArgs { used_since: arg("2m"), ..Default::default() }, &session));
+        assert!(includes(FilterArgs { used_before: arg("2m"), ..Default::default() }, &session));
+        assert!(!includes(FilterArgs { used_before: arg("3m"), ..Default::default() }, &session));
+        assert!(includes(FilterArgs { created_since: arg("2d"), ..Default::default() }, &session));
+        assert!(!includes(FilterArgs { created_before: arg("2d"), ..Default::default() }, &session));
+        assert!(includes(FilterArgs { expires_before: arg("31d"), ..Default::default() }, &session));
+        assert!(!includes(FilterArgs { expires_before: arg("30d"), ..Default::default() }, &session));
     }
 
     #[test]
@@ -154,6 +155,6 @@ mod tests {
     fn a_text_that_is_no_time_is_refused_with_examples() {
         let error = parse_time_arg("yesterday").unwrap_err();
 
-        assert!(error.starts_with("`yesterday` is no time; write a span such as 2h"), "{error}");
+        assert!(error.starts_with("`yesterday` is no time; write a duration such as 2h"), "{error}");
     }
 }

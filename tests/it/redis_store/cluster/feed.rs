@@ -118,7 +118,7 @@ async fn watches_end_while_many_others_wait_for_a_node_that_hangs() {
     // An end is waited for less long.
     let service = service_on(RedisSettings { timeout: 10 * CALM, ..cluster.settings() }).await;
     let (mut there, mut elsewhere) = (Vec::new(), Vec::new());
-    for (watches, count, primary) in [(&mut there, MANY, 0), (&mut elsewhere, 3, 1)] {
+    for (watches, count, primary) in [(&mut there, WAITING_WATCHES, 0), (&mut elsewhere, 3, 1)] {
         for _ in 0..count {
             watches.push(service.watch(&session_at(&service, primary).await.token).await);
         }
@@ -215,4 +215,4 @@ async fn read(store: &Redis, cursor: &Cursor) -> Cursor {
 }
 
 /// More watches than load their sessions at once.
-const MANY: usize = 40;
+const WAITING_WATCHES: usize = 40;
