@@ -157,7 +157,7 @@ test('the option subject is the only one that sets the user: setting the member 
   assert.equal(after.value, '7');
 });
 
-test('each page that moves an application names all members', async () => {
+test('docs/express.md names all members, and the page for the move links to it', async () => {
   const client = new Client({ service: new MemoryTransport({ name: 'shop' }), app: 'shop' });
   const names = (session) => {
     const found = [];
@@ -167,9 +167,10 @@ test('each page that moves an application names all members', async () => {
   const ofWeb = names(await webSessions({ client }).open(''));
   const ofExpress = ofWeb.filter((name) => !['applyTo', 'finish', 'respond'].includes(name));
 
-  for (const page of ['express.md', 'from-express-session.md']) {
-    const text = fs.readFileSync(new URL(`../../../docs/${page}`, import.meta.url), 'utf8');
-    const [, list] = text.match(/The members are ((?:`\w+`[,\s]*(?:and\s)?)+)/) ?? [, ''];
-    assert.deepEqual([...list.matchAll(/`(\w+)`/g)].map(([, name]) => name).sort(), ofExpress, page);
-  }
+  const page = (name) => fs.readFileSync(new URL(`../../../docs/${name}`, import.meta.url), 'utf8');
+
+  const [, list] = page('express.md').match(/The members are ((?:`\w+`[,\s]*(?:and\s)?)+)/) ?? [, ''];
+
+  assert.deepEqual([...list.matchAll(/`(\w+)`/g)].map(([, name]) => name).sort(), ofExpress);
+  assert.match(page('from-express-session.md'), /\(express\.md#names-of-members\)/);
 });
