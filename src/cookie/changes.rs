@@ -61,7 +61,7 @@ impl Template {
     }
 }
 
-/// Which of a request's changes of the cookie is refused.
+/// The refused one of a request's changes of the cookie.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CookieChangesError {
     #[error("cookie_name: {0}")]

@@ -1,4 +1,4 @@
-//! Which store the service uses, and how.
+//! The settings of the store that the service uses.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-// Which values the chart takes: values.schema.json and the templates refuse the others, each with its reason.
+// The values that the chart takes: values.schema.json and the templates refuse the others, each with its reason.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';

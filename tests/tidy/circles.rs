@@ -66,7 +66,7 @@ impl<'t> Modules<'t> {
         Self { files, paths }
     }
 
-    /// Who uses whom, with the first place.
+    /// Returns the modules that use each other, with the first place of each use.
     fn edges(&self) -> BTreeMap<Edge, (String, usize)> {
         let mut edges = BTreeMap::new();
         for (user, paths) in &self.paths {

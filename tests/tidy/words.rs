@@ -122,6 +122,7 @@ const RETIRED: &[(In, &str, &[&str])] = &[
     (In::Service, "AppAuthorizer, or what it leads to", &["door", "doors"]),
     (In::Service, "what to do", &["way out"]),
     (In::Service, "what it is: a noun phrase, or a verb in the third person", &["/// What", "//! What"]),
+    (In::Service, "what it is: a noun phrase", &["// Which", "//! Which", "// Who", "//! Who"]),
 ];
 
 /// They say what has been, or refuse it.
@@ -222,6 +223,16 @@ mod tests {
 
         let places = found.iter().map(|finding| finding.to_string().split(": ").next().unwrap().to_owned());
         assert_eq!(places.collect::<Vec<_>>(), ["src/a.rs:1", "src/a.rs:2"]);
+    }
+
+    #[test]
+    fn a_comment_of_the_service_that_begins_with_which_or_who_is_found() {
+        let text = "//! Which it is.\n    /// Who did it.\n// Which.\n/// Whole. Who? Which?\n/// The one who is it.";
+
+        let found = check(&Tree::of(&[("src/a.rs", text), ("tests/a.rs", text)]));
+
+        let places = found.iter().map(|finding| finding.to_string().split(": ").next().unwrap().to_owned());
+        assert_eq!(places.collect::<Vec<_>>(), ["src/a.rs:1", "src/a.rs:2", "src/a.rs:3"]);
     }
 
     #[test]

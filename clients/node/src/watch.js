@@ -42,7 +42,7 @@ class SessionWatch {
     const watch = new SessionWatch(client, request);
     const reason = await watch.#begin();
     watch.ended = reason === undefined ? watch.#wait() : Promise.resolve(reason);
-    // Who does not wait for it need not handle that it fails.
+    // A caller that does not wait for it need not handle that it fails.
     watch.ended.catch(() => {});
     return watch;
   }

@@ -1,4 +1,4 @@
-// Which connection a call gets, beside Node's own servers, and beside servers that break off.
+// The connection that a call gets, beside Node's own servers, and beside servers that break off.
 import assert from 'node:assert/strict';
 import dns from 'node:dns';
 import { once } from 'node:events';

@@ -34,7 +34,7 @@ pub(in crate::cli) struct CallError {
     failure: CallFailure,
 }
 
-/// Who has ended a call.
+/// The side that has ended a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CallFailure {
     /// The service has answered that it fails.

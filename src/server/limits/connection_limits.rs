@@ -45,7 +45,7 @@ struct PeerConnections {
     misuse: Misuse,
 }
 
-/// Which limit a refused connection is over.
+/// The limit that a refused connection is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::server) enum TooMany {
     /// `max_connections`.

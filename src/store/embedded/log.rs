@@ -19,7 +19,7 @@ use super::rows::RowChanges;
 #[derive(Debug)]
 pub(super) struct Log {
     segments: [Segment; 2],
-    /// Which of the two is written to.
+    /// The index of the one that is written to.
     active: usize,
     identity: Vec<u8>,
     /// The number of the last frame.
@@ -42,7 +42,7 @@ struct Segment {
     allocated: u64,
 }
 
-/// Who needs room in the log.
+/// The kind of write that needs room in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WritePurpose {
     /// A write that is refused when the disk is full.

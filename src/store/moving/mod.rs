@@ -165,7 +165,7 @@ enum InOld {
     Moved,
 }
 
-/// Which store is authoritative for a session.
+/// The store that is authoritative for a session.
 #[derive(Debug)]
 enum AuthoritativeStore {
     Old(Box<Snapshot>),

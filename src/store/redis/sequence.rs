@@ -17,7 +17,7 @@ pub(super) struct Sequence<'s> {
     pub(super) repeat: Repeat,
 }
 
-/// Which commands may be sent again after the connection was closed.
+/// The commands that may be sent again after the connection was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Repeat {
     /// Commands that may write.
@@ -56,7 +56,7 @@ impl<'s> Sequence<'s> {
         pipeline([redis::cmd("ASKING")].into_iter().chain(self.commands.cmd_iter().nth(index).cloned()))
     }
 
-    /// Which commands may be sent again after the first so many were done.
+    /// Returns the commands that may be sent again after the first so many were done.
     pub(super) fn repeat_after(&self, done: usize) -> Repeat {
         if done == 0 { self.repeat } else { Repeat::IfClosed }
     }

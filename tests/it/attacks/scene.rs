@@ -31,7 +31,7 @@ pub(super) struct Scene {
     _control: Process,
 }
 
-/// Which listener is attacked.
+/// The listener that is attacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Listener {
     /// That of the honest caller. The attackers have the caller's address.

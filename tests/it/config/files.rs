@@ -1,4 +1,4 @@
-//! Which file is read, and its settings.
+//! The file that is read, and its settings.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Which calls have spans, and what the spans say.
+//! The calls that have spans, and what the spans say.
 
 use cloakroom::auth::TokenHash;
 use cloakroom::grpc::wire::session_service_client::SessionServiceClient;

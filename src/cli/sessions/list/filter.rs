@@ -8,7 +8,7 @@ use super::super::text::time;
 use crate::grpc::wire::SessionInfo;
 use crate::types::{Time, duration, timestamp};
 
-/// Which sessions are listed. All conditions have to hold.
+/// The conditions of the sessions that are listed. All have to hold.
 #[derive(Debug, Default, Args)]
 pub(super) struct FilterArgs {
     /// List only sessions without a subject

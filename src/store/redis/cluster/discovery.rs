@@ -25,13 +25,13 @@ use crate::store::redis::node_ids::{KnownNodes, NodeIds};
 use crate::store::redis::sequence::pipeline;
 use crate::store::redis::server_address::ServerAddress;
 
-/// Which nodes to ask, and how the last query went.
+/// The nodes to ask, and how the last query went.
 #[derive(Debug)]
 pub(in crate::store::redis) struct Discovery {
     /// The nodes of the settings besides the one in the url.
     seeds: Vec<ServerAddress>,
     is_running: AtomicBool,
-    /// Which of the nodes is asked first.
+    /// The number of the node that is asked first.
     turn: AtomicUsize,
     last: Mutex<Last>,
 }

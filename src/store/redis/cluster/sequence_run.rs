@@ -23,7 +23,7 @@ pub(in crate::store::redis) struct SequenceRun<'q, 's> {
     pub(in crate::store::redis) asked: Option<ServerAddress>,
     loads_script: bool,
     was_closed: bool,
-    /// Who did the first command. `None`: nobody needs to know.
+    /// The node that did the first command. `None`: no caller needs it.
     done_by: Option<DoneBy>,
 }
 

@@ -22,7 +22,7 @@ use crate::store::redis::server_address::ServerAddress;
 /// The sequences of one node, by their numbers.
 type NodeReads = (Arc<Node>, Vec<usize>);
 
-/// Which nodes have keys of a slot.
+/// The nodes that have keys of a slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::store::redis) struct SlotNodes {
     pub(in crate::store::redis) owner: ServerAddress,

@@ -1,4 +1,4 @@
-//! Which node of a Redis Cluster has which slot.
+//! The nodes of a Redis Cluster, by their slots.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

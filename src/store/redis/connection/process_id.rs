@@ -1,4 +1,4 @@
-//! Which process of Redis a cursor of SCAN is from.
+//! The process of Redis that a cursor of SCAN is from.
 //!
 //! Each process has the keys in an order of its own, so the cursor of one says nothing to another: not to the replica that
 //! takes its place, and not to a server that was started again.

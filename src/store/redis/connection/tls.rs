@@ -30,7 +30,7 @@ pub(in crate::store::redis) struct TlsClient {
     identity: Option<ClientCertificate>,
 }
 
-/// Who may have signed the certificate of Redis.
+/// The authorities that may have signed the certificate of Redis.
 enum Trusted {
     /// The public authorities. They are a part of the program, so that no connection looks for them on the disk.
     Public,
