@@ -3,9 +3,7 @@
 DIST_TARGET := $(shell rustc -vV | sed -n 's/^host: //p')
 # Paths of this machine would make other bytes on another one.
 DIST_FLAGS := --remap-path-prefix=$(CURDIR)=/cloakroom --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo
-# An environment of its own: nothing else needs what writes a bill of materials.
-SBOM := .tools/sbom/installed
-DIST_BUILD := .tools/sbom/bin/python deploy/dist/build.py
+DIST_BUILD := $(PYTHON) deploy/dist/build.py
 DIST_SOURCES := --config clients/conformance/ruff.toml deploy/dist
 .PHONY: dist-tools
 
@@ -25,10 +23,5 @@ lint-dist: $(PYTHON_INSTALLED) ## Lints what builds a release.
 	$(PYTHON) -m ruff check $(DIST_SOURCES)
 	$(PYTHON) -m ruff format --check $(DIST_SOURCES)
 
-dist-tools: helm-tools $(SBOM)
+dist-tools: helm-tools $(PYTHON_INSTALLED)
 	@$(call apt,binutils buildah)
-
-$(SBOM): make/dist.mk
-	@$(call apt,python3-venv)
-	$(call venv,.tools/sbom,'cyclonedx-python-lib[json-validation]==11.12.0')
-	touch $@

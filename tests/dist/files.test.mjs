@@ -8,7 +8,7 @@ import { ROOT, run } from '../deploy/engine.mjs';
 import { FILES, released } from './release.mjs';
 
 const PROGRAM = path.join(ROOT, 'target/debug/cloakroom');
-const PYTHON = path.join(ROOT, '.tools/sbom/bin/python');
+const PYTHON = path.join(ROOT, '.tools/python/bin/python');
 // On a busy machine.
 const BUILD_TIMEOUT_MS = 20 * 60_000;
 
