@@ -13,7 +13,7 @@ use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, ReadableDatabase as _, StorageError, TableError, WriteTransaction};
 
 use super::Settings;
-use super::log::{self, LogError, cache_single_pages, is_same_file, sync_folder};
+use super::log::{self, LogError, LogFacts, cache_single_pages, is_same_file, sync_folder};
 use super::rows::{StoredTables, Table};
 use super::unwritten::Unwritten;
 use crate::types::random;
@@ -43,8 +43,16 @@ pub(super) struct Format {
     pub(super) committed: u64,
     /// Whether the database lacks frames of the log, because the last process did not stop in order.
     needs_log: bool,
+    /// How many bytes each file of the log had at least when the mark was made. 0: there is none.
+    log_bytes: u64,
     /// The length of the file.
     pub(super) bytes: u64,
+}
+
+impl Format {
+    pub(super) fn log_facts(&self) -> LogFacts<'_> {
+        LogFacts { identity: &self.identity, committed: self.committed, least_bytes: self.log_bytes }
+    }
 }
 
 impl DataFile {
@@ -121,10 +129,10 @@ pub(super) fn path_in(folder: &Path) -> PathBuf {
     folder.join("sessions.redb")
 }
 
-/// Notes in the data file that the log may have frames which the file does not have.
+/// Notes in the data file that the log may have frames which the file does not have, and the least length of its files.
 ///
 /// An earlier version of the service, which knows no log, then refuses the file.
-pub(super) fn mark_logged(database: &Database, format: &Format) -> Result<(), redb::Error> {
+pub(super) fn mark_logged(database: &Database, format: &Format, log_bytes: u64) -> Result<(), redb::Error> {
     if format.needs_log {
         return Ok(());
     }
@@ -132,6 +140,7 @@ pub(super) fn mark_logged(database: &Database, format: &Format) -> Result<(), re
     writing.set_quick_repair(true);
     StoredTables::create(&writing)?;
     write_commit(&writing, format.committed, Follows::Frames)?;
+    writing.open_table(Table::Format.definition())?.insert(LOG_BYTES, log_bytes.to_be_bytes().as_slice())?;
     Ok(writing.commit()?)
 }
 
@@ -144,6 +153,10 @@ pub(super) fn write_commit(writing: &WriteTransaction, committed: u64, follows: 
     let mut table = writing.open_table(Table::Format.definition())?;
     table.insert(COMMIT, committed.to_be_bytes().as_slice())?;
     table.insert(VERSION, version.to_be_bytes().as_slice())?;
+    if follows == Follows::Nothing {
+        // The log is not needed any more, and may become shorter.
+        table.remove(LOG_BYTES)?;
+    }
     Ok(())
 }
 
@@ -346,10 +359,11 @@ fn check_format(path: &Path, database: &Database, bytes: u64) -> Result<Format, 
     if !(COMPLETE_VERSION..=LOGGED_VERSION).contains(&version) {
         return Err(FileOpenError::TooNew { path: path.to_owned(), found: version });
     }
-    let committed = read(COMMIT)?.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
+    let number = |bytes: Option<Vec<u8>>| bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_be_bytes);
     Ok(Format {
         identity: read(IDENTITY)?.ok_or_else(foreign)?,
-        committed,
+        committed: number(read(COMMIT)?),
+        log_bytes: number(read(LOG_BYTES)?),
         needs_log: version == LOGGED_VERSION,
         bytes,
     })
@@ -380,6 +394,9 @@ pub(super) const IDENTITY: &[u8] = b"identity";
 
 /// In [`Table::Format`]: the number of the last frame of the log that the file has, in eight bytes.
 const COMMIT: &[u8] = b"commit";
+
+/// In [`Table::Format`]: the least length of each file of the log, in eight bytes, while the file lacks frames of it.
+const LOG_BYTES: &[u8] = b"log_bytes";
 
 /// In [`Table::Format`]: the version of the format in four bytes.
 const VERSION: &[u8] = b"version";

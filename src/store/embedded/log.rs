@@ -40,6 +40,8 @@ struct Segment {
     used: u64,
     /// How long the file is.
     allocated: u64,
+    /// How long it is after a loss of power.
+    synced: u64,
 }
 
 /// The kind of write that needs room in the log.
@@ -51,6 +53,17 @@ pub(super) enum WritePurpose {
     Cleanup,
     /// The end of sessions.
     Ending,
+}
+
+/// The facts that the data file states about its log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LogFacts<'f> {
+    /// Identifies the data file.
+    pub(super) identity: &'f [u8],
+    /// The number of the last frame that the data file has.
+    pub(super) committed: u64,
+    /// Each file of the log has at least so many bytes, unless somebody has cut it.
+    pub(super) least_bytes: u64,
 }
 
 /// Changes from the log that the data file does not have yet.
@@ -72,16 +85,12 @@ pub(super) enum LogError {
 }
 
 impl Log {
-    /// Opens the log, and reads the changes of frames after `committed`, the last one that the data file has.
+    /// Opens the log, and reads the changes of the frames that the data file does not have.
     ///
     /// The larger the data file, the larger the reserve: more sessions may have to be ended.
-    pub(super) fn open(
-        folder: &Path,
-        identity: &[u8],
-        committed: u64,
-        data_bytes: u64,
-    ) -> Result<(Self, Replayed), LogError> {
-        let [first, second] = paths(folder).map(|path| Segment::open(path, identity, committed));
+    pub(super) fn open(folder: &Path, facts: LogFacts<'_>, data_bytes: u64) -> Result<(Self, Replayed), LogError> {
+        let LogFacts { identity, committed, .. } = facts;
+        let [first, second] = paths(folder).map(|path| Segment::open(path, facts));
         let ((first, first_run), (second, second_run)) = (first?, second?);
         let segments = [first, second];
         let mut runs = [(0, first_run), (1, second_run)].map(|(index, run)| Some((index, run?)));
@@ -105,12 +114,25 @@ impl Log {
             }
             (log.active, log.number, replayed.newer) = (index, run.last, run.changes);
         }
+        if log.number > committed {
+            let (frames, first, last) = (log.number - committed, committed + 1, log.number);
+            tracing::info!(
+                frames,
+                first,
+                last,
+                "the store has read writes from its log that its data file did not have"
+            );
+        }
         log.segments[1 - log.active].used = 0;
         if log.number == committed {
             log.segments[log.active].used = 0;
         }
         log.zeros = vec![0; AHEAD];
         log.reserve = log.make_reserve((data_bytes / RESERVE_SHARE).clamp(MIN_RESERVE * 8, MAX_RESERVE));
+        for segment in &mut log.segments {
+            // Some file systems tell only then that the disk is full, which must not keep sessions from being read.
+            let _ = segment.sync();
+        }
         sync_folder(folder).map_err(|error| LogError::Io(folder.to_owned(), error))?;
         Ok((log, replayed))
     }
@@ -126,6 +148,12 @@ impl Log {
     /// The number of the last frame.
     pub(super) const fn number(&self) -> u64 {
         self.number
+    }
+
+    /// How many bytes each of the two files will have at least, also after a loss of power.
+    pub(super) fn least_bytes(&self) -> u64 {
+        // `switch` may make them as short as that.
+        self.segments.iter().map(|segment| segment.synced).fold(SEGMENT, u64::min)
     }
 
     /// How many bytes of frames the file has that is written to.
@@ -181,10 +209,16 @@ impl Log {
         frame[4..12].copy_from_slice(&number.to_be_bytes());
         frame[12..HEAD_BYTES].copy_from_slice(&checksum.to_be_bytes());
         let segment = &mut self.segments[self.active];
+        let end = segment.used + frame.len() as u64;
+        // So a frame that the end of the file cuts was cut later. With the room that is made ahead, only a large frame, or
+        // the first one after the disk was full, costs this second sync.
+        if end > segment.synced {
+            segment.sync()?;
+        }
         segment.file.write_all_at(&frame, segment.used)?;
-        segment.file.sync_data()?;
-        segment.used += frame.len() as u64;
-        segment.allocated = segment.allocated.max(segment.used);
+        segment.allocated = segment.allocated.max(end);
+        segment.sync()?;
+        segment.used = end;
         self.number = number;
         Ok(())
     }
@@ -272,7 +306,8 @@ impl Drop for Segment {
 }
 
 impl Segment {
-    fn open(path: PathBuf, identity: &[u8], committed: u64) -> Result<(Self, Option<Run>), LogError> {
+    fn open(path: PathBuf, facts: LogFacts<'_>) -> Result<(Self, Option<Run>), LogError> {
+        let LogFacts { identity, committed, least_bytes } = facts;
         let mut options = OpenOptions::new();
         let opened = options.read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
         let read = |mut file: File| {
@@ -287,7 +322,8 @@ impl Segment {
         let file = opened.map_err(failed)?;
         lock(&file, &path)?;
         let (bytes, file) = read(file).map_err(failed)?;
-        let mut segment = Self { path, file, used: 0, allocated: bytes.len() as u64 };
+        let length = bytes.len() as u64;
+        let mut segment = Self { path, file, used: 0, allocated: length, synced: length };
         let mut run: Option<Run> = None;
         let mut rest = bytes.as_slice();
         let mut last = None;
@@ -311,7 +347,20 @@ impl Segment {
         if has_frame_after(last.unwrap_or(0).max(committed), rest, identity) {
             return Err(LogError::Damaged(segment.path.clone()));
         }
+        // Neither a kill nor a loss of power leaves a file so: its length is on disk before a frame needs it. Zeros in the
+        // place of frames are no sign, for that is how room looks that was made ahead.
+        if length < least_bytes || begins_frame(rest, last, committed, segment.used) {
+            let (path, offset) = (segment.path.display(), length);
+            tracing::warn!(%path, offset, "the log is cut off: writes that were acknowledged may be lost");
+        }
         Ok((segment, run))
+    }
+
+    /// Makes what was written durable, and the length of the file.
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_data()?;
+        self.synced = self.allocated;
+        Ok(())
     }
 
     /// Makes the file longer by a reserve, if the disk has room for four times as much. Returns whether it is there.
@@ -337,7 +386,7 @@ impl Segment {
     fn shrink(&mut self, length: u64) -> io::Result<()> {
         if self.allocated > length {
             self.file.set_len(length)?;
-            self.allocated = length;
+            (self.allocated, self.synced) = (length, self.synced.min(length));
         }
         Ok(())
     }
@@ -372,6 +421,19 @@ fn has_frame_after(number: u64, bytes: &[u8], identity: &[u8]) -> bool {
     false
 }
 
+/// Whether these bytes at the end of a file, after frames up to `last`, are the beginning of the next one: its head is
+/// there, and its body goes on behind the end of the file.
+///
+/// A loss of power may mix the head of a frame with what was there before only at the border of two sectors of the disk.
+fn begins_frame(bytes: &[u8], last: Option<u64>, committed: u64, offset: u64) -> bool {
+    let Some(number) = bytes.get(4..12).and_then(|number| number.first_chunk()).copied().map(u64::from_be_bytes) else {
+        return false;
+    };
+    let is_next = last.map_or(number > committed, |last| number == last + 1);
+    let is_in_one_sector = offset / SECTOR == (offset + 11) / SECTOR;
+    is_next && is_in_one_sector && skip_frame(bytes).is_none()
+}
+
 /// Returns the bytes after the first frame, by the length that it gives.
 fn skip_frame(bytes: &[u8]) -> Option<&[u8]> {
     let length = u32::from_be_bytes(*bytes.first_chunk()?);
@@ -395,6 +457,9 @@ pub(super) const MAX_SEGMENT: u64 = 8 * SEGMENT;
 /// The bytes of a frame before its body.
 const HEAD_BYTES: usize = 4 + 8 + 4;
 
+/// The bytes that the smallest disks write in one step.
+const SECTOR: u64 = 512;
+
 /// How many bytes are written ahead at a time: a page, see [`cache_single_pages`].
 const AHEAD: usize = 4096;
 
@@ -414,7 +479,7 @@ mod tests {
     use super::*;
 
     fn open(folder: &Path, committed: u64) -> Result<(Log, Replayed), LogError> {
-        Log::open(folder, b"identity", committed, 0)
+        Log::open(folder, LogFacts { identity: b"identity", committed, least_bytes: 0 }, 0)
     }
 
     fn change(key: &str) -> RowChanges {
@@ -586,7 +651,8 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         append(&mut open(home.path(), 0).unwrap().0, &["a"]);
 
-        let (_, replayed) = Log::open(home.path(), b"other", 0, 0).unwrap();
+        let facts = LogFacts { identity: b"other", committed: 0, least_bytes: 0 };
+        let (_, replayed) = Log::open(home.path(), facts, 0).unwrap();
 
         assert!(replayed.newer.is_empty());
     }

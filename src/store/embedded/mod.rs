@@ -94,10 +94,10 @@ impl Embedded {
     /// Opens the files, or creates empty ones, and starts the threads.
     pub fn open(settings: &Settings) -> Result<Self, FileOpenError> {
         let (data_file, database, format) = DataFile::open(settings)?;
-        let (mut log, replayed) = Log::open(&settings.path, &format.identity, format.committed, format.bytes)?;
+        let (mut log, replayed) = Log::open(&settings.path, format.log_facts(), format.bytes)?;
         let shared = Arc::new(Shared::new(data_file, replayed.older, replayed.newer));
         let mut checkpointer = Checkpointer::new(Arc::clone(&shared));
-        if let Err(error) = mark_logged(&database, &format) {
+        if let Err(error) = mark_logged(&database, &format, log.least_bytes()) {
             // A full disk must not keep sessions from being read and ended.
             tracing::warn!(error = &error as &dyn std::error::Error, "the store could not write into its data file");
             // It reads nothing more after a write that failed.

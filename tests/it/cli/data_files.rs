@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cloakroom::config::default_key;
-use cloakroom::session::Record;
+use cloakroom::session::{Entries, Record, Value};
 use cloakroom::store::{Embedded, EmbeddedSettings, Store as _};
 
 use super::program::{Ended, Program};
+use super::serve::start;
 use crate::conformance::fixtures::{START, record, session_key};
 
 /// A folder with a data file of many sessions, a log and a key, as a service that was stopped leaves it.
@@ -29,6 +30,43 @@ fn program_with_data(sessions: u32) -> (Program, PathBuf) {
     });
     default_key::open(&folder).unwrap();
     (program, folder)
+}
+
+/// The same, with so many frames in the log, each with a session of this size, as a kill leaves it.
+fn program_that_was_killed(frames: u32, bytes: usize) -> (Program, PathBuf) {
+    let (program, folder) = program_with_data(1);
+    let running = folder.with_file_name("running");
+    fs::create_dir(&running).unwrap();
+    let settings = EmbeddedSettings { path: folder.clone(), ..EmbeddedSettings::default() };
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let store = Embedded::open(&settings).unwrap();
+    let entries = Entries::pack([("data", Value::raw(&vec![7; bytes]).stored())]);
+    let record = Record { entries, ..record() };
+    for n in 0..frames {
+        runtime.block_on(store.create(&session_key(10 + n), &record)).unwrap();
+    }
+    let names = ["sessions.redb", "sessions-0.log", "sessions-1.log"];
+    for name in names {
+        fs::copy(folder.join(name), running.join(name)).unwrap();
+    }
+    drop(store);
+    for name in names {
+        fs::rename(running.join(name), folder.join(name)).unwrap();
+    }
+    (program, folder)
+}
+
+/// Returns what the program logs at its start, and kills it.
+fn logged_at_start(mut program: Program) -> Vec<serde_json::Value> {
+    let (mut child, lines) = start(&mut program);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// Returns the lines with this message.
+fn with_message<'l>(lines: &'l [serde_json::Value], message: &str) -> Vec<&'l serde_json::Value> {
+    lines.iter().filter(|line| line["message"].as_str().is_some_and(|found| found.contains(message))).collect()
 }
 
 /// The program must end with an error that says this, and without a panic.
@@ -139,34 +177,48 @@ fn a_data_file_that_everybody_may_read_or_change_is_refused() {
 
 #[test]
 fn a_log_that_was_lost_or_damaged_after_a_kill_is_told() {
-    let killed = || {
-        let (program, folder) = program_with_data(1);
-        let running = folder.with_file_name("running");
-        fs::create_dir(&running).unwrap();
-        let settings = EmbeddedSettings { path: folder.clone(), ..EmbeddedSettings::default() };
-        let runtime = tokio::runtime::Runtime::new().unwrap();
-        let store = Embedded::open(&settings).unwrap();
-        for n in 10..13 {
-            runtime.block_on(store.create(&session_key(n), &record())).unwrap();
-        }
-        // What a kill would leave at this moment.
-        for name in ["sessions.redb", "sessions-0.log", "sessions-1.log"] {
-            fs::copy(folder.join(name), running.join(name)).unwrap();
-        }
-        drop(store);
-        for name in ["sessions.redb", "sessions-0.log", "sessions-1.log"] {
-            fs::rename(running.join(name), folder.join(name)).unwrap();
-        }
-        (program, folder)
-    };
-
-    let (program, folder) = killed();
+    let (program, folder) = program_that_was_killed(3, 10);
     fs::remove_file(folder.join("sessions-0.log")).unwrap();
     refuses(program, &["sessions-0.log", "it is not there", "has writes that the data file does not have"]);
 
-    let (program, folder) = killed();
+    let (program, folder) = program_that_was_killed(3, 10);
     zero(&folder.join("sessions-0.log"), 40, 8);
     refuses(program, &["sessions-0.log", "it is damaged", "empty the two logs"]);
+}
+
+#[test]
+fn a_start_after_a_kill_logs_which_frames_it_replays_and_one_after_an_orderly_stop_none() {
+    let (program, _) = program_that_was_killed(3, 10);
+    let lines = logged_at_start(program);
+    let (replays, cuts) = (with_message(&lines, REPLAYED), with_message(&lines, CUT));
+    let [replay] = replays[..] else { panic!("{lines:?}") };
+    let [first, last] = ["first", "last"].map(|name| replay[name].as_u64().unwrap());
+    assert_eq!((&replay["level"], &replay["frames"], last - first), (&"INFO".into(), &3.into(), 2), "{replay}");
+    assert_eq!(cuts.len(), 0, "{lines:?}");
+
+    let (program, _) = program_with_data(3);
+    let lines = logged_at_start(program);
+    assert_eq!(with_message(&lines, REPLAYED).len() + with_message(&lines, CUT).len(), 0, "{lines:?}");
+}
+
+#[test]
+fn a_log_that_was_cut_after_a_kill_is_warned_of_and_the_service_starts() {
+    // The file is longer than its reserve from a megabyte on.
+    for (bytes, length) in [(100, 0), (100, 3000), (60_000, 400_000), (60_000, 1_000_000)] {
+        let (program, folder) = program_that_was_killed(24, bytes);
+        let path = folder.join("sessions-0.log");
+        fs::File::options().write(true).open(&path).unwrap().set_len(length).unwrap();
+
+        let lines = logged_at_start(program);
+
+        let cuts = with_message(&lines, CUT);
+        let [cut] = cuts[..] else { panic!("{length}: {lines:?}") };
+        assert_eq!((&cut["level"], &cut["offset"]), (&"WARN".into(), &length.into()), "{cut}");
+        assert!(cut["path"].as_str().unwrap().ends_with("sessions-0.log"), "{cut}");
+        let replays = with_message(&lines, REPLAYED);
+        let frames = replays.iter().map(|line| line["frames"].as_u64().unwrap()).sum::<u64>();
+        assert!(frames < 24 && (frames > 0) == (length > 0), "{length}: {replays:?}");
+    }
 }
 
 #[test]
@@ -230,3 +282,6 @@ fn compacting_is_refused_while_a_process_has_the_file_open_and_for_other_stores(
     assert!(in_use.0 == Some(1) && in_use.1.contains("another process has it open"), "{in_use:?}");
     assert!(memory.0 == Some(1) && memory.1.contains("only the embedded store has a file"), "{memory:?}");
 }
+
+const REPLAYED: &str = "the store has read writes from its log";
+const CUT: &str = "the log is cut off";

@@ -7,6 +7,7 @@ mod power_loss;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 use cloakroom::session::{EndReason, Entries, Record, Value, counter};
 use cloakroom::store::{Applied, Created, Embedded, EmbeddedSettings, Error, Store as _, Write};
 use cloakroom::types::random;
+use tracing::Level;
 
 use crate::conformance::fixtures::{START, by_token, increment, key_in, record, save, session_key};
 use crate::support::environment::number;
@@ -193,8 +195,14 @@ impl Report {
     fn check(&self, folder: &Path) {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
         let begin = Instant::now();
-        let store = open(folder);
+        let logged = Arc::new(tempfile::tempfile().expect("a file can be made"));
+        let subscriber =
+            tracing_subscriber::fmt().with_max_level(Level::WARN).with_writer(Arc::clone(&logged)).finish();
+        let store = tracing::subscriber::with_default(subscriber, || open(folder));
         assert!(begin.elapsed() < MAX_OPEN_TIME, "the store opens after {:?}", begin.elapsed());
+        let mut warnings = vec![0; 4096];
+        let bytes = logged.read_at(&mut warnings, 0).expect("the file can be read");
+        assert_eq!(String::from_utf8_lossy(&warnings[..bytes]), "", "nobody has cut the log");
         for (number, acknowledged) in &self.sessions {
             let snapshot = runtime.block_on(store.load(&session_key(*number))).expect("the store answers");
             let Record { head, entries } = snapshot.expect("an acknowledged session is there").record;
