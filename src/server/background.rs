@@ -154,12 +154,12 @@ impl<'h> Published<'h> {
     }
 }
 
-/// Logs why the store does not work, once for each cause, and that it works again.
+/// Logs why the store does not work, once for each cause, and which problem has ended when it works again.
 fn log_change(logged_problem: &mut Option<String>, result: &Result<(), store::Error>) {
     let problem = result.as_ref().err().map(|error| with_causes(error));
     if *logged_problem != problem {
         match &problem {
-            None => info!("the store works again"),
+            None => info!(problem = logged_problem.as_deref(), "the store works again"),
             Some(error) => warn!(error, "the store does not work; this replica is not serving"),
         }
         *logged_problem = problem;

@@ -25,12 +25,14 @@ async fn a_new_password_in_the_url_file_needs_no_restart() {
     redis.cli(&["-a", "new-secret", "client", "kill", "type", "normal"]);
     let line = process.await_log_line("the store does not work").await;
     process.replace("redis-url", &url("new-secret"));
-    process.await_log_line("the store works again").await;
+    let end = process.await_log_line("the store works again").await;
     process.await_log_line("the configuration is reloaded").await;
 
     let cause = line["error"].as_str().unwrap();
     let host = redis.socket().display().to_string();
     assert!(cause.contains(&host) && cause.contains("WRONGPASS"), "{cause}");
+    let ended = end["problem"].as_str().unwrap_or_default();
+    assert!(ended.contains(&host) && ended.contains("WRONGPASS"), "{end}");
     let output = process.output();
     assert!(!output.contains("need a restart") && !output.contains("secret"), "{output}");
 }
