@@ -1,6 +1,5 @@
 //! Two services, of which one is attacked, and what is demanded of it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -106,9 +105,9 @@ impl Scene {
         self.honest.take();
         let running = RunningFlood::start(*flood, self.route(), self.material.clone());
         running.has_begun().await;
-        let healthcheck = spawn_blocking({
-            let address = self.attacked.admin_address();
-            move || healthcheck(address)
+        let healthchecks = spawn_blocking({
+            let address = self.attacked.admin_address().to_string();
+            move || HEALTHCHECKS.map(|options| healthcheck(&address, options))
         });
         let (begin, mut most_memory, mut unhealthy) = (Instant::now(), 0_f64, 0);
         while begin.elapsed() < length {
@@ -121,7 +120,7 @@ impl Scene {
             most_memory = most_memory.max(memory);
             sleep(Duration::from_millis(50)).await;
         }
-        let healthcheck = healthcheck.await.unwrap();
+        let healthchecks = healthchecks.await.unwrap();
         let Measured { attacked, control, errors } = self.honest.take();
         let connections = running.stop();
 
@@ -135,7 +134,7 @@ impl Scene {
         let mut faults: Vec<String> = errors.into_iter().take(3).collect();
         faults.extend((connections == 0).then(|| "there was no attack: no connection was made".to_owned()));
         faults.extend((unhealthy > 0).then(|| format!("/readyz or /metrics failed {unhealthy} times")));
-        faults.extend(healthcheck.err().map(|error| format!("healthcheck failed: {error}")));
+        faults.extend(healthchecks.into_iter().filter_map(Result::err));
         faults.extend((grown > MOST_GROWTH).then(|| format!("it used {grown:.0} MiB more")));
         let ratio = match attacked.is_empty() {
             true => f64::INFINITY,
@@ -179,10 +178,10 @@ async fn stored(client: &SessionServiceClient<Channel>, bytes: usize) -> String 
     format!("session={}", saved.session.unwrap().token)
 }
 
-/// Runs `cloakroom healthcheck`.
-fn healthcheck(address: SocketAddr) -> Result<(), String> {
-    let ended = Program::new(&["healthcheck"]).env("CLOAKROOM__ADMIN__LISTEN", &address.to_string()).run();
-    if ended.code == Some(0) { Ok(()) } else { Err(ended.stderr) }
+/// Runs `cloakroom healthcheck` with these options.
+fn healthcheck(address: &str, options: &[&str]) -> Result<(), String> {
+    let ended = Program::new(&[&["healthcheck", "--address", address], options].concat()).run();
+    if ended.code == Some(0) { Ok(()) } else { Err(format!("healthcheck {options:?} failed: {}", ended.stderr)) }
 }
 
 /// Gets the memory that a process uses, in bytes. `None`: it does not answer.
@@ -193,6 +192,9 @@ async fn memory(process: &Process) -> Option<f64> {
 const CONFIG: &str = "[store]\nkind = \"memory\"\n[log]\nlevel = \"warn\"\n";
 const MIB: f64 = 1024.0 * 1024.0;
 const MOST_GROWTH: f64 = 64.0;
+
+/// The options of `cloakroom healthcheck` in the manifests, and none.
+const HEALTHCHECKS: [&[&str]; 3] = [&[], &["--live"], &["--readable"]];
 
 /// How often a flood is tried.
 const ROUNDS: usize = 4;
