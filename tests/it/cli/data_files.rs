@@ -222,6 +222,23 @@ fn a_log_that_was_cut_after_a_kill_is_warned_of_and_the_service_starts() {
 }
 
 #[test]
+fn a_folder_that_everybody_may_write_to_is_warned_of_at_the_start() {
+    for (mode, is_open) in [(0o777, true), (0o1777, false), (0o770, false)] {
+        let (program, folder) = program_with_data(1);
+        fs::set_permissions(&folder, fs::Permissions::from_mode(mode)).unwrap();
+
+        let lines = logged_at_start(program);
+
+        let warnings = with_message(&lines, "everybody on this machine may replace the store's files");
+        assert_eq!(warnings.len(), usize::from(is_open), "mode {mode:o}: {lines:?}");
+        for line in warnings {
+            let logged = [&line["level"], &line["mode"], &line["path"]];
+            assert_eq!(logged, [&"WARN".into(), &"777".into(), &serde_json::Value::from("data")], "{line}");
+        }
+    }
+}
+
+#[test]
 fn what_ended_sessions_leave_in_the_data_file_is_used_again() {
     let folder = tempfile::tempdir().unwrap();
     let settings = EmbeddedSettings { path: folder.path().to_owned(), ..EmbeddedSettings::default() };
