@@ -199,7 +199,8 @@ impl Report {
         let subscriber =
             tracing_subscriber::fmt().with_max_level(Level::WARN).with_writer(Arc::clone(&logged)).finish();
         let store = tracing::subscriber::with_default(subscriber, || open(folder));
-        assert!(begin.elapsed() < MAX_OPEN_TIME, "the store opens after {:?}", begin.elapsed());
+        let took = begin.elapsed();
+        assert!(took < max_open_time(), "the store opens after {took:?}");
         let mut warnings = vec![0; 4096];
         let bytes = logged.read_at(&mut warnings, 0).expect("the file can be read");
         assert_eq!(String::from_utf8_lossy(&warnings[..bytes]), "", "nobody has cut the log");
@@ -279,8 +280,12 @@ fn record_of(bytes: usize) -> Record {
 /// How often the process is killed; `CLOAKROOM_TEST_KILLS` sets it, and `CLOAKROOM_TEST_SESSIONS` how full the store is.
 const ROUNDS: u32 = 30;
 
-/// How long a store that was killed may take to open. Two seconds are promised; a busy machine gets a minute.
-const MAX_OPEN_TIME: Duration = Duration::from_secs(60);
+/// How long a store that was killed may take to open. Two seconds are promised on a machine that does nothing else, as that
+/// of `make soak`; a busy one gets a minute.
+fn max_open_time() -> Duration {
+    let is_soak = number::<u32>("CLOAKROOM_TEST_SESSIONS").is_some();
+    Duration::from_secs(if is_soak { 2 } else { 60 })
+}
 
 const WRITERS: u32 = 8;
 

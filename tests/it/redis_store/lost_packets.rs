@@ -8,6 +8,7 @@ use cloakroom::grpc::wire::Changes;
 use super::TIMEOUT;
 use super::connections::service_on;
 use crate::support::calls::{ChangesExt as _, open_cookie, save};
+use crate::support::environment::number;
 use crate::support::redis::RedisServer;
 
 #[test]
@@ -59,8 +60,11 @@ async fn in_a_network_namespace() {
         }
         acknowledged += 1;
     }
-    // Three timeouts are promised; a busy machine gets far more.
-    assert!(begin.elapsed() < 30 * TIMEOUT, "{:?}", begin.elapsed());
+    // Three timeouts are promised on a machine that does nothing else; a busy one gets far more.
+    let most = if number::<u64>("CLOAKROOM_TEST_HEALTH_MS").is_some() { 3 } else { 30 } * TIMEOUT;
+    let took = begin.elapsed();
+    println!("all connections were replaced after {took:?}");
+    assert!(took < most, "{took:?}");
     let stored: i64 = service.entries(&token).await["n"].parse().unwrap();
     assert!((acknowledged..=attempts).contains(&stored), "{acknowledged} {stored} {attempts}");
 }

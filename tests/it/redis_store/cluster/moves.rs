@@ -182,7 +182,7 @@ async fn no_call_fails_or_waits_longer_than_the_move_of_its_slot() {
     callers.more(&callers.lives, 2 * TASKS as u64).await;
 
     let longest = callers.stop().await;
-    assert!(longest < took + SLACK, "a call took {longest:?}, and the move {took:?}");
+    assert!(longest < took + slack(), "a call took {longest:?}, and the move {took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -298,5 +298,9 @@ fn sessions() -> u64 {
 /// How many callers there are of each kind.
 const TASKS: usize = 4;
 
-/// What a call may take besides on a busy machine. It is far less than a call that waits for its deadline takes.
-const SLACK: Duration = Duration::from_secs(20);
+/// How much longer than the move a call may take. A busy machine gets far more, which is still far less than a call takes
+/// that waits for its deadline.
+fn slack() -> Duration {
+    let is_soak = number::<u64>("CLOAKROOM_TEST_MOVED_SESSIONS").is_some();
+    Duration::from_secs(if is_soak { 2 } else { 20 })
+}
