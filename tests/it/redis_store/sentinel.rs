@@ -1,11 +1,13 @@
 //! The mode `sentinel`: failovers, and what the Sentinels are believed.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use cloakroom::grpc::wire::Changes;
 use cloakroom::store::{Handle, Redis, RedisSettings, SentinelSettings, Store as _};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
@@ -375,6 +377,75 @@ async fn many_connections_ask_the_sentinels_once() {
     assert!(requests < CONNECTIONS as u64 / 2 + 2 * seconds, "{requests} requests in {seconds} s");
 }
 
+/// How many questions for the primary a scripted Sentinel has got.
+#[derive(Default)]
+struct Questions {
+    all: AtomicUsize,
+    open: AtomicUsize,
+    most_open: AtomicUsize,
+}
+
+/// Answers a connection to a Sentinel that names this server as the primary, with a delay.
+async fn answer_slowly(stream: TcpStream, primary: u16, questions: Arc<Questions>) {
+    let (reader, mut writer) = stream.into_split();
+    let mut reader = BufReader::new(reader);
+    let mut line = String::new();
+    while reader.read_line(&mut line).await.is_ok_and(|bytes| bytes > 0) {
+        let answer = match std::mem::take(&mut line).trim_end() {
+            "PING" => "+PONG\r\n".to_owned(),
+            // It is the last line but two.
+            "GET-MASTER-ADDR-BY-NAME" => {
+                questions.all.fetch_add(1, Ordering::Relaxed);
+                let open = questions.open.fetch_add(1, Ordering::Relaxed) + 1;
+                questions.most_open.fetch_max(open, Ordering::Relaxed);
+                sleep(ANSWER_DELAY).await;
+                questions.open.fetch_sub(1, Ordering::Relaxed);
+                let port = primary.to_string();
+                format!("*2\r\n$9\r\n127.0.0.1\r\n${}\r\n{port}\r\n", port.len())
+            }
+            _ => continue,
+        };
+        if writer.write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_sentinels_get_one_question_at_a_time() {
+    let primary = Server::redis("");
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut settings = RedisSettings { connections: CONNECTIONS, timeout: Duration::from_secs(60), ..settings(&[]) };
+    settings.sentinel.urls = vec![format!("redis://{}", listener.local_addr().unwrap())];
+    let (questions, port) = (Arc::<Questions>::default(), primary.port);
+    let mut serving = JoinSet::new();
+    serving.spawn({
+        let questions = Arc::clone(&questions);
+        async move {
+            let mut connections = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                connections.spawn(answer_slowly(stream, port, Arc::clone(&questions)));
+            }
+        }
+    });
+    let store = Redis::new(&settings).unwrap();
+    // Each operation takes the next connection.
+    let connect_all = async || {
+        let pings = (0..CONNECTIONS).map(|_| store.ping());
+        futures_util::future::join_all(pings).await.into_iter().for_each(|pinged| pinged.unwrap());
+    };
+    connect_all().await;
+
+    for _ in 0..5 {
+        let before = questions.all.load(Ordering::Relaxed);
+        primary.redis.cli(&["client", "kill", "type", "normal"]);
+        until("a question", async || questions.all.load(Ordering::Relaxed) > before).await;
+        until("all connections", async || store.ping().await.is_ok()).await;
+    }
+
+    assert_eq!(questions.most_open.load(Ordering::Relaxed), 1);
+}
+
 /// How often a Sentinel has been asked for the primary. The `redis-cli` calls of a test count as well.
 fn asked(sentinel: &Server) -> u64 {
     let stats = sentinel.redis.cli(&["info", "stats"]);
@@ -386,3 +457,6 @@ fn asked(sentinel: &Server) -> u64 {
 const GOALS: Goals = Goals { gap: Duration::from_secs(5), ready: Duration::from_secs(1), errors: i64::MAX };
 
 const CONNECTIONS: usize = 32;
+
+/// How long a scripted Sentinel takes for an answer: long enough for a second question to arrive meanwhile.
+const ANSWER_DELAY: Duration = Duration::from_millis(20);
