@@ -120,6 +120,7 @@ soak: tools ## Runs for hours what is random by nature: races, model, cookies, t
 		CLOAKROOM_TEST_CERTIFICATES=200 CLOAKROOM_TEST_CLIENT_KILLS=2000 CLOAKROOM_TEST_HEALTH_MS=1000 \
 		PROPTEST_CASES=5000 cargo test --locked --profile soak
 	$(SOAK_ATOMIC_MOVES)
+	$(MAKE) failovers FAILOVER_SERVERS=valkey
 
 # Only Valkey moves slots in one step.
 SOAK_ATOMIC_MOVES = $(valkey_as_redis) && PATH="$(CURDIR)/.tools/valkey:$$PATH" \
