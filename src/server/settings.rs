@@ -186,7 +186,7 @@ impl Default for Settings {
             send_timeout: Duration::from_secs(30),
             drain_timeout: Duration::from_secs(10),
             shutdown_delay: Duration::ZERO,
-            store_unhealthy_after: Duration::from_secs(1),
+            store_unhealthy_after: Duration::from_millis(900),
             live_count_interval: Duration::from_secs(5 * 60),
             tls: TlsSettings::default(),
         }

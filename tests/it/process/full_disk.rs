@@ -27,10 +27,7 @@ impl FullDisk {
     /// Starts a process on a small disk. `None` where that is not possible.
     async fn start() -> Option<Self> {
         let disk = Tmpfs::mount("6m")?;
-        let config = format!(
-            "[store.embedded]\npath = {:?}\n[server]\nstore_unhealthy_after = \"1s\"\n[log]\nformat = \"json\"\n",
-            disk.path().join("data")
-        );
+        let config = format!("[store.embedded]\npath = {:?}\n[log]\nformat = \"json\"\n", disk.path().join("data"));
         Some(Self { process: Process::start(&config, &[], &[]).await, disk })
     }
 
@@ -189,9 +186,7 @@ async fn a_full_disk_writes_few_lines_to_the_log() {
 async fn a_data_file_that_is_moved_away_takes_no_writes_until_it_is_back() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let config = format!(
-        "[store.embedded]\npath = {data:?}\n[server]\nstore_unhealthy_after = \"1s\"\n[log]\nformat = \"json\"\n"
-    );
+    let config = format!("[store.embedded]\npath = {data:?}\n[log]\nformat = \"json\"\n");
     let process = Process::start(&config, &[], &[]).await;
     let try_create = async || {
         let mut client = process.client();
