@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Costs a call a tenth fewer instructions than the allocator of the C library (benches/README.md).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     cloakroom::cli::run()
 }
