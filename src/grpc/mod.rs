@@ -7,6 +7,7 @@
 mod admin_service;
 mod app_authorizer;
 mod audit;
+mod codec;
 mod convert;
 mod describe;
 pub mod envoy;

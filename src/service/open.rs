@@ -105,8 +105,9 @@ impl Service {
     ///
     /// Without a live session it answers a new one with a ticket, and writes nothing. After a superseded token it is
     /// the recovery session, which may be stored already. If a call has ended the session within `request_age`, only a login
-    /// in the new one sets a cookie, for the browser may hold that of a later login by now. An app without keys, or cookies that name two live sessions,
-    /// get a null session. So does a key whose session has ended, for the service cannot give the request another one.
+    /// in the new one sets a cookie, for the browser may hold that of a later login by now. An app without keys, or cookies
+    /// that name two live sessions, get a null session. So does a key whose session has ended, for the service cannot give
+    /// the request another one.
     ///
     /// Fails if the app is unknown, the credential of another kind of app, the header longer than 1 MiB, the cookie name
     /// invalid, or if the store does not answer.

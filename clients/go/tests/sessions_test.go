@@ -742,8 +742,8 @@ func browseSlow(t *testing.T, of *sessions.Sessions, slow func(*sessions.Session
 		case "/logout":
 			s.Destroy()
 		case "/slow":
-			// The service's clock has milliseconds.
-			time.Sleep(50 * time.Millisecond)
+			// Longer than a call is on its way.
+			time.Sleep(200 * time.Millisecond)
 			slow(s, browser)
 		case "/write":
 			s.Set("a", 2)

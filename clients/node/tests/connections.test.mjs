@@ -269,7 +269,7 @@ test('a call for which no name has an address says why', async (t) => {
     if (name === 'unknown.test') setImmediate(callback, new Error('no such host'));
   });
 
-  const failure = (address) => new ConnectTransport(address).call(OPEN, { app: 'shop' }, 300).catch((error) => error.message);
+  const failure = (address) => new ConnectTransport(address).call(OPEN, { app: 'shop' }, 2000).catch((error) => error.message);
 
   assert.equal(await failure('unknown.test:1'), 'cannot look up "unknown.test": no such host');
   assert.equal(await failure('unknown.test:1,silent.test:1'),

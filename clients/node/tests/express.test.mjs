@@ -542,7 +542,7 @@ describe('req.session', () => {
       const { app, browser } = await lazyShop({ transport });
       const logOutAndIn = async (request, response, next) => {
         // Longer than a call is on its way.
-        await setTimeout(50);
+        await setTimeout(200);
         await browser.get('/logout');
         await browser.get('/login');
         next();
@@ -565,7 +565,7 @@ describe('req.session', () => {
         const { app, browser } = await lazyShop({ transport, onGone: (reason) => ends.push(reason) });
         app.get('/slow', async (request, response) => {
           // Longer than a call is on its way.
-          await setTimeout(50);
+          await setTimeout(200);
           for (const path of meanwhile) await browser.get(path);
           request.session.a = 1;
           json(response);

@@ -184,7 +184,7 @@ fwrite(STDOUT, json_encode($_SESSION));`);
 
 test('a session that got no answer fails again at once in the same request', async () => {
   const proxy = await startProxy(() => 503);
-  const counter = new Counter({ service: proxy.address, deadline: 300 });
+  const counter = new Counter({ service: proxy.address, deadline: 1000 });
   const first = await counter.count('x'.repeat(48));
   const { length } = proxy.calls;
 

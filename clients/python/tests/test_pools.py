@@ -274,7 +274,7 @@ print(of_pool._connecting, len(of_pool._connections) - len(of_pool._idle), len(o
 
 
 def test_greenlets_that_end_while_they_wait_take_no_connection_from_others():
-    done = subprocess.run([sys.executable, "-c", ENDED_GREENLETS], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", ENDED_GREENLETS], capture_output=True, text=True, timeout=60)
 
     assert (done.stdout.split(), done.stderr) == (["0", "0", "0"], "")
 

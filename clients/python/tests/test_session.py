@@ -38,7 +38,7 @@ def test_a_slow_write_without_a_read_leaves_the_cookie_of_a_login_meanwhile(brow
     browser.write(a=1)
     slow = browser.session()
     # Longer than a call is on its way.
-    time.sleep(0.05)
+    time.sleep(0.2)
     for action in meanwhile:
         session = browser.session()
         if action == "login":
@@ -59,7 +59,7 @@ def test_what_a_request_saves_that_opens_after_a_logout_leaves_the_cookie_of_the
     browser.write(a=1)
     slow = browser.session()
     # Longer than a call is on its way.
-    time.sleep(0.05)
+    time.sleep(0.2)
     logout = browser.session()
     logout.destroy()
     browser.finish(logout)

@@ -198,7 +198,7 @@ class ClientTest < Minitest::Test
       [503, {}, []]
     end
     # With this option Rack reads the session once more, at the end.
-    store = Cloakroom.new(reading, service: away.address, app: 'shop', deadline: 0.2, expire_after: 3600)
+    store = Cloakroom.new(reading, service: away.address, app: 'shop', deadline: 1, expire_after: 3600)
 
     response = request(store)
 

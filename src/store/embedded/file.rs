@@ -133,7 +133,8 @@ pub(super) fn path_in(folder: &Path) -> PathBuf {
 ///
 /// An earlier version of the service, which knows no log, then refuses the file.
 pub(super) fn mark_logged(database: &Database, format: &Format, log_bytes: u64) -> Result<(), redb::Error> {
-    if format.needs_log {
+    // A log that was cut off is told once.
+    if format.needs_log && format.log_bytes <= log_bytes {
         return Ok(());
     }
     let mut writing = database.begin_write()?;

@@ -180,7 +180,7 @@ async fn stored(client: &SessionServiceClient<Channel>, bytes: usize) -> String 
 
 /// Runs `cloakroom healthcheck` with these options.
 fn healthcheck(address: &str, options: &[&str]) -> Result<(), String> {
-    let ended = Program::new(&[&["healthcheck", "--address", address], options].concat()).run();
+    let ended = Program::new(&[&["healthcheck", "--timeout", "10s", "--address", address], options].concat()).run();
     if ended.code == Some(0) { Ok(()) } else { Err(format!("healthcheck {options:?} failed: {}", ended.stderr)) }
 }
 

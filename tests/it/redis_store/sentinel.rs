@@ -393,12 +393,17 @@ async fn answer_slowly(stream: TcpStream, primary: u16, questions: Arc<Questions
     while reader.read_line(&mut line).await.is_ok_and(|bytes| bytes > 0) {
         let answer = match std::mem::take(&mut line).trim_end() {
             "PING" => "+PONG\r\n".to_owned(),
-            // It is the last line but two.
             "GET-MASTER-ADDR-BY-NAME" => {
                 questions.all.fetch_add(1, Ordering::Relaxed);
                 let open = questions.open.fetch_add(1, Ordering::Relaxed) + 1;
                 questions.most_open.fetch_max(open, Ordering::Relaxed);
-                sleep(ANSWER_DELAY).await;
+                // The length and the text of the service's name.
+                for _ in 0..2 {
+                    drop(reader.read_line(&mut line).await);
+                }
+                line.clear();
+                // A question that is given up is not open any more.
+                let _ = timeout(ANSWER_DELAY, reader.fill_buf()).await;
                 questions.open.fetch_sub(1, Ordering::Relaxed);
                 let port = primary.to_string();
                 format!("*2\r\n$9\r\n127.0.0.1\r\n${}\r\n{port}\r\n", port.len())
