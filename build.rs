@@ -36,7 +36,7 @@ fn generate_grpc() -> Result<(), Box<dyn Error>> {
     }
     tonic_prost_build::configure()
         .build_transport(false)
-        .codec_path("crate::grpc::codec::Codec")
+        .codec_path("crate::grpc::codec::MessageCodec")
         .compile_fds_with_config(compiler.file_descriptor_set(), config)?;
     Ok(())
 }

@@ -9,30 +9,30 @@ use tonic::codec::{self, BufferSettings, EncodeBuf};
 use tonic_prost::{ProstDecoder, ProstEncoder};
 
 /// tonic's codec for prost, with another encoder.
-pub(super) struct Codec<T, U>(PhantomData<(T, U)>);
+pub(super) struct MessageCodec<T, U>(PhantomData<(T, U)>);
 
 /// An encoder that makes room for the whole message at once. Otherwise the buffer doubles, and up to half of it stays empty.
 #[derive(Debug)]
-pub(super) struct Encoder<T>(ProstEncoder<T>);
+pub(super) struct MessageEncoder<T>(ProstEncoder<T>);
 
-impl<T, U> Default for Codec<T, U> {
+impl<T, U> Default for MessageCodec<T, U> {
     fn default() -> Self {
         Self(PhantomData)
     }
 }
 
-impl<T, U> codec::Codec for Codec<T, U>
+impl<T, U> codec::Codec for MessageCodec<T, U>
 where
     T: Message + Send + 'static,
     U: Message + Default + Send + 'static,
 {
     type Encode = T;
     type Decode = U;
-    type Encoder = Encoder<T>;
+    type Encoder = MessageEncoder<T>;
     type Decoder = ProstDecoder<U>;
 
-    fn encoder(&mut self) -> Encoder<T> {
-        Encoder(ProstEncoder::new(BufferSettings::new(BUFFER_BYTES, YIELD_THRESHOLD)))
+    fn encoder(&mut self) -> MessageEncoder<T> {
+        MessageEncoder(ProstEncoder::new(BufferSettings::new(BUFFER_BYTES, YIELD_THRESHOLD)))
     }
 
     fn decoder(&mut self) -> ProstDecoder<U> {
@@ -40,7 +40,7 @@ where
     }
 }
 
-impl<T: Message> codec::Encoder for Encoder<T> {
+impl<T: Message> codec::Encoder for MessageEncoder<T> {
     type Item = T;
     type Error = Status;
 
@@ -54,9 +54,9 @@ impl<T: Message> codec::Encoder for Encoder<T> {
     }
 }
 
-impl<T, U> fmt::Debug for Codec<T, U> {
+impl<T, U> fmt::Debug for MessageCodec<T, U> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Codec")
+        f.write_str("MessageCodec")
     }
 }
 
