@@ -355,6 +355,21 @@ def has_odd_uuid(text):
     return False
 
 
+def cannot_load_what_is_replaced(text):
+    """Whether Flask cannot load a value that it never looks at, because its key comes again."""
+
+    def keep_all(pairs):
+        return {f"{name} {n}" if any(name == later for later, _ in pairs[n + 1 :]) else name: value
+                for n, (name, value) in enumerate(pairs)}
+
+    try:
+        kept = json.dumps(json.loads(text, object_pairs_hook=keep_all))
+        serializer.loads(kept)
+    except Exception:
+        return True
+    return False
+
+
 def deliberate_difference(text):
     """Returns why Cloakroom refuses a value that Flask loads, or None. docs/flask-differences.md has the reasons."""
     if nesting_depth(text) > 127:
@@ -369,6 +384,8 @@ def deliberate_difference(text):
         return "Markup around something other than text"
     if re.match(r'\s*\{\s*"( m| d)"', text):
         return "a session that is no dict, but Markup or a date"
+    if cannot_load_what_is_replaced(text):
+        return "a tag that cannot be read, at a key that comes again"
     return None
 
 
