@@ -86,7 +86,9 @@ impl CallLimits {
 
 /// How much memory the headers of a request take: each one its entry in the map, its name and its value.
 fn head_bytes(headers: &HeaderMap) -> usize {
-    headers.iter().map(|(name, value)| HEADER_OVERHEAD + name.as_str().len() + value.len()).sum()
+    let bytes = headers.iter().map(|(name, value)| HEADER_OVERHEAD + name.as_str().len() + value.len()).sum::<usize>();
+    // The blocks of the allocator are up to an eighth larger, and as much is not used of its pages.
+    bytes + bytes / 4
 }
 
 /// The bytes that a header takes besides its name and its value. Calculated: 104 bytes of an entry, of which a map has
